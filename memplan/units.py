@@ -1,0 +1,79 @@
+"""Units, rounding and the kernel's way to read and print sizes and ranges.  All sizes are in bytes."""
+
+from __future__ import annotations
+
+import re
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+TIB = 1 << 40
+PAGE_SHIFT = 12
+PAGE_SIZE = 1 << PAGE_SHIFT
+SIZE_2M = 2 * MIB
+SECTION_SIZE = 128 * MIB
+U64_MAX = (1 << 64) - 1
+
+_SUFFIXES = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*(?![0-9])|[1-9][0-9]*")
+
+
+def round_up(value: int, unit: int) -> int:
+    """`value` rounded up to a multiple of `unit`."""
+    return -(-value // unit) * unit
+
+
+def round_down(value: int, unit: int) -> int:
+    """`value` rounded down to a multiple of `unit`."""
+    return value // unit * unit
+
+
+def pfn_up(address: int) -> int:
+    """The first page frame number at or above `address` (PFN_UP)."""
+    return (address + PAGE_SIZE - 1) >> PAGE_SHIFT
+
+
+def pfn_down(address: int) -> int:
+    """The page frame number that holds `address` (PFN_DOWN)."""
+    return address >> PAGE_SHIFT
+
+
+def pow2_up(value: int) -> int:
+    """The smallest power of two that is at least `value` (roundup_pow_of_two); 1 for values up to 1."""
+    return 1 << max(value - 1, 0).bit_length()
+
+
+def memparse(text: str) -> tuple[int, str]:
+    """A number with an optional suffix K M G T P E at the head of `text`, and what stands behind it.
+
+    Reads as the kernel's `memparse` (lib/cmdline.c) does: decimal, 0x hexadecimal or 0 octal; one suffix letter
+    of either case, a power of two.  Text that does not begin with a digit gives 0 and the whole text back.
+    Values wrap at 64 bits, as the kernel's do.
+    """
+    found = _NUMBER.match(text)
+    if found is None:
+        return 0, text
+    digits = found[0]
+    rest = text[found.end() :]
+    octal = digits.startswith("0") and not digits[:2].lower() == "0x"
+    value = int(digits, 8 if octal else 0)
+    if rest and rest[0].lower() in _SUFFIXES:
+        value <<= _SUFFIXES[rest[0].lower()]
+        rest = rest[1:]
+    return value & U64_MAX, rest
+
+
+def size_text(size: int) -> str:
+    """`size` bytes for people: exact, with the largest binary unit that divides it (``64K``, ``3G``, ``896``)."""
+    for shift, suffix in ((40, "T"), (30, "G"), (20, "M"), (10, "K")):
+        if size and not size & ((1 << shift) - 1):
+            return f"{size >> shift}{suffix}"
+    return str(size)
+
+
+def mem_range(start: int, end: int, width: int = 8) -> str:
+    """Half-open `[start, end)` the kernel's way, inclusive: ``[mem 0x00100000-0x001fffff]``.
+
+    `width` is the least number of digits: 8 for the kernel's %#010Lx, 16 for %#018Lx.
+    """
+    return f"[mem {start:#0{width + 2}x}-{end - 1:#0{width + 2}x}]"
