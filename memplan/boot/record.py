@@ -1,0 +1,93 @@
+"""Turns what memblock does into the plan's events: each with its step, its owner and the kernel's line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from memplan.plan import Change, Checkpoint, Message, Region, Request
+
+if TYPE_CHECKING:
+    from memplan.memblock.memblock import Memblock
+    from memplan.memblock.regions import RegionArray
+    from memplan.plan import Event, Op
+
+
+class Recorder:
+    """Listens to memblock and keeps the events in order.
+
+    `step` is the step that runs, `logged` whether the kernel prints its memblock lines by now, `before_srat`
+    whether the SRAT has not been read yet.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.step = ""
+        self.logged = False
+        self.before_srat = True
+        self._owner = ""
+        self._caller = ""
+        self._request = ""
+
+    def tag(self, owner: str, caller: str) -> None:
+        """Names the owner and the printed caller of the changes that come next."""
+        self._owner = owner
+        self._caller = caller
+        self._request = ""
+
+    def request(self, text: str, owner: str, caller: str) -> Callable[[Callable[[], int]], int]:
+        """Runs an allocation under its request line `text`; the line stands alone where the request fails."""
+
+        def run(allocate: Callable[[], int]) -> int:
+            self.tag(owner, caller)
+            self._request = text
+            found = allocate()
+            if self._request:
+                self.events.append(Request(text, self.step, owner, self.logged))
+                self._request = ""
+            return found
+
+        return run
+
+    def changed(self, op: str, base: int, size: int, count: int, descending: bool) -> None:
+        """memblock's report of a change, at the moment in which the kernel prints its line."""
+        self.events.append(
+            Change(
+                cast("Op", op),
+                base,
+                base + size,
+                self.step,
+                self._owner,
+                self._caller,
+                count,
+                descending,
+                self._request,
+                self.logged,
+                self.before_srat,
+            )
+        )
+        self._request = ""
+
+    def message(self, text: str, warning: bool) -> None:
+        """A printed line, memblock's own or a step's."""
+        self.events.append(Message(text, self.step, warning))
+
+    def checkpoint(self, name: str, memblock: Memblock, *, dumped: bool) -> None:
+        """Keeps both arrays as they are now."""
+        self.events.append(
+            Checkpoint(
+                name,
+                self.step,
+                _regions(memblock.memory),
+                _regions(memblock.reserved),
+                memblock.memory.total_size,
+                memblock.reserved.total_size,
+                memblock.memory.cnt,
+                memblock.reserved.cnt,
+                dumped,
+            )
+        )
+
+
+def _regions(array: RegionArray) -> tuple[Region, ...]:
+    return tuple(Region(base, base + size, nid, flags) for base, size, nid, flags in array)

@@ -1,0 +1,204 @@
+"""The state of one boot while its steps run, and the few ways in which a step touches memory.
+
+A step is a function of one :class:`Boot`.  It reads the machine and the kernel, asks memblock through the methods
+here (so that each change is recorded with its step, its owner and the line that the kernel prints), and leaves what
+later steps need in the attributes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.boot.record import Recorder
+from memplan.machine.cmdline import CommandLine
+from memplan.memblock.memblock import Memblock
+from memplan.units import U64_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from memplan.boot.e820 import E820Table
+    from memplan.boot.numa import Numa
+    from memplan.boot.zones import ZoneLayout
+    from memplan.kernel.model import Kernel
+    from memplan.kernel.rules import Rules
+    from memplan.machine.model import Machine
+    from memplan.plan import Mapping, TableRun
+
+
+class BootPanic(Exception):
+    """The boot can't go on: `text` is what the kernel says, `cause` why, in memplan's words."""
+
+    def __init__(self, text: str, cause: str) -> None:
+        super().__init__(text)
+        self.text = text
+        self.cause = cause
+
+
+class Boot:
+    """One boot in progress.  Addresses are in bytes; a name that ends in pfn counts pages."""
+
+    def __init__(self, machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None) -> None:
+        self.machine = machine
+        self.kernel = kernel
+        self.rules: Rules = kernel.rules
+        self.cmdline = CommandLine(machine.cmdline)
+        #: The direction that the user forces for the time before the SRAT is read (None: as movable_node says).
+        self.forced_bottom_up = bottom_up
+        self.recorder = Recorder()
+        self.memblock = Memblock(kernel.rules.memblock, max_numnodes=kernel.max_numnodes, listener=self.recorder)
+        load = machine.kernel.load_address
+        #: Physical _text and _end.
+        self.kernel_start = kernel.fact("image.load_address") if load is None else load
+        self.kernel_end = self.kernel_start + kernel.fact("image.end")
+        #: [brk_start, brk_end): what early code took from the brk; the page-table buffer is its last part.
+        self.brk_start = self.kernel_start + kernel.fact("image.brk_start")
+        self.brk_end = self.brk_start
+        self.pgt_buffer = (0, 0)
+        #: Whether KASLR's memory randomisation is active.
+        self.randomize_memory = (
+            kernel.config("RANDOMIZE_MEMORY")
+            and machine.kernel.randomized
+            and not self.cmdline.has("nokaslr")
+        )
+        self.movable_node = False
+        self.e820: E820Table
+        self.e820_firmware: E820Table
+        self.max_pfn = 0
+        self.max_low_pfn = 0
+        self.max_possible_pfn = 0
+        self.max_pfn_mapped = 0
+        self.max_low_pfn_mapped = 0
+        self.table_runs: list[TableRun] = []
+        self.mappings: list[Mapping] = []
+        self.direct_gbpages = False
+        self.initrd: tuple[int, int] | None = None
+        #: Where table upgrades from the initrd were copied: signature -> (start, end).
+        self.upgraded_tables: dict[str, tuple[int, int]] = {}
+        self.numa: Numa
+        self.zones: ZoneLayout
+        self.crash_kernel: tuple[tuple[int, int], ...] = ()
+        self.dma_reserve = 0
+        self.hugetlb_cma = False
+
+    @property
+    def levels(self) -> int:
+        """Page-table levels in use: 5 with config X86_5LEVEL, CPU feature la57 and no `no5lvl`, else 4."""
+        five = self.kernel.config("X86_5LEVEL") and self.machine.cpus.la57 and not self.cmdline.has("no5lvl")
+        return 5 if five else 4
+
+    @property
+    def physical_bits(self) -> int:
+        """MAX_PHYSMEM_BITS: 52 with five levels, else 46."""
+        return 52 if self.levels == 5 else 46
+
+    # -- changes without a search -------------------------------------------------------------------------------
+
+    def add(self, start: int, end: int, *, owner: str, caller: str) -> None:
+        """memblock_add of ``[start, end)``."""
+        self.recorder.tag(owner, caller)
+        self.memblock.add(start, end - start)
+
+    def reserve(self, start: int, end: int, *, owner: str, caller: str) -> None:
+        """memblock_reserve of ``[start, end)``."""
+        self.recorder.tag(owner, caller)
+        self.memblock.reserve(start, end - start)
+
+    def free(self, start: int, end: int, *, owner: str, caller: str) -> None:
+        """Give ``[start, end)`` back (memblock_free, memblock_phys_free from 5.16)."""
+        self.recorder.tag(owner, caller)
+        self.memblock.free(start, end - start)
+
+    def printk(self, text: str, *, warning: bool = False) -> None:
+        """A line that the kernel prints."""
+        self.recorder.message(text, warning)
+
+    # -- allocations --------------------------------------------------------------------------------------------
+
+    def phys_alloc_range(self, size: int, align: int, start: int, end: int, *, owner: str, caller: str) -> int:
+        """A block within ``[start, end)`` at a caller's own limits; its address, 0 where there is none.
+
+        memblock_phys_alloc_range from 5.15 (commit a7259df76702); before that each caller searched and reserved by
+        itself, so only the reservation is printed.
+        """
+        if not self.rules.phys_alloc_range:
+            self.recorder.tag(owner, caller)
+            found = self.memblock.find(start, end, size, align)
+            if found:
+                self.memblock.reserve(found, size)
+            return found
+        text = (
+            f"memblock_phys_alloc_range: {size} bytes align={align:#x} from={start:#018x} max_addr={end:#018x} {caller}"
+        )
+        with_request = self.recorder.request(text, owner, "memblock_alloc_range_nid")
+        return with_request(lambda: self.memblock.phys_alloc_range(size, align, start, end))
+
+    def alloc(
+        self,
+        size: int,
+        align: int = 64,
+        *,
+        owner: str,
+        caller: str,
+        min_addr: int = 0,
+        max_addr: int = 0,
+        nid: int | None = None,
+        raw: bool = False,
+        exact: bool = False,
+    ) -> int:
+        """A block for the kernel's own use (memblock_alloc and its kin); its address, 0 where there is none.
+
+        Falls back from the node to any node and from `min_addr` to 0, as memblock_alloc_internal does (5.10 on), or
+        as the bootmem calls of 3.13 do.  `exact` stays on the node.
+        """
+        if self.rules.bootmem_calls:
+            self.recorder.tag(owner, "__alloc_memory_core_early")
+            return self._bootmem(size, align, min_addr, max_addr, nid)
+        name = "memblock_alloc_exact_nid_raw" if exact else "memblock_alloc_try_nid"
+        name = "memblock_alloc_try_nid_raw" if raw and not exact else name
+        text = (
+            f"{name}: {size} bytes align={align:#x} nid={-1 if nid is None else nid} "
+            f"from={min_addr:#018x} max_addr={max_addr:#018x} {caller}"
+        )
+        method: Callable[[int, int, int, int, int | None], int] = (
+            self.memblock.alloc_exact_nid_raw if exact else self.memblock.alloc_try_nid
+        )
+        with_request = self.recorder.request(text, owner, "memblock_alloc_range_nid")
+        return with_request(lambda: method(size, align, min_addr, max_addr, nid))
+
+    def alloc_or_panic(
+        self,
+        size: int,
+        align: int = 64,
+        *,
+        owner: str,
+        caller: str,
+        min_addr: int = 0,
+        max_addr: int = 0,
+        nid: int | None = None,
+    ) -> int:
+        """As :meth:`alloc`, for callers that can't go on without; BootPanic where nothing is left."""
+        found = self.alloc(size, align, owner=owner, caller=caller, min_addr=min_addr, max_addr=max_addr, nid=nid)
+        if not found:
+            text = (
+                f"bootmem alloc of {size} bytes failed!"
+                if self.rules.bootmem_calls
+                else f"{caller}: Failed to allocate {size} bytes align={align:#x}"
+            )
+            raise BootPanic(text, f"no free memory is left for {owner} ({size} bytes)")
+        return found
+
+    def _bootmem(self, size: int, align: int, goal: int, limit: int, nid: int | None) -> int:
+        """The order of 3.13's mm/nobootmem.c: node and goal, any node and goal, then both without the goal."""
+        for low in dict.fromkeys((goal, 0)):
+            for node in dict.fromkeys((nid, None)):
+                found = self.memblock.alloc_memory_core_early(node, size, align, low, limit or U64_MAX)
+                if found:
+                    return found
+        return 0
+
+    # -- questions ----------------------------------------------------------------------------------------------
+
+    def free_gaps(self) -> Iterator[tuple[int, int]]:
+        """The free ranges of memory, upwards."""
+        return ((start, end) for start, end, _ in self.memblock.free_ranges(None, 0))

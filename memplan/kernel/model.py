@@ -1,0 +1,61 @@
+"""One kernel: a build's facts (data, each with its source) and its version's rules by name.
+
+Only this package knows of versions; everything else asks a fact or a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memplan.errors import NotCoveredError
+
+if TYPE_CHECKING:
+    from memplan.kernel.rules import Rules
+
+Value = int | str | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One kernel build.
+
+    `facts` maps dotted names to values: ``image.*`` (addresses and sizes in bytes; ``image._end`` and the like are
+    offsets from _text), ``struct.*`` (sizeof in bytes), ``config.*`` (CONFIG_ options: True, False, a number or a
+    string; one that is missing is off).  `sources` says where each value comes from.  `options` are the words of
+    the command line for which the kernel proper has a handler (None: not known for this build).  `notes` are for the
+    reader of a plan (a generic build says on whose values it falls back).
+    """
+
+    name: str
+    version: str
+    release: str
+    facts: Mapping[str, Value]
+    sources: Mapping[str, str]
+    rules: Rules
+    options: frozenset[str] | None = None
+    notes: tuple[str, ...] = ()
+
+    def fact(self, name: str) -> int:
+        """The number `name`; NotCoveredError where this build's file does not have it."""
+        value = self.facts.get(name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise NotCoveredError(
+                f"kernel {self.name}: the fact {name} is not known, so this boot can't be planned; "
+                f"add it to the kernel's file (memplan kernel learns it from a build)"
+            )
+        return value
+
+    def config(self, name: str) -> bool:
+        """Whether CONFIG_`name` is on (a missing option is off)."""
+        return bool(self.facts.get(f"config.{name}", False))
+
+    def config_number(self, name: str) -> int:
+        """The number of CONFIG_`name`; NotCoveredError where it is missing."""
+        return self.fact(f"config.{name}")
+
+    @property
+    def max_numnodes(self) -> int:
+        """MAX_NUMNODES of this build."""
+        return 1 << self.config_number("NODES_SHIFT")

@@ -1,0 +1,209 @@
+"""What one kernel version does differently, as named rules: data from configs/rules/<version>.yaml.
+
+Each field says what it switches; the files say with which commit it changed.  Code that replays the boot asks these
+fields and never a version number, so a version that follows known rules is a new file and no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from memplan.errors import InputError, UsageError
+from memplan.memblock.rules import MemblockRules
+
+
+def config_folder() -> Path:
+    """The folder of the data files: inside the installed package, or beside it in a checkout."""
+    installed = Path(__file__).resolve().parent.parent / "configs"
+    return installed if installed.is_dir() else installed.parent.parent / "configs"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of one version; see configs/rules/*.yaml for the values and where they come from."""
+
+    version: str
+    memblock: MemblockRules
+    #: The boot's steps in their order, by the names of the functions in memplan/boot.
+    steps: tuple[str, ...]
+    #: Lines and wording: "3.13" prints ranges of add/reserve half-open and 14 digits wide; "5.10" on inclusive.
+    trace_style: str
+    #: What freeing is called in the log.
+    free_line: str
+    #: Symbols that this version prints where another name is usual: {usual: printed}.
+    callers: Mapping[str, str]
+
+    # memblock's callers
+    #: memblock_phys_alloc_range is one call with its own line; before, callers search and reserve by themselves.
+    phys_alloc_range: bool
+    #: Early allocations after the SRAT go through bootmem's calls (mm/nobootmem.c).
+    bootmem_calls: bool
+
+    # e820
+    #: The type PRAM (memmap=n!s) and soft-reserved memory exist.
+    e820_pram: bool
+    #: memmap=n%s-from+to retypes.
+    e820_retype: bool
+    #: max_pfn counts ACPI data as RAM.
+    max_pfn_counts_acpi: bool
+    #: EFI MMIO ranges of at least 256 KiB leave the map.
+    efi_mmio_removed: bool
+
+    # first reservations
+    #: Bytes from 0 that are reserved at the very start.
+    low_reserve: int
+    #: An EBDA or base memory below this many bytes is taken for wrong (bios_lowmem_min).
+    bios_start_min: int
+    #: EFI boot services are reserved only where they touch nothing reserved ("untouched"), or by 3.13's test ("ram").
+    efi_boot_services: str
+    #: The real-mode trampoline is a fixed block ("search" and reserve), without one the boot panics.
+    real_mode_required: bool
+    #: The whole first megabyte is reserved after the trampoline.
+    reserve_first_mib: bool
+
+    # page tables
+    #: Page-table buffer in brk: pages, pages with config X86_5LEVEL, and whether config RANDOMIZE_MEMORY doubles it.
+    pgt_buffer_pages: int
+    pgt_buffer_pages_5level: int
+    pgt_buffer_doubled: bool
+    #: init_mem_mapping top-down takes and frees a probe block (else it only searches).
+    mapping_probe_allocates: bool
+    #: The step grows by this shift when the memory mapped so far reaches it ("sum"), or when one range maps more than
+    #: all before together ("larger").
+    mapping_step_shift: int
+    mapping_growth: str
+    #: The direct map's base with four levels (without memory randomisation).
+    direct_map_base: int
+    #: A trampoline page-table page or two are allocated with memory randomisation.
+    trampoline_pgd: bool
+    #: 1 GiB pages need 2 MiB pages to be allowed.
+    gbpages_need_pse: bool
+
+    # NUMA
+    srat_hotplug_marks: bool
+    #: numa_cleanup_meminfo clips to memblock's DRAM ("dram"), or to [0, max_pfn) ("max_pfn").
+    meminfo_clip: str
+    #: Blocks without RAM go to the reserved meminfo.
+    numa_reserved_meminfo: bool
+    #: SRAT memory sub-tables longer than 40 bytes are taken.
+    srat_long_entries: bool
+    #: x2APIC entries are parsed in a pass of their own before the others.
+    srat_x2apic_first: bool
+    #: CPU-to-node lines are printed by default.
+    srat_cpu_lines: bool
+    srat_line_prefix: str
+    #: Prefix of the overlap message.
+    numa_overlap_prefix: str
+    #: CEDT windows fill or add nodes.
+    cfmws: bool
+    #: Coverage test: "meminfo" (1 MiB by pages of meminfo) or "memblock" (more than 1 MiB without a node).
+    numa_coverage: str
+    #: Nodes spanning less than this many bytes get no NODE_DATA.
+    node_min_size: int
+    #: NODE_DATA's size is rounded to this many bytes.
+    node_data_round: int
+    #: NODE_DATA on another node is allowed.
+    node_data_any_node: bool
+    #: NODE_DATA goes to nodes of memblock's memory ("memblock") or of the meminfo ("meminfo").
+    node_range_source: str
+    #: How the distance table is allocated: "search" (find + reserve), "phys" or "memblock".
+    numa_distance: str
+    numa_fake_uniform: bool
+    #: Which test ends numa=fake=NU: "running id" or "parts of this node".
+    numa_fake_uniform_test: str
+    #: Possible nodes without memory: "free_area_init" (all), "cpu_nodes" (those with CPUs), "none".
+    memoryless_nodes: str
+    memoryless_message: bool
+    #: Wording of the NODE_DATA lines: "3.13" or "5.10".
+    node_data_lines: str
+
+    # CMA, crash kernel, huge pages
+    cma_search: str
+    cma_align: int
+    hugetlb_cma_align: int
+    crashkernel: str
+    hugepages_stop_at_failure: bool
+    hugepages_per_node: bool
+    hugepages_noinit: bool
+    reserve_mem: bool
+
+    # memory map
+    #: "3.13", or "per node" (sparse_init of 4.19 on).
+    sparse_init: str
+    #: The printed caller of vmemmap's table pages.
+    vmemmap_caller: str
+    pageblock_flags_bytes: int
+
+    # zones
+    #: kernelcore=mirror, percentages and movable_node decide ZONE_MOVABLE.
+    movable_zone_rules: str
+    #: ZONE_MOVABLE starts on a multiple of this many pages.
+    movable_align_pages: int
+    #: A ZONE_MOVABLE that would start at or above the node's end is dropped.
+    movable_clip: bool
+    mirror_needs_memory: bool
+    kernelcore_percent: bool
+    #: Per-zone wait tables are allocated.
+    zone_wait_tables: bool
+    #: nr_kernel_pages: "zones" (present minus memory map), or "free ranges".
+    nr_kernel_pages: str
+
+    # later allocations
+    percpu_dynamic_reserve: int
+    percpu_early_dynamic: int
+    percpu_slots: str
+    percpu_info_align: int
+    percpu_chunk: str
+    command_line_copies: int
+    #: register_nosave_region's walk: "gaps" (6.1 on) or "pfn" (before), "skip first" (3.13).
+    nosave: str
+    cpumasks: int
+    unknown_options: bool
+    log_buf: str
+    hash_adapt: bool
+    hash_single_node: bool
+    pid_hash: bool
+    cpu_entry_area: str
+    xsave_buffers: bool
+    vsyscall_page: bool
+    kvmclock: bool
+    swiotlb: str
+    kfence: str
+    #: free_all gives reserved regions their nodes.
+    free_all_sets_nid: bool
+    #: A block can go off-line although a reserved page lies in it, where its zone is movable.
+    offline_ignores_reserved: bool
+    #: Memory blocks grow with the machine (64 GiB and up).
+    large_memory_blocks: bool
+
+
+def rules_names() -> list[str]:
+    """The versions that have rules, oldest first."""
+    return sorted(
+        (path.stem for path in (config_folder() / "rules").glob("*.yaml")),
+        key=lambda name: [int(part) for part in name.split(".")],
+    )
+
+
+@cache
+def load_rules(version: str) -> Rules:
+    """The rules of `version` ("6.1"); UsageError for one without rules, InputError for a broken file."""
+    path = config_folder() / "rules" / f"{version}.yaml"
+    if not path.is_file():
+        raise UsageError(f"no rules for Linux {version}; there are rules for {', '.join(rules_names())}")
+    text = path.read_bytes()
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    data = yaml.load(text, loader)  # noqa: S506 - both are safe loaders
+    wanted = {f.name for f in fields(Rules)} - {"version"}
+    found = set(data)
+    if wanted != found:
+        lacking, extra = sorted(wanted - found), sorted(found - wanted)
+        raise InputError.single(str(path), f"rules missing: {lacking or 'none'}; rules unknown: {extra or 'none'}")
+    data["memblock"] = MemblockRules(**data["memblock"])
+    data["steps"] = tuple(data["steps"])
+    return Rules(version=version, **data)
