@@ -1,0 +1,179 @@
+"""What every reader of real things takes and gives: a `Source` in, the `Found` facts of it out.
+
+A reader is a module of this package with two functions (and two more where it also takes folders):
+
+    recognises(head)            whether a file that begins with these bytes is of its kind
+    read(source)                the facts in that file, as `Found`
+    recognises_folder(path)     the same for a folder
+    read_folder(path)
+
+Which reader a source goes to is decided by its content alone, in the order of `READERS`.  A fact is named by its
+dotted field path in `memplan.machine.model.Machine` (``e820``, ``acpi.tables``, ``cpus.possible``) and carries
+where it was taken from.  Damage that leaves something usable is a `Problem` of the `Found`; whether such facts may
+be used (``--force``) is decided by the caller.  Readers raise `InputError` where nothing can be used.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from memplan.errors import InputError, Problem
+
+#: Bytes of a file that detection looks at, the longest line and the largest file that is read whole.
+HEAD_SIZE = 64 * 1024
+LINE_LIMIT = 64 * 1024
+WHOLE_LIMIT = 64 * 1024 * 1024
+
+#: The readers in the order in which they are asked; the boot log's, which is the most lenient, comes last.
+READERS = ("acpi", "acpidump", "iasl", "efi", "memmap", "iomem", "dmesg")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """The value of one field and where it was taken from (``boot.log:17 BIOS-e820``).
+
+    A `weak` fact only fills a field that no other source tells.
+    """
+
+    value: object
+    origin: str
+    weak: bool = False
+
+
+@dataclass(slots=True)
+class Found:
+    """What one source told: facts by field path, notes for the user, and damage.
+
+    `kind` says what was recognised (``boot log``).
+    """
+
+    source: str
+    kind: str
+    facts: dict[str, Fact] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def put(self, path: str, value: object, origin: str = "", *, line: int = 0, weak: bool = False) -> None:
+        """Set the fact of field `path`; `origin` says what told it, at `line` of the source where given."""
+        place = f"{self.source}:{line}" if line else self.source
+        self.facts[path] = Fact(value, f"{place} {origin}".rstrip(), weak)
+
+    def note(self, text: str, line: int = 0) -> None:
+        """Add a note for the user, with its place."""
+        self.notes.append(f"{self.source}:{line}: {text}" if line else f"{self.source}: {text}")
+
+    def damage(self, message: str, *, line: int = 0, hint: str = "") -> None:
+        """Add a problem: what is wrong with the source, while the rest of it can be used."""
+        self.problems.append(Problem(self.source, message, line=line, hint=hint))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A regular file (or a virtual one, as those of /proc and /sys) that is to be read; `name` is for messages."""
+
+    path: Path
+    name: str
+    head: bytes
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """The lines with their numbers from 1, without line ends; memory stays bounded.
+
+        A line longer than `LINE_LIMIT` is cut there, and its rest skipped.
+        """
+        with self.path.open("rb") as file:
+            number = 0
+            while line := file.readline(LINE_LIMIT):
+                number += 1
+                rest = line
+                while len(rest) == LINE_LIMIT and not rest.endswith(b"\n"):
+                    rest = file.readline(LINE_LIMIT)
+                yield number, line.rstrip(b"\r\n")
+
+    def content(self, limit: int = WHOLE_LIMIT) -> bytes:
+        """The whole file.
+
+        Raises InputError where it is longer than `limit`.
+        """
+        with self.path.open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise InputError.single(self.name, f"the file is longer than {limit >> 20} MiB, too long for what it holds")
+        return data
+
+
+class Reader(Protocol):
+    """A reader's module, see the head of this file."""
+
+    def recognises(self, head: bytes) -> bool: ...
+
+    def read(self, source: Source) -> Found: ...
+
+
+class FolderReader(Reader, Protocol):
+    """A reader's module that also takes folders."""
+
+    def recognises_folder(self, path: Path) -> bool: ...
+
+    def read_folder(self, path: Path) -> Found: ...
+
+
+def open_source(path: Path) -> Source:
+    """The regular file at `path`, its head read.
+
+    Raises InputError for what isn't a file, can't be read, or is empty.
+    """
+    name = str(path)
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise InputError.single(name, f"is {_kind_of(mode)}, not a file or a folder")
+        with path.open("rb") as file:
+            head = file.read(HEAD_SIZE)
+    except (OSError, ValueError) as error:
+        raise InputError.single(name, f"can't be read: {getattr(error, 'strerror', None) or error}") from error
+    if not head:
+        raise InputError.single(name, "is empty")
+    return Source(path, name, head)
+
+
+def read_source(path: Path) -> Found:
+    """The facts of the file or folder at `path`, by the first reader that recognises it.
+
+    Raises InputError where no reader does.
+    """
+    if path.is_dir():
+        for reader in _readers():
+            if hasattr(reader, "recognises_folder") and cast(FolderReader, reader).recognises_folder(path):
+                return cast(FolderReader, reader).read_folder(path)
+        raise InputError.single(
+            str(path),
+            "this folder holds nothing that can be imported",
+            hint="ACPI tables (as /sys/firmware/acpi/tables) or a memory map (as /sys/firmware/memmap) would be read",
+        )
+    source = open_source(path)
+    for reader in _readers():
+        if reader.recognises(source.head):
+            return reader.read(source)
+    raise InputError.single(
+        source.name,
+        "not recognised: neither a Linux boot log nor an ACPI table, acpidump, iasl listing or memory map",
+    )
+
+
+def _readers() -> Iterator[Reader]:
+    return (cast(Reader, import_module(f"memplan.firmware.{name}")) for name in READERS)
+
+
+def _kind_of(mode: int) -> str:
+    kinds = {
+        stat.S_IFCHR: "a character device",
+        stat.S_IFBLK: "a block device",
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+    }
+    return kinds.get(stat.S_IFMT(mode), "something else")
