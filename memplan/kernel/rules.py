@@ -45,7 +45,7 @@ class Rules:
     bootmem_calls: bool
 
     # e820
-    #: The type PRAM (memmap=n!s) and soft-reserved memory exist.
+    #: The type PRAM (memmap=n!s) exists.
     e820_pram: bool
     #: memmap=n%s-from+to retypes.
     e820_retype: bool
@@ -55,16 +55,18 @@ class Rules:
     efi_mmio_removed: bool
 
     # first reservations
+    #: The configuration option that movable_node needs.
+    movable_node_config: str
     #: Bytes from 0 that are reserved at the very start.
     low_reserve: int
-    #: An EBDA or base memory below this many bytes is taken for wrong (bios_lowmem_min).
-    bios_start_min: int
-    #: EFI boot services are reserved only where they touch nothing reserved ("untouched"), or by 3.13's test ("ram").
+    #: EFI boot services are reserved where they touch nothing reserved ("untouched"), or only in RAM too ("ram").
     efi_boot_services: str
-    #: The real-mode trampoline is a fixed block ("search" and reserve), without one the boot panics.
+    #: A boot without room for the real-mode trampoline panics.
     real_mode_required: bool
     #: The whole first megabyte is reserved after the trampoline.
     reserve_first_mib: bool
+    #: With crashkernel= the first megabyte is reserved.
+    crash_reserves_first_mib: bool
 
     # page tables
     #: Page-table buffer in brk: pages, pages with config X86_5LEVEL, and whether config RANDOMIZE_MEMORY doubles it.
@@ -73,7 +75,7 @@ class Rules:
     pgt_buffer_doubled: bool
     #: init_mem_mapping top-down takes and frees a probe block (else it only searches).
     mapping_probe_allocates: bool
-    #: The step grows by this shift when the memory mapped so far reaches it ("sum"), or when one range maps more than
+    #: The step grows by this shift, when the memory mapped so far reaches it ("sum"), or when one range maps more than
     #: all before together ("larger").
     mapping_step_shift: int
     mapping_growth: str
@@ -83,6 +85,14 @@ class Rules:
     trampoline_pgd: bool
     #: 1 GiB pages need 2 MiB pages to be allowed.
     gbpages_need_pse: bool
+
+    # initrd and ACPI tables
+    #: An initrd of half the mapped RAM or more panics.
+    initrd_half_limit: bool
+    #: What stands before the line of a table found in the initrd.
+    acpi_prefix: str
+    #: Upgraded tables' place becomes ACPI NVS in the map (else ACPI data).
+    upgraded_tables_nvs: bool
 
     # NUMA
     srat_hotplug_marks: bool
@@ -123,64 +133,75 @@ class Rules:
     node_data_lines: str
 
     # CMA, crash kernel, huge pages
+    #: "range" (within base and limit), or "above 4G first" (upwards from 4 GiB, then the range).
     cma_search: str
+    #: The least alignment of a CMA area, in bytes.
     cma_align: int
+    #: The alignment that hugetlb_cma asks for, in bytes.
     hugetlb_cma_align: int
+    #: A node's share of hugetlb_cma is rounded up to 1 GiB before it is shared out.
+    hugetlb_cma_rounds_share: bool
+    #: "3.13", "low then high", or "generic" (kernel/crash_reserve.c).
     crashkernel: str
+    #: Gigantic pages: the first node that has no room ends it (else the other nodes are tried).
     hugepages_stop_at_failure: bool
+    #: hugepages=node:count,… exists.
     hugepages_per_node: bool
+    #: Gigantic pages are marked so that their struct pages are not initialised.
     hugepages_noinit: bool
-    reserve_mem: bool
 
     # memory map
     #: "3.13", or "per node" (sparse_init of 4.19 on).
     sparse_init: str
     #: The printed caller of vmemmap's table pages.
     vmemmap_caller: str
-    pageblock_flags_bytes: int
 
     # zones
-    #: kernelcore=mirror, percentages and movable_node decide ZONE_MOVABLE.
+    #: kernelcore=mirror, percentages and movable_node decide ZONE_MOVABLE ("5.10"), or sizes alone ("3.13").
     movable_zone_rules: str
-    #: ZONE_MOVABLE starts on a multiple of this many pages.
-    movable_align_pages: int
     #: A ZONE_MOVABLE that would start at or above the node's end is dropped.
     movable_clip: bool
     mirror_needs_memory: bool
-    kernelcore_percent: bool
     #: Per-zone wait tables are allocated.
     zone_wait_tables: bool
     #: nr_kernel_pages: "zones" (present minus memory map), or "free ranges".
     nr_kernel_pages: str
 
     # later allocations
+    #: PERCPU_DYNAMIC_RESERVE in bytes.
     percpu_dynamic_reserve: int
-    percpu_early_dynamic: int
-    percpu_slots: str
+    #: The alignment of pcpu_build_alloc_info's block.
     percpu_info_align: int
+    #: Chunk lists beyond those by size, and whether config MEMCG_KMEM doubles them.
+    percpu_extra_lists: int
+    percpu_lists_per_memcg: bool
+    #: The chunk's books: "3.13" (chunk structs only), or "bitmaps".
     percpu_chunk: str
     command_line_copies: int
-    #: register_nosave_region's walk: "gaps" (6.1 on) or "pfn" (before), "skip first" (3.13).
+    #: register_nosave_region's walk: "gaps", "entries", or "low entries" (from the second entry, to low memory).
     nosave: str
+    #: CPU masks beside one a node.
     cpumasks: int
-    unknown_options: bool
+    #: The log buffer: "text", or "records" (text, descriptors, infos).
     log_buf: str
+    #: Hash tables grow more slowly on large machines.
     hash_adapt: bool
+    #: Machines with one node keep hash tables out of vmalloc.
     hash_single_node: bool
-    pid_hash: bool
-    cpu_entry_area: str
-    xsave_buffers: bool
-    vsyscall_page: bool
-    kvmclock: bool
+    #: swiotlb_init's way: "3.13", "single", or "areas".
     swiotlb: str
+    #: The areas' number shrinks with the buffer.
+    swiotlb_areas_shrink: bool
+    #: "pool", or "pool and metadata".
     kfence: str
     #: free_all gives reserved regions their nodes.
     free_all_sets_nid: bool
+
+    # memory hot-remove
     #: A block can go off-line although a reserved page lies in it, where its zone is movable.
     offline_ignores_reserved: bool
     #: Memory blocks grow with the machine (64 GiB and up).
     large_memory_blocks: bool
-
 
 def rules_names() -> list[str]:
     """The versions that have rules, oldest first."""

@@ -1,0 +1,256 @@
+"""crashkernel= in every syntax, and where the crash kernel's memory comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.boot.swiotlb import swiotlb_size_or_default
+from memplan.units import GIB, MIB, TIB, U64_MAX, memparse, round_up
+
+if TYPE_CHECKING:
+    from memplan.boot.state import Boot
+
+_ALIGN = 16 * MIB
+_LOW_MAX = 4 * GIB
+_HIGH_MAX = 64 * TIB
+_LOW_MAX_3_13 = 896 * MIB
+_OWNER = "crash kernel"
+_LOW_OWNER = "crash kernel, low part"
+
+
+class _SyntaxError(Exception):
+    """The value is not of the form; the text is the kernel's message."""
+
+
+def _last(cmdline: str, suffix: str | None) -> str | None:
+    """What follows the last ``crashkernel=`` of one kind, to the command line's end (get_last_crashkernel).
+
+    With a `suffix` (",high", ",low") only options that end in it count, without one only those that end in none.
+    """
+    found = None
+    at = cmdline.find("crashkernel=")
+    while at >= 0:
+        word = cmdline[at:].split(" ", 1)[0]
+        if word.endswith(suffix) if suffix else not word.endswith((",high", ",low")):
+            found = cmdline[at + len("crashkernel=") :]
+        at = cmdline.find("crashkernel=", at + 1)
+    return found
+
+
+def _by_ranges(text: str, total: int) -> tuple[int, int]:
+    """``start-[end]:size[,…][@offset]``: the size of the range that holds `total`, and the offset."""
+    size = 0
+    rest = text
+    while True:
+        start, tail = memparse(rest)
+        if tail == rest:
+            raise _SyntaxError("crashkernel: Memory value expected")
+        if not tail.startswith("-"):
+            raise _SyntaxError("crashkernel: '-' expected")
+        rest = tail[1:]
+        end = U64_MAX
+        if not rest.startswith(":"):
+            end, tail = memparse(rest)
+            if tail == rest:
+                raise _SyntaxError("crashkernel: Memory value expected")
+            if end <= start:
+                raise _SyntaxError("crashkernel: end <= start")
+            rest = tail
+        if not rest.startswith(":"):
+            raise _SyntaxError("crashkernel: ':' expected")
+        rest = rest[1:]
+        part, tail = memparse(rest)
+        if tail == rest:
+            raise _SyntaxError("crashkernel: Memory value expected")
+        if part >= total:
+            raise _SyntaxError("crashkernel: invalid size")
+        rest = tail
+        if start <= total < end:
+            size = part
+            break
+        if not rest.startswith(","):
+            break
+        rest = rest[1:]
+    if not size:
+        raise _SyntaxError("crashkernel size resulted in zero bytes")
+    word = rest.split(" ", 1)[0]
+    if "@" not in word:
+        return size, 0
+    offset, tail = memparse(word.split("@", 1)[1])
+    if tail == word.split("@", 1)[1]:
+        raise _SyntaxError("crahskernel: Memory value expected after '@'")
+    return size, offset
+
+
+def _simple(text: str, suffix: str = "") -> tuple[int, int]:
+    """``size[@offset]``, or with a suffix ``size,high`` and ``size,low``."""
+    size, rest = memparse(text)
+    if rest == text:
+        raise _SyntaxError("crashkernel: memory value expected")
+    offset = 0
+    if suffix:
+        if not rest.startswith(suffix):
+            raise _SyntaxError(f"crashkernel: unrecognized char: {rest[:1]}")
+        rest = rest[len(suffix) :]
+    elif rest.startswith("@"):
+        return size, memparse(rest[1:])[0]
+    if rest and rest[0] != " ":
+        raise _SyntaxError(f"crashkernel: unrecognized char: {rest[0]}")
+    return size, offset
+
+
+def _parse(boot: Boot, suffix: str | None) -> tuple[int, int] | None:
+    """Size and offset by the last option of that kind; None without one, (0, 0) for one that the kernel refuses."""
+    text = _last(boot.machine.cmdline, suffix)
+    if text is None:
+        return None
+    total = boot.memblock.phys_mem_size()
+    if boot.rules.crashkernel != "3.13":
+        total = round_up(total, 128 * MIB)
+    try:
+        if suffix:
+            return _simple(text, suffix)
+        return _by_ranges(text, total) if ":" in text.split(" ", 1)[0] else _simple(text)
+    except _SyntaxError as error:
+        boot.printk(str(error), warning=True)
+        return 0, 0
+
+
+def reserve_crashkernel(boot: Boot) -> None:
+    """Reserves memory for the crash kernel; always top-down and after the SRAT; all versions.
+
+    rules.crashkernel names the version's way: "3.13" (below 896 MiB), "low then high" (4.x to 6.5), "generic"
+    (6.6 on: kernel/crash_reserve.c).
+    """
+    if not (boot.kernel.config("KEXEC_CORE") or boot.kernel.config("KEXEC")):
+        return
+    if boot.rules.crashkernel == "generic":
+        _reserve_generic(boot)
+    else:
+        _reserve_x86(boot, old=boot.rules.crashkernel == "3.13")
+
+
+def _reserve_x86(boot: Boot, *, old: bool) -> None:
+    """arch/x86/kernel/setup.c up to 6.5."""
+    size, base = _parse(boot, None) or (0, 0)
+    high = False
+    if not size:
+        size, base = _parse(boot, ",high") or (0, 0)
+        high = True
+        if not size:
+            return
+    if boot.machine.hypervisor == "xen":
+        boot.printk("Ignoring crashkernel for a Xen PV domain")
+        return
+    total = boot.memblock.phys_mem_size()
+    if base:
+        found = _take(boot, size, MIB, base, base + size)
+        if found != base:
+            boot.printk("crashkernel reservation failed - memory is in use.", warning=True)
+            return
+    else:
+        limits = [_HIGH_MAX] if high else [_LOW_MAX_3_13] if old else [_LOW_MAX, _HIGH_MAX]
+        found = 0
+        for limit in limits:
+            found = found or _take(boot, size, _ALIGN, _ALIGN, limit)
+        if not found:
+            boot.printk("crashkernel reservation failed - No suitable area found.", warning=True)
+            return
+    if found >= _LOW_MAX and not _reserve_x86_low(boot, old=old):
+        boot.free(found, found + size, owner=_OWNER, caller="setup_arch")
+        return
+    boot.crash_kernel = (*boot.crash_kernel, (found, found + size))
+    boot.printk(
+        f"Reserving {size // MIB}MB of memory at {found // MIB}MB for crashkernel (System RAM: {total // MIB}MB)"
+    )
+
+
+def _reserve_x86_low(boot: Boot, *, old: bool) -> bool:
+    """The part below 4 GiB that a high crash kernel needs; whether the boot can keep the high one."""
+    low = _parse(boot, ",low")
+    limit = min(boot.memblock.phys_mem_size(), _LOW_MAX)
+    if low is None or (low == (0, 0) and not _refused_as_zero(boot)):
+        low_size = swiotlb_size_or_default(boot) + 8 * MIB
+        low_size = low_size if old else max(low_size, 256 * MIB)
+    elif not low[0]:
+        return True
+    else:
+        low_size = low[0]
+    found = _take(boot, low_size, _ALIGN, low_size if old else 0, _LOW_MAX, owner=_LOW_OWNER)
+    if not found:
+        text = (
+            "crashkernel low reservation failed - No suitable area found."
+            if old
+            else f"Cannot reserve {low_size // MIB}MB crashkernel low memory, please try smaller size."
+        )
+        boot.printk(text, warning=True)
+        return False
+    boot.crash_kernel = (*boot.crash_kernel, (found, found + low_size))
+    boot.printk(
+        f"Reserving {low_size // MIB}MB of low memory at {found // MIB}MB for crashkernel "
+        f"({'System low RAM' if old else 'low RAM limit'}: {limit // MIB}MB)"
+    )
+    return True
+
+
+def _refused_as_zero(boot: Boot) -> bool:
+    """Whether ``crashkernel=0,low`` stands there in so many words (a syntax error counts as no option)."""
+    text = _last(boot.machine.cmdline, ",low") or ""
+    return text.startswith("0")
+
+
+def _reserve_generic(boot: Boot) -> None:
+    """kernel/crash_reserve.c, 6.6 on."""
+    if not boot.kernel.config("CRASH_RESERVE"):
+        return
+    total = boot.memblock.phys_mem_size()
+    default_low = max(swiotlb_size_or_default(boot) + 8 * MIB, 256 * MIB)
+    plain = _parse(boot, None)
+    high, low_size = False, 0
+    if plain is None:
+        wanted = _parse(boot, ",high")
+        if wanted is None or not wanted[0]:
+            return
+        low = _parse(boot, ",low")
+        if low is not None and low == (0, 0) and not _refused_as_zero(boot):
+            return
+        low_size = default_low if low is None else low[0]
+        plain, high = wanted, True
+    size, base = plain
+    if not size or size >= total:
+        return
+    if boot.machine.hypervisor == "xen":
+        boot.printk("Ignoring crashkernel for a Xen PV domain")
+        return
+    if base:
+        found = _take(boot, size, _ALIGN, base, base + size)
+        if not found:
+            boot.printk("crashkernel reservation failed - memory is in use.", warning=True)
+            return
+    else:
+        low_range, high_range = (0, _LOW_MAX), (_LOW_MAX, _HIGH_MAX)
+        first, second = (high_range, low_range) if high else (low_range, high_range)
+        found = _take(boot, size, _ALIGN, *first)
+        if not found:
+            low_size = low_size if high else default_low
+            found = _take(boot, size, _ALIGN, *second)
+        if not found:
+            boot.printk(f"cannot allocate crashkernel (size:{size:#x})", warning=True)
+            return
+    if found >= _LOW_MAX and low_size:
+        low_found = _take(boot, low_size, _ALIGN, 0, _LOW_MAX, owner=_LOW_OWNER)
+        if not low_found:
+            boot.printk(f"cannot allocate crashkernel low memory (size:{low_size:#x}).", warning=True)
+            boot.free(found, found + size, owner=_OWNER, caller="setup_arch")
+            return
+        boot.crash_kernel = ((low_found, low_found + low_size),)
+        boot.printk(
+            f"crashkernel low memory reserved: {low_found:#010x} - {low_found + low_size:#010x} "
+            f"({low_size // MIB} MB)"
+        )
+    boot.crash_kernel = (*boot.crash_kernel, (found, found + size))
+    boot.printk(f"crashkernel reserved: {found:#018x} - {found + size:#018x} ({size // MIB} MB)")
+
+
+def _take(boot: Boot, size: int, align: int, start: int, end: int, *, owner: str = _OWNER) -> int:
+    return boot.phys_alloc_range(size, align, start, end, owner=owner, caller="reserve_crashkernel")

@@ -1,0 +1,309 @@
+"""The e820 map from the loader's table to memblock: arch/x86/kernel/e820.c.
+
+The table is kept as the kernel keeps it, a list in which entries are cut, appended and only sorted when it is
+sanitised, because the order of its entries is the order of memblock's additions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.boot.state import BootPanic
+from memplan.errors import NotCoveredError
+from memplan.machine.model import (
+    E820_ACPI,
+    E820_PRAM,
+    E820_RAM,
+    E820_RESERVED,
+    E820_RESERVED_KERN,
+    E820_SOFT_RESERVED,
+    E820Entry,
+)
+from memplan.units import KIB, MIB, PAGE_SHIFT, PAGE_SIZE, U64_MAX, memparse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from memplan.boot.state import Boot
+
+#: Types whose entries are kept apart even where they touch (from 5.6 on, commit 3ad7ae3d2f8e).
+_NEVER_JOINED = frozenset({E820_PRAM, E820_SOFT_RESERVED})
+#: setup_data type that extends the e820 table (SETUP_E820_EXT).
+SETUP_E820_EXT = 1
+#: Entries in the loader's own table (E820_MAX_ENTRIES_ZEROPAGE).
+ZEROPAGE_ENTRIES = 128
+
+
+class E820Table:
+    """A table of ``[start, end)`` ranges with types; at most `room` entries."""
+
+    def __init__(self, entries: Iterable[E820Entry], room: int, printk: Callable[[str], None]) -> None:
+        self._entries: list[tuple[int, int, int]] = []
+        self._room = room
+        self._printk = printk
+        for entry in entries:
+            self.range_add(entry.start, entry.end, entry.type)
+
+    def __iter__(self) -> Iterable[tuple[int, int, int]]:  # type: ignore[override]
+        """The entries as (start, end, type), in table order."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def copy(self) -> E820Table:
+        """A table of its own with the same entries."""
+        twin = E820Table((), self._room, self._printk)
+        twin._entries = list(self._entries)
+        return twin
+
+    def clear(self) -> None:
+        """Drop all entries (memmap=exactmap)."""
+        self._entries.clear()
+
+    def range_add(self, start: int, end: int, kind: int) -> None:
+        """Append an entry (e820__range_add); a full table ignores it with the kernel's message."""
+        if len(self._entries) >= self._room:
+            self._printk(f"e820: too many entries; ignoring [mem {start:#010x}-{end - 1:#010x}]")
+            return
+        self._entries.append((start, end, kind))
+
+    def range_update(self, start: int, end: int, old: int, new: int) -> None:
+        """Retype the parts of `old` type inside ``[start, end)`` (e820__range_update)."""
+        self._cut(start, end, old, new)
+
+    def range_remove(self, start: int, end: int, kind: int | None) -> None:
+        """Take ``[start, end)`` out, of one type or (None) of all (e820__range_remove)."""
+        self._cut(start, end, kind, None)
+
+    def _cut(self, start: int, end: int, kind: int | None, new: int | None) -> None:
+        """The common walk of update and remove; entries that it appends are walked too, as in the kernel."""
+        index = 0
+        while index < len(self._entries):
+            first, last, own = self._entries[index]
+            index += 1
+            if kind is not None and own != kind:
+                continue
+            low, high = max(start, first), min(end, last)
+            if first >= start and last <= end:
+                self._entries[index - 1] = (0, 0, 0) if new is None else (first, last, new)
+                continue
+            if low >= high:
+                continue
+            if new is not None:
+                self.range_add(low, high, new)
+            if first < start and last > end:
+                self.range_add(end, last, own)
+                self._entries[index - 1] = (first, start, own)
+            elif first < low:
+                self._entries[index - 1] = (first, last - (high - low), own)
+            else:
+                self._entries[index - 1] = (high, last, own)
+
+    def update(self) -> bool:
+        """Sort, and resolve overlaps: in each stretch the highest type wins (e820__update_table).
+
+        False, and nothing changes, for a table of fewer than two entries.
+        """
+        if len(self._entries) < 2:
+            return False
+        points = []
+        for number, (start, end, kind) in enumerate(self._entries):
+            if end > start:
+                points.append((start, 0, number, kind))
+                points.append((end, 1, number, kind))
+        points.sort()
+        live: dict[int, int] = {}
+        result: list[tuple[int, int, int]] = []
+        last_kind = last_start = 0
+        for address, closes, _, kind in points:
+            if closes:
+                live[kind] -= 1
+                if not live[kind]:
+                    del live[kind]
+            else:
+                live[kind] = live.get(kind, 0) + 1
+            current = max(live, default=0)
+            if current != last_kind or current in _NEVER_JOINED:
+                if last_kind and address > last_start:
+                    result.append((last_start, address, last_kind))
+                    if len(result) >= self._room:
+                        break
+                last_start = address
+                last_kind = current
+        self._entries = result
+        return True
+
+    def mapped_all(self, start: int, end: int, kind: int) -> bool:
+        """Whether ``[start, end)`` lies wholly in entries of that type (e820__mapped_all; a sorted table)."""
+        for first, last, own in self._entries:
+            if own != kind or first >= end or last <= start:
+                continue
+            if first <= start:
+                start = last
+            if start >= end:
+                return True
+        return False
+
+    def end_pfn(self, limit_pfn: int, *kinds: int) -> int:
+        """The end of the last whole page of those types below `limit_pfn` (e820_end_pfn)."""
+        last = 0
+        for start, end, kind in self._entries:
+            if kind not in kinds or start >> PAGE_SHIFT >= limit_pfn:
+                continue
+            last = max(last, min(end >> PAGE_SHIFT, limit_pfn))
+        return last
+
+
+def e820__memory_setup(boot: Boot) -> None:
+    """Takes the loader's table, with the entries that setup_data adds; all versions.
+
+    A table that the kernel would refuse (fewer than two entries, or one that wraps) makes it ask the BIOS in
+    older ways, of whose answers a description says nothing: NotCoveredError.
+    """
+    entries = boot.machine.e820
+    extended = [e for node in boot.machine.setup_data if node.type == SETUP_E820_EXT for e in node.e820]
+    if len(entries) < 2:
+        raise NotCoveredError(
+            "the e820 map has fewer than two entries: Linux refuses such a map and falls back to BIOS-e801, "
+            "whose answer a machine description does not hold; list the firmware's reserved ranges too"
+        )
+    room = ZEROPAGE_ENTRIES + 3 * boot.kernel.max_numnodes
+    table = E820Table((*entries, *extended), room, lambda text: boot.printk(text, warning=True))
+    table.update()
+    boot.e820_firmware = table.copy()
+    boot.e820 = table
+    for line in ("BIOS-provided physical RAM map:",):
+        boot.printk(line)
+
+
+def parse_early_mem(boot: Boot, value: str | None) -> bool:
+    """``mem=``: RAM from that address on goes; whether the map is the user's now (parse_memopt)."""
+    if not value or value == "nopentium":
+        return False
+    size = memparse(value)[0]
+    if size:
+        boot.e820.range_remove(size, U64_MAX, E820_RAM)
+    return True
+
+
+def parse_early_memmap(boot: Boot, value: str | None) -> bool:
+    """``memmap=`` in all its forms, comma separated; whether the map is the user's now (parse_memmap_opt)."""
+    results = [_parse_memmap_one(boot, part) for part in value.split(",")] if value is not None else []
+    return any(results)
+
+
+def _parse_memmap_one(boot: Boot, text: str) -> bool:
+    table = boot.e820
+    if text.startswith("exactmap"):
+        table.clear()
+        return True
+    size, rest = memparse(text)
+    if rest == text:
+        return False
+    mark = rest[:1]
+    start, tail = memparse(rest[1:])
+    end = min(start + size, U64_MAX)
+    kinds = {"@": E820_RAM, "#": E820_ACPI, "$": E820_RESERVED}
+    if boot.rules.e820_pram:
+        kinds["!"] = E820_PRAM
+    if mark in kinds:
+        table.range_add(start, end, kinds[mark])
+    elif mark == "%" and boot.rules.e820_retype:
+        _retype(table, start, end, tail)
+    else:
+        table.range_remove(size, U64_MAX, E820_RAM)
+    return True
+
+
+def _retype(table: E820Table, start: int, end: int, tail: str) -> None:
+    """``memmap=n%s-from+to``: from 0 (or absent) is any type, to 0 (or absent) removes."""
+    old = new = 0
+    if tail.startswith("-"):
+        old, tail = memparse(tail[1:])
+    if tail.startswith("+"):
+        new, tail = memparse(tail[1:])
+    if tail:
+        return
+    if old and new:
+        table.range_update(start, end, old, new)
+    elif new:
+        table.range_add(start, end, new)
+    else:
+        table.range_remove(start, end, old or None)
+
+
+def e820__reserve_setup_data(boot: Boot) -> None:
+    """RAM under setup_data becomes RESERVED_KERN, and the map is sorted again; all versions."""
+    if not boot.machine.setup_data:
+        return
+    for node in boot.machine.setup_data:
+        boot.e820.range_update(node.address, node.address + 16 + node.length, E820_RAM, E820_RESERVED_KERN)
+        if node.target is not None:
+            boot.e820.range_update(node.target[0], sum(node.target), E820_RAM, E820_RESERVED_KERN)
+    boot.e820.update()
+
+
+def e820__finish_early_params(boot: Boot) -> None:
+    """Sorts a map that the command line changed; all versions (3.13: finish_e820_parsing)."""
+    if not boot.user_map:
+        return
+    if not boot.e820.update():
+        raise BootPanic("Invalid user supplied memory map", "memmap= leaves fewer than two entries in the map")
+    boot.printk("user-defined physical RAM map:")
+
+
+def e820_add_kernel_range(boot: Boot) -> None:
+    """The kernel's own range is RAM, whatever the map says; all versions."""
+    start, end = boot.kernel_start, boot.kernel_end
+    if boot.e820.mapped_all(start, end, E820_RAM):
+        return
+    boot.printk(".text .data .bss are not marked as E820_TYPE_RAM!", warning=True)
+    boot.e820.range_remove(start, end, None)
+    boot.e820.range_add(start, end, E820_RAM)
+
+
+def trim_bios_range(boot: Boot) -> None:
+    """Page 0 is the BIOS's, and [640K, 1M) is never RAM; all versions."""
+    boot.e820.range_update(0, PAGE_SIZE, E820_RAM, E820_RESERVED)
+    boot.e820.range_remove(640 * KIB, MIB, E820_RAM)
+    boot.e820.update()
+
+
+def e820__end_of_ram_pfn(boot: Boot) -> None:
+    """Sets max_pfn, after RAM beyond the write-back MTRRs is taken away, and max_low_pfn; all versions."""
+    kinds = (E820_RAM, E820_ACPI) if boot.rules.max_pfn_counts_acpi else (E820_RAM,)
+    arch_limit = 1 << (boot.physical_bits - PAGE_SHIFT)
+    boot.max_pfn = boot.e820.end_pfn(arch_limit, *kinds)
+    limit = boot.machine.mtrr_limit
+    if limit and limit < boot.max_pfn << PAGE_SHIFT:
+        lost = sum(max(0, end - max(start, limit)) for start, end, kind in boot.e820 if kind == E820_RAM)
+        boot.printk(
+            f"WARNING: BIOS bug: CPU MTRRs don't cover all of memory, losing {lost // MIB}MB of RAM.", warning=True
+        )
+        boot.e820.range_update(limit, boot.max_pfn << PAGE_SHIFT, E820_RAM, E820_RESERVED)
+        boot.e820.update()
+        boot.max_pfn = boot.e820.end_pfn(arch_limit, *kinds)
+    boot.max_possible_pfn = boot.max_pfn
+    four_gib_pfn = 1 << (32 - PAGE_SHIFT)
+    boot.max_low_pfn = boot.max_pfn
+    if boot.max_pfn > four_gib_pfn:
+        boot.max_low_pfn = boot.e820.end_pfn(four_gib_pfn, *kinds)
+
+
+def e820__memblock_setup(boot: Boot) -> None:
+    """Fills memblock from the map, cuts partial pages and dumps; all versions (3.13: memblock_x86_fill).
+
+    Growing the arrays is allowed from here on, and searches end at 1 MiB until the direct map is there.
+    """
+    boot.memblock.current_limit = MIB
+    boot.memblock.allow_resize()
+    for start, end, kind in boot.e820:
+        if kind == E820_SOFT_RESERVED:
+            boot.reserve(start, end, owner="soft reserved memory", caller="e820__memblock_setup")
+        elif kind in (E820_RAM, E820_RESERVED_KERN):
+            boot.add(start, end, owner="e820 RAM", caller="e820__memblock_setup")
+    boot.memblock.trim_memory(PAGE_SIZE)
+    if not boot.memblock.memory.total_size:
+        raise BootPanic("No usable memory", "the e820 map leaves no whole page of RAM")
+    boot.recorder.checkpoint("e820__memblock_setup", boot.memblock, dumped=True)
