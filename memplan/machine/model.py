@@ -177,6 +177,7 @@ class Cpus:
     sandy_bridge_graphics: bool = False
     xsave_size: int = 0
     xsave_features: int = 0
+    xsaveopt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
