@@ -1,0 +1,117 @@
+"""Who owns each reserved byte at the end of a boot: the reservations laid over one another in their order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from memplan.plan import Change, Reservation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from memplan.plan import Event, Region
+
+
+class Claim(NamedTuple):
+    """What one reservation says of its range: what it is for, the step that made it, and when."""
+
+    owner: str
+    step: str
+    before_srat: bool
+
+
+class Ledger:
+    """Claims on ``[start, end)`` ranges, disjoint and sorted.  A byte belongs to whoever reserved it first."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._claims: list[Claim] = []
+
+    def __iter__(self) -> Iterator[tuple[int, int, Claim]]:
+        return zip(self._starts, self._ends, self._claims, strict=True)
+
+    def reserve(self, start: int, end: int, claim: Claim) -> None:
+        """Claim what nobody has yet of ``[start, end)``."""
+        first, last = self._touched(start, end)
+        gaps = []
+        at = start
+        for index in range(first, last):
+            if at < self._starts[index]:
+                gaps.append((at, self._starts[index]))
+            at = self._ends[index]
+        if at < end:
+            gaps.append((at, end))
+        if len(gaps) == 1 and first == last:
+            self._put(first, first, gaps, [claim])
+            return
+        merged = [*gaps, *zip(self._starts[first:last], self._ends[first:last], strict=True)]
+        claims = [claim] * len(gaps) + self._claims[first:last]
+        order = sorted(range(len(merged)), key=merged.__getitem__)
+        self._put(first, last, [merged[i] for i in order], [claims[i] for i in order])
+
+    def free(self, start: int, end: int) -> None:
+        """Give up all claims on ``[start, end)``."""
+        first, last = self._touched(start, end)
+        pieces, claims = [], []
+        for index in range(first, last):
+            for low, high in ((self._starts[index], start), (end, self._ends[index])):
+                if low < high and low < self._ends[index] and high > self._starts[index]:
+                    pieces.append((max(low, self._starts[index]), min(high, self._ends[index])))
+                    claims.append(self._claims[index])
+        self._put(first, last, pieces, claims)
+
+    def _touched(self, start: int, end: int) -> tuple[int, int]:
+        """The indices of the claims that overlap ``[start, end)``."""
+        return bisect_right(self._ends, start), bisect_left(self._starts, end)
+
+    def _put(self, first: int, last: int, ranges: Sequence[tuple[int, int]], claims: list[Claim]) -> None:
+        self._starts[first:last] = [start for start, _ in ranges]
+        self._ends[first:last] = [end for _, end in ranges]
+        self._claims[first:last] = claims
+
+
+def reservations(events: Iterable[Event], memory: Sequence[Region]) -> tuple[Reservation, ...]:
+    """What stays reserved after `events`, cut where `memory` changes its node; equal neighbours are one.
+
+    Reserved ranges outside RAM have no node.
+    """
+    ledger = Ledger()
+    for event in events:
+        if isinstance(event, Change) and event.start < event.end:
+            if event.op == "reserve":
+                ledger.reserve(event.start, event.end, Claim(event.owner, event.step, event.before_srat))
+            elif event.op == "free":
+                ledger.free(event.start, event.end)
+    found: list[Reservation] = []
+    starts = [region.start for region in memory]
+    for start, end, claim in ledger:
+        for low, high, nid in _by_node(start, end, memory, starts):
+            last = found[-1] if found else None
+            if last is not None and last.end == low and (last.owner, last.step, last.before_srat) == claim:
+                if last.nid == nid:
+                    found[-1] = Reservation(last.start, high, nid, *claim)
+                    continue
+            found.append(Reservation(low, high, nid, *claim))
+    return tuple(found)
+
+
+def _by_node(
+    start: int, end: int, memory: Sequence[Region], starts: Sequence[int]
+) -> Iterator[tuple[int, int, int | None]]:
+    """``[start, end)`` cut into pieces of one node each (None outside RAM)."""
+    index = max(bisect_right(starts, start) - 1, 0)
+    while start < end:
+        while index < len(memory) and memory[index].end <= start:
+            index += 1
+        if index == len(memory) or memory[index].start >= end:
+            yield start, end, None
+            return
+        region = memory[index]
+        if start < region.start:
+            yield start, region.start, None
+            start = region.start
+        stop = min(end, region.end)
+        yield start, stop, region.nid
+        start = stop

@@ -1,0 +1,139 @@
+"""Runs a boot's steps and makes the plan of what they did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.boot import (
+    cma,
+    crash,
+    e820,
+    early,
+    efi,
+    firmware_tables,
+    hugetlb,
+    late,
+    numa,
+    page_tables,
+    percpu,
+    sparse,
+    swiotlb,
+    zones,
+)
+from memplan.boot.blocks import block_size, movable_ranges
+from memplan.boot.ledger import reservations
+from memplan.boot.state import Boot, BootPanic
+from memplan.boot.verdicts import verdicts
+from memplan.memblock.memblock import MemblockPanic
+from memplan.plan import Checkpoint, End, Node, PageTables, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memplan.kernel.model import Kernel
+    from memplan.machine.model import Machine
+
+#: Where the steps are, each a function named in configs/rules/*.yaml.
+MODULES = (
+    early,
+    e820,
+    efi,
+    page_tables,
+    firmware_tables,
+    numa,
+    cma,
+    crash,
+    sparse,
+    zones,
+    percpu,
+    hugetlb,
+    swiotlb,
+    late,
+)
+#: The step that reads the SRAT.
+SRAT_STEP = "initmem_init"
+
+
+def find_step(name: str) -> Callable[[Boot], None]:
+    """The function of the step `name`; KeyError where no module has it."""
+    for module in MODULES:
+        step: Callable[[Boot], None] | None = getattr(module, name, None)
+        if step is not None:
+            return step
+    raise KeyError(name)
+
+
+def run(boot: Boot) -> End:
+    """Run all steps in the version's order, to the hand-over or to the step in which the kernel dies."""
+    for name in boot.rules.steps:
+        boot.recorder.step = name
+        if name == SRAT_STEP:
+            boot.recorder.before_srat = False
+        try:
+            find_step(name)(boot)
+        except BootPanic as panic:
+            return End(False, name, panic.text, panic.cause)
+        except MemblockPanic as panic:
+            return End(False, name, str(panic), "memblock itself can't go on")
+    return End(True)
+
+
+def replay(machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None) -> Plan:
+    """The plan of `machine` booting `kernel`.
+
+    `bottom_up` forces the direction of the allocations before the SRAT is read (None: as movable_node says).
+    Raises NotCoveredError where the boot needs something that isn't replayed.
+    """
+    boot = Boot(machine, kernel, bottom_up=bottom_up)
+    end = run(boot)
+    if not end.completed:
+        boot.recorder.checkpoint("end", boot.memblock, dumped=False)
+    return _plan(boot, end)
+
+
+def _plan(boot: Boot, end: End) -> Plan:
+    last = next(event for event in reversed(boot.recorder.events) if isinstance(event, Checkpoint))
+    taken = reservations(boot.recorder.events, last.memory)
+    size = block_size(boot)
+    movable = tuple(movable_ranges(boot)) if end.completed else ()
+    return Plan(
+        machine_name=boot.machine.name,
+        kernel=boot.kernel.name,
+        kernel_version=boot.kernel.version,
+        kernel_notes=boot.kernel.notes,
+        trace_style=boot.rules.trace_style,
+        cmdline=boot.machine.cmdline,
+        bottom_up=boot.bottom_up,
+        events=tuple(boot.recorder.events),
+        reservations=taken,
+        page_tables=PageTables(boot.levels, boot.direct_map_base, tuple(boot.table_runs), tuple(boot.mappings)),
+        nodes=_nodes(boot) if end.completed else (),
+        zones=tuple(boot.zones.zones) if end.completed else (),
+        movable_start_pfn=tuple(sorted(boot.zones.movable_start_pfn.items())) if end.completed else (),
+        block_size=size,
+        verdicts=verdicts(boot, taken, movable, size) if end.completed else (),
+        movable=movable,
+        end=end,
+    )
+
+
+def _nodes(boot: Boot) -> tuple[Node, ...]:
+    numa = boot.numa
+    ranges: dict[int, list[tuple[int, int]]] = {nid: [] for nid in sorted(numa.online)}
+    for base, size, nid, _ in boot.memblock.memory:
+        ranges.setdefault(nid or 0, []).append((base, base + size))
+    cpus: dict[int, list[int]] = {}
+    for cpu, nid in enumerate(numa.cpu_to_node):
+        cpus.setdefault(nid, []).append(cpu)
+    return tuple(
+        Node(
+            nid,
+            numa.node_to_pxm.get(nid),
+            nid in numa.online,
+            tuple(own),
+            any(low < end and high > start for start, end in own for low, high in numa.hotplug),
+            numa.node_data.get(nid),
+            tuple(cpus.get(nid, ())),
+        )
+        for nid, own in sorted(ranges.items())
+    )
