@@ -1,0 +1,79 @@
+"""The kernel command line, taken apart as the kernel takes it apart (parse_args and next_arg)."""
+
+from __future__ import annotations
+
+#: The kernel's isspace(): ASCII white space and Latin-1's no-break space.
+_SPACES = " \t\n\v\f\r\xa0"
+
+
+class CommandLine:
+    """The options of one command line.
+
+    `args` holds (name, value) in order, names as typed; a value is None where the word has no ``=``, and "" where
+    nothing follows it.  Words behind a bare ``--`` belong to init and are left out.  Look-ups by name take ``-``
+    and ``_`` as the same letter, as the kernel does.
+    """
+
+    __slots__ = ("args",)
+
+    def __init__(self, text: str) -> None:
+        self.args: list[tuple[str, str | None]] = []
+        rest = text.lstrip(_SPACES)
+        while rest:
+            name, value, rest = _next_arg(rest)
+            if name == "--" and value is None:
+                break
+            self.args.append((name, value))
+
+    def has(self, name: str) -> bool:
+        """Whether the option is there, with a value or without."""
+        wanted = _dash_to_underscore(name)
+        return any(_dash_to_underscore(own) == wanted for own, _ in self.args)
+
+    def last(self, name: str) -> str | None:
+        """The value of the option's last word; None where it is missing or has no ``=``."""
+        wanted = _dash_to_underscore(name)
+        for own, value in reversed(self.args):
+            if _dash_to_underscore(own) == wanted:
+                return value
+        return None
+
+    def all(self, name: str) -> list[str]:
+        """The values of all of the option's words that have one, in order."""
+        wanted = _dash_to_underscore(name)
+        return [value for own, value in self.args if value is not None and _dash_to_underscore(own) == wanted]
+
+
+def _dash_to_underscore(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _next_arg(text: str) -> tuple[str, str | None, str]:
+    """The first word of `text` as (name, value), and what follows it; white space inside double quotes is kept.
+
+    Only quotes around the whole word or around the whole value are dropped (lib/cmdline.c, next_arg).
+    """
+    quoted = text.startswith('"')
+    if quoted:
+        text = text[1:]
+    inside = quoted
+    equals = 0
+    end = len(text)
+    for index, char in enumerate(text):
+        if not inside and char in _SPACES:
+            end = index
+            break
+        if char == "=" and not equals:
+            equals = index
+        elif char == '"':
+            inside = not inside
+    word, rest = text[:end], text[end:].lstrip(_SPACES)
+    name, value = (word[:equals], word[equals + 1 :]) if equals else (word, None)
+    if value is not None and value.startswith('"'):
+        value = value[1:].removesuffix('"')
+    elif quoted:
+        if value is None:
+            name = name.removesuffix('"')
+        else:
+            value = value.removesuffix('"')
+    return name, value, rest
