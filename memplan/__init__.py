@@ -39,7 +39,7 @@ def simulate(machine: Machine, *, kernel: str | Kernel | None = None, bottom_up:
     """Replay the early boot of `machine`; the plan of all that it does to memory.
 
     `kernel` is a build by name ("6.12", "debian-6.1.0-55-amd64"), the path of a kernel file, or a Kernel (None: the
-    machine's own).  `bottom_up` forces the direction of the allocations before the SRAT is read (None: as the boot
+    machine's own, with the facts that it overrides).  `bottom_up` forces the direction of the allocations before the SRAT is read (None: as the boot
     option movable_node says).  Raises UsageError for an unknown kernel, and NotCoveredError where the boot
     needs something that is not replayed.  A boot that panics is a plan too: see `Plan.end`.
     """
@@ -48,6 +48,6 @@ def simulate(machine: Machine, *, kernel: str | Kernel | None = None, bottom_up:
 
     build = machine.kernel.build if kernel is None else kernel
     found = find_kernel(build) if isinstance(build, str) else build
-    if machine.kernel.overrides:
+    if machine.kernel.overrides and kernel is None:
         found = override(found, machine.kernel.overrides)
     return replay(machine, found, bottom_up=bottom_up)
