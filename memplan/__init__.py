@@ -1,11 +1,11 @@
 """memplan: a boot-memory planner that replays Linux early boot.
 
-    import memplan
+import memplan
 
-    machine = memplan.load_machine("machine.yaml")
-    plan = memplan.simulate(machine, kernel="6.12")
-    for verdict in plan.verdicts:
-        print(verdict.nid, verdict.movable, verdict.reason)
+machine = memplan.load_machine("machine.yaml")
+plan = memplan.simulate(machine, kernel="6.12")
+for verdict in plan.verdicts:
+    print(verdict.nid, verdict.movable, verdict.reason)
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def simulate(machine: Machine, *, kernel: str | Kernel | None = None, bottom_up:
     """Replay the early boot of `machine`; the plan of all that it does to memory.
 
     `kernel` is a build by name ("6.12", "debian-6.1.0-55-amd64"), the path of a kernel file, or a Kernel (None: the
-    machine's own, with the facts that it overrides).  `bottom_up` forces the direction of the allocations before the SRAT is read (None: as the boot
-    option movable_node says).  Raises UsageError for an unknown kernel, and NotCoveredError where the boot
-    needs something that is not replayed.  A boot that panics is a plan too: see `Plan.end`.
+    machine's own, with the facts that it overrides).  `bottom_up` forces the direction of the allocations before the
+    SRAT is read (None: as the boot option movable_node says).  Raises UsageError for an unknown kernel, and
+    NotCoveredError where the boot needs something that is not replayed.  A boot that panics is a plan too: see
+    `Plan.end`.
     """
     from memplan.boot.replay import replay
     from memplan.kernel.load import find_kernel, override

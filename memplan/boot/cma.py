@@ -102,9 +102,7 @@ def _declare_contiguous(
     if not limit or limit > memory_end:
         limit = memory_end
     if base + size > limit:
-        boot.printk(
-            f"cma: Size ({size:#018x}) of region at {base:#018x} exceeds limit ({limit:#018x})", warning=True
-        )
+        boot.printk(f"cma: Size ({size:#018x}) of region at {base:#018x} exceeds limit ({limit:#018x})", warning=True)
         return False
     if fixed:
         if memblock.is_region_reserved(base, size):

@@ -245,8 +245,7 @@ def _reserve_generic(boot: Boot) -> None:
             return
         boot.crash_kernel = ((low_found, low_found + low_size),)
         boot.printk(
-            f"crashkernel low memory reserved: {low_found:#010x} - {low_found + low_size:#010x} "
-            f"({low_size // MIB} MB)"
+            f"crashkernel low memory reserved: {low_found:#010x} - {low_found + low_size:#010x} ({low_size // MIB} MB)"
         )
     boot.crash_kernel = (*boot.crash_kernel, (found, found + size))
     boot.printk(f"crashkernel reserved: {found:#018x} - {found + size:#018x} ({size // MIB} MB)")

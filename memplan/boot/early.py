@@ -176,9 +176,7 @@ def reserve_real_mode(boot: Boot) -> None:
     From 5.13 on (commit f1d4d47c5851) the whole first megabyte is reserved after it; 3.13 panics without a place.
     """
     size = boot.kernel.fact("image.real_mode_size")
-    found = boot.phys_alloc_range(
-        size, PAGE_SIZE, 0, MIB, owner="real-mode trampoline", caller="reserve_real_mode"
-    )
+    found = boot.phys_alloc_range(size, PAGE_SIZE, 0, MIB, owner="real-mode trampoline", caller="reserve_real_mode")
     if not found:
         if boot.rules.real_mode_required:
             raise BootPanic("Cannot allocate trampoline\n", "no free block below 1 MiB is large enough for it")

@@ -28,9 +28,7 @@ def efi_memblock_x86_reserve_range(boot: Boot) -> None:
         return
     boot.efi_map = list(efi.descriptors)
     if efi.memmap is not None:
-        boot.reserve(
-            efi.memmap[0], sum(efi.memmap), owner="EFI memory map", caller="efi_memblock_x86_reserve_range"
-        )
+        boot.reserve(efi.memmap[0], sum(efi.memmap), owner="EFI memory map", caller="efi_memblock_x86_reserve_range")
 
 
 def efi_init(boot: Boot) -> None:
@@ -96,7 +94,11 @@ def _efi_mem_reserve(boot: Boot, address: int, length: int, what: str) -> None:
     runtime = md.attribute | EFI_MEMORY_RUNTIME
     parts = [
         EfiRange(low, high, md.type, attribute)
-        for low, high, attribute in ((md.start, start, md.attribute), (start, end, runtime), (end, md.end, md.attribute))
+        for low, high, attribute in (
+            (md.start, start, md.attribute),
+            (start, end, runtime),
+            (end, md.end, md.attribute),
+        )
         if low < high
     ]
     assert boot.machine.efi is not None

@@ -67,9 +67,7 @@ def acpi_table_upgrade(boot: Boot) -> None:
         )
     total = sum(upgrade.length for upgrade in upgrades)
     limit = boot.max_low_pfn_mapped * PAGE_SIZE
-    place = boot.phys_alloc_range(
-        total, PAGE_SIZE, 0, limit, owner="ACPI table upgrade", caller="acpi_table_upgrade"
-    )
+    place = boot.phys_alloc_range(total, PAGE_SIZE, 0, limit, owner="ACPI table upgrade", caller="acpi_table_upgrade")
     if not place:
         boot.printk("WARNING: no room for the ACPI tables of the initrd", warning=True)
         return
@@ -101,5 +99,3 @@ def acpi_boot_table_init(boot: Boot) -> None:
 def _reserve_table(boot: Boot, signature: str, start: int, end: int) -> None:
     boot.printk(f"ACPI: Reserving {signature:4} table memory at [mem {start:#x}-{end - 1:#x}]")
     boot.reserve(start, end, owner=f"ACPI {signature}", caller="acpi_reserve_initial_tables")
-
-

@@ -66,9 +66,7 @@ def _log_buffers(boot: Boot, size: int) -> bool:
 
 def memblock_find_dma_reserve(boot: Boot) -> None:
     """Counts the pages below 16 MiB that are taken by now; hash tables are sized without them (up to 6.7)."""
-    present = sum(
-        min(end, _MAX_DMA_PFN) - min(start, _MAX_DMA_PFN) for start, end, _ in boot.memblock.pfn_ranges(None)
-    )
+    present = sum(min(end, _MAX_DMA_PFN) - min(start, _MAX_DMA_PFN) for start, end, _ in boot.memblock.pfn_ranges(None))
     free = 0
     for start, end in boot.free_gaps():
         first, last = min(pfn_up(start), _MAX_DMA_PFN), min(pfn_down(end), _MAX_DMA_PFN)
@@ -93,7 +91,9 @@ def io_apic_init_mappings(boot: Boot) -> None:
 def kvmclock_init(boot: Boot) -> None:
     """3.13 on KVM: the guest clock's pages."""
     if boot.machine.hypervisor == "kvm" and boot.kernel.config("KVM_GUEST") and not boot.cmdline.has("no-kvmclock"):
-        raise NotCoveredError("the KVM guest clock of Linux 3.13 is not replayed yet (boot option no-kvmclock avoids it)")
+        raise NotCoveredError(
+            "the KVM guest clock of Linux 3.13 is not replayed yet (boot option no-kvmclock avoids it)"
+        )
 
 
 def e820__reserve_resources(boot: Boot) -> None:

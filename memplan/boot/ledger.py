@@ -89,11 +89,10 @@ def reservations(events: Iterable[Event], memory: Sequence[Region]) -> tuple[Res
     for start, end, claim in ledger:
         for low, high, nid in _by_node(start, end, memory, starts):
             last = found[-1] if found else None
-            if last is not None and last.end == low and (last.owner, last.step, last.before_srat) == claim:
-                if last.nid == nid:
-                    found[-1] = Reservation(last.start, high, nid, *claim)
-                    continue
-            found.append(Reservation(low, high, nid, *claim))
+            if last is not None and (last.end, last.nid, last.owner, last.step, last.before_srat) == (low, nid, *claim):
+                found[-1] = Reservation(last.start, high, nid, *claim)
+            else:
+                found.append(Reservation(low, high, nid, *claim))
     return tuple(found)
 
 

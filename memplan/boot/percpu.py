@@ -29,9 +29,7 @@ def setup_per_cpu_areas(boot: Boot) -> None:
     slots = [round_up(len(cpus), units_per_alloc) for cpus in groups.values()]
 
     info_size = _alloc_info_size(boot, slots)
-    info = boot.alloc_or_panic(
-        info_size, rules.percpu_info_align, owner="percpu info", caller="pcpu_build_alloc_info"
-    )
+    info = boot.alloc_or_panic(info_size, rules.percpu_info_align, owner="percpu info", caller="pcpu_build_alloc_info")
     areas_size = round_up(8 * len(groups), PAGE_SIZE)
     areas = boot.alloc_or_panic(areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")
     bases = []
@@ -59,9 +57,7 @@ def setup_per_cpu_areas(boot: Boot) -> None:
                 owner="percpu",
                 caller="pcpu_embed_first_chunk",
             )
-    boot.printk(
-        f"percpu: Embedded {used // PAGE_SIZE} pages/cpu s{static} r{reserved} d{dynamic} u{unit_size}"
-    )
+    boot.printk(f"percpu: Embedded {used // PAGE_SIZE} pages/cpu s{static} r{reserved} d{dynamic} u{unit_size}")
     _setup_first_chunk(boot, len(groups), static, reserved, dynamic, unit_size)
     boot.free(info, info + info_size, owner="percpu info", caller="pcpu_free_alloc_info")
     boot.free(areas, areas + areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")

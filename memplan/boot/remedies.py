@@ -21,8 +21,14 @@ REMEDIES: tuple[tuple[str, str], ...] = (
     ("log buffer", "a smaller log_buf_len, or movable_node: bottom-up until the SRAT is read"),
     ("log ", "a smaller log_buf_len, or movable_node: bottom-up until the SRAT is read"),
     ("memblock.", "allocate bottom-up until the SRAT is read: movable_node"),
-    ("NODE_DATA", "it follows the node's own memory: mark the node hot-pluggable in the SRAT and boot with movable_node"),
-    ("memory map", "it follows the node's own memory: mark the node hot-pluggable in the SRAT and boot with movable_node"),
+    (
+        "NODE_DATA",
+        "it follows the node's own memory: mark the node hot-pluggable in the SRAT and boot with movable_node",
+    ),
+    (
+        "memory map",
+        "it follows the node's own memory: mark the node hot-pluggable in the SRAT and boot with movable_node",
+    ),
     ("percpu", "mark the node hot-pluggable in the SRAT and boot with movable_node: its CPUs' areas go elsewhere"),
     ("swiotlb", "it must lie below 4 GiB: let a node that stays have memory there, or boot with swiotlb=noforce"),
     ("reserve_mem", "leave the reserve_mem= option out, or make room for it in a node that stays"),
@@ -35,7 +41,9 @@ REMEDIES: tuple[tuple[str, str], ...] = (
     ("Sandy Bridge", "pages that the graphics device can't use lie there"),
     ("iBFT", "the iSCSI firmware table lies below 1 MiB, in a node that stays"),
 )
-_ELSEWHERE = "mark the range hot-pluggable in the SRAT and boot with movable_node: the kernel's own allocations avoid it"
+_ELSEWHERE = (
+    "mark the range hot-pluggable in the SRAT and boot with movable_node: the kernel's own allocations avoid it"
+)
 
 
 def remedy(owner: str) -> str:

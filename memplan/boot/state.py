@@ -57,9 +57,7 @@ class Boot:
         self.pgt_buffer = (0, 0)
         #: Whether KASLR's memory randomisation is active.
         self.randomize_memory = (
-            kernel.config("RANDOMIZE_MEMORY")
-            and machine.kernel.randomized
-            and not self.cmdline.has("nokaslr")
+            kernel.config("RANDOMIZE_MEMORY") and machine.kernel.randomized and not self.cmdline.has("nokaslr")
         )
         self.movable_node = False
         self.e820: E820Table

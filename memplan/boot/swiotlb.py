@@ -75,7 +75,9 @@ def _init_with_areas(boot: Boot) -> None:
         caller="swiotlb_init_remap",
     ):
         size = round_up(slots << _SLOT_SHIFT, PAGE_SIZE)
-        boot.printk(f"software IO TLB: swiotlb_memblock_alloc: Failed to allocate {size} bytes tlb structure", warning=True)
+        boot.printk(
+            f"software IO TLB: swiotlb_memblock_alloc: Failed to allocate {size} bytes tlb structure", warning=True
+        )
         if slots <= _MIN_SLOTS:
             return
         slots = round_up(slots >> 1, _SEGMENT_SLOTS)

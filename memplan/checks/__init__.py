@@ -1,0 +1,1 @@
+"""Rules for firmware tables and boot options, each with an id."""

@@ -1,0 +1,1 @@
+"""Readers of real things, one module a kind of source."""

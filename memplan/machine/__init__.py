@@ -1,0 +1,1 @@
+"""The machine description: model, YAML, command line."""

@@ -1,0 +1,1 @@
+"""Renderers of a plan, one a format."""
