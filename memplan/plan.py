@@ -205,7 +205,11 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One replayed boot."""
+    """One replayed boot.
+
+    `trace_style` and `free_line` say how this version words its memblock lines; `movable` holds the ranges
+    ``(nid, start, end)`` of ZONE_MOVABLE that can go off-line.
+    """
 
     machine_name: str
     kernel: str
@@ -224,6 +228,7 @@ class Plan:
     verdicts: tuple[Verdict, ...]
     movable: tuple[tuple[int, int, int], ...]
     end: End
+    free_line: str = "memblock_free"
 
     @property
     def warnings(self) -> tuple[Message, ...]:

@@ -114,6 +114,7 @@ def _plan(boot: Boot, end: End) -> Plan:
         verdicts=verdicts(boot, taken, movable, size) if end.completed else (),
         movable=movable,
         end=end,
+        free_line=boot.rules.free_line,
     )
 
 
