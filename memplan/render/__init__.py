@@ -1,1 +1,1 @@
-"""Renderers of a plan, one a format."""
+"""The output formats, one module each; all read a plan and nothing else, and import each other only for shared text."""

@@ -1,0 +1,5 @@
+"""``python -m memplan``: the command line."""
+
+from memplan.cli import main
+
+main()

@@ -1,0 +1,103 @@
+"""What the commands that make plans share: options, loading, and writing the result."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from memplan.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from memplan.machine.model import Machine
+
+    Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+#: Lines that go into one write: few system calls, and no more than some 100 KiB at once.
+_LINES_AT_ONCE = 1024
+
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Every range and event, none put together.")
+output_option = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, writable=True),
+    help="Write to FILE, whole or not at all, instead of to the terminal.",
+)
+
+
+def format_option(*formats: str) -> Callable[[Decorated], Decorated]:
+    """The option --format with these choices; the first one is the default."""
+    return click.option(
+        "-f",
+        "--format",
+        "format_",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How to print the result.",
+    )
+
+
+def load(path: str) -> Machine:
+    """The machine that the file `path` describes; InputError where it can't be used."""
+    import memplan
+
+    return memplan.load_machine(path)
+
+
+def with_cmdline(machine: Machine, cmdline: str | None, append: tuple[str, ...] = ()) -> Machine:
+    """`machine` with another command line (None: its own), and with more words behind it."""
+    words = [machine.cmdline if cmdline is None else cmdline, *append]
+    text = " ".join(word for word in words if word)
+    if text == machine.cmdline:
+        return machine
+    from dataclasses import replace
+
+    return replace(machine, cmdline=text)
+
+
+def write_lines(lines: Iterable[str], output: str | None) -> None:
+    """Write `lines` to the file `output`, or to stdout where it is None.
+
+    A file appears only when it is complete: it is written beside its place and then moved there, so that what
+    stood there before stays if anything fails.  UsageError where it can't be written.
+    """
+    if output is None:
+        _write(lines, sys.stdout)
+        return
+    target = os.path.realpath(output)
+    if os.path.exists(target) and not os.path.isfile(target):
+        with _open(target, output) as file:
+            _write(lines, file)
+        return
+    beside = f"{target}.{os.getpid()}.tmp"
+    try:
+        with _open(beside, output) as file:
+            _write(lines, file)
+        os.replace(beside, target)
+    finally:
+        if os.path.exists(beside):
+            os.unlink(beside)
+
+
+def _open(path: str, shown: str) -> IO[str]:
+    try:
+        return open(path, "w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(f"{shown}: can't be written: {error.strerror}") from error
+
+
+def _write(lines: Iterable[str], file: IO[str]) -> None:
+    batch: list[str] = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) == _LINES_AT_ONCE:
+            file.write("\n".join(batch) + "\n")
+            batch.clear()
+    if batch:
+        file.write("\n".join(batch) + "\n")

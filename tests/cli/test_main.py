@@ -1,0 +1,83 @@
+"""The group: what it imports, and how it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from memplan import cli
+from memplan.errors import UsageError
+
+
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "memplan", *args], capture_output=True, text=True, check=False)
+
+
+def test_help_lists_commands_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom memplan.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit as e: assert not e.code\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'pydantic', 'pydantic_core', 'rich', 'yaml'}))\n"
+        "print([m for m in sys.modules if m.startswith('memplan.') and m not in ('memplan.cli', 'memplan.errors')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "  simulate  " in done.stdout
+    assert done.stdout.splitlines()[-2:] == ["[]", "[]"]
+
+
+def test_a_misspelt_command_gets_the_nearest_right_one() -> None:
+    done = run("simulat")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No such command 'simulat'. Did you mean 'simulate'?" in done.stderr
+
+
+def test_a_missing_file_is_one_line_and_status_2() -> None:
+    done = run("simulate", "/nonexistent/machine.yaml")
+    assert done.returncode == 2
+    assert "/nonexistent/machine.yaml" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_version() -> None:
+    assert run("--version").stdout.startswith("memplan 0.")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (UsageError("a.yaml:3: what is wrong"), 2, "a.yaml:3: what is wrong\n"),
+        (FileNotFoundError(2, "No such file or directory", "b.yaml"), 2, "b.yaml: No such file or directory\n"),
+        (KeyboardInterrupt(), 130, "memplan: interrupted\n"),
+    ],
+)
+def test_errors_become_a_message_and_a_status(
+    error: BaseException,
+    status: int,
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli.group, "main", fail)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([])
+    assert stopped.value.code == status
+    assert capsys.readouterr().err == text
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    code = (
+        "import sys\nfrom memplan import cli\n"
+        "cli.group.main = lambda *a, **k: [print('x' * 1000) for _ in range(10000)]\ncli.main([])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 0
+        assert process.stderr.read() == b""
