@@ -1,0 +1,132 @@
+"""The symbols that a kernel carries inside (CONFIG_KALLSYMS), found without any symbol to start from.
+
+scripts/kallsyms.c writes the tables in one run of read-only data.  Their order changed in 6.4 (404bad70fcf7), and
+addresses are whole, or offsets from a base (4.6 on), where per-CPU symbols may be absolute.  The token table is
+found by its tokens for the digits; from there the rest is found by what must hold, and an order counts as the right
+one when it puts _text where the ELF file has it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from itertools import pairwise
+
+from memplan.kernel.elf import Elf
+from memplan.units import round_up
+
+_DIGITS = b"\0".join(b"%d" % n for n in range(10)) + b"\0"
+_TOKENS = 256
+_FIRST_DIGIT = 0x30
+_TYPES = frozenset(b"aAbBcCdDgGiInNrRsStTuUvVwW?")
+_FEWEST, _MOST = 100, 1 << 20
+#: Packed names take between 2 and 40 bytes each; seqs_of_names (6.2, 6.3) and markers may follow them.
+_NAME_BYTES = (2, 48)
+_MASK = (1 << 64) - 1
+
+
+def kallsyms(elf: Elf) -> dict[str, int]:
+    """All symbols and their addresses (the first of equal names); empty where the kernel has no such table."""
+    section = ".rodata" if ".rodata" in elf.sections else ".init.rodata"
+    data = elf.content(section) or b""
+    at = -1
+    while (at := data.find(_DIGITS, at + 1)) >= 0:
+        tokens = _token_table(data, at)
+        if tokens is None:
+            continue
+        start, table, after = tokens
+        for count_at, count, names_at in _name_tables(data, start, table):
+            names = _names(data, names_at, count, table)
+            for addresses in _addresses(data, count_at, count, after):
+                found: dict[str, int] = {}
+                for name, address in zip(names, addresses, strict=True):
+                    found.setdefault(name, address)
+                if found.get("_text") == elf.text.address:
+                    return found
+    return {}
+
+
+def _token_table(data: bytes, digits_at: int) -> tuple[int, list[bytes], int] | None:
+    """Start of the token table, the tokens, and the end of the index behind it; `digits_at` is token 0x30."""
+    end = digits_at
+    for _ in range(_TOKENS - _FIRST_DIGIT):
+        end = data.find(b"\0", end) + 1
+        if not end:
+            return None
+    for align in (8, 4):
+        index_at = round_up(end, align)
+        if index_at + 2 * _TOKENS > len(data):
+            return None
+        index = struct.unpack_from(f"<{_TOKENS}H", data, index_at)
+        start = digits_at - index[_FIRST_DIGIT]
+        if index[0] or start < 0 or any(a >= b for a, b in pairwise(index)):
+            continue
+        table = [data[start + place : data.find(b"\0", start + place)] for place in index]
+        return start, table, index_at + 2 * _TOKENS
+    return None
+
+
+def _name_tables(data: bytes, tokens_at: int, table: list[bytes]) -> Iterator[tuple[int, int, int]]:
+    """Places that may hold the number of symbols with the names behind it, nearest to the token table first."""
+    first_types = [bool(token) and token[0] in _TYPES for token in table]
+    for at in range(tokens_at - 8 & ~3, -1, -4):
+        (count,) = struct.unpack_from("<I", data, at)
+        if not _FEWEST <= count <= _MOST:
+            continue
+        room = tokens_at - at
+        if not _NAME_BYTES[0] * count <= room <= _NAME_BYTES[1] * count:
+            continue
+        names_at = at + 8 if at + 8 <= tokens_at else at + 4
+        for start in (names_at, at + 4):
+            if _walks(data, start, count, tokens_at, first_types):
+                yield at, count, start
+                break
+
+
+def _walks(data: bytes, at: int, count: int, end: int, first_types: list[bool]) -> bool:
+    """Whether `count` packed names, each beginning with a symbol's type, fit between `at` and `end`."""
+    for _ in range(count):
+        if at + 2 >= end:
+            return False
+        length = data[at]
+        at += 1
+        if length & 0x80:
+            length = length & 0x7F | data[at] << 7
+            at += 1
+        if not length or not first_types[data[at]]:
+            return False
+        at += length
+    return at <= end
+
+
+def _names(data: bytes, at: int, count: int, table: list[bytes]) -> list[str]:
+    """The symbols' names, without the type letter before each."""
+    names = []
+    for _ in range(count):
+        length = data[at]
+        at += 1
+        if length & 0x80:
+            length = length & 0x7F | data[at] << 7
+            at += 1
+        names.append(b"".join([table[code] for code in data[at : at + length]])[1:].decode("latin-1"))
+        at += length
+    return names
+
+
+def _addresses(data: bytes, count_at: int, count: int, after: int) -> Iterator[list[int]]:
+    """The symbols' addresses, read in each of the known orders."""
+    places = []
+    # 6.4 on: offsets and base behind the token index; before: offsets, base, number of symbols.
+    start = round_up(after, 8)
+    places.append((start, start + round_up(4 * count, 8)))
+    places.append((count_at - 8 - round_up(4 * count, 8), count_at - 8))
+    for offsets_at, base_at in places:
+        if offsets_at < 0 or base_at + 8 > len(data):
+            continue
+        (base,) = struct.unpack_from("<Q", data, base_at)
+        offsets = struct.unpack_from(f"<{count}i", data, offsets_at)
+        yield [offset if offset >= 0 else base - 1 - offset for offset in offsets]
+        yield [base + (offset & 0xFFFFFFFF) & _MASK for offset in offsets]
+    start = count_at - 8 * count
+    if start >= 0:
+        yield list(struct.unpack_from(f"<{count}Q", data, start))

@@ -1,0 +1,229 @@
+"""Finding a kernel by name, by file or by a log's release, and changing single facts of it.
+
+Builds are files in configs/kernels: facts grouped by where they come from, so every value has its source.  A file
+with `based_on` takes all facts of another one and may replace some.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from memplan.errors import InputError, UsageError
+from memplan.kernel.model import Kernel, Value
+from memplan.kernel.rules import config_folder, load_rules, rules_names
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FIELDS = {"release", "build", "version", "based_on", "options", "notes", "facts"}
+_GROUPS: dict[str, tuple[type, ...]] = {"image": (int,), "struct": (int,), "config": (bool, int, str)}
+#: Releases of the major versions before a major version: 3.0 to 3.19, 4.0 to 4.20, 5.0 to 5.19, 6.0 to 6.19.
+_RELEASES_BEFORE = {3: 0, 4: 20, 5: 41, 6: 61, 7: 81}
+_RELEASE = re.compile(r"^release: *['\"]?([^\s'\"]+)", re.MULTILINE)
+_BUILD = re.compile(r"^build: *(['\"]?)(.+)\1 *$", re.MULTILINE)
+#: How deep `based_on` may go; deeper is taken for a circle.
+_DEEPEST = 8
+
+
+def _folder() -> Path:
+    return config_folder() / "kernels"
+
+
+def kernel_names() -> list[str]:
+    """The kernels that come with memplan: generic versions first, then builds."""
+    names = [path.stem for path in _folder().glob("*.yaml")]
+    return sorted(names, key=lambda name: (not name[0].isdigit(), [int(n) for n in re.findall(r"\d+", name)], name))
+
+
+def find_kernel(name_or_path: str) -> Kernel:
+    """The kernel of that name in configs/kernels, or of the file at that path (has a "/" or ends in .yaml).
+
+    Raises UsageError for an unknown name, InputError for a file that is broken or is not there.
+    """
+    path = Path(name_or_path)
+    if "/" not in name_or_path and path.suffix not in (".yaml", ".yml"):
+        path = _folder() / f"{name_or_path}.yaml"
+        if not path.is_file():
+            from memplan.kernel.names import nearest
+
+            names = kernel_names()
+            raise UsageError(f"there is no kernel {name_or_path!r}{nearest(name_or_path, names)} (or give a file)")
+    data = _read(path, 0)
+    facts: dict[str, Value] = {}
+    sources: dict[str, str] = {}
+    for group in data["facts"]:
+        for kind in _GROUPS:
+            for key, value in group.get(kind, {}).items():
+                facts[f"{kind}.{key}"] = value
+                sources[f"{kind}.{key}"] = group["source"]
+    version = str(data["version"])
+    options = None
+    if data.get("options"):
+        words = path.parent / data["options"]
+        if not words.is_file():
+            words = _folder() / data["options"]
+        options = frozenset(_text(words).split())
+    return Kernel(
+        name=path.stem,
+        version=version,
+        release=str(data.get("release", version)),
+        facts=facts,
+        sources=sources,
+        rules=load_rules(version),
+        options=options,
+        notes=tuple(data.get("notes", ())),
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError.single(str(path), f"can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError.single(str(path), f"is not text: byte {error.start} is no UTF-8") from None
+
+
+def _read(path: Path, depth: int) -> dict[str, Any]:
+    """The file at `path`, checked, with what it is based on before its own groups of facts."""
+    text = _text(path)
+    try:
+        data = yaml.load(text, _LOADER)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        raise InputError.single(
+            str(path), f"is no YAML: {getattr(error, 'problem', error)}", line=line, column=column
+        ) from None
+    data = _checked(path, data)
+    if "based_on" not in data:
+        return data
+    base_path = path.parent / f"{data['based_on']}.yaml"
+    if not base_path.is_file():
+        base_path = _folder() / f"{data['based_on']}.yaml"
+    if depth == _DEEPEST:
+        raise InputError.single(str(path), f"is based on itself, {depth} files deep", field="based_on")
+    base = _read(base_path, depth + 1)
+    merged = {**{key: base[key] for key in ("options",) if key in base}, **data}
+    merged["facts"] = [*base["facts"], *data.get("facts", [])]
+    return merged
+
+
+def _checked(path: Path, data: Any) -> dict[str, Any]:
+    """`data`, if it has the fields that a kernel's file must have, each of its type; InputError if not."""
+
+    def fail(field: str, message: str) -> InputError:
+        return InputError.single(str(path), message, field=field)
+
+    if not isinstance(data, dict):
+        raise fail("", "is no kernel: it should be a mapping with version and facts")
+    if unknown := sorted(str(key) for key in set(data) - _FIELDS):
+        raise fail(unknown[0], f"is no field of a kernel; fields are {', '.join(sorted(_FIELDS))}")
+    version = data.get("version")
+    if not isinstance(version, str):
+        raise fail("version", f"should be the rules' version in quotes ({', '.join(rules_names())}), found {version!r}")
+    if "facts" not in data and "based_on" not in data:
+        raise fail("facts", "is missing")
+    groups = data.get("facts", [])
+    if not isinstance(groups, list):
+        raise fail("facts", "should be a list of groups, each with its source")
+    for number, group in enumerate(groups):
+        place = f"facts[{number}]"
+        if not isinstance(group, dict) or not isinstance(group.get("source"), str):
+            raise fail(place, "should be a mapping with a source and one of image, struct, config")
+        for kind, values in group.items():
+            if kind == "source":
+                continue
+            if kind not in _GROUPS or not isinstance(values, dict):
+                raise fail(f"{place}.{kind}", "should be image, struct or config, with names and values")
+            for key, value in values.items():
+                if not isinstance(value, _GROUPS[kind]) or (kind != "config" and isinstance(value, bool)):
+                    raise fail(f"{place}.{kind}.{key}", f"should be a number, found {value!r}")
+    return data
+
+
+def override(kernel: Kernel, mapping: Mapping[str, Value]) -> Kernel:
+    """`kernel` with the facts of `mapping` (dotted names) in place of its own.
+
+    Raises UsageError for a name that is no fact and for a value of the wrong type.
+    """
+    if not mapping:
+        return kernel
+    check_values(mapping, kernel.facts)
+    facts = {**kernel.facts, **mapping}
+    sources = {**kernel.sources, **dict.fromkeys(mapping, "given by the user")}
+    note = f"facts given by the user: {', '.join(f'{name}={mapping[name]}' for name in sorted(mapping))}"
+    return _changed(kernel, facts=facts, sources=sources, notes=(*kernel.notes, note))
+
+
+def check_values(mapping: Mapping[str, Value], usual: Mapping[str, Value]) -> None:
+    """UsageError unless every name in `mapping` is a fact's, and its value of that fact's type (as in `usual`)."""
+    from memplan.kernel.names import fact_names, nearest
+
+    names = sorted({*fact_names(), *usual})
+    for name, value in mapping.items():
+        if name not in names:
+            raise UsageError(f"a kernel has no fact {name!r}{nearest(name, names)}")
+        before = usual.get(name)
+        number = not name.startswith("config.") or (isinstance(before, int) and not isinstance(before, bool))
+        if number and (isinstance(value, bool) or not isinstance(value, int)):
+            raise UsageError(f"the fact {name} should be a number, found {value!r}")
+        if isinstance(before, bool) and not isinstance(value, bool):
+            raise UsageError(f"the fact {name} should be true or false, found {value!r}")
+
+
+def with_rules(kernel: Kernel, version: str) -> Kernel:
+    """`kernel` under the rules of another version ("6.1"): its facts, that version's behaviour."""
+    if version == kernel.version:
+        return kernel
+    note = f"rules of Linux {version} with the facts of {kernel.name} (Linux {kernel.version})"
+    return _changed(kernel, version=version, rules=load_rules(version), notes=(*kernel.notes, note))
+
+
+def _changed(kernel: Kernel, **changes: Any) -> Kernel:
+    fields = {name: getattr(kernel, name) for name in Kernel.__slots__}
+    return Kernel(**{**fields, **changes})
+
+
+def nearest_version(release: str) -> str:
+    """The version with rules that is nearest to `release` ("6.6.13-1"), counted in releases; on a tie the older.
+
+    Raises UsageError for text that does not begin with a version.
+    """
+    found = re.match(r"(\d+)\.(\d+)", release)
+    if found is None:
+        raise UsageError(f"{release!r} is no kernel release: it should begin like 6.1 or 6.12.3")
+    wanted = _ordinal(found[1], found[2])
+    return min(rules_names(), key=lambda name: (abs(_ordinal(*name.split(".")) - wanted), _ordinal(*name.split("."))))
+
+
+def _ordinal(major: str, minor: str) -> int:
+    newest = max(_RELEASES_BEFORE)
+    before = _RELEASES_BEFORE.get(int(major), 20 * (int(major) - newest) + _RELEASES_BEFORE[newest])
+    return before + int(minor)
+
+
+def match_release(release: str, version_line: str) -> tuple[str, str]:
+    """The kernel to take for a log: its name, and a note ("" where the very build is known).
+
+    `release` is the word after "Linux version", `version_line` the whole line, which tells builds of one release
+    apart.  A release without a file gives the generic kernel of the nearest version.
+    """
+    for name in kernel_names():
+        text = _text(_folder() / f"{name}.yaml")
+        found = _RELEASE.search(text)
+        if found and found[1] == release:
+            build = _BUILD.search(text)
+            if build and build[2] not in version_line:
+                return name, f"the log is of another build of {release} than {name} ({build[2]}); sizes may differ"
+            return name, ""
+    version = nearest_version(release)
+    same = re.match(rf"{re.escape(version)}(?!\d)", release)
+    what = "values" if same else "rules and values"
+    return version, (
+        f"no build {release} is known; {what} of the generic {version} are taken, so places and sizes may differ "
+        f"(memplan kernel learns a build from its vmlinuz)"
+    )
