@@ -1,8 +1,8 @@
 """Builds the described machine in QEMU, as near as QEMU can, and boots a kernel image on it.
 
-QEMU decides the memory map by its own chipset's rules, so what is kept is: the nodes with their sizes, CPUs and hot-plug
-marks, the CPU features that matter, an initrd of the same size, and the boot options.  Guest memory is only touched
-where the kernel touches it, so machines larger than the host can be booted.
+QEMU decides the memory map by its own chipset's rules, so what is kept is: the nodes with their sizes, CPUs and
+hot-plug marks, the CPU features that matter, an initrd of the same size, and the boot options.  Guest memory is only
+touched where the kernel touches it, so machines larger than the host can be booted.
 """
 
 from __future__ import annotations

@@ -1,0 +1,147 @@
+"""Speed as ratios, measured in one run, medians: what memplan may cost beside what python and its libraries cost."""
+
+from __future__ import annotations
+
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import memplan
+from memplan.kernel.load import find_kernel
+from memplan.machine.load import load_machine
+from memplan.memblock.memblock import Memblock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BIN = Path(sys.executable).parent
+GIB, MIB = 1 << 30, 1 << 20
+ROUNDS = 15
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """How long one call takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def ratio(one: Callable[[], object], other: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """The median time of `one` over that of `other`, taken in turns so that both see the same machine."""
+    pairs = [(seconds(one), seconds(other)) for _ in range(rounds)]
+    return statistics.median(a for a, _ in pairs) / statistics.median(b for _, b in pairs)
+
+
+def process(*words: str | Path) -> Callable[[], object]:
+    """A call that runs a program to its end."""
+    return lambda: subprocess.run([str(word) for word in words], check=True, capture_output=True)
+
+
+def machine_text(nodes: int, size: int, *, entries: int = 0, cmdline: str = "movable_node", pse: bool = True) -> str:
+    """A description of `nodes` nodes of `size` bytes each, hot-pluggable but the first, from 4 GiB on.
+
+    `entries` more e820 entries are cut out of the last node's RAM.
+    """
+    low = 3 * GIB
+    total = nodes * size
+    lines = [f"cmdline: {cmdline}", "kernel: {build: '6.12'}"]
+    lines += ["cpus: {pse: false, gbpages: false}"] if not pse else []
+    lines += [
+        "e820:",
+        "  - {start: 0x0, end: 0x9fbff, type: usable}",
+        "  - {start: 0x9fc00, end: 0xfffff, type: reserved}",
+    ]
+    lines += [f"  - {{start: 0x100000, end: {low - 1:#x}, type: usable}}"]
+    lines += [f"  - {{start: 0xfe000000, end: 0xffffffff, type: reserved}}"]
+    end = 4 * GIB + total
+    if entries:
+        at = end - entries * 2 * MIB
+        lines += [f"  - {{start: {4 * GIB:#x}, end: {at - 1:#x}, type: usable}}"]
+        kinds = ("usable", "reserved")
+        lines += [
+            f"  - {{start: {at + i * 2 * MIB:#x}, end: {at + (i + 1) * 2 * MIB - 1:#x}, type: {kinds[i % 2]}}}"
+            for i in range(entries)
+        ]
+    else:
+        lines += [f"  - {{start: {4 * GIB:#x}, end: {end - 1:#x}, type: usable}}"]
+    lines += ["srat:", "  memory:", f"    - {{pxm: 0, base: 0, length: {4 * GIB:#x}}}"]
+    for nid in range(nodes):
+        hot = "true" if nid else "false"
+        base = 4 * GIB + nid * size
+        lines += [f"    - {{pxm: {nid}, base: {base:#x}, length: {size:#x}, hotplug: {hot}}}"]
+    return "\n".join(lines) + "\n"
+
+
+def engine(regions: int) -> Memblock:
+    """A memblock whose reserved array has that many regions, spread over its memory."""
+    kernel = find_kernel("6.12")
+    block = Memblock(kernel.rules.memblock, max_numnodes=kernel.max_numnodes, listener=None)
+    block.add(0, 1 << 44)
+    block.allow_resize()
+    block.current_limit = 1 << 44
+    for index in range(regions):
+        block.reserve((index + 1) << 30, 1 << 20)
+    return block
+
+
+def operations(regions: int) -> Callable[[], object]:
+    """A call that allocates, frees, reserves and frees again, many times, at that many regions."""
+    block = engine(regions)
+    rng = random.Random(regions)
+
+    def run() -> None:
+        for _ in range(300):
+            found = block.phys_alloc_range(4096, 4096, 0, 1 << 44)
+            block.free(found, 4096)
+            at = (rng.randrange(regions) << 30) + (512 << 20)
+            block.reserve(at, 4096)
+            block.free(at, 4096)
+
+    return run
+
+
+def show(what: str, value: float, limit: float, unit: str = "x") -> bool:
+    """Print one measurement beside its limit; whether it holds."""
+    print(f"{what:68} {value:8.2f} {unit:3} (at most {limit:g})")
+    return value <= limit
+
+
+def main() -> int:
+    """Measure all; exit status 1 where a limit is passed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        eight = folder / "eight.yaml"
+        eight.write_text(machine_text(8, 16 * GIB))
+        imports = process(sys.executable, "-c", "import click, yaml, pydantic, rich")
+        good = [
+            show("simulate of 8 nodes / imports", ratio(process(BIN / "memplan", "simulate", eight), imports), 1.3),
+            show(
+                "memplan --help / python -c pass",
+                ratio(process(BIN / "memplan", "--help"), process(sys.executable, "-c", "pass")),
+                3,
+            ),
+            show("engine operation at 8192 regions / at 8", ratio(operations(8192), operations(8)), 2),
+        ]
+        small, large = folder / "small.yaml", folder / "large.yaml"
+        small.write_text(machine_text(1, 64 * GIB, pse=False))
+        large.write_text(machine_text(1, 64 << 40, pse=False))
+        plans = [lambda path=path: memplan.simulate(load_machine(path)) for path in (large, small)]
+        good.append(show("64 TiB with 4 KiB page tables / 64 GiB", ratio(plans[0], plans[1]), 1.5))
+        huge = folder / "huge.yaml"
+        huge.write_text(machine_text(1024, 32 * GIB, entries=10_000))
+        good.append(
+            show("10,000 e820 entries and 1,024 nodes", seconds(process(BIN / "memplan", "simulate", huge)), 2, "s")
+        )
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        good.append(show("its peak memory", peak, 300, "MiB"))
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
