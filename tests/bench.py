@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import memplan
-from memplan.kernel.load import find_kernel
 from memplan.machine.load import load_machine
 from memplan.memblock.memblock import Memblock
+
+import memplan
+from memplan.kernel.load import find_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ def machine_text(nodes: int, size: int, *, entries: int = 0, cmdline: str = "mov
         "  - {start: 0x9fc00, end: 0xfffff, type: reserved}",
     ]
     lines += [f"  - {{start: 0x100000, end: {low - 1:#x}, type: usable}}"]
-    lines += [f"  - {{start: 0xfe000000, end: 0xffffffff, type: reserved}}"]
+    lines += ["  - {start: 0xfe000000, end: 0xffffffff, type: reserved}"]
     end = 4 * GIB + total
     if entries:
         at = end - entries * 2 * MIB

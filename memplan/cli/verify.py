@@ -1,0 +1,39 @@
+"""``memplan verify``: a plan held against the log of the boot that it plans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from memplan.cli.options import format_option, load, output_option, write_lines
+
+
+@click.command("verify")
+@click.argument("log", type=click.Path())
+@click.argument("machine", type=click.Path(), required=False)
+@click.option("--kernel", metavar="NAME", help="Plan with this kernel build instead of the one that the log names.")
+@format_option("text", "json")
+@output_option
+def command(log: str, machine: str | None, kernel: str | None, format_: str, output: str | None) -> int:
+    """Compare what the plan says with what the kernel of LOG really did, event by event.
+
+    The machine is MACHINE, or else what the log itself says of firmware and loader (nothing that an allocator
+    decided is taken from it).  Exit status: 0 equal; 1 not; 2 for bad input.
+    """
+    import memplan
+    from memplan.firmware.source import open_source
+    from memplan.firmware.log_lines import kernel_lines
+    from memplan.render.comparison import json_text, text_lines
+    from memplan.verify import compare
+
+    if machine is None:
+        from memplan.firmware.combine import import_files
+
+        described = import_files([Path(log)])[0]
+    else:
+        described = load(machine)
+    plan = memplan.simulate(described, kernel=kernel)
+    result = compare(kernel_lines(open_source(Path(log))), plan)
+    write_lines([json_text(result, log)] if format_ == "json" else text_lines(result, log), output)
+    return 0 if result.same else 1

@@ -1,0 +1,71 @@
+"""A comparison of plan and boot log, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memplan.verify import Comparison, Fact
+
+
+def text_lines(result: Comparison, source: str) -> Iterator[str]:
+    """The answer first, then the counts by kind and both sides of the first difference."""
+    verdict = "the plan equals the boot" if result.same else "the plan differs from the boot"
+    yield f"{source}: {result.equal} of {result.total} facts equal: {verdict}"
+    yield f"  log of Linux {result.release or '(unknown)'}, planned with kernel {result.kernel}"
+    yield "  " + ", ".join(f"{kind} {equal}/{total}" for kind, equal, total in result.kinds)
+    for note in result.notes:
+        yield f"  note: {note}"
+    if result.first is None:
+        return
+    yield f"first difference, at fact {result.first.index + 1}:"
+    theirs, ours = result.first.kernel, result.first.plan
+    yield f"  kernel: {f'line {theirs.line}: {theirs.text.strip()}' if theirs else 'nothing more'}"
+    yield f"  plan:   {ours.text.strip() if ours else 'nothing more'}"
+    if ours is not None:
+        yield f"          step {ours.step}" + (f", owner {ours.owner}" if ours.owner else "")
+    yield f"  likely cause: {result.first.cause}"
+
+
+def json_text(result: Comparison, source: str) -> str:
+    """The same, for programs."""
+    first = result.first
+    return json.dumps(
+        {
+            "version": 1,
+            "source": source,
+            "release": result.release,
+            "kernel": result.kernel,
+            "memblock_debug": result.debug,
+            "equal": result.equal,
+            "total": result.total,
+            "same": result.same,
+            "kinds": [{"kind": kind, "equal": equal, "total": total} for kind, equal, total in result.kinds],
+            "first_difference": first
+            and {
+                "index": first.index,
+                "kernel": _fact(first.kernel),
+                "plan": _fact(first.plan),
+                "cause": first.cause,
+            },
+            "notes": list(result.notes),
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def _fact(fact: Fact | None) -> dict[str, Any] | None:
+    if fact is None:
+        return None
+    return {
+        "kind": fact.kind,
+        "values": list(fact.values),
+        "text": fact.text.strip(),
+        "line": fact.line,
+        "step": fact.step,
+        "owner": fact.owner,
+    }
