@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from memplan.plan import (
     Change,
@@ -17,6 +17,7 @@ from memplan.plan import (
     Mapping,
     Message,
     Node,
+    Op,
     PageTables,
     Plan,
     Region,
@@ -62,8 +63,7 @@ def _log_events(lines: list[str], *, half_open: bool) -> Iterable[Event]:
         elif found := _EVENT.match(line):
             op = "free" if found[1] == "phys_free" else found[1]
             end = int(found[3], 16) + (0 if half_open else 1)
-            change = Change("reserve", int(found[2], 16), end, "step", "owner", found[4], request=request)
-            yield replace(change, op=op)
+            yield Change(cast("Op", op), int(found[2], 16), end, "step", "owner", found[4], request=request)
             request = ""
         elif line.startswith("memblock_"):
             if request:
