@@ -22,8 +22,8 @@ def command(log: str, machine: str | None, kernel: str | None, format_: str, out
     decided is taken from it).  Exit status: 0 equal; 1 not; 2 for bad input.
     """
     import memplan
-    from memplan.firmware.source import open_source
     from memplan.firmware.log_lines import kernel_lines
+    from memplan.firmware.source import open_source
     from memplan.render.comparison import json_text, text_lines
     from memplan.verify import compare
 

@@ -1,0 +1,60 @@
+"""The ledger against a byte-by-byte model of who owns what."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memplan.boot.ledger import Claim, Ledger, reservations
+from memplan.plan import Change, Region
+
+SPAN = 40
+
+operation = st.tuples(
+    st.booleans(), st.integers(0, SPAN - 1), st.integers(1, SPAN), st.sampled_from("abc"), st.booleans()
+)
+
+
+def changes(operations: list[tuple[bool, int, int, str, bool]]) -> list[Change]:
+    return [
+        Change("reserve" if reserve else "free", start, start + size, "step", owner, "caller", before_srat=early)
+        for reserve, start, size, owner, early in operations
+    ]
+
+
+@given(st.lists(operation, max_size=30))
+def test_each_byte_belongs_to_its_first_reserver(operations: list[tuple[bool, int, int, str, bool]]) -> None:
+    owners: dict[int, Claim] = {}
+    ledger = Ledger()
+    for change in changes(operations):
+        span = range(change.start, change.end)
+        if change.op == "reserve":
+            claim = Claim(change.owner, change.step, change.before_srat)
+            ledger.reserve(change.start, change.end, claim)
+            owners = dict.fromkeys(span, claim) | owners
+        else:
+            ledger.free(change.start, change.end)
+            owners = {byte: claim for byte, claim in owners.items() if byte not in span}
+    kept = list(ledger)
+    assert {byte: claim for start, end, claim in kept for byte in range(start, end)} == owners
+    assert all(start < end for start, end, _ in kept)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(kept))
+
+
+@given(st.lists(operation, max_size=20), st.lists(st.integers(1, SPAN), min_size=1, max_size=6, unique=True))
+def test_reservations_are_cut_at_nodes(operations: list[tuple[bool, int, int, str, bool]], cuts: list[int]) -> None:
+    edges = sorted(cuts)
+    memory = [Region(a, b, i % 3, 0) for i, (a, b) in enumerate(itertools.pairwise(edges))]
+    node_of = {byte: region.nid for region in memory for byte in range(region.start, region.end)}
+    for r in reservations(changes(operations), memory):
+        assert {node_of.get(byte) for byte in range(r.start, r.end)} == {r.nid}
+
+
+def test_neighbours_of_one_claim_are_one_reservation() -> None:
+    events = [
+        Change("reserve", 0x1000, 0x2000, "init_mem_mapping", "page tables", "alloc_low_pages"),
+        Change("reserve", 0x2000, 0x3000, "init_mem_mapping", "page tables", "alloc_low_pages"),
+        Change("reserve", 0x3000, 0x4000, "reserve_initrd", "initrd", "relocate_initrd"),
+    ]
+    found = reservations(events, [Region(0, 0x10000, 0, 0)])
+    assert [(r.start, r.end, r.owner) for r in found] == [(0x1000, 0x3000, "page tables"), (0x3000, 0x4000, "initrd")]
