@@ -10,17 +10,19 @@ import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import NamedTuple
 
 from memplan.errors import InputError, UsageError
 from memplan.kernel.btf import struct_sizes
-from memplan.kernel.bzimage import BzImage, decompress, is_bzimage, read_bzimage
+from memplan.kernel.bzimage import BzImage, is_bzimage, read_bzimage
 from memplan.kernel.elf import Elf
 from memplan.kernel.kallsyms import kallsyms
 from memplan.kernel.load import check_values, find_kernel, kernel_names, nearest_version
 from memplan.kernel.model import Value
 from memplan.kernel.names import CONFIGS, IMAGE, STRUCTS
 from memplan.kernel.options import option_words
+from memplan.kernel.unpack import unpack_kernel
 from memplan.units import PAGE_SIZE, round_up
 
 #: Options that a build has where it has one of these functions, for builds whose config file does not say.
@@ -56,6 +58,8 @@ _CONFIG_LINE = re.compile(r"^(?:CONFIG_(\w+)=(.*)|# CONFIG_(\w+) is not set)$", 
 _MAP_LINE = re.compile(r"^([0-9a-f]{8,16}) \S (\S+)", re.MULTILINE)
 _IKCONFIG = b"IKCFG_ST"
 _BANNER = re.compile(rb"Linux version (\d+\.\d+[^\s%]*) .*?(#\d[^\n\0]*)")
+#: Columns of the list of options in a kernel's file.
+_WIDTH = 116
 _PHYSICAL = 0xFFFFFFFF80000000
 
 
@@ -154,7 +158,7 @@ def _read_image(path: Path | None) -> tuple[BzImage | None, Elf | None]:
             source, f"is neither a bzImage (HdrS at byte 0x202) nor an ELF file: begins with {data[:4].hex(' ')}"
         )
     image = read_bzimage(data, source)
-    return image, Elf(decompress(image, source), f"{source}: the kernel inside")
+    return image, Elf(unpack_kernel(image, source), f"{source}: the kernel inside")
 
 
 def _symbols(inputs: Inputs, elf: Elf | None) -> tuple[dict[str, int], str]:
@@ -284,8 +288,8 @@ def _fill_gaps(build: _Build, version: str) -> list[str]:
     return [f"from the generic {version}, as this build does not tell: {', '.join(lacking)}"]
 
 
-def to_yaml(learned: Learned, *, options_file: str = "", notes: tuple[str, ...] = ()) -> str:
-    """The kernel's file: facts by source, in a fixed order, addresses and image sizes in hexadecimal."""
+def to_yaml(learned: Learned) -> list[str]:
+    """The lines of the kernel's file: facts by source, in a fixed order, addresses and image sizes in hexadecimal."""
     lines = [
         f"# Linux {learned.release}, learned by `memplan kernel`.",
         f"release: {_scalar(learned.release)}",
@@ -293,11 +297,8 @@ def to_yaml(learned: Learned, *, options_file: str = "", notes: tuple[str, ...] 
     if learned.build:
         lines.append(f"build: {_scalar(learned.build)}")
     lines.append(f'version: "{learned.version}"')
-    if options_file:
-        lines.append(f"options: {options_file}")
-    all_notes = [*notes, *learned.notes]
-    if all_notes:
-        lines += ["notes:", *(f"  - {_scalar(note)}" for note in all_notes)]
+    if learned.notes:
+        lines += ["notes:", *(f"  - {_scalar(note)}" for note in learned.notes)]
     lines.append("facts:")
     order = {"image": IMAGE, "struct": STRUCTS, "config": CONFIGS}
     for source, facts in learned.facts.items():
@@ -307,7 +308,10 @@ def to_yaml(learned: Learned, *, options_file: str = "", notes: tuple[str, ...] 
             if found:
                 lines.append(f"    {kind}:")
                 lines += [f"      {name}: {_scalar(facts[f'{kind}.{name}'], kind == 'image')}" for name in found]
-    return "\n".join(lines) + "\n"
+    if learned.options is not None:
+        text = fill(" ".join(learned.options), _WIDTH, break_long_words=False, break_on_hyphens=False)
+        lines += ["options: >-", *(f"  {line}" for line in text.split("\n"))]
+    return lines
 
 
 def _scalar(value: Value, hexadecimal: bool = False) -> str:

@@ -1,7 +1,7 @@
 """Finding a kernel by name, by file or by a log's release, and changing single facts of it.
 
 Builds are files in configs/kernels: facts grouped by where they come from, so every value has its source.  A file
-with `based_on` takes all facts of another one and may replace some.
+with `based_on` takes all facts and options of another one and may replace some.
 """
 
 from __future__ import annotations
@@ -60,12 +60,6 @@ def find_kernel(name_or_path: str) -> Kernel:
                 facts[f"{kind}.{key}"] = value
                 sources[f"{kind}.{key}"] = group["source"]
     version = str(data["version"])
-    options = None
-    if data.get("options"):
-        words = path.parent / data["options"]
-        if not words.is_file():
-            words = _folder() / data["options"]
-        options = frozenset(_text(words).split())
     return Kernel(
         name=path.stem,
         version=version,
@@ -73,7 +67,7 @@ def find_kernel(name_or_path: str) -> Kernel:
         facts=facts,
         sources=sources,
         rules=load_rules(version),
-        options=options,
+        options=frozenset(data["options"].split()) if "options" in data else None,
         notes=tuple(data.get("notes", ())),
     )
 
@@ -107,7 +101,7 @@ def _read(path: Path, depth: int) -> dict[str, Any]:
     if depth == _DEEPEST:
         raise InputError.single(str(path), f"is based on itself, {depth} files deep", field="based_on")
     base = _read(base_path, depth + 1)
-    merged = {**{key: base[key] for key in ("options",) if key in base}, **data}
+    merged = {"options": base["options"], **data} if "options" in base else dict(data)
     merged["facts"] = [*base["facts"], *data.get("facts", [])]
     return merged
 
@@ -125,6 +119,8 @@ def _checked(path: Path, data: Any) -> dict[str, Any]:
     version = data.get("version")
     if not isinstance(version, str):
         raise fail("version", f"should be the rules' version in quotes ({', '.join(rules_names())}), found {version!r}")
+    if not isinstance(data.get("options", ""), str):
+        raise fail("options", "should be one text, the words with blanks between them")
     if "facts" not in data and "based_on" not in data:
         raise fail("facts", "is missing")
     groups = data.get("facts", [])

@@ -30,8 +30,8 @@ def option_words(elf: Elf, symbols: dict[str, int]) -> list[str] | None:
     words: set[str] = set()
     for address in range(start, end, _SETUP_SIZE):
         text = _pointed(elf, address)
-        if text is None:
-            raise InputError.single(elf.source, f"has a boot option without a name in .init.setup, at {address:#x}")
+        if text is None or not _WORD.fullmatch(text):
+            raise InputError.single(elf.source, f"has a boot option without a name, {text!r}, at {address:#x}")
         words.add(text)
     words.update(_parameters(elf))
     words.update(_aliases(elf, symbols))
@@ -44,7 +44,7 @@ def _pointed(elf: Elf, address: int) -> str | None:
     if offset is None or offset + 8 > len(elf.data):
         return None
     (pointer,) = struct.unpack_from("<Q", elf.data, offset)
-    return elf.string(pointer)
+    return elf.string(pointer) if pointer else None
 
 
 def _parameters(elf: Elf) -> list[str]:
@@ -68,7 +68,7 @@ def _aliases(elf: Elf, symbols: dict[str, int]) -> list[str]:
     found: list[str] = []
     while start is not None and len(found) < _MOST_ALIASES:
         name = _pointed(elf, start + len(found) * _ALIAS_SIZE)
-        if name is None:
+        if name is None or not _WORD.fullmatch(name):
             break
         found.append(name)
     return found

@@ -1,0 +1,73 @@
+"""``memplan kernel``: the facts of a kernel build, learned from its files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from memplan.cli.options import output_option, write_lines
+
+if TYPE_CHECKING:
+    from memplan.kernel.model import Value
+
+_FILE = click.Path(dir_okay=False)
+
+
+@click.command("kernel")
+@click.option("--vmlinuz", metavar="FILE", type=_FILE, help="The bzImage, or the vmlinux ELF file.")
+@click.option("--system-map", metavar="FILE", type=_FILE, help="Its System.map (a stub is passed over).")
+@click.option("--config", metavar="FILE", type=_FILE, help="Its configuration; else the one inside the image, if any.")
+@click.option("--btf", metavar="FILE", type=_FILE, help="Type information, if the image has none.")
+@click.option("--release", metavar="TEXT", default="", help="Its release, where no image tells it.")
+@click.option("--set", "given", metavar="NAME=VALUE", multiple=True, help="A fact known otherwise (struct.page=64).")
+@click.option("--source", metavar="TEXT", default="given by the user", help="Where the facts of --set come from.")
+@click.option("--name", metavar="NAME", help="Write to NAME.yaml here; --kernel ./NAME.yaml plans for it.")
+@output_option
+def command(
+    vmlinuz: str | None,
+    system_map: str | None,
+    config: str | None,
+    btf: str | None,
+    release: str,
+    given: tuple[str, ...],
+    source: str,
+    name: str | None,
+    output: str | None,
+) -> int:
+    """Learn a build's facts, for machines with ``kernel: {build: FILE.yaml}`` and for --kernel.
+
+    Where an image of Linux lies and ends, how large its structures are and what it is configured to do, each with
+    its source.  What the files do not tell is taken from the generic kernel of that version, and noted.
+    """
+    from pathlib import Path
+
+    from memplan.kernel.learn import Inputs, learn, to_yaml
+
+    if not vmlinuz and not system_map:
+        raise click.UsageError("give --vmlinuz, or --system-map with --config")
+    if name and output:
+        raise click.UsageError("--name and --output exclude each other")
+    image, symbols, options, types = (Path(path) if path else None for path in (vmlinuz, system_map, config, btf))
+    learned = learn(Inputs(image, symbols, options, types, _facts(given), source), release=release)
+    for note in learned.notes:
+        click.echo(f"note: {note}", err=True)
+    write_lines(to_yaml(learned), f"{name}.yaml" if name else output)
+    return 0
+
+
+def _facts(given: tuple[str, ...]) -> dict[str, Value]:
+    """The facts of --set: numbers in any notation, true and false, or text."""
+    facts: dict[str, Value] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {item}: should be NAME=VALUE")
+        if value in ("true", "false"):
+            facts[name] = value == "true"
+            continue
+        try:
+            facts[name] = int(value, 0)
+        except ValueError:
+            facts[name] = value
+    return facts
