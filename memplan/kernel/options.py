@@ -19,7 +19,7 @@ _SETUP_SIZE = 24
 _PARAM_SIZES = (40, 32)
 _ALIAS_SIZE = 16
 _MOST_ALIASES = 64
-_WORD = re.compile(r"[\w.,:-]+=?")
+_WORD = re.compile(r"[!-~]+")
 
 
 def option_words(elf: Elf, symbols: dict[str, int]) -> list[str] | None:
