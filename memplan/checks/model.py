@@ -1,0 +1,170 @@
+"""The words of `memplan check`: rules, findings, and what is being checked.
+
+A rule is a function from a :class:`Subject` to the things that it found, declared with :func:`rule`; its module is
+imported only when checks run.  Rules state what Linux does by asking the subject's plan (the replayed boot), so a
+line that a finding quotes is the line that the replay prints for the chosen kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from memplan.kernel.model import Kernel
+    from memplan.machine.model import Machine
+    from memplan.plan import Plan
+
+Severity = Literal["error", "warning", "info"]
+#: From the worst to the mildest.
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+#: What a rule needs before it can say anything: raw ACPI tables, an SRAT, a memory map, a replayed boot.
+Need = Literal["tables", "srat", "memory", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a finding lies: a line and column of the file (from 1; 0 unknown), a field, or a table's byte offset."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+    field: str = ""
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that one rule found.
+
+    `subject` names the thing in words that stay the same from build to build (``node 1``, ``srat.memory[3]``): with
+    the rule it makes the fingerprint.  `dmesg` is the line that the chosen kernel prints about it ("" for none).
+    """
+
+    rule: str
+    severity: Severity
+    message: str
+    place: Place
+    subject: str
+    dmesg: str = ""
+    excerpt: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stay the same while the finding does, wherever its lines move."""
+        return sha256(f"{self.rule}\0{self.subject}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a rule function yields: the message, the field it is about (``srat.memory[3]``), and the subject.
+
+    `subject` defaults to the field.  `offset` is the byte offset inside the raw table, where one is checked.
+    """
+
+    message: str
+    field: str = ""
+    subject: str = ""
+    dmesg: str = ""
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: what it checks, what Linux does about it, how to mend it, and where that is written."""
+
+    id: str
+    name: str
+    severity: Severity
+    group: str
+    checks: str
+    linux: str
+    mend: str
+    reference: str
+    fwts: str
+    needs: tuple[Need, ...]
+    function: Callable[[Subject], Iterator[Found]]
+
+
+@dataclass(slots=True)
+class Subject:
+    """What is checked: one input with all that could be read from it.
+
+    `machine` is None for a bare table.  `tables` are the raw ACPI tables as memplan.firmware.acpi parses them (empty
+    where the input has none).  `places` maps field paths (``e820[3]``, ``srat.memory[0]``) to their places.
+    `plan_problem` says why there is no plan, where a machine has none.
+    """
+
+    file: str
+    kernel: Kernel
+    machine: Machine | None = None
+    tables: tuple[Any, ...] = ()
+    places: dict[str, Place] = field(default_factory=dict)
+    has_srat: bool = False
+    plan_problem: str = ""
+    _plan: Plan | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The replayed boot; only for rules that need "plan"."""
+        assert self._plan is not None
+        return self._plan
+
+    def has(self, need: Need) -> bool:
+        """Whether the subject has what a rule needs."""
+        if need == "tables":
+            return bool(self.tables)
+        if need == "srat":
+            return self.has_srat
+        if need == "memory":
+            return self.machine is not None
+        return self._replayed() is not None
+
+    def _replayed(self) -> Plan | None:
+        if self._plan is None and self.machine is not None and not self.plan_problem:
+            from memplan.boot.replay import replay
+            from memplan.errors import MemplanError
+
+            try:
+                self._plan = replay(self.machine, self.kernel)
+            except MemplanError as error:
+                self.plan_problem = str(error)
+        return self._plan
+
+    def place(self, path: str) -> Place:
+        """The place of the field `path`, or of the nearest field around it, or else the file."""
+        around = path
+        while around:
+            if around in self.places:
+                return self.places[around]
+            around = around.rpartition("[" if around.endswith("]") else ".")[0]
+        return Place(self.file, field=path)
+
+
+#: All rules by id, filled as their modules are imported.
+RULES: dict[str, Rule] = {}
+
+
+def rule(
+    id: str,  # noqa: A002 - the word that users know it by
+    name: str,
+    severity: Severity,
+    *,
+    group: str,
+    checks: str,
+    linux: str,
+    mend: str,
+    reference: str,
+    needs: tuple[Need, ...],
+    fwts: str = "",
+) -> Callable[[Callable[[Subject], Iterator[Found]]], Callable[[Subject], Iterator[Found]]]:
+    """Declares the decorated function as the rule `id`."""
+
+    def declare(function: Callable[[Subject], Iterator[Found]]) -> Callable[[Subject], Iterator[Found]]:
+        assert id not in RULES, f"two rules are called {id}"
+        RULES[id] = Rule(id, name, severity, group, checks, linux, mend, reference, fwts, needs, function)
+        return function
+
+    return declare
