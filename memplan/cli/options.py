@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 #: Lines that go into one write: few system calls, and no more than some 100 KiB at once.
 _LINES_AT_ONCE = 1024
 
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="Every range and event, none put together.")
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, help="Every range by itself, neighbours not put together."
+)
 output_option = click.option(
     "-o",
     "--output",

@@ -61,6 +61,7 @@ def _lines(plan: Plan, format_: str, *, everything: bool, verbose: bool, termina
         from memplan.render.json_ import plan_lines
 
         return plan_lines(plan)
-    from memplan.render.table import plan_report, report_lines
+    from memplan.render.report import plan_report
+    from memplan.render.table import report_lines
 
     return report_lines(plan_report(plan, verbose=verbose), terminal=terminal)
