@@ -148,7 +148,7 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(
-    id: str,  # noqa: A002 - the word that users know it by
+    id: str,
     name: str,
     severity: Severity,
     *,
