@@ -51,7 +51,7 @@ def reserve_initrd(boot: Boot) -> None:
 
 def _mapped(boot: Boot, start_pfn: int, end_pfn: int) -> bool:
     """Whether ``[start_pfn, end_pfn)`` lies in one mapped range (pfn_range_is_mapped)."""
-    return any(pfn_down(m.start) <= start_pfn and pfn_down(m.end) >= end_pfn for m in boot.mapped_ranges())
+    return boot.mapped.covers(start_pfn, end_pfn)
 
 
 def acpi_table_upgrade(boot: Boot) -> None:

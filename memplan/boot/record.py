@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from memplan.plan import Change, Checkpoint, Message, Region, Request
@@ -35,19 +34,16 @@ class Recorder:
         self._caller = caller
         self._request = ""
 
-    def request(self, text: str, owner: str, caller: str) -> Callable[[Callable[[], int]], int]:
-        """Runs an allocation under its request line `text`; the line stands alone where the request fails."""
+    def request(self, text: str, owner: str, caller: str) -> None:
+        """Names the owner and the caller of an allocation, and the line that the kernel prints before each block."""
+        self.tag(owner, caller)
+        self._request = text
 
-        def run(allocate: Callable[[], int]) -> int:
-            self.tag(owner, caller)
-            self._request = text
-            found = allocate()
-            if self._request:
-                self.events.append(Request(text, self.step, owner, self.logged))
-                self._request = ""
-            return found
-
-        return run
+    def requested(self, *, failed: bool) -> None:
+        """The allocation is over; where it failed, its line stands alone."""
+        if failed:
+            self.events.append(Request(self._request, self.step, self._owner, self.logged))
+        self._request = ""
 
     def changed(self, op: str, base: int, size: int, count: int, descending: bool) -> None:
         """memblock's report of a change, at the moment in which the kernel prints its line."""
@@ -66,7 +62,6 @@ class Recorder:
                 self.before_srat,
             )
         )
-        self._request = ""
 
     def message(self, text: str, warning: bool) -> None:
         """A printed line, memblock's own or a step's."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.ranges import RangeSet
 from memplan.boot.record import Recorder
 from memplan.machine.cmdline import CommandLine
 from memplan.memblock.memblock import Memblock
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
     from memplan.boot.zones import ZoneLayout
     from memplan.kernel.model import Kernel
     from memplan.kernel.rules import Rules
-    from memplan.machine.model import Machine
+    from memplan.machine.model import EfiRange, Machine
+    from memplan.memblock.memblock import Run
     from memplan.plan import Mapping, TableRun
+
+
+#: The direct map's base with five levels of page tables, without KASLR.
+_BASE_5LEVEL = 0xFF11000000000000
 
 
 class BootPanic(Exception):
@@ -60,6 +66,13 @@ class Boot:
             kernel.config("RANDOMIZE_MEMORY") and machine.kernel.randomized and not self.cmdline.has("nokaslr")
         )
         self.movable_node = False
+        #: Whether allocations before the SRAT go upwards.
+        self.bottom_up = False
+        #: Whether mem= or memmap= changed the map.
+        self.user_map = False
+        self.efi_map: list[EfiRange] = []
+        #: The EFI memory map's place, once it has been copied into memblock's memory.
+        self.efi_map_block: tuple[int, int] | None = None
         self.e820: E820Table
         self.e820_firmware: E820Table
         self.max_pfn = 0
@@ -67,6 +80,8 @@ class Boot:
         self.max_possible_pfn = 0
         self.max_pfn_mapped = 0
         self.max_low_pfn_mapped = 0
+        #: The page frames that the direct map maps.
+        self.mapped = RangeSet()
         self.table_runs: list[TableRun] = []
         self.mappings: list[Mapping] = []
         self.direct_gbpages = False
@@ -78,6 +93,7 @@ class Boot:
         self.crash_kernel: tuple[tuple[int, int], ...] = ()
         self.dma_reserve = 0
         self.hugetlb_cma = False
+        self.new_log_buf = False
 
     @property
     def levels(self) -> int:
@@ -89,6 +105,27 @@ class Boot:
     def physical_bits(self) -> int:
         """MAX_PHYSMEM_BITS: 52 with five levels, else 46."""
         return 52 if self.levels == 5 else 46
+
+    @property
+    def direct_map_base(self) -> int:
+        """Virtual address of physical 0; KASLR's own choice is not known unless the machine overrides the fact."""
+        known = self.kernel.facts.get("image.direct_map_base")
+        if isinstance(known, int):
+            return known
+        return _BASE_5LEVEL if self.levels == 5 else self.rules.direct_map_base
+
+    @property
+    def acpi_disabled(self) -> bool:
+        """Whether there are no ACPI tables, or acpi=off hides them (acpi=force behind it takes that back)."""
+        switches = [value for value in self.cmdline.all("acpi") if value in ("off", "force")]
+        acpi = self.machine.acpi
+        return switches[-1:] == ["off"] or not (acpi.tables or acpi.upgrades)
+
+    @property
+    def ioapics(self) -> int:
+        """The IO-APICs that the kernel registers, from the MADT or the MP table; none with noapic and the like."""
+        off = any(self.cmdline.has(word) for word in ("noapic", "nolapic", "disableapic"))
+        return 0 if off else self.machine.acpi.ioapics
 
     # -- changes without a search -------------------------------------------------------------------------------
 
@@ -117,19 +154,40 @@ class Boot:
         """A block within ``[start, end)`` at a caller's own limits; its address, 0 where there is none.
 
         memblock_phys_alloc_range from 5.15 (commit a7259df76702); before that each caller searched and reserved by
-        itself, so only the reservation is printed.
+        itself, so only the reservation is printed.  An `end` of 0 is the limit in force.
         """
+        runs = self.phys_alloc_range_run(size, align, start, end, 1, owner=owner, caller=caller)
+        return runs[0].start if runs else 0
+
+    def phys_alloc_range_run(
+        self, size: int, align: int, start: int, end: int, count: int, *, owner: str, caller: str
+    ) -> list[Run]:
+        """`count` equal blocks as by as many calls of :meth:`phys_alloc_range`; fewer where no more are free."""
         if not self.rules.phys_alloc_range:
             self.recorder.tag(owner, caller)
-            found = self.memblock.find(start, end, size, align)
-            if found:
-                self.memblock.reserve(found, size)
-            return found
+            return self.memblock.find_reserve_run(size, align, start, end, count)
         text = (
             f"memblock_phys_alloc_range: {size} bytes align={align:#x} from={start:#018x} max_addr={end:#018x} {caller}"
         )
-        with_request = self.recorder.request(text, owner, "memblock_alloc_range_nid")
-        return with_request(lambda: self.memblock.phys_alloc_range(size, align, start, end))
+        return self._requested(
+            text, owner, lambda: self.memblock.phys_alloc_range_run(size, align, start, end, count), count
+        )
+
+    def phys_alloc(self, size: int, align: int, *, owner: str, caller: str) -> int:
+        """A block anywhere below the limit in force (memblock_phys_alloc); its address, 0 where there is none."""
+        return self.phys_alloc_range(size, align, 0, 0, owner=owner, caller=caller)
+
+    def alloc_range_nid(self, size: int, align: int, start: int, end: int, nid: int | None, *, owner: str) -> int:
+        """A block within ``[start, end)`` on exactly that node; only its reservation is printed."""
+        self.recorder.tag(owner, "memblock_alloc_range_nid")
+        return self.memblock.alloc_range_nid(size, align, start, end, nid, exact=True)
+
+    def _requested(self, text: str, owner: str, allocate: Callable[[], list[Run]], count: int) -> list[Run]:
+        """Runs an allocation of `count` blocks, each under the line `text`, and the line of one that fails."""
+        self.recorder.request(text, owner, "memblock_alloc_range_nid")
+        runs = allocate()
+        self.recorder.requested(failed=sum(run.count for run in runs) < count)
+        return runs
 
     def alloc(
         self,
@@ -149,20 +207,58 @@ class Boot:
         Falls back from the node to any node and from `min_addr` to 0, as memblock_alloc_internal does (5.10 on), or
         as the bootmem calls of 3.13 do.  `exact` stays on the node.
         """
+        runs = self._alloc_run(
+            1, size, align, owner=owner, caller=caller, window=(min_addr, max_addr), nid=nid, raw=raw, exact=exact
+        )
+        return runs[0].start if runs else 0
+
+    def alloc_run(
+        self,
+        count: int,
+        size: int,
+        align: int,
+        *,
+        owner: str,
+        caller: str,
+        min_addr: int = 0,
+        nid: int | None = None,
+        raw: bool = False,
+    ) -> int:
+        """`count` equal blocks as by as many calls of :meth:`alloc`; how many there were before one failed."""
+        runs = self._alloc_run(
+            count, size, align, owner=owner, caller=caller, window=(min_addr, 0), nid=nid, raw=raw, exact=False
+        )
+        return sum(run.count for run in runs)
+
+    def _alloc_run(
+        self,
+        count: int,
+        size: int,
+        align: int,
+        *,
+        owner: str,
+        caller: str,
+        window: tuple[int, int],
+        nid: int | None,
+        raw: bool,
+        exact: bool,
+    ) -> list[Run]:
+        min_addr, max_addr = window
         if self.rules.bootmem_calls:
             self.recorder.tag(owner, "__alloc_memory_core_early")
-            return self._bootmem(size, align, min_addr, max_addr, nid)
+            return self._bootmem(count, size, align, min_addr, max_addr, nid)
         name = "memblock_alloc_exact_nid_raw" if exact else "memblock_alloc_try_nid"
         name = "memblock_alloc_try_nid_raw" if raw and not exact else name
         text = (
             f"{name}: {size} bytes align={align:#x} nid={-1 if nid is None else nid} "
             f"from={min_addr:#018x} max_addr={max_addr:#018x} {caller}"
         )
-        method: Callable[[int, int, int, int, int | None], int] = (
-            self.memblock.alloc_exact_nid_raw if exact else self.memblock.alloc_try_nid
+        return self._requested(
+            text,
+            owner,
+            lambda: self.memblock.alloc_run(size, align, min_addr, max_addr, nid, count, exact=exact),
+            count,
         )
-        with_request = self.recorder.request(text, owner, "memblock_alloc_range_nid")
-        return with_request(lambda: method(size, align, min_addr, max_addr, nid))
 
     def alloc_or_panic(
         self,
@@ -186,14 +282,14 @@ class Boot:
             raise BootPanic(text, f"no free memory is left for {owner} ({size} bytes)")
         return found
 
-    def _bootmem(self, size: int, align: int, goal: int, limit: int, nid: int | None) -> int:
+    def _bootmem(self, count: int, size: int, align: int, goal: int, limit: int, nid: int | None) -> list[Run]:
         """The order of 3.13's mm/nobootmem.c: node and goal, any node and goal, then both without the goal."""
+        runs: list[Run] = []
         for low in dict.fromkeys((goal, 0)):
             for node in dict.fromkeys((nid, None)):
-                found = self.memblock.alloc_memory_core_early(node, size, align, low, limit or U64_MAX)
-                if found:
-                    return found
-        return 0
+                runs += self.memblock.alloc_memory_core_early_run(node, size, align, low, limit or U64_MAX, count)
+                count -= runs[-1].count if runs else 0
+        return runs
 
     # -- questions ----------------------------------------------------------------------------------------------
 

@@ -85,6 +85,8 @@ class Rules:
     trampoline_pgd: bool
     #: 1 GiB pages need 2 MiB pages to be allowed.
     gbpages_need_pse: bool
+    #: debug_pagealloc=on turns page-allocation debugging on (else the configuration alone does).
+    debug_pagealloc_option: bool
 
     # initrd and ACPI tables
     #: An initrd of half the mapped RAM or more panics.

@@ -1,0 +1,379 @@
+"""The direct map's page tables: arch/x86/mm/init.c and init_64.c, and the early tables made after them.
+
+The kernel walks pages; here one range is arithmetic.  A range of the direct map needs so many pages of each level,
+and pages of all levels are alike for memblock, so what one part of RAM needs is taken as one run, however large.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from memplan.boot.ranges import RangeSet
+from memplan.boot.state import BootPanic
+from memplan.plan import Mapping, TableRun
+from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SIZE_2M, mem_range, round_down, round_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memplan.boot.state import Boot
+
+OWNER = "page tables"
+#: The end of the ISA range, which is mapped whether it is RAM or not.
+_ISA_END = MIB
+_PMD_SHIFT = 21
+_PUD_SHIFT = 30
+_P4D_SHIFT = 39
+_PGDIR_SHIFT = 48
+_LOW_END_PFN = 1 << (32 - PAGE_SHIFT)
+
+
+class PageSizes(NamedTuple):
+    """Which large pages a range may be mapped with."""
+
+    pmd: bool
+    pud: bool
+
+
+_SMALL = PageSizes(False, False)
+
+
+class Piece(NamedTuple):
+    """A range that is mapped with one choice of page sizes (the kernel's struct map_range)."""
+
+    start: int
+    end: int
+    sizes: PageSizes
+
+
+def early_alloc_pgt_buf(boot: Boot) -> None:
+    """Takes the buffer of the first table pages from the brk; all versions.
+
+    Three pages for each of two mappings, four with config X86_5LEVEL (5.18 on); twice as many with config
+    RANDOMIZE_MEMORY (4.8 on).
+    """
+    rules = boot.rules
+    pages = rules.pgt_buffer_pages_5level if boot.kernel.config("X86_5LEVEL") else rules.pgt_buffer_pages
+    if rules.pgt_buffer_doubled and boot.kernel.config("RANDOMIZE_MEMORY"):
+        pages *= 2
+    start = round_up(boot.brk_end, PAGE_SIZE)
+    boot.brk_end = start + pages * PAGE_SIZE
+    boot.pgt_buffer = (start, boot.brk_end)
+
+
+def init_mem_mapping(boot: Boot) -> None:
+    """Maps all RAM, and makes the page tables on the way, in the direction of allocations; all versions."""
+    mapper = _Mapper(boot)
+    end = boot.max_pfn * PAGE_SIZE
+    mapper.init_memory_mapping(0, _ISA_END)
+    if boot.rules.trampoline_pgd and boot.randomize_memory:
+        mapper.take({"pud": 1, "p4d": 1} if boot.levels == 5 else {"pud": 1})
+    if boot.memblock.bottom_up:
+        mapper.map_bottom_up(boot.kernel_end, end)
+        mapper.map_bottom_up(_ISA_END, boot.kernel_end)
+    else:
+        mapper.map_top_down(_ISA_END, end)
+    boot.max_low_pfn = max(boot.max_low_pfn, boot.max_pfn)
+    boot.mappings = list(mapper.mappings())
+
+
+def probe_page_size_mask(boot: Boot) -> PageSizes:
+    """The page sizes that CPU, configuration and options allow (probe_page_size_mask; 3.13 init_gbpages too).
+
+    Page-allocation debugging maps with small pages: as an option since 4.0 (commit 031bc5743f15), before by the
+    configuration alone, which also covers KMEMCHECK.
+    """
+    kernel, cmdline, cpus = boot.kernel, boot.cmdline, boot.machine.cpus
+    if boot.rules.debug_pagealloc_option:
+        value = cmdline.last("debug_pagealloc")
+        chosen = kernel.config("DEBUG_PAGEALLOC_ENABLE_DEFAULT") if value is None else value in ("on", "1", "y", "Y")
+        debug = kernel.config("DEBUG_PAGEALLOC") and chosen
+    else:
+        debug = kernel.config("DEBUG_PAGEALLOC") or kernel.config("KMEMCHECK")
+    pmd = cpus.pse and not debug
+    pud = kernel.config("X86_DIRECT_GBPAGES") or kernel.config("DIRECT_GBPAGES")
+    for name, _ in cmdline.args:
+        if name in ("gbpages", "nogbpages"):
+            pud = name == "gbpages"
+    pud = pud and cpus.gbpages and (pmd or not boot.rules.gbpages_need_pse)
+    boot.direct_gbpages = pud
+    if pud:
+        boot.printk("Using GB pages for direct mapping")
+    return PageSizes(pmd, pud and not debug)
+
+
+def split_mem_range(boot: Boot, start: int, end: int, allowed: PageSizes) -> list[Piece]:
+    """``[start, end)`` cut where the page size can change, large pages to the borders of what is RAM around it."""
+    limit = round_down(end, PAGE_SIZE)
+    at = round_down(start, PAGE_SIZE)
+    middle = PageSizes(allowed.pmd, False)
+    pieces: list[Piece] = []
+    # A head of small pages, then 2M pages to the first 1G border, 1G pages, and the same the other way round.
+    for unit, stop, sizes in (
+        (PAGE_SIZE, min(round_up(at, SIZE_2M), limit), _SMALL),
+        (SIZE_2M, min(round_up(at, GIB), round_down(limit, SIZE_2M)), middle),
+        (GIB, round_down(limit, GIB), allowed),
+        (SIZE_2M, round_down(limit, SIZE_2M), middle),
+        (PAGE_SIZE, limit, _SMALL),
+    ):
+        first = round_up(at, unit)
+        if first < stop:
+            pieces.append(Piece(first, stop, sizes))
+            at = stop
+    merged: list[Piece] = []
+    for piece in (_adjusted(boot, piece, allowed) for piece in pieces):
+        last = merged[-1] if merged else None
+        if last is not None and last.end == piece.start and last.sizes == piece.sizes:
+            merged[-1] = Piece(last.start, piece.end, piece.sizes)
+        else:
+            merged.append(piece)
+    return merged
+
+
+def _adjusted(boot: Boot, piece: Piece, allowed: PageSizes) -> Piece:
+    """`piece` with large pages where one region of RAM holds the large pages around it too."""
+
+    def whole(size: int) -> bool:
+        low = round_down(piece.start, size)
+        return boot.memblock.is_region_memory(low, round_up(piece.end, size) - low)
+
+    sizes = PageSizes(
+        piece.sizes.pmd or (allowed.pmd and whole(SIZE_2M)),
+        piece.sizes.pud or (allowed.pud and whole(GIB)),
+    )
+    return piece._replace(sizes=sizes)
+
+
+class _Tables:
+    """Which tables exist, by the units that they map: 2M, 1G, 512G and 256T (the last two of virtual space)."""
+
+    def __init__(self, levels: int, base: int) -> None:
+        self._levels = levels
+        self._base = base
+        self._p4d = RangeSet()
+        self._pud = RangeSet()
+        self.pmd = RangeSet()
+        self.pte = RangeSet()
+
+    def fill(self, piece: Piece) -> dict[str, int]:
+        """Make what `piece` needs and lacks; the new pages of each level."""
+        start, end, sizes = piece
+        made: dict[str, int] = {}
+        if self._levels == 5:
+            made["p4d"] = self._p4d.add(*_units(self._base + start, self._base + end, _PGDIR_SHIFT))
+        made["pud"] = self._pud.add(*_units(self._base + start, self._base + end, _P4D_SHIFT))
+        slots = _units(start, end, _PUD_SHIFT)
+        # A slot without a table becomes one large page where that is allowed; one with a table is filled further.
+        made["pmd"] = 0 if sizes.pud else self.pmd.add(*slots)
+        made["pte"] = 0
+        if not sizes.pmd:
+            for low, high in self.pmd.within(*slots):
+                inside = max(start, low << _PUD_SHIFT), min(end, high << _PUD_SHIFT)
+                made["pte"] += self.pte.add(*_units(*inside, _PMD_SHIFT))
+        return made
+
+    def mapped_end(self, end: int) -> int:
+        """The end of the page that maps the byte before `end`."""
+        if not self.pmd.holds((end - 1) >> _PUD_SHIFT):
+            return round_up(end, GIB)
+        if not self.pte.holds((end - 1) >> _PMD_SHIFT):
+            return round_up(end, SIZE_2M)
+        return round_up(end, PAGE_SIZE)
+
+
+def _units(start: int, end: int, shift: int) -> tuple[int, int]:
+    """The numbers of the units of ``1 << shift`` bytes that ``[start, end)`` touches."""
+    return start >> shift, -(-end >> shift)
+
+
+class _Mapper:
+    """init_mem_mapping at work: the tables so far, the brk buffer, and the window from which pages come."""
+
+    def __init__(self, boot: Boot) -> None:
+        self._boot = boot
+        self._allowed = probe_page_size_mask(boot)
+        self._tables = _Tables(boot.levels, boot.direct_map_base)
+        self._next, self._top = boot.pgt_buffer
+        self._can_use_brk = True
+        self._min_mapped = 0
+
+    def map_top_down(self, map_start: int, map_end: int) -> None:
+        """memory_map_top_down: first the highest free 2M, then downwards in growing steps, then what is above."""
+        boot = self._boot
+        step = SIZE_2M
+        last = real_end = self._probe(map_start, map_end)
+        boot.max_pfn_mapped = 0
+        self._min_mapped = real_end
+        mapped = 0
+        while last > map_start:
+            start = max(round_down(last - 1, step), map_start) if last > step else map_start
+            new = self._map_ram(start, last)
+            last = self._min_mapped = start
+            step, mapped = self._grown(step, mapped, new)
+        if real_end < map_end:
+            self._map_ram(real_end, map_end)
+
+    def map_bottom_up(self, map_start: int, map_end: int) -> None:
+        """memory_map_bottom_up: upwards in growing steps; the window begins at `map_start` throughout."""
+        step = SIZE_2M
+        start = self._min_mapped = map_start
+        mapped = 0
+        while start < map_end:
+            stop = min(round_up(start + 1, step), map_end) if map_end - start > step else map_end
+            new = self._map_ram(start, stop)
+            start = stop
+            step, mapped = self._grown(step, mapped, new)
+
+    def _grown(self, step: int, mapped: int, new: int) -> tuple[int, int]:
+        """The next step's size, and all that is mapped so far, after a step that mapped `new` bytes of RAM."""
+        rules = self._boot.rules
+        grows = new > mapped if rules.mapping_growth == "larger" else mapped + new >= step
+        return step << rules.mapping_step_shift if grows else step, mapped + new
+
+    def _probe(self, map_start: int, map_end: int) -> int:
+        """The end of the highest free, aligned 2M block, where the mapping begins.
+
+        From 5.15 on (commit a7259df76702) the block is allocated and freed again, before that it is only looked for.
+        """
+        boot = self._boot
+        if not boot.rules.mapping_probe_allocates:
+            return boot.memblock.find(map_start, map_end, SIZE_2M, SIZE_2M) + SIZE_2M
+        caller = "init_mem_mapping"
+        found = boot.phys_alloc_range(SIZE_2M, SIZE_2M, map_start, map_end, owner=OWNER, caller=caller)
+        if not found:
+            boot.printk("Failed to release memory for alloc_low_pages()", warning=True)
+            return max(map_start, round_down(map_end, SIZE_2M))
+        boot.free(found, found + SIZE_2M, owner=OWNER, caller=caller)
+        return found + SIZE_2M
+
+    def _map_ram(self, start: int, end: int) -> int:
+        """init_range_memory_mapping: maps the RAM in ``[start, end)``, each region on its own; the bytes mapped."""
+        mapped = 0
+        for low_pfn, high_pfn, _ in list(self._boot.memblock.pfn_ranges(None)):
+            low, high = max(low_pfn * PAGE_SIZE, start), min(high_pfn * PAGE_SIZE, end)
+            if low < high:
+                # Pages of the buffer that are not in use yet can't be used while they are being mapped themselves.
+                self._can_use_brk = max(low, self._next) >= min(high, self._top)
+                self.init_memory_mapping(low, high)
+                self._can_use_brk = True
+                mapped += high - low
+        return mapped
+
+    def init_memory_mapping(self, start: int, end: int) -> None:
+        """Map ``[start, end)`` and note it as mapped, to the end of its last page."""
+        boot = self._boot
+        if boot.rules.trace_style == "3.13":
+            boot.printk(f"init_memory_mapping: {mem_range(start, end)}")
+        needed: dict[str, int] = {}
+        last = end
+        for piece in split_mem_range(boot, start, end, self._allowed):
+            for part in self._in_order(piece):
+                for level, pages in self._tables.fill(part).items():
+                    needed[level] = needed.get(level, 0) + pages
+                if self._next < self._top and self._can_use_brk:
+                    self.take(needed)
+                    needed = {}
+            last = self._tables.mapped_end(piece.end)
+        self.take(needed)
+        start_pfn, end_pfn = start >> PAGE_SHIFT, last >> PAGE_SHIFT
+        boot.mapped.add(start_pfn, end_pfn)
+        boot.max_pfn_mapped = max(boot.max_pfn_mapped, end_pfn)
+        if start_pfn < _LOW_END_PFN:
+            boot.max_low_pfn_mapped = max(boot.max_low_pfn_mapped, min(end_pfn, _LOW_END_PFN))
+
+    def _in_order(self, piece: Piece) -> Iterator[Piece]:
+        """`piece` slot by slot while the buffer lasts, so that its pages go to levels in their order; then the rest."""
+        at = piece.start
+        while at < piece.end:
+            more = self._next < self._top and self._can_use_brk and not piece.sizes.pud
+            stop = min(round_up(at + 1, GIB), piece.end) if more else piece.end
+            yield Piece(at, stop, piece.sizes)
+            at = stop
+
+    def take(self, needed: dict[str, int]) -> None:
+        """alloc_low_pages for all of `needed` (pages by level, the levels in their order)."""
+        from_brk = (self._top - self._next) // PAGE_SIZE if self._can_use_brk else 0
+        rest: dict[str, int] = {}
+        for level, pages in needed.items():
+            now = min(pages, from_brk)
+            if now:
+                end = self._next + now * PAGE_SIZE
+                self._boot.table_runs.append(TableRun(level, "brk", self._next, end, now, None))
+                self._next = end
+                from_brk -= now
+            if pages > now:
+                rest[level] = pages - now
+        count = sum(rest.values())
+        if not count:
+            return
+        start, end = self._alloc_low_pages(count)
+        for level, pages in rest.items():
+            self._boot.table_runs.append(TableRun(level, "memblock", start, end, pages, None))
+
+    def _alloc_low_pages(self, count: int) -> tuple[int, int]:
+        """`count` pages from the mapped window; where they lie, from the lowest to the highest."""
+        boot = self._boot
+        low, high = self._min_mapped, boot.max_pfn_mapped * PAGE_SIZE
+        runs = (
+            boot.phys_alloc_range_run(PAGE_SIZE, PAGE_SIZE, low, high, count, owner=OWNER, caller="alloc_low_pages")
+            if low < high
+            else []
+        )
+        if sum(run.count for run in runs) < count:
+            raise BootPanic(
+                "alloc_low_pages: can not alloc memory",
+                f"the page tables need {count} pages more, and RAM that is mapped so far"
+                f" ({mem_range(low, high) if low < high else 'none'}) has too few free ones",
+            )
+        return min(run.start for run in runs), max(run.end for run in runs)
+
+    def mappings(self) -> Iterator[Mapping]:
+        """What the direct map maps, upwards, each stretch with the size of its pages."""
+        last: Mapping | None = None
+        for start, end, size in self._stretches():
+            if last is not None and last.end == start and last.page_size == size:
+                last = Mapping(last.start, end, size)
+                continue
+            if last is not None:
+                yield last
+            last = Mapping(start, end, size)
+        if last is not None:
+            yield last
+
+    def _stretches(self) -> Iterator[tuple[int, int, int]]:
+        for start_pfn, end_pfn in self._boot.mapped:
+            start, end = start_pfn * PAGE_SIZE, end_pfn * PAGE_SIZE
+            for low, high, split in _by_table(self._tables.pmd, start, end, _PUD_SHIFT):
+                if not split:
+                    yield low, high, GIB
+                    continue
+                for first, stop, small in _by_table(self._tables.pte, low, high, _PMD_SHIFT):
+                    yield first, stop, PAGE_SIZE if small else SIZE_2M
+
+
+def _by_table(tables: RangeSet, start: int, end: int, shift: int) -> list[tuple[int, int, bool]]:
+    """``[start, end)`` cut by whether its units of ``1 << shift`` bytes have a table."""
+    units = _units(start, end, shift)
+    parts = [(*part, True) for part in tables.within(*units)] + [(*part, False) for part in tables.outside(*units)]
+    return [(max(start, low << shift), min(end, high << shift), split) for low, high, split in sorted(parts)]
+
+
+def setup_cpu_entry_areas(boot: Boot) -> None:
+    """The tables of the CPUs' entry areas (spp_getpage): one PUD page, and PMD and PTE pages for what they span.
+
+    The area begins with a page for the IDT.  From 6.2 on (commit 97e3d26b5e5f) KASLR places each CPU's part at
+    random; no plan can tell these, so the parts are taken as they lie without KASLR.
+    """
+    size = PAGE_SIZE + boot.machine.cpus.possible * boot.kernel.fact("struct.cpu_entry_area")
+    pages = 1 + -(-size // GIB) + -(-size // SIZE_2M)
+    _spp_getpage(boot, pages, "cpu entry area page tables")
+
+
+def map_vsyscall(boot: Boot) -> None:
+    """The page table of the vsyscall page, where memblock still provides it; 3.13."""
+    _spp_getpage(boot, 1, "vsyscall page table")
+
+
+def _spp_getpage(boot: Boot, pages: int, owner: str) -> None:
+    if boot.alloc_run(pages, PAGE_SIZE, PAGE_SIZE, owner=owner, caller="spp_getpage") < pages:
+        raise BootPanic("set_pte_phys: cannot allocate page data", f"no free memory is left for the {owner}")

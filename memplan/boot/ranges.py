@@ -1,0 +1,57 @@
+"""A set of integers kept as disjoint ranges: which table units exist, which page frames are mapped."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class RangeSet:
+    """Half-open ranges, sorted, never touching; each change is one operation whatever its length."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self._starts, self._ends, strict=True)
+
+    def add(self, start: int, end: int) -> int:
+        """Put ``[start, end)`` in; how many of its numbers are new."""
+        first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)
+        new = end - start - sum(high - low for low, high in self.within(start, end))
+        if first < last:
+            start, end = min(start, self._starts[first]), max(end, self._ends[last - 1])
+        self._starts[first:last] = [start]
+        self._ends[first:last] = [end]
+        return new
+
+    def within(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of ``[start, end)`` that are in the set."""
+        first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
+        pairs = zip(self._starts[first:last], self._ends[first:last], strict=True)
+        return [(max(start, low), min(end, high)) for low, high in pairs]
+
+    def outside(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of ``[start, end)`` that are not in the set."""
+        gaps = []
+        for low, high in self.within(start, end):
+            if start < low:
+                gaps.append((start, low))
+            start = high
+        if start < end:
+            gaps.append((start, end))
+        return gaps
+
+    def holds(self, number: int) -> bool:
+        """Whether `number` is in the set."""
+        index = bisect_right(self._starts, number) - 1
+        return index >= 0 and number < self._ends[index]
+
+    def covers(self, start: int, end: int) -> bool:
+        """Whether one range of the set holds all of ``[start, end)``."""
+        index = bisect_right(self._starts, start) - 1
+        return index >= 0 and end <= self._ends[index]

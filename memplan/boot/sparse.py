@@ -1,0 +1,287 @@
+"""The memory map (struct pages) and the books of its sections: mm/sparse.c and mm/sparse-vmemmap.c.
+
+A section is 128 MiB; its struct pages are mapped into the vmemmap, one 2 MiB page a section where the CPU can.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from memplan.boot.ranges import RangeSet
+from memplan.boot.state import BootPanic
+from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, SIZE_2M, round_down, round_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memplan.boot.state import Boot
+
+_DMA_END = 16 * MIB
+_POINTER = 8
+_PAGES_PER_SECTION = SECTION_SIZE // PAGE_SIZE
+_ENTRIES = PAGE_SIZE // _POINTER
+#: Bits that a pageblock has in the usage map (NR_PAGEBLOCK_BITS).
+_PAGEBLOCK_BITS = 4
+_TABLES = "vmemmap page tables"
+
+
+class SectionRun(NamedTuple):
+    """Sections of one node that follow one another, holes left out: numbers ``[start, end)`` a part."""
+
+    nid: int
+    parts: tuple[tuple[int, int], ...]
+
+    @property
+    def sections(self) -> int:
+        """How many sections are present."""
+        return sum(end - start for start, end in self.parts)
+
+
+def sparse_init(boot: Boot) -> None:
+    """Notes the present sections and gives each its usage map and its memory map; rules.sparse_init names the way.
+
+    "per node" (4.19 on, commit 85c77f791390) does all for a run of one node's sections before the next run;
+    "3.13" makes all usage maps first, by way of two temporary tables.
+    """
+    if boot.rules.sparse_init == "3.13":
+        _Sparse(boot).init_by_kind()
+    else:
+        _Sparse(boot).init_by_node()
+
+
+def section_runs(boot: Boot) -> list[SectionRun]:
+    """The present sections in runs of one node, upwards; a section belongs to the node whose RAM it holds first."""
+    runs: list[tuple[int, list[tuple[int, int]]]] = []
+    next_free = 0
+    for start_pfn, end_pfn, nid in boot.memblock.pfn_ranges(None):
+        start = max(start_pfn // _PAGES_PER_SECTION, next_free)
+        end = -(-end_pfn // _PAGES_PER_SECTION)
+        if start >= end:
+            continue
+        next_free = end
+        if not runs or runs[-1][0] != (nid or 0):
+            runs.append((nid or 0, []))
+        parts = runs[-1][1]
+        if parts and parts[-1][1] == start:
+            parts[-1] = (parts[-1][0], end)
+        else:
+            parts.append((start, end))
+    return [SectionRun(nid, tuple(parts)) for nid, parts in runs]
+
+
+class _Sparse:
+    """sparse_init at work."""
+
+    def __init__(self, boot: Boot) -> None:
+        self._boot = boot
+        self._runs = section_runs(boot)
+        kernel = boot.kernel
+        self._section_size = kernel.fact("struct.mem_section")
+        page_bytes = kernel.fact("struct.page") * _PAGES_PER_SECTION
+        #: A section's struct pages in whole 2 MiB pages (section_map_size).
+        self._map_size = round_up(page_bytes, SIZE_2M)
+        self._usage_size = _usage_size(boot)
+        self._vmemmap = _Vmemmap(boot, self._map_size)
+        self._circular: tuple[int, int] | None = None
+
+    def init_by_node(self) -> None:
+        """4.19 on: the roots, then node after node."""
+        boot = self._boot
+        per_root = PAGE_SIZE // self._section_size
+        roots = (1 << boot.physical_bits) // SECTION_SIZE // per_root
+        boot.alloc_or_panic(_POINTER * roots, owner="section roots", caller="sparse_init")
+        self._index_roots("sparse_index_alloc", 0)
+        for run in self._runs:
+            if not self._init_nid(run):
+                boot.printk(
+                    f"sparse_init_nid: node[{run.nid}] memory map backing failed. Some memory will not be available.",
+                    warning=True,
+                )
+
+    def _init_nid(self, run: SectionRun) -> bool:
+        """sparse_init_nid; False where the memory map can't be had for all sections."""
+        boot = self._boot
+        usage = self._usage_maps(run, "sparse_init_nid")
+        if not usage:
+            boot.printk(f"sparse_init_nid: node[{run.nid}] usemap allocation failed", warning=True)
+            return True
+        buffer = boot.alloc(
+            run.sections * self._map_size,
+            self._map_size,
+            owner=_map_owner(run.nid),
+            caller="sparse_init_nid",
+            min_addr=_DMA_END,
+            nid=run.nid,
+            raw=True,
+            exact=True,
+        )
+        complete = all(self._vmemmap.populate(start, end, run.nid, bool(buffer)) for start, end in run.parts)
+        self._check_usemaps(run, usage)
+        return complete
+
+    def init_by_kind(self) -> None:
+        """3.13: the roots, all usage maps, then all memory maps."""
+        boot = self._boot
+        self._index_roots("__alloc_memory_core_early", _DMA_END)
+        sections = (1 << boot.physical_bits) // SECTION_SIZE
+        tables_size = _POINTER * sections
+        owner = "temporary section tables"
+        usage_table = boot.alloc_or_panic(tables_size, owner=owner, caller="sparse_init", min_addr=_DMA_END)
+        for run in self._runs:
+            usage = self._usage_maps(run, "sparse_init")
+            if usage:
+                self._check_usemaps(run, usage)
+        map_table = boot.alloc_or_panic(tables_size, owner=owner, caller="sparse_init", min_addr=_DMA_END)
+        for run in self._runs:
+            size = run.sections * self._map_size
+            map_owner = _map_owner(run.nid)
+            start = boot.alloc_or_panic(
+                size, SIZE_2M, owner=map_owner, caller="sparse_init", min_addr=_DMA_END, nid=run.nid
+            )
+            for first, last in run.parts:
+                self._vmemmap.populate(first, last, run.nid, True)
+            # The rest of the block goes back, even where nothing is left.
+            boot.free(start + size, start + size, owner=map_owner, caller="sparse_mem_maps_populate_node")
+        boot.free(map_table, map_table + tables_size, owner=owner, caller="sparse_init")
+        boot.free(usage_table, usage_table + tables_size, owner=owner, caller="paging_init")
+
+    def _index_roots(self, caller: str, min_addr: int) -> None:
+        """sparse_index_init: a page of section entries for each root, on the node of the first range that needs it."""
+        per_root = PAGE_SIZE // self._section_size
+        known = RangeSet()
+        for start_pfn, end_pfn, nid in list(self._boot.memblock.pfn_ranges(None)):
+            first = start_pfn // _PAGES_PER_SECTION // per_root
+            last = -(-end_pfn // _PAGES_PER_SECTION)
+            new = known.add(first, -(-last // per_root))
+            if (
+                new
+                and self._boot.alloc_run(
+                    new, PAGE_SIZE, 64, owner="section roots", caller=caller, min_addr=min_addr, nid=nid
+                )
+                < new
+            ):
+                raise BootPanic(
+                    f"sparse_index_init: Failed to allocate section array nid={nid}",
+                    f"no free memory is left for the section entries of node {nid}",
+                )
+
+    def _usage_maps(self, run: SectionRun, caller: str) -> int:
+        """Usage maps of a run's sections, in the section of the node's NODE_DATA where there is room."""
+        boot = self._boot
+        size = run.sections * self._usage_size
+        owner = f"section usage maps (node {run.nid})"
+        if not boot.kernel.config("MEMORY_HOTREMOVE"):
+            return boot.alloc(size, owner=owner, caller=caller, nid=run.nid)
+        goal = round_down(_node_data(boot, run.nid), SECTION_SIZE)
+        nid = self._node_of(goal)
+        for limit in (goal + SECTION_SIZE, 0):
+            found = boot.alloc(size, owner=owner, caller=caller, min_addr=goal, max_addr=limit, nid=nid)
+            if found:
+                return found
+        return 0
+
+    def _node_of(self, address: int) -> int:
+        """early_pfn_to_nid: the node whose RAM holds `address`, else the first node that is on-line."""
+        pfn = address >> PAGE_SHIFT
+        for start_pfn, end_pfn, nid in self._boot.memblock.pfn_ranges(None):
+            if start_pfn <= pfn < end_pfn and nid is not None:
+                return nid
+        return min(self._boot.numa.online)
+
+    def _check_usemaps(self, run: SectionRun, usage: int) -> None:
+        """check_usemap_section_nr: tell where a usage map lies in another section than NODE_DATA."""
+        boot = self._boot
+        home = _node_data(boot, run.nid) // SECTION_SIZE
+        last = (usage + (run.sections - 1) * self._usage_size) // SECTION_SIZE
+        for section in range(usage // SECTION_SIZE, last + 1):
+            if section == home or self._circular == (section, home):
+                continue
+            self._circular = section, home
+            owner = next((r.nid for r in self._runs if any(low <= section < high for low, high in r.parts)), 0)
+            if owner != run.nid:
+                boot.printk(f"node {run.nid} must be removed before remove section {section}")
+            else:
+                boot.printk(
+                    f"Section {section} and {home} (node {run.nid}) have a circular dependency"
+                    " on usemap and pgdat allocations"
+                )
+
+
+class _Vmemmap:
+    """The vmemmap's tables: a page for each 256T (5 levels), 512G, 1G and, with small pages, 2M of it.
+
+    Only the distance from the vmemmap's start counts: its base is a multiple of 512G.
+    """
+
+    def __init__(self, boot: Boot, map_size: int) -> None:
+        self._boot = boot
+        self._map_size = map_size
+        self._shifts = (48, 39, 30) if boot.levels == 5 else (39, 30)
+        self._tables = {shift: RangeSet() for shift in self._shifts}
+        self._huge = boot.machine.cpus.pse
+
+    def populate(self, start: int, end: int, nid: int, buffered: bool) -> bool:
+        """Back the sections ``[start, end)``, from the node's block where `buffered`; False where memory runs out."""
+        low, high = start * self._map_size, end * self._map_size
+        if buffered:
+            small = 0 if self._huge else (high - low) // SIZE_2M
+            return self._take_tables(self._missing(low, high) + small, nid)
+        return all(self._populate_piece(*piece, nid) for piece in _by_gib(low, high))
+
+    def _populate_piece(self, low: int, high: int, nid: int) -> bool:
+        """A part of 1G at most, block by block: the node has no room for all at once."""
+        if not self._take_tables(self._missing(low, high), nid):
+            return False
+        blocks = (high - low) // SIZE_2M
+        if self._huge:
+            blocks -= self._take(blocks, SIZE_2M, nid, _map_owner(nid))
+        # Without large pages, or without room for one: small pages, each 2M under a table of its own.
+        return all(
+            self._take_tables(1, nid) and self._take(_ENTRIES, PAGE_SIZE, nid, _map_owner(nid)) == _ENTRIES
+            for _ in range(blocks)
+        )
+
+    def _missing(self, low: int, high: int) -> int:
+        """Notes the tables above ``[low, high)`` of the vmemmap; how many are new."""
+        return sum(self._tables[shift].add(low >> shift, -(-high >> shift)) for shift in self._shifts)
+
+    def _take_tables(self, count: int, nid: int) -> bool:
+        return not count or self._take(count, PAGE_SIZE, nid, _TABLES) == count
+
+    def _take(self, count: int, size: int, nid: int, owner: str) -> int:
+        """vmemmap_alloc_block, `count` times: how many of them succeed before one fails."""
+        return self._boot.alloc_run(
+            count,
+            size,
+            size,
+            owner=owner,
+            caller=self._boot.rules.vmemmap_caller,
+            min_addr=_DMA_END,
+            nid=nid,
+            raw=True,
+        )
+
+
+def _by_gib(low: int, high: int) -> Iterator[tuple[int, int]]:
+    while low < high:
+        stop = min(round_up(low + 1, GIB), high)
+        yield low, stop
+        low = stop
+
+
+def _map_owner(nid: int) -> str:
+    return f"memory map (node {nid})"
+
+
+def _node_data(boot: Boot, nid: int) -> int:
+    """The physical address of a node's NODE_DATA; what __pa makes of a null pointer where it has none."""
+    place = boot.numa.node_data.get(nid)
+    return place[0] if place else (1 << 64) - boot.direct_map_base
+
+
+def _usage_size(boot: Boot) -> int:
+    """A section's usage map (mem_section_usage_size): four bits a pageblock, from 5.3 on behind a header."""
+    order = 9 if boot.kernel.config("HUGETLB_PAGE") else 10
+    bits = (_PAGES_PER_SECTION >> order) * _PAGEBLOCK_BITS
+    header = 0 if boot.rules.sparse_init == "3.13" else boot.kernel.fact("struct.mem_section_usage")
+    return header + -(-bits // 64) * 8
