@@ -62,7 +62,7 @@ def command(
             return 0
         for note in guest.notes:
             print(f"note: {note}", file=sys.stderr)
-        facts = _kernel(kernel, image, config)
+        facts = _kernel(kernel, image, config, folder)
         lines = qemu.boot(words, seconds, _progress(machine))
         log = Path(keep) if keep else folder / "boot.log"
         write_lines(lines, str(log))
@@ -73,16 +73,19 @@ def command(
     return 0 if result.same else 1
 
 
-def _kernel(name: str | None, image: Path, config: str | None) -> Kernel:
+def _kernel(name: str | None, image: Path, config: str | None, folder: Path) -> Kernel:
     """The kernel's facts: known ones by name, or learned from the image."""
-    if name is not None:
-        from memplan.kernel.load import find_kernel
+    from memplan.kernel.load import find_kernel
 
+    if name is not None:
         return find_kernel(name)
-    from memplan.kernel.learn import learn_kernel
+    from memplan.kernel.learn import Inputs, learn, to_yaml
 
     print(f"learning the facts of {image}", file=sys.stderr)
-    return learn_kernel(image, config=Path(config) if config else None)
+    learned = learn(Inputs(image, config=Path(config) if config else None))
+    path = folder / f"{learned.release}.yaml"
+    write_lines(to_yaml(learned), str(path))
+    return find_kernel(str(path))
 
 
 def _progress(machine: str) -> Callable[[int], None]:
