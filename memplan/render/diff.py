@@ -1,0 +1,201 @@
+"""The differences of two plans: a report for people, and JSON for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from memplan.render.json_ import span, verdict_object
+from memplan.render.report import about, addresses, node_text
+from memplan.render.table import Table, Text
+from memplan.units import size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memplan.diff import OwnerChange, Place, PlanDiff, TableCount, VerdictChange, ZoneChange
+    from memplan.plan import Verdict, Zone
+    from memplan.render.table import Block
+
+#: Raised when a member of the JSON changes its meaning or goes.
+VERSION = 1
+_NONE = "-"
+#: Longer labels stand above the report, and their columns are called first and second.
+_LABEL_WIDTH = 24
+
+
+def diff_report(diff: PlanDiff, labels: tuple[str, str]) -> Iterator[Block]:
+    """The blocks of the report; `labels` name the two plans."""
+    if labels[0] == labels[1] or max(map(len, labels)) > _LABEL_WIDTH:
+        yield Text("", [f"first      {labels[0]}", f"second     {labels[1]}"])
+        labels = ("first", "second")
+    yield Text("", list(_summary(diff, labels)))
+    if diff.verdicts:
+        yield Table(
+            "Verdicts",
+            ("node>", "start", "end", "size>", labels[0], labels[1], f"why, in {labels[1]}"),
+            [_verdict_row(change) for change in diff.verdicts],
+        )
+    if diff.owners:
+        yield Table(
+            "Reserved ranges",
+            ("what", "owner", f"{labels[0]}: start", "end", "node>", f"{labels[1]}: start", "end", "node>", "size>"),
+            [_owner_row(change) for change in diff.owners],
+        )
+    if diff.page_tables:
+        yield Table(
+            "Page tables",
+            ("level", "from", "node>", f"{labels[0]}>", f"{labels[1]}>", "difference>"),
+            [
+                (row.level, row.source, node_text(row.nid), str(row.before), str(row.after), _signed(row))
+                for row in diff.page_tables
+            ],
+        )
+    if diff.mapped:
+        yield Table(
+            "Direct map",
+            ("page size>", f"{labels[0]}>", f"{labels[1]}>"),
+            [(size_text(row.page_size), size_text(row.before), size_text(row.after)) for row in diff.mapped],
+        )
+    if diff.zones:
+        yield Table(
+            "Zones",
+            ("node>", "zone", f"{labels[0]}: first pfn", "present pages>", f"{labels[1]}: first pfn", "present pages>"),
+            [_zone_row(change) for change in diff.zones],
+        )
+    for label, warnings in zip(labels, (diff.warnings_gone, diff.warnings_new), strict=True):
+        if warnings:
+            yield Text(f"Warnings only in {label}", [line for text in warnings for line in text.splitlines()])
+
+
+def diff_document(diff: PlanDiff, labels: tuple[str, str]) -> dict[str, Any]:
+    """The differences as JSON has them; ranges as in a plan's JSON (`end` inclusive), pairs as [first, second]."""
+    return {
+        "format": "memplan diff",
+        "version": VERSION,
+        "plans": list(labels),
+        "equal": diff.empty,
+        "movable": list(diff.movable),
+        "reserved": list(diff.reserved),
+        "ends": [
+            {"completed": end.completed, "step": end.step, "text": end.text, "cause": end.cause} for end in diff.ends
+        ],
+        "owners": [
+            {
+                "kind": change.kind,
+                "owner": change.owner,
+                "before": _place_object(change.before),
+                "after": _place_object(change.after),
+            }
+            for change in diff.owners
+        ],
+        "verdicts": [
+            {
+                "node": change.nid,
+                **span(change.start, change.end),
+                "before": None if change.before is None else verdict_object(change.before),
+                "after": None if change.after is None else verdict_object(change.after),
+            }
+            for change in diff.verdicts
+        ],
+        "zones": [
+            {
+                "node": change.nid,
+                "name": change.name,
+                "before": _zone_object(change.before),
+                "after": _zone_object(change.after),
+            }
+            for change in diff.zones
+        ],
+        "page_tables": [
+            {"level": row.level, "source": row.source, "node": row.nid, "pages": [row.before, row.after]}
+            for row in diff.page_tables
+        ],
+        "mapped": [{"page_size": row.page_size, "size": [row.before, row.after]} for row in diff.mapped],
+        "warnings": [list(diff.warnings_gone), list(diff.warnings_new)],
+    }
+
+
+# -- the summary ---------------------------------------------------------------------------------------------------
+
+
+def _summary(diff: PlanDiff, labels: tuple[str, str]) -> Iterator[str]:
+    if diff.empty:
+        yield f"No differences between {labels[0]} and {labels[1]}"
+        return
+    for label, end in zip(labels, diff.ends, strict=True):
+        if not end.completed:
+            yield f"{label}: the boot dies in {end.step}: {end.cause}"
+    yield f"removable  {_both(diff.movable, labels)}"
+    yield f"reserved   {_both(diff.reserved, labels)}"
+    kinds = [change.kind for change in diff.owners]
+    counts = [f"{kinds.count(kind)} {kind}" for kind in ("moved", "resized", "appeared", "vanished") if kind in kinds]
+    yield f"ranges     {', '.join(counts) or 'all the same'}"
+    pages = tuple(sum(row[side] for row in diff.page_tables) for side in (3, 4))
+    yield f"tables     {pages[0]} pages in {labels[0]}, {pages[1]} in {labels[1]}"
+    yield f"verdicts   {len(diff.verdicts)} changed"
+
+
+def _both(sizes: tuple[int, int], labels: tuple[str, str]) -> str:
+    if sizes[0] == sizes[1]:
+        return f"{about(sizes[0])} in both"
+    return f"{about(sizes[0])} in {labels[0]}, {about(sizes[1])} in {labels[1]}"
+
+
+# -- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _verdict_row(change: VerdictChange) -> tuple[str, ...]:
+    shown = change.after or change.before
+    return (
+        str(change.nid),
+        *addresses(change.start, change.end),
+        size_text(change.end - change.start),
+        _answer(change.before),
+        _answer(change.after),
+        shown.reason if shown else "",
+    )
+
+
+def _answer(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "no such range"
+    if not verdict.movable:
+        return "not movable"
+    return f"movable, {verdict.blocks} of {verdict.total_blocks} blocks"
+
+
+def _owner_row(change: OwnerChange) -> tuple[str, ...]:
+    sizes = [size_text(place.size) for place in (change.before, change.after) if place is not None]
+    return (
+        change.kind,
+        change.owner,
+        *_place(change.before),
+        *_place(change.after),
+        " -> ".join(dict.fromkeys(sizes)),
+    )
+
+
+def _place(place: Place | None) -> tuple[str, str, str]:
+    return (_NONE, _NONE, _NONE) if place is None else (*addresses(place.start, place.end), node_text(place.nid))
+
+
+def _zone_row(change: ZoneChange) -> tuple[str, ...]:
+    return (str(change.nid), change.name, *_zone(change.before), *_zone(change.after))
+
+
+def _zone(zone: Zone | None) -> tuple[str, str]:
+    return (_NONE, _NONE) if zone is None else (f"{zone.start_pfn:#x}", str(zone.present))
+
+
+def _signed(row: TableCount) -> str:
+    return f"{row.after - row.before:+d}" if row.after != row.before else "0"
+
+
+def _place_object(place: Place | None) -> dict[str, Any] | None:
+    return None if place is None else {**span(place.start, place.end), "node": place.nid, "step": place.step}
+
+
+def _zone_object(zone: Zone | None) -> dict[str, int] | None:
+    if zone is None:
+        return None
+    return {"start_pfn": zone.start_pfn, "spanned": zone.spanned, "present": zone.present}
