@@ -59,7 +59,7 @@ class Elf:
     def _unpack(self, layout: str, offset: int, what: str) -> tuple[int, ...]:
         try:
             return struct.unpack_from(layout, self.data, offset)
-        except struct.error:
+        except (struct.error, OverflowError):
             raise InputError.single(
                 self.source, f"is cut short: {what} at byte {offset:#x} is beyond the end ({len(self.data):#x} bytes)"
             ) from None

@@ -98,6 +98,12 @@ def _read(path: Path, depth: int) -> dict[str, Any]:
     base_path = path.parent / f"{data['based_on']}.yaml"
     if not base_path.is_file():
         base_path = _folder() / f"{data['based_on']}.yaml"
+    if not base_path.is_file():
+        from memplan.kernel.names import nearest
+
+        wanted = data["based_on"]
+        hint = nearest(str(wanted), kernel_names())
+        raise InputError.single(str(path), f"there is no kernel {wanted!r}{hint}", field="based_on")
     if depth == _DEEPEST:
         raise InputError.single(str(path), f"is based on itself, {depth} files deep", field="based_on")
     base = _read(base_path, depth + 1)

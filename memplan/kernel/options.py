@@ -50,7 +50,7 @@ def _pointed(elf: Elf, address: int) -> str | None:
 def _parameters(elf: Elf) -> list[str]:
     """The names in __param; the size of its entries is the one with which every entry has a name."""
     section = elf.sections.get("__param")
-    if section is None:
+    if section is None or section.size > len(elf.data):
         return []
     for size in _PARAM_SIZES:
         if section.size % size:

@@ -1,0 +1,247 @@
+"""Learning builds: the tables inside an image against nm and gcc's sizeof, and files that do not fit."""
+
+from __future__ import annotations
+
+import lzma
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memplan.errors import InputError, MemplanError, UsageError
+from memplan.kernel.btf import struct_sizes
+from memplan.kernel.elf import Elf
+from memplan.kernel.kallsyms import kallsyms
+from memplan.kernel.learn import Inputs, Learned, learn, to_yaml
+from memplan.kernel.load import find_kernel
+from memplan.kernel.options import option_words
+from tests.kernel.tiny import DATA, PACKERS, bzimage, elf, symbol_map
+
+#: What gcc says that sizeof is for the structures in the tiny kernel.
+SIZES = {
+    "page": 56,
+    "resource": 64,
+    "mem_section": 16,
+    "mem_section_usage": 24,
+    "efi_memory_desc_t": 40,
+    "pglist_data": 200,
+}
+#: The places that nm told before the tiny kernel was stripped, as offsets from _text.
+IMAGE = {
+    "image.load_address": 0x1000000,
+    "image.kernel_reserve_end": 0xF000,
+    "image.brk_start": 0xF000,
+    "image.brk_limit": 0x1F010,
+    "image.end": 0x20000,
+    "image.real_mode_size": 0x6000,
+    "image.percpu_static": 5000,
+}
+
+
+def facts(learned: Learned) -> dict[str, object]:
+    return {name: value for group in learned.facts.values() for name, value in group.items()}
+
+
+@pytest.fixture
+def vmlinuz(tmp_path: Path) -> Path:
+    path = tmp_path / "vmlinuz"
+    path.write_bytes(bzimage(PACKERS["zstd"](elf())))
+    return path
+
+
+def test_kallsyms_of_6_12_against_nm() -> None:
+    assert kallsyms(Elf(elf(), "vmlinux")) == symbol_map()
+
+
+@pytest.mark.parametrize("name", ["6.1", "absolute"])
+def test_kallsyms_in_older_orders(name: str) -> None:
+    """The same code as in 6.12's; kallsyms left its own symbols out then, and its tables move what is behind them."""
+    known = {name: address for name, address in symbol_map().items() if not name.startswith("kallsyms_")}
+    found = kallsyms(Elf(elf(name), "vmlinux"))
+    assert set(found) == set(known)
+    code = [name for name in known if name.startswith(("func_", "_text", "_start", "handler", "__per_cpu_"))]
+    assert {name: found[name] for name in code} == {name: known[name] for name in code}
+
+
+def test_kernel_without_kallsyms() -> None:
+    damaged = elf().replace(b"0\x001\x002\x003\x00", b"0\x001\x00x\x003\x00")
+    assert kallsyms(Elf(damaged, "vmlinux")) == {}
+
+
+def test_sizes_from_btf() -> None:
+    btf = Elf(elf(), "vmlinux").content(".BTF")
+    assert btf is not None
+    assert struct_sizes(btf, [*SIZES, "no_such_struct"], "vmlinux") == SIZES
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "message"),
+    [
+        (0, b"\0\0", r"BTF begins with 0x0, should be 0xeb9f \(byte 0x0 of it\)"),
+        (2, b"\x02", r"BTF has version 2, should be 1 \(byte 0x2 of it\)"),
+        (12, b"\xff\xff\xff\x00", "BTF is cut short: types end at "),
+        (24 + 7, b"\x1f", r"BTF has a type of the unknown kind 31 \(byte 0x18 of it\)"),
+    ],
+)
+def test_damaged_btf(offset: int, value: bytes, message: str) -> None:
+    btf = bytearray(Elf(elf(), "vmlinux").content(".BTF") or b"")
+    btf[offset : offset + len(value)] = value
+    with pytest.raises(InputError, match=f"^vmlinux: {message}"):
+        struct_sizes(bytes(btf), SIZES, "vmlinux")
+
+
+def test_boot_options_from_the_image() -> None:
+    image = Elf(elf(), "vmlinux")
+    assert option_words(image, kallsyms(image)) == [
+        "memblock",
+        "movable_node",
+        "no_such_dash",
+        "numa_zonelist_order",
+        "panic",
+        "root",
+    ]
+
+
+def test_everything_from_a_bzimage(vmlinuz: Path) -> None:
+    learned = learn(Inputs(vmlinuz))
+    found = facts(learned)
+    assert (learned.release, learned.version) == ("6.1.77-tiny", "6.1")
+    assert learned.build == "#3 SMP PREEMPT Tiny 1"
+    assert {name: found[name] for name in IMAGE} == IMAGE
+    assert {name: found[f"struct.{name}"] for name in SIZES} == SIZES
+    assert found["image.init_size"] == 0x123000
+
+
+def test_what_a_build_does_not_tell_comes_from_its_version(vmlinuz: Path) -> None:
+    learned = learn(Inputs(vmlinuz))
+    (source,) = [source for source in learned.facts if source.startswith("generic 6.1")]
+    assert learned.facts[source]["struct.zone"] == find_kernel("6.1").fact("struct.zone")
+    assert "config.NODES_SHIFT" in learned.facts[source]
+    assert "struct.page" not in learned.facts[source]
+    assert len(learned.notes) == 1
+    assert "struct.zone" in learned.notes[0]
+
+
+def test_vmlinux_tells_its_release(tmp_path: Path) -> None:
+    path = tmp_path / "vmlinux"
+    path.write_bytes(elf())
+    learned = learn(Inputs(path))
+    assert learned.release == "6.1.77-tiny"
+    assert facts(learned)["image.end"] == IMAGE["image.end"]
+
+
+def test_image_without_symbols_tells_its_places_by_sections(tmp_path: Path) -> None:
+    path = tmp_path / "vmlinux"
+    path.write_bytes(elf().replace(b"0\x001\x002\x003\x00", b"0\x001\x00x\x003\x00"))
+    found = facts(learn(Inputs(path)))
+    told = {name: value for name, value in IMAGE.items() if name != "image.real_mode_size"}
+    assert {name: found[name] for name in told} == told
+
+
+def test_system_map_alone(tmp_path: Path) -> None:
+    path = tmp_path / "System.map"
+    path.write_bytes(lzma.decompress((DATA / "tiny-6.12.map.xz").read_bytes()))
+    found = facts(learn(Inputs(system_map=path), release="6.12.3"))
+    assert {name: found[name] for name in IMAGE} == IMAGE
+
+
+def test_stub_of_a_system_map_is_passed_over(vmlinuz: Path, tmp_path: Path) -> None:
+    stub = tmp_path / "System.map"
+    stub.write_text("ffffffffffffffff B The real System.map is in the debug package\n")
+    learned = learn(Inputs(vmlinuz, system_map=stub))
+    assert learned.facts["kallsyms inside the image"]["image.end"] == IMAGE["image.end"]
+
+
+def test_configuration(vmlinuz: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "CONFIG_NUMA=y\nCONFIG_NODES_SHIFT=10\n# CONFIG_CMA is not set\nCONFIG_CXL_ACPI=m\n"
+        'CONFIG_CMDLINE="quiet"\nCONFIG_PHYSICAL_ALIGN=0x200000\n'
+    )
+    found = learn(Inputs(vmlinuz, config=config)).facts["config"]
+    assert found == {
+        "config.NUMA": True,
+        "config.NODES_SHIFT": 10,
+        "config.CMDLINE": "quiet",
+        "config.PHYSICAL_ALIGN": 0x200000,
+    }
+
+
+def test_the_file_that_is_written_can_be_planned_with(vmlinuz: Path, tmp_path: Path) -> None:
+    learned = learn(Inputs(vmlinuz))
+    path = tmp_path / "tiny.yaml"
+    path.write_text("\n".join(to_yaml(learned)) + "\n")
+    kernel = find_kernel(str(path))
+    assert dict(kernel.facts) == facts(learned)
+    assert kernel.options == frozenset(learned.options or [])
+    assert kernel.release == "6.1.77-tiny"
+    assert set(kernel.sources.values()) == set(learned.facts)
+
+
+def test_known_facts_come_first(vmlinuz: Path) -> None:
+    learned = learn(Inputs(vmlinuz, given={"struct.page": 80}, given_source="a probe"))
+    assert facts(learned)["struct.page"] == 80
+    assert learned.facts["a probe"] == {"struct.page": 80}
+    with pytest.raises(UsageError, match=r"no fact 'struct\.pgae'; did you mean struct\.page"):
+        learn(Inputs(vmlinuz, given={"struct.pgae": 80}))
+
+
+def test_no_release() -> None:
+    with pytest.raises(UsageError, match="give it with --release"):
+        learn(Inputs())
+
+
+def test_map_without_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "System.map"
+    path.write_text("ffffffff81000000 T _text\nffffffff81200000 B __brk_base\n")
+    with pytest.raises(UsageError, match=r"nothing tells image\.end"):
+        learn(Inputs(system_map=path), release="6.1.1")
+
+
+def test_neither_bzimage_nor_elf(tmp_path: Path) -> None:
+    path = tmp_path / "vmlinuz"
+    path.write_bytes(b"MZ, but nothing more")
+    with pytest.raises(InputError, match=r"neither a bzImage .* begins with 4d 5a 2c 20"):
+        learn(Inputs(path))
+
+
+def test_no_configuration(vmlinuz: Path, tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("NUMA: yes\n")
+    with pytest.raises(InputError, match="no line like CONFIG_NUMA=y"):
+        learn(Inputs(vmlinuz, config=path))
+
+
+def test_elf_of_another_machine() -> None:
+    data = bytearray(elf())
+    struct.pack_into("<H", data, 0x12, 183)
+    with pytest.raises(InputError, match="is for ELF machine 183"):
+        Elf(bytes(data), "vmlinux")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_damage_never_ends_in_anything_but_an_error_of_ours(data: st.DataObject) -> None:
+    image = bytearray(elf())
+    if data.draw(st.booleans()):
+        del image[data.draw(st.integers(0, len(image) - 1)) :]
+    for _ in range(data.draw(st.integers(1, 8))):
+        place = data.draw(st.integers(0, max(len(image) - 1, 0)))
+        image[place : place + 4] = data.draw(st.binary(min_size=4, max_size=4))
+    with suppress(MemplanError):
+        read = Elf(bytes(image), "vmlinux")
+        symbols = kallsyms(read)
+        option_words(read, symbols)
+        struct_sizes(read.content(".BTF") or b"", SIZES, "vmlinux")
+
+
+def test_written_file_is_plain_yaml(vmlinuz: Path) -> None:
+    data = yaml.safe_load("\n".join(to_yaml(learn(Inputs(vmlinuz)))))
+    assert data["facts"][0] == {
+        "source": "setup header of vmlinuz",
+        "image": {"init_size": 0x123000, "kernel_alignment": 0x200000, "output_len": len(elf())},
+    }

@@ -1,0 +1,215 @@
+"""Kernels by name, by file and by a log's release, against what the logs of their boots say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memplan.errors import InputError, UsageError
+from memplan.kernel.load import find_kernel, kernel_names, match_release, nearest_version, override, with_rules
+from memplan.units import PAGE_SIZE, round_up
+
+DEBIAN_6_1 = "debian-6.1.0-55-amd64"
+DEBIAN_6_12 = "debian-6.12.107+deb12-amd64"
+
+
+def test_kernels_that_come_along() -> None:
+    assert kernel_names() == [
+        "3.13",
+        "5.10",
+        "6.1",
+        "6.12",
+        "lab-3.13.10",
+        "lab-5.10.89",
+        DEBIAN_6_1,
+        DEBIAN_6_12,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "brk", "end"),
+    [
+        (DEBIAN_6_1, 0x1000000, 0x4400000, 0x4430000),
+        ("lab-3.13.10", 0x1000000, 0x1773000, 0x1799000),
+        ("lab-5.10.89", 0x1000000, 0x1E00000, 0x1E2C000),
+    ],
+)
+def test_where_the_image_lies(name: str, text: int, brk: int, end: int) -> None:
+    """The first dumps of these kernels' boots: [_text, _end of what is reserved), and System.map's _end."""
+    kernel = find_kernel(name)
+    assert kernel.fact("image.load_address") == text
+    assert text + kernel.fact("image.kernel_reserve_end") == brk
+    assert text + kernel.fact("image.brk_start") == brk
+    assert text + kernel.fact("image.end") == end
+
+
+@pytest.mark.parametrize(
+    ("name", "percpu", "node_data", "real_mode"),
+    [
+        # "percpu: Embedded … s217088", "NODE_DATA(0) allocated" with its size, the trampoline's reservation
+        (DEBIAN_6_1, 217088, 0x2B000, 0x7000),
+        (DEBIAN_6_12, 233472, 0x2A980, 0x7000),
+        ("lab-5.10.89", 151512, 0x4000, 0x6000),
+        ("lab-3.13.10", 72344, 0x5000, 0x6000),
+    ],
+)
+def test_sizes_that_boots_show(name: str, percpu: int, node_data: int, real_mode: int) -> None:
+    kernel = find_kernel(name)
+    assert kernel.fact("image.percpu_static") == percpu
+    assert round_up(kernel.fact("struct.pglist_data"), kernel.rules.node_data_round) == node_data
+    assert kernel.fact("image.real_mode_size") == real_mode
+    assert real_mode % PAGE_SIZE == 0
+
+
+@pytest.mark.parametrize("name", kernel_names())
+def test_every_fact_has_a_source(name: str) -> None:
+    kernel = find_kernel(name)
+    assert set(kernel.sources) == set(kernel.facts)
+    assert all(kernel.sources.values())
+
+
+@pytest.mark.parametrize("name", ["3.13", "5.10", "6.1", "6.12"])
+def test_generic_kernels_say_whose_values_they_have(name: str) -> None:
+    kernel = find_kernel(name)
+    assert kernel.version == name
+    assert kernel.release == name
+    assert "may differ" in kernel.notes[0]
+
+
+@pytest.mark.parametrize("name", [DEBIAN_6_1, DEBIAN_6_12])
+def test_boot_options_as_the_logs_show(name: str) -> None:
+    """ "Unknown kernel command line parameters "nokaslr debug_pagealloc=on"" in logs with all of these words."""
+    options = find_kernel(name).options
+    assert options is not None
+    assert {
+        "console",
+        "earlyprintk",
+        "panic",
+        "memblock",
+        "movable_node",
+        "crashkernel",
+        "hugepagesz",
+        "acpi",
+    } <= options
+    assert not {"nokaslr", "debug_pagealloc", "splash"} & options
+
+
+def test_unknown_name_offers_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"no kernel 'debian-6\.1\.0-amd64'; did you mean debian-6\.1\.0-55-amd64"):
+        find_kernel("debian-6.1.0-amd64")
+
+
+def test_missing_file() -> None:
+    with pytest.raises(InputError, match=r"^/no/kernel\.yaml: can't be read: No such file"):
+        find_kernel("/no/kernel.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1\n", "is no kernel: it should be a mapping"),
+        ("version: 6.1\nfacts: []\n", r"version: should be the rules' version in quotes .* found 6\.1"),
+        ('version: "6.1"\n', "facts: is missing"),
+        ('version: "6.1"\nfacts: [}\n', r"kernel\.yaml:2:9: is no YAML"),
+        ('version: "6.1"\nfacts: []\nfact: 1\n', "fact: is no field of a kernel"),
+        ('version: "6.1"\nfacts: [{image: {end: 1}}]\n', r"facts\[0\]: should be a mapping with a source"),
+        (
+            'version: "6.1"\nfacts: [{source: x, image: {end: big}}]\n',
+            r"facts\[0\]\.image\.end: should be a number, found",
+        ),
+        (
+            'version: "6.1"\nfacts: [{source: x, images: {}}]\n',
+            r"facts\[0\]\.images: should be image, struct or config",
+        ),
+        ('version: "6.1"\nbased_on: kernel\n', "is based on itself"),
+        ('version: "6.1"\nbased_on: "6.2"\n', r"based_on: there is no kernel '6\.2'"),
+    ],
+)
+def test_broken_files(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "kernel.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        find_kernel(str(path))
+
+
+def test_file_based_on_another(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text('based_on: "6.1"\nversion: "6.1"\nfacts:\n  - source: me\n    struct: {page: 80}\n')
+    kernel, base = find_kernel(str(path)), find_kernel("6.1")
+    assert kernel.name == "mine"
+    assert kernel.fact("struct.page") == 80
+    assert kernel.sources["struct.page"] == "me"
+    assert kernel.fact("struct.zone") == base.fact("struct.zone")
+    assert kernel.options == base.options
+
+
+def test_override() -> None:
+    base = find_kernel("6.1")
+    kernel = override(base, {"struct.page": 80, "config.CMA": True})
+    assert kernel.fact("struct.page") == 80
+    assert kernel.config("CMA")
+    assert not base.config("CMA")
+    assert kernel.sources["struct.page"] == "given by the user"
+    assert "struct.page=80" in kernel.notes[-1]
+    assert override(base, {}) is base
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("struct.pages", 1, r"no fact 'struct\.pages'; did you mean struct\.page"),
+        ("struct.page", "big", r"struct\.page should be a number, found 'big'"),
+        ("config.NODES_SHIFT", True, r"config\.NODES_SHIFT should be a number, found True"),
+        ("config.NUMA", 3, r"config\.NUMA should be true or false, found 3"),
+    ],
+)
+def test_override_of_what_is_no_fact(name: str, value: int | str | bool, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        override(find_kernel("6.1"), {name: value})
+
+
+def test_rules_of_another_version() -> None:
+    kernel = with_rules(find_kernel("6.1"), "6.12")
+    assert (kernel.version, kernel.rules.version) == ("6.12", "6.12")
+    assert kernel.fact("struct.page") == find_kernel("6.1").fact("struct.page")
+    assert "rules of Linux 6.12 with the facts of 6.1" in kernel.notes[-1]
+    with pytest.raises(UsageError, match=r"no rules for Linux 6\.2"):
+        with_rules(kernel, "6.2")
+
+
+@pytest.mark.parametrize(
+    ("release", "version"),
+    [
+        ("6.1.0-55-amd64", "6.1"),
+        ("6.6.13", "6.1"),
+        ("6.8.0-31-generic", "6.12"),
+        ("7.0.0-rc1", "6.12"),
+        ("5.15.0-91-generic", "5.10"),
+        ("4.18.0-553.el8.x86_64", "5.10"),
+        ("4.4.0-21-generic", "3.13"),
+        ("2.6.32-754.el6", "3.13"),
+    ],
+)
+def test_nearest_version(release: str, version: str) -> None:
+    assert nearest_version(release) == version
+
+
+def test_release_of_a_known_build() -> None:
+    line = "Linux version 6.1.0-55-amd64 (x) (gcc-12) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)"
+    assert match_release("6.1.0-55-amd64", line) == (DEBIAN_6_1, "")
+
+
+def test_release_of_a_known_name_but_another_build() -> None:
+    name, note = match_release("6.1.0-55-amd64", "Linux version 6.1.0-55-amd64 (x) #1 SMP Debian 6.1.191-1")
+    assert name == DEBIAN_6_1
+    assert "another build" in note
+
+
+def test_release_of_an_unknown_build() -> None:
+    name, note = match_release("6.6.13", "Linux version 6.6.13")
+    assert name == "6.1"
+    assert "rules and values of the generic 6.1" in note
+    assert match_release("6.1.9", "")[1].startswith("no build 6.1.9 is known; values of the generic 6.1")
+    with pytest.raises(UsageError, match="no kernel release"):
+        match_release("banana", "")
