@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import memplan
-from memplan import cli
+from memplan.cli.group import group
 from memplan.errors import UsageError
 from memplan.machine.model import Machine
 from memplan.plan import End, Plan
@@ -48,7 +48,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
 
 
 def run(*args: str) -> Result:
-    return CliRunner().invoke(cli.group, args, standalone_mode=False)
+    return CliRunner().invoke(group, args, standalone_mode=False)
 
 
 # -- simulate ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from memplan import cli
+from memplan.cli.group import group
 from memplan.errors import UsageError
 
 
@@ -19,7 +20,7 @@ def test_help_lists_commands_and_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom memplan.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit as e: assert not e.code\n"
-        "print(sorted({m.split('.')[0] for m in sys.modules} & {'pydantic', 'pydantic_core', 'rich', 'yaml'}))\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'click', 'pydantic', 'rich', 'yaml'}))\n"
         "print([m for m in sys.modules if m.startswith('memplan.') and m not in ('memplan.cli', 'memplan.errors')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -38,6 +39,20 @@ def test_a_missing_file_is_one_line_and_status_2() -> None:
     assert done.returncode == 2
     assert "/nonexistent/machine.yaml" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_fits_a_terminal_and_is_the_groups_own() -> None:
+    lines = cli.help_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    listed = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
+    assert listed == cli.available()
+    with group.make_context("memplan", [], resilient_parsing=True) as context:
+        assert group.get_help(context) == cli.help_text()
+        for name in listed:
+            command = group.get_command(context, name)
+            assert command is not None
+            assert command.name == name
+        assert {option for p in group.get_params(context) for option in p.opts} == {"--version", "-h", "--help"}
 
 
 def test_version() -> None:
@@ -62,17 +77,17 @@ def test_errors_become_a_message_and_a_status(
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli.group, "main", fail)
+    monkeypatch.setattr(group, "main", fail)
     with pytest.raises(SystemExit) as stopped:
-        cli.main([])
+        cli.main(["simulate"])
     assert stopped.value.code == status
     assert capsys.readouterr().err == text
 
 
 def test_a_closed_pipe_is_no_error() -> None:
     code = (
-        "import sys\nfrom memplan import cli\n"
-        "cli.group.main = lambda *a, **k: [print('x' * 1000) for _ in range(10000)]\ncli.main([])"
+        "from memplan import cli\nfrom memplan.cli.group import group\n"
+        "group.main = lambda *a, **k: [print('x' * 1000) for _ in range(10000)]\ncli.main(['simulate'])"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
