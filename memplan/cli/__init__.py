@@ -74,6 +74,11 @@ def _run(words: list[str]) -> int:
     except OSError as error:
         print(f"{error.filename or 'memplan'}: {error.strerror or error}", file=sys.stderr)
         return _INPUT_ERROR
+    except Exception as error:
+        if os.environ.get("MEMPLAN_DEBUG"):
+            raise
+        print(_internal(error), file=sys.stderr)
+        return _INPUT_ERROR
     return status
 
 
@@ -97,6 +102,16 @@ def _dispatch(words: list[str]) -> int:
         print(error, file=sys.stderr)
         return _INPUT_ERROR
     return status if isinstance(status, int) else 0
+
+
+def _internal(error: Exception) -> str:
+    """A message for an error that should have been a better one: what it is and where it came up."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" ({os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno})" if place else ""
+    name = type(error).__name__
+    return f"memplan: internal error: {name}: {error}{where}; with MEMPLAN_DEBUG=1 it shows its traceback"
 
 
 def _closed_pipe() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -67,9 +68,12 @@ def write_lines(lines: Iterable[str], output: str | None) -> None:
     """Write `lines` to the file `output`, or to stdout where it is None.
 
     A file appears only when it is complete: it is written beside its place and then moved there, so that what
-    stood there before stays if anything fails.  UsageError where it can't be written.
+    stood there before stays if anything fails.  The text is UTF-8 whatever the locale says.
+    UsageError where it can't be written.
     """
     if output is None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
         _write(lines, sys.stdout)
         return
     target = os.path.realpath(output)
@@ -89,7 +93,7 @@ def write_lines(lines: Iterable[str], output: str | None) -> None:
 
 def _open(path: str, shown: str) -> IO[str]:
     try:
-        return open(path, "w", encoding="utf-8", newline="\n")
+        return open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
     except OSError as error:
         raise UsageError(f"{shown}: can't be written: {error.strerror}") from error
 

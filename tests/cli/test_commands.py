@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,13 @@ def test_a_file_that_cannot_be_written_is_an_error_of_usage(library: Library, tm
     result = run("simulate", "m.yaml", "-o", str(tmp_path / "missing" / "plan.json"))
     assert isinstance(result.exception, UsageError)
     assert "missing/plan.json: can't be written: No such file or directory" in str(result.exception)
+
+
+def test_output_is_utf_8_in_every_locale() -> None:
+    code = "from memplan.cli.options import write_lines; write_lines(['\\u2026 \\udcff'], None)"
+    environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1", "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+    assert done.stdout == b"\xe2\x80\xa6 \\udcff\n"
 
 
 # -- diff ----------------------------------------------------------------------------------------------------------

@@ -65,6 +65,12 @@ def test_version() -> None:
         (UsageError("a.yaml:3: what is wrong"), 2, "a.yaml:3: what is wrong\n"),
         (FileNotFoundError(2, "No such file or directory", "b.yaml"), 2, "b.yaml: No such file or directory\n"),
         (KeyboardInterrupt(), 130, "memplan: interrupted\n"),
+        (
+            ZeroDivisionError("by nought"),
+            2,
+            "memplan: internal error: ZeroDivisionError: by nought (test_main.py:{line}); "
+            "with MEMPLAN_DEBUG=1 it shows its traceback\n",
+        ),
     ],
 )
 def test_errors_become_a_message_and_a_status(
@@ -78,10 +84,11 @@ def test_errors_become_a_message_and_a_status(
         raise error
 
     monkeypatch.setattr(group, "main", fail)
+    monkeypatch.delenv("MEMPLAN_DEBUG", raising=False)
     with pytest.raises(SystemExit) as stopped:
         cli.main(["simulate"])
     assert stopped.value.code == status
-    assert capsys.readouterr().err == text
+    assert capsys.readouterr().err == text.format(line=fail.__code__.co_firstlineno + 1)
 
 
 def test_a_closed_pipe_is_no_error() -> None:
