@@ -1,0 +1,139 @@
+"""Entries of a machine description that are written as the kernel prints them: lines out of dmesg.
+
+Time stamps (``[    0.000000]``) and whatever syslog puts before them are skipped.  Ranges end in their last byte.
+"""
+
+from __future__ import annotations
+
+import re
+
+from memplan.machine.model import (
+    E820_ACPI,
+    E820_NVS,
+    E820_PMEM,
+    E820_PRAM,
+    E820_RAM,
+    E820_RESERVED,
+    E820_RESERVED_KERN,
+    E820_SOFT_RESERVED,
+    E820_UNUSABLE,
+    CpuAffinity,
+    E820Entry,
+    MemoryAffinity,
+)
+from memplan.units import U64_MAX
+
+#: The names by which a type may be called; the first one of a type is the one to offer.
+E820_TYPES: dict[str, int] = {
+    "usable": E820_RAM,
+    "reserved": E820_RESERVED,
+    "ACPI data": E820_ACPI,
+    "ACPI NVS": E820_NVS,
+    "unusable": E820_UNUSABLE,
+    "persistent": E820_PMEM,
+    "soft reserved": E820_SOFT_RESERVED,
+    "PRAM": E820_PRAM,
+    "reserved kern": E820_RESERVED_KERN,
+    "persistent (type 7)": E820_PMEM,
+    "persistent (type 12)": E820_PRAM,
+    "RAM": E820_RAM,
+    "PMEM": E820_PMEM,
+}
+_TYPES_FOLDED = {name.lower(): number for name, number in E820_TYPES.items()}
+
+_PREFIX = r"(?:.*?\[ *[0-9]+\.[0-9]+\] *)?"
+_RANGE = r"\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]"
+_E820 = re.compile(
+    rf"{_PREFIX}(?:.*?BIOS-e820: *)?(?:{_RANGE} +([^#]+?)|([0-9a-f]{{1,16}}) - ([0-9a-f]{{1,16}}) +\(([^#]+?)\)) *",
+    re.IGNORECASE,
+)
+_MEMORY = re.compile(
+    rf"{_PREFIX}(?:.*?SRAT: *)?Node [0-9]+ PXM ([0-9]+) {_RANGE}( hotplug)?( non-volatile)? *", re.IGNORECASE
+)
+_CPU = re.compile(
+    rf"{_PREFIX}(?:.*?SRAT: *)?PXM ([0-9]+) -> APIC (?:0x([0-9a-f]+)|([0-9]+)) -> Node [0-9]+ *", re.IGNORECASE
+)
+_COPIED = re.compile(r"(?P<indent> *)(?P<dash>- +)?(?P<line>[^\s\"'#].*?)(?P<rest> +#.*)?")
+
+#: What a line that can't be read should have looked like.
+E820_EXPECTED = "a line such as BIOS-e820: [mem 0x0000000000100000-0x00000000bffdffff] usable"
+MEMORY_EXPECTED = "a line such as ACPI: SRAT: Node 1 PXM 1 [mem 0x140000000-0x23fffffff] hotplug"
+CPU_EXPECTED = "a line such as SRAT: PXM 1 -> APIC 0x02 -> Node 1"
+
+
+def e820_type(text: str) -> int | None:
+    """The number of an e820 type by its name, ``type N`` or the bare number; None for anything else."""
+    folded = " ".join(text.lower().split())
+    number = _TYPES_FOLDED.get(folded)
+    if number is None:
+        try:
+            number = int(folded.removeprefix("type "), 0)
+        except ValueError:
+            return None
+    return number if 0 <= number < 1 << 32 else None
+
+
+def e820_line(text: str) -> E820Entry | None:
+    """The entry that a line of the BIOS-provided map tells; None where the line is none.
+
+    The old form (``BIOS-e820: 0000000000000000 - 000000000009fc00 (usable)``) names the first byte behind the
+    range, the one since 3.5 the last byte in it.  Raises ValueError for an end below the start, and for an unknown
+    type, saying so.
+    """
+    found = _E820.fullmatch(text.strip())
+    if found is None:
+        return None
+    first, last, name, old_first, old_end, old_name = found.groups()
+    start = int(old_first or first, 16)
+    end = int(old_end, 16) if old_end else int(last, 16) + 1
+    kind = e820_type(old_name or name)
+    if kind is None:
+        raise ValueError(f"unknown e820 type {(old_name or name)!r}")
+    _check_range(start, end)
+    return E820Entry(start, end, kind)
+
+
+def memory_line(text: str) -> MemoryAffinity | None:
+    """The memory affinity that a line tells; None where the line is none.  Raises ValueError as `e820_line` does."""
+    found = _MEMORY.fullmatch(text.strip())
+    if found is None:
+        return None
+    pxm, first, last, hotplug, nonvolatile = found.groups()
+    start, end = int(first, 16), int(last, 16) + 1
+    _check_range(start, end)
+    return MemoryAffinity(int(pxm), start, end - start, hotplug=bool(hotplug), nonvolatile=bool(nonvolatile))
+
+
+def cpu_line(text: str) -> CpuAffinity | None:
+    """The CPU affinity that a line tells (an x2APIC's id is printed with four digits); None where it is none."""
+    found = _CPU.fullmatch(text.strip())
+    if found is None:
+        return None
+    pxm, apic, decimal = found.groups()
+    return CpuAffinity(int(apic, 16) if apic else int(decimal), int(pxm), x2apic=len(apic or "") >= 4)
+
+
+def quote_copied(text: str) -> tuple[str, dict[int, int]]:
+    """`text` with quotes around lines that were copied out of a log, which are no YAML as they stand.
+
+    Gives also by how many columns each such line (counted from 1) was moved to the right.
+    """
+    moved: dict[int, int] = {}
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        found = _COPIED.fullmatch(line.rstrip("\r"))
+        if found is None or not _is_copied(found["line"]):
+            continue
+        quoted = found["line"].replace("\\", "\\\\").replace('"', '\\"')
+        lines[index] = f'{found["indent"]}{found["dash"] or "- "}"{quoted}"{found["rest"] or ""}'
+        moved[index + 1] = 1 if found["dash"] else 3
+    return "\n".join(lines), moved
+
+
+def _is_copied(line: str) -> bool:
+    return bool(_E820.fullmatch(line) or _MEMORY.fullmatch(line) or _CPU.fullmatch(line))
+
+
+def _check_range(start: int, end: int) -> None:
+    if not start <= end <= U64_MAX + 1:
+        raise ValueError(f"the end {end - 1:#x} lies below the start {start:#x}")

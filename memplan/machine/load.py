@@ -1,0 +1,227 @@
+"""Reading a machine description: text to `Machine`, or every problem of the text at once with its place."""
+
+from __future__ import annotations
+
+import re
+import stat
+from os import PathLike
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import ValidationError
+
+from memplan.errors import InputError, Problem
+from memplan.machine.document import Document, Path, field_text, read_document
+from memplan.machine.kinds import ADDRESS, SIZE
+from memplan.machine.options import bad_options
+from memplan.machine.schema import MACHINE, SRAT_FORMS, validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from memplan.machine.kinds import Kind, Section
+    from memplan.machine.model import Machine
+
+_DECIMAL_UNIT = re.compile(r"([0-9]+) ?([KMGTPEkmgtpe])i?[Bb]")
+_BARE_HEX = re.compile(r"0[0-9a-fA-F]+|[0-9]+[a-fA-F][0-9a-fA-F]*")
+_OFFER = "did you mean {}?"
+#: The longest description that is read, in bytes; 10,000 e820 entries and 1,024 nodes are less than one MiB.
+_MOST_BYTES = 32 << 20
+#: How many problems are told one by one.
+_MOST_PROBLEMS = 100
+
+
+def load_machine(path: str | PathLike[str]) -> Machine:
+    """The machine described by the YAML file at `path`.
+
+    Raises InputError, which carries every problem of the file with its line.
+    """
+    file = FilePath(path)
+    source = str(path)
+    try:
+        mode = file.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            kind = "a directory" if stat.S_ISDIR(mode) else "a device or socket"
+            raise InputError.single(source, f"is {kind}, expected a machine description in YAML")
+        with file.open("rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise InputError.single(source, f"can't be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(data) > _MOST_BYTES:
+        raise InputError.single(source, f"is longer than {_MOST_BYTES >> 20} MiB, no machine description is")
+    return parse_machine(data, source)
+
+
+def parse_machine(text: bytes | str, source: str) -> Machine:
+    """The machine described by the YAML `text`; `source` names it in messages.
+
+    Raises InputError, which carries every problem of the text with its line and column.
+    """
+    if isinstance(text, bytes):
+        text = _decoded(text, source)
+    document = read_document(text, source)
+    problems = list(document.problems)
+    machine: Machine | None = None
+    try:
+        machine = validator().validate_python(document.value)
+    except ValidationError as error:
+        problems += _translated(document, source, error)
+    problems += _wrong_words(document, source)
+    if machine is not None and not problems:
+        problems += _overlaps(document, source, machine)
+    if machine is None or problems:
+        raise InputError(_first(problems, source))
+    return machine
+
+
+def _first(problems: list[Problem], source: str) -> list[Problem]:
+    """The first problems by their lines, and how many more there are."""
+    problems.sort(key=lambda problem: (problem.line, problem.column))
+    more = len(problems) - _MOST_PROBLEMS
+    if more <= 0:
+        return problems
+    told = problems[:_MOST_PROBLEMS]
+    return [*told, Problem(source, f"and {more} more problems of this file", line=told[-1].line, column=1 << 30)]
+
+
+def _decoded(data: bytes, source: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        raise InputError.single(
+            source,
+            f"not UTF-8 text: found the byte {data[error.start]:#04x}",
+            line=before.count(b"\n") + 1,
+            column=error.start - before.rfind(b"\n"),
+        ) from None
+
+
+# -- what the validator says, in words ---------------------------------------------------------------------------------
+
+
+def _translated(document: Document, source: str, error: ValidationError) -> Iterator[Problem]:
+    problems = {}
+    for detail in error.errors(include_url=False):
+        path: Path = tuple(step for step in detail["loc"] if step not in SRAT_FORMS)
+        problems[path] = _problem(document, source, path, detail)
+    offered = {(*path[:-1], problem.hint) for path, problem in problems.items() if problem.hint}
+    for path, problem in problems.items():
+        misspelt = path and (*path[:-1], _OFFER.format(path[-1])) in offered
+        if not misspelt:
+            yield problem
+
+
+def _problem(document: Document, source: str, path: Path, detail: ErrorDetails) -> Problem:
+    found, kind, hint, on_key = detail["input"], _kind(path), "", False
+    match detail["type"]:
+        case "extra_forbidden":
+            section = MACHINE if len(path) == 1 else getattr(_kind(path[:-1]), "section", MACHINE)
+            message = f"unknown key, expected one of {', '.join(section.names())}"
+            hint = _meant(str(path[-1]), section.names())
+            on_key = True
+        case "missing":
+            message = f"the key {path[-1]} is missing"
+            path = path[:-1]
+        case "problem":
+            context = detail["ctx"]
+            message, hint = context["message"], context["hint"]
+            if context["at"] and isinstance(found, dict) and context["at"] in found:
+                path = (*path, context["at"])
+        case "wrong":
+            message = f"found {_shown(found)}, expected {detail['msg']}"
+            hint = _mend(found, kind)
+        case _:
+            expected = kind.expected if kind else "a mapping of " + ", ".join(MACHINE.names())
+            message = f"found {_shown(found)}, expected {expected}"
+    line, column = document.place(path, key=on_key)
+    return Problem(source, message, line=line, column=column, field=field_text(path), hint=hint)
+
+
+def _kind(path: Path) -> Kind | None:
+    """What the value at `path` may be; None for the whole document and where nothing is foreseen."""
+    section: Section | None = MACHINE
+    kind: Kind | None = None
+    for step in path:
+        if isinstance(step, str) and section is not None and (field := section.field(step)):
+            kind = field.kind
+        elif kind is not None and kind.item is not None:
+            kind = kind.item
+        else:
+            return None
+        section = kind.section
+    return kind
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:60] + "…")
+    return "a mapping" if isinstance(value, dict) else "a list"
+
+
+def _mend(found: Any, kind: Kind | None) -> str:
+    if not isinstance(found, str):
+        return ""
+    if kind is not None and kind.words:
+        return _meant(found, kind.words)
+    if unit := _DECIMAL_UNIT.fullmatch(found):
+        return f"write {unit[1]}{unit[2].upper()}, a power of two"
+    if kind in (ADDRESS, SIZE) and _BARE_HEX.fullmatch(found):
+        return f"write 0x{found} if that is hexadecimal"
+    return ""
+
+
+def _meant(word: str, words: Sequence[str]) -> str:
+    """The offer of the nearest of `words`, if one is near."""
+    from difflib import get_close_matches
+
+    folded = {own.lower(): own for own in words}
+    near = get_close_matches(word.lower(), folded, 1)
+    return _OFFER.format(folded[near[0]]) if near else ""
+
+
+# -- what no single field shows ----------------------------------------------------------------------------------------
+
+
+def _wrong_words(document: Document, source: str) -> Iterator[Problem]:
+    """Boot options with values that no kernel takes, and an unknown kernel."""
+    top = document.value
+    if not isinstance(top, dict):
+        return
+    if isinstance(cmdline := top.get("cmdline"), str):
+        line, column = document.place(("cmdline",)) if bad_options(cmdline) else (0, 0)
+        for message in bad_options(cmdline):
+            yield Problem(source, message, line=line, column=column, field="cmdline")
+    path: Path = ("kernel",)
+    build = top.get("kernel")
+    if isinstance(build, dict):
+        path, build = ("kernel", "build"), build.get("build")
+    if not isinstance(build, str) or "/" in build or build.endswith((".yaml", ".yml")):
+        return
+    from memplan.kernel.load import kernel_names
+
+    names = kernel_names()
+    if build not in names:
+        line, column = document.place(path)
+        message = f"found {_shown(build)}, expected a kernel that memplan knows or a file's path"
+        hint = _meant(build, names) or "there are " + ", ".join(names)
+        yield Problem(source, message, line=line, column=column, field=field_text(path), hint=hint)
+
+
+def _overlaps(document: Document, source: str, machine: Machine) -> Iterator[Problem]:
+    """Places that one boot loader can't have used at once; Linux takes any overlap in e820 and SRAT, if it must."""
+    if machine.initrd is None:
+        return
+    start, end = machine.initrd.start, machine.initrd.start + machine.initrd.size
+    others = [(f"setup_data[{i}]", own.address, own.length + 16) for i, own in enumerate(machine.setup_data)]
+    if machine.kernel.load_address is not None:
+        others.append(("the kernel at kernel.load_address", machine.kernel.load_address, 1))
+    for name, address, length in others:
+        if start < address + length and address < end:
+            line, column = document.place(("initrd",))
+            message = f"{start:#x}-{end - 1:#x} overlaps {name}"
+            yield Problem(source, message, line=line, column=column, field="initrd")
