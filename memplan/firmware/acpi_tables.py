@@ -1,0 +1,481 @@
+"""ACPI tables from bytes: header, sub-tables with their offsets and raw fields, and what is wrong with them.
+
+One walk serves SRAT, MADT (``APIC``), HMAT, CEDT and MSCT: what a table's sub-tables look like is data
+(`_BODIES`, after the ACPI specification 6.5, chapters 5.2.12 to 5.2.29 and CXL 3.0, 9.17.1).  The SLIT has its
+matrix; of every other table the header is read.  Nothing here decides what Linux makes of a table.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from memplan.errors import InputError
+
+#: Bytes of the header that all tables but FACS and RSDP have.
+HEADER_SIZE = 36
+#: No table is longer than this; more sub-tables than this are not read.
+TABLE_LIMIT = 16 << 20
+ENTRY_LIMIT = 1 << 16
+#: More tables than this are not read from one file.
+_TABLES_LIMIT = 4096
+#: A kind of damage is told this often for one table.
+_DEFECT_LIMIT = 64
+
+#: What can be wrong with a table, by stable name:
+#: "checksum": the bytes don't add up to 0; "length": the table is longer or shorter than its header says;
+#: "overrun": a sub-table reaches beyond the table's end; "zero-length-subtable": a sub-table too short to hold its
+#: own length, where the walk ends; "subtable-length": another length than its type has; "unknown-type";
+#: "reserved-bits" of flags, and "reserved-field", that should be zero; "too-many-entries".
+Kind = Literal[
+    "checksum",
+    "length",
+    "overrun",
+    "zero-length-subtable",
+    "subtable-length",
+    "unknown-type",
+    "reserved-bits",
+    "reserved-field",
+    "too-many-entries",
+]
+#: The kinds that make a table's content doubtful; the others are faults of form that no reader minds.
+DAMAGE: frozenset[Kind] = frozenset(
+    ("checksum", "length", "overrun", "zero-length-subtable", "subtable-length", "too-many-entries")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One thing wrong with a table: its `kind`, the byte `offset` from the table's start, and a sentence."""
+
+    kind: Kind
+    offset: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One sub-table, `offset` bytes from the table's start.
+
+    `values` are its fields by name (see `_BODIES`), raw as they stand there; empty where the type is unknown or the
+    sub-table too short for it.  `items` are the numbers of its list (targets of a CEDT window, an HMAT matrix).
+    """
+
+    offset: int
+    type: int
+    length: int
+    name: str = ""
+    values: Mapping[str, int] = field(default_factory=dict)
+    items: tuple[int, ...] = ()
+
+    def __getitem__(self, name: str) -> int:
+        return self.values[name]
+
+    @property
+    def enabled(self) -> bool:
+        """Bit 0 of the flags."""
+        return bool(self.values.get("flags", 0) & 1)
+
+
+@dataclass(slots=True)
+class Table:
+    """One table: header, sub-tables in their order, and its `defects`.
+
+    `source` names the file, `offset` is the table's place in it, `address` its place in memory (0: unknown).
+    `length` is what the header says; `data` are the bytes that there are, no more than that.  `values` are
+    fields of the table itself; `matrix` is the SLIT's, row by row (() where it is not whole).  `lines` tells, for
+    a text, which byte offset stands on which line: (offset, line) in ascending order.
+    """
+
+    source: str
+    signature: str
+    data: bytes
+    offset: int = 0
+    address: int = 0
+    length: int = 0
+    revision: int = 0
+    checksum_ok: bool = True
+    oem_id: bytes = b""
+    oem_table_id: bytes = b""
+    oem_revision: int = 0
+    creator_id: bytes = b""
+    creator_revision: int = 0
+    values: dict[str, int] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    matrix: tuple[tuple[int, ...], ...] = ()
+    defects: list[Defect] = field(default_factory=list)
+    lines: Sequence[tuple[int, int]] = ()
+
+    def line(self, offset: int) -> int:
+        """The line of the text on which the byte at `offset` stands; 0 for a binary table."""
+        at = bisect_right(self.lines, offset, key=lambda place: place[0])
+        return self.lines[at - 1][1] if at else 0
+
+    def of_type(self, *types: int) -> Iterator[Entry]:
+        """The sub-tables of these types that could be read whole."""
+        return (entry for entry in self.entries if entry.type in types and entry.values)
+
+    def defect(self, kind: Kind, offset: int, message: str) -> None:
+        """Note a defect, up to a number for each kind."""
+        if sum(1 for known in self.defects if known.kind == kind) < _DEFECT_LIMIT:
+            self.defects.append(Defect(kind, offset, message))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """A sub-table: its size in bytes, fields as name -> (offset, bytes), and the bits of its flags that mean something.
+
+    `exact` is False where it may be longer than `size` (by a list).
+    """
+
+    name: str
+    size: int
+    fields: Mapping[str, tuple[int, int]]
+    flags: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A table's own fields, where its sub-tables begin, how their heads look, and the sub-tables by type."""
+
+    start: int
+    type_size: int
+    length_at: int
+    length_size: int
+    fields: Mapping[str, tuple[int, int]]
+    layouts: Mapping[int, _Layout]
+    #: Types from here on are the vendors' own.
+    vendor_types: int = 0x10000
+
+
+def _fields(text: str) -> dict[str, tuple[int, int]]:
+    """``name@offset:bytes`` words as a mapping."""
+    words = (word.replace("@", ":").split(":") for word in text.split())
+    return {name: (int(offset), int(size)) for name, offset, size in words}
+
+
+def _layout(name: str, size: int, fields: str = "", *, flags: int = 0xFFFFFFFF, exact: bool = True) -> _Layout:
+    return _Layout(name, size, _fields(fields), flags, exact)
+
+
+_GENERIC = (
+    "reserved@2:1 handle_type@3:1 pxm@4:4 handle_low@8:8 handle_high@16:8 flags@24:4 reserved1@28:4"  # initiator, port
+)
+_BODIES: Mapping[str, _Body] = {
+    "SRAT": _Body(
+        48,
+        1,
+        1,
+        1,
+        _fields("table_revision@36:4 reserved@40:8"),
+        {
+            0: _layout(
+                "Processor Local APIC/SAPIC Affinity",
+                16,
+                "pxm_low@2:1 apic_id@3:1 flags@4:4 sapic_eid@8:1 pxm_high@9:3 clock_domain@12:4",
+                flags=1,
+            ),
+            1: _layout(
+                "Memory Affinity",
+                40,
+                "pxm@2:4 reserved1@6:2 base@8:8 size@16:8 reserved2@24:4 flags@28:4 reserved3@32:8",
+                flags=0xF,
+            ),
+            2: _layout(
+                "Processor Local x2APIC Affinity",
+                24,
+                "reserved1@2:2 pxm@4:4 apic_id@8:4 flags@12:4 clock_domain@16:4 reserved2@20:4",
+                flags=1,
+            ),
+            3: _layout("GICC Affinity", 18, "pxm@2:4 processor_uid@6:4 flags@10:4 clock_domain@14:4", flags=1),
+            4: _layout("GIC ITS Affinity", 12, "pxm@2:4 reserved@6:2 its_id@8:4"),
+            5: _layout("Generic Initiator Affinity", 32, _GENERIC, flags=3),
+            6: _layout("Generic Port Affinity", 32, _GENERIC, flags=3),
+            7: _layout(
+                "RINTC Affinity", 20, "reserved@2:2 pxm@4:4 processor_uid@8:4 flags@12:4 clock_domain@16:4", flags=1
+            ),
+        },
+    ),
+    "APIC": _Body(
+        44,
+        1,
+        1,
+        1,
+        _fields("local_apic_address@36:4 flags@40:4"),
+        {
+            0: _layout("Processor Local APIC", 8, "processor_uid@2:1 apic_id@3:1 flags@4:4", flags=3),
+            1: _layout("I/O APIC", 12, "ioapic_id@2:1 reserved@3:1 address@4:4 gsi_base@8:4"),
+            2: _layout("Interrupt Source Override", 10, "bus@2:1 irq@3:1 gsi@4:4 flags@8:2", flags=0xF),
+            3: _layout("NMI Source", 8, "flags@2:2 gsi@4:4", flags=0xF),
+            4: _layout("Local APIC NMI", 6, "processor_uid@2:1 flags@3:2 lint@5:1", flags=0xF),
+            5: _layout("Local APIC Address Override", 12, "reserved@2:2 address@4:8"),
+            6: _layout("I/O SAPIC", 16, "ioapic_id@2:1 reserved@3:1 gsi_base@4:4 address@8:8"),
+            7: _layout("Local SAPIC", 16, "processor_id@2:1 sapic_id@3:1 sapic_eid@4:1 flags@8:4", exact=False),
+            8: _layout("Platform Interrupt Sources", 16),
+            9: _layout("Processor Local x2APIC", 16, "reserved@2:2 apic_id@4:4 flags@8:4 processor_uid@12:4", flags=3),
+            10: _layout("Local x2APIC NMI", 12, "flags@2:2 processor_uid@4:4 lint@8:1 reserved@9:3", flags=0xF),
+            16: _layout("Multiprocessor Wakeup", 16, exact=False),
+            **{
+                number: _layout(name, 2, exact=False)
+                for number, name in (
+                    (11, "GIC CPU Interface"),
+                    (12, "GIC Distributor"),
+                    (13, "GIC MSI Frame"),
+                    (14, "GIC Redistributor"),
+                    (15, "GIC Interrupt Translation Service"),
+                    (17, "Core PIC"),
+                    (18, "Legacy I/O PIC"),
+                    (19, "HyperTransport PIC"),
+                    (20, "Extended I/O PIC"),
+                    (21, "MSI PIC"),
+                    (22, "Bridge I/O PIC"),
+                    (23, "LPC PIC"),
+                    (24, "RISC-V INTC"),
+                    (25, "RISC-V IMSIC"),
+                    (26, "RISC-V APLIC"),
+                    (27, "RISC-V PLIC"),
+                )
+            },
+        },
+        vendor_types=0x80,
+    ),
+    "HMAT": _Body(
+        40,
+        2,
+        4,
+        4,
+        _fields("reserved@36:4"),
+        {
+            0: _layout(
+                "Memory Proximity Domain Attributes",
+                40,
+                "flags@8:2 reserved1@10:2 initiator_pxm@12:4 memory_pxm@16:4 reserved2@20:4 reserved3@24:8 "
+                "reserved4@32:8",
+                flags=7,
+            ),
+            1: _layout(
+                "System Locality Latency and Bandwidth Information",
+                32,
+                "flags@8:1 data_type@9:1 min_transfer_size@10:1 reserved1@11:1 initiators@12:4 targets@16:4 "
+                "reserved2@20:4 base_unit@24:8",
+                flags=0x3F,
+                exact=False,
+            ),
+            2: _layout(
+                "Memory Side Cache Information",
+                32,
+                "memory_pxm@8:4 reserved1@12:4 size@16:8 attributes@24:4 address_mode@28:2 handles@30:2",
+                exact=False,
+            ),
+        },
+    ),
+    "CEDT": _Body(
+        36,
+        1,
+        2,
+        2,
+        {},
+        {
+            0: _layout("CXL Host Bridge Structure", 32, "uid@4:4 cxl_version@8:4 reserved1@12:4 base@16:8 size@24:8"),
+            1: _layout(
+                "CXL Fixed Memory Window Structure",
+                36,
+                "reserved1@4:4 base@8:8 size@16:8 interleave_ways@24:1 arithmetic@25:1 reserved2@26:2 granularity@28:4 "
+                "restrictions@32:2 qtg_id@34:2",
+                exact=False,
+            ),
+            2: _layout("CXL XOR Interleave Math Structure", 8, "granularity@6:1 maps@7:1", exact=False),
+            3: _layout("RCEC Downstream Port Association Structure", 16),
+        },
+    ),
+    "MSCT": _Body(
+        56,
+        1,
+        1,
+        1,
+        _fields("proximity_offset@36:4 max_pxms@40:4 max_clock_domains@44:4 max_address@48:8"),
+        {1: _layout("Maximum Proximity Domain Information", 22, "start@2:4 end@6:4 processors@10:4 memory@14:8")},
+    ),
+}
+
+
+def is_table(head: bytes) -> bool:
+    """Whether bytes that begin so are an ACPI table, whole or damaged: a signature, and a length that is not text."""
+    signature, length = head[:4], head[4:8]
+    if len(signature) < 4 or not all(char in _SIGNATURE for char in signature):
+        return False
+    if int.from_bytes(length, "little") <= TABLE_LIMIT and len(length) == 4:
+        return True
+    known = signature.decode() in (*_BODIES, "SLIT")
+    return known and any(byte < 9 or byte > 126 for byte in head[4:HEADER_SIZE])
+
+
+_SIGNATURE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_!$")
+
+
+def parse_tables(data: bytes, source: str) -> list[Table]:
+    """The tables that stand one behind the other in `data`.
+
+    Raises InputError where not even the first one's header is whole.
+    """
+    tables: list[Table] = []
+    at = 0
+    while at < len(data):
+        head = data[at : at + HEADER_SIZE]
+        if at and (len(head) < HEADER_SIZE or not is_table(head) or len(tables) == _TABLES_LIMIT):
+            if any(data[at:]):
+                tables[-1].defect("length", at - tables[-1].offset, f"{len(data) - at} bytes follow the table's end")
+            break
+        length = int.from_bytes(head[4:8], "little")
+        size = length if HEADER_SIZE <= length <= TABLE_LIMIT else TABLE_LIMIT
+        tables.append(parse_table(data[at : at + size], source, at))
+        at += size
+    return tables
+
+
+def parse_table(
+    data: bytes, source: str, offset: int = 0, *, address: int = 0, lines: Sequence[tuple[int, int]] = ()
+) -> Table:
+    """The table at the head of `data`, which was read at `offset` of `source`.
+
+    Raises InputError where the header is not whole.
+    """
+    line = lines[0][1] if lines else 0
+    if len(data) < 8:
+        raise InputError.single(source, f"byte {offset:#x}: a table's head needs 8 bytes, found {len(data)}", line=line)
+    signature = data[:4].decode("latin-1")
+    length = int.from_bytes(data[4:8], "little")
+    if signature == "FACS":
+        return Table(source, signature, data[:length], offset, address, length, lines=lines)
+    if len(data) < HEADER_SIZE:
+        raise InputError.single(
+            source, f"byte {offset:#x}: {signature}: the header has {HEADER_SIZE} bytes, found {len(data)}", line=line
+        )
+    whole = data[:length] if HEADER_SIZE <= length <= len(data) else data
+    table = Table(
+        source,
+        signature,
+        whole,
+        offset,
+        address,
+        length,
+        data[8],
+        not sum(whole) & 0xFF,
+        data[10:16],
+        data[16:24],
+        int.from_bytes(data[24:28], "little"),
+        data[28:32],
+        int.from_bytes(data[32:36], "little"),
+        lines=lines,
+    )
+    if length != len(whole):
+        what = f"the header says {length} bytes" + (
+            f", fewer than it has itself ({HEADER_SIZE})" * (length < HEADER_SIZE)
+        )
+        table.defect("length", 4, f"{what}, {len(whole)} are there")
+    elif not table.checksum_ok:
+        table.defect("checksum", 9, f"the checksum is {data[9]:#04x}, should be {(data[9] - sum(whole)) & 0xFF:#04x}")
+    if signature == "SLIT":
+        _read_slit(table)
+    elif signature in _BODIES:
+        _read_body(table, _BODIES[signature])
+    return table
+
+
+def _read_slit(table: Table) -> None:
+    data = table.data
+    if len(data) < 44:
+        table.defect("length", len(data), f"a SLIT has at least 44 bytes, found {len(data)}")
+        return
+    count = table.values["localities"] = int.from_bytes(data[36:44], "little")
+    if count * count > len(data) - 44:
+        table.defect("overrun", 36, f"{count} localities need {44 + count * count} bytes, found {len(data)}")
+        return
+    table.matrix = tuple(tuple(data[44 + row * count : 44 + (row + 1) * count]) for row in range(count))
+
+
+def _read_body(table: Table, body: _Body) -> None:
+    if len(table.data) < body.start:
+        table.defect(
+            "length", len(table.data), f"a {table.signature} has at least {body.start} bytes, found {len(table.data)}"
+        )
+        return
+    table.values.update(_values(table.data, 0, body.fields))
+    at = table.values.get("proximity_offset", body.start)
+    if not HEADER_SIZE <= at <= len(table.data):
+        table.defect("overrun", HEADER_SIZE, f"the structures should begin at byte {at:#x}, outside the table")
+        return
+    head_size = body.length_at + body.length_size
+    while at < len(table.data):
+        if len(table.entries) == ENTRY_LIMIT:
+            table.defect("too-many-entries", at, f"more than {ENTRY_LIMIT} sub-tables")
+            return
+        if len(table.data) - at < head_size:
+            table.defect("overrun", at, f"{len(table.data) - at} bytes are left, fewer than a sub-table's head has")
+            return
+        number = int.from_bytes(table.data[at : at + body.type_size], "little")
+        length = int.from_bytes(table.data[at + body.length_at : at + head_size], "little")
+        layout = body.layouts.get(number)
+        name = layout.name if layout else ""
+        what = f"sub-table of type {number:#x}" + (f" ({name})" if name else "")
+        if length < head_size:
+            table.defect("zero-length-subtable", at, f"{what} says it has {length} bytes; none behind it can be found")
+            return
+        if at + length > len(table.data):
+            table.defect("overrun", at, f"{what} has {length} bytes, {len(table.data) - at} are left in the table")
+        table.entries.append(_read_entry(table, layout, at, number, length, what))
+        if layout is None and number < body.vendor_types:
+            table.defect("unknown-type", at, f"{what} is unknown")
+        at += length
+
+
+def _read_entry(table: Table, layout: _Layout | None, at: int, number: int, length: int, what: str) -> Entry:
+    if layout is None:
+        return Entry(at, number, length)
+    if length < layout.size or (layout.exact and length != layout.size):
+        table.defect("subtable-length", at, f"{what} has {length} bytes, should have {layout.size}")
+    if length < layout.size or at + layout.size > len(table.data):
+        return Entry(at, number, length, layout.name)
+    values = _values(table.data, at, layout.fields)
+    for name, (offset, _) in layout.fields.items():
+        if name.startswith("reserved") and values[name]:
+            table.defect("reserved-field", at + offset, f"{what}: a reserved field is {values[name]:#x}, should be 0")
+        elif name == "flags" and values[name] & ~layout.flags:
+            bits = values[name] & ~layout.flags
+            table.defect("reserved-bits", at + offset, f"{what}: reserved bits {bits:#x} are set in the flags")
+    return Entry(at, number, length, layout.name, values, _items(table, layout.name, at, length, values, what))
+
+
+def _items(table: Table, name: str, at: int, length: int, values: Mapping[str, int], what: str) -> tuple[int, ...]:
+    """The list behind an entry's fields: a CEDT window's targets, an HMAT locality's matrix by rows of initiators."""
+    if name == "CXL Fixed Memory Window Structure":
+        start, count, size = at + 36, _interleave_ways(values["interleave_ways"]), 4
+    elif name == "System Locality Latency and Bandwidth Information":
+        lists = 4 * (values["initiators"] + values["targets"])
+        start, count, size = at + 32 + lists, values["initiators"] * values["targets"], 2
+    else:
+        return ()
+    end = start + count * size
+    if end > at + length:
+        table.defect("subtable-length", at, f"{what} has {length} bytes, its list needs {end - at}")
+        return ()
+    if end > len(table.data):
+        return ()
+    return tuple(int.from_bytes(table.data[place : place + size], "little") for place in range(start, end, size))
+
+
+def _interleave_ways(encoded: int) -> int:
+    """CXL's coded number of ways: 0 to 4 are powers of two, 8 to 10 three times those; 0 for a wrong code."""
+    if encoded <= 4:
+        return 1 << encoded
+    return 3 << (encoded - 8) if 8 <= encoded <= 10 else 0
+
+
+def _values(data: bytes, at: int, fields: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    return {
+        name: int.from_bytes(data[at + offset : at + offset + size], "little")
+        for name, (offset, size) in fields.items()
+    }

@@ -1,0 +1,86 @@
+"""Reader of ``acpidump`` text: all tables of a machine as hex dumps, each behind its signature and address.
+
+SRAT @ 0x000000007FFE1C38
+    0000: 53 52 41 54 28 01 00 00 01 7A 42 4F 43 48 53 20  SRAT(....zBOCHS
+"""
+
+from __future__ import annotations
+
+import re
+
+from memplan.errors import InputError
+from memplan.firmware.acpi_facts import found_of
+from memplan.firmware.acpi_tables import TABLE_LIMIT, Table, parse_table
+from memplan.firmware.source import WHOLE_LIMIT, Found, Source
+
+_HEADING = re.compile(rb"\s*([A-Z0-9_!$]{4}|RSD PTR)\s*@\s*(?:0x)?([0-9A-Fa-f]{1,16})\s*")
+_HEADING_LINE = re.compile(_HEADING.pattern + rb"\r?$", re.MULTILINE)
+#: The offset, and up to sixteen bytes; what follows two spaces is the same as text.
+_ROW = re.compile(rb"\s*([0-9A-Fa-f]{4,8}): ((?:[0-9A-Fa-f]{2}(?: |$)){1,16})")
+
+
+def recognises(head: bytes) -> bool:
+    """Whether a text that begins so is an acpidump: a heading with rows of a dump behind it."""
+    heading = _HEADING_LINE.search(head)
+    return heading is not None and _ROW.match(head[heading.end() :].lstrip(b"\r\n")) is not None
+
+
+def read(source: Source) -> Found:
+    """The facts of all tables in the dump; InputError where none can be read."""
+    return found_of(source.name, "acpidump", tables(source), whole=True)
+
+
+def tables(source: Source) -> list[Table]:
+    """The tables of the dump, in its order, each with its address.
+
+    Raises InputError, with the line, for a dump that is none or holds more than tables can.
+    """
+    result: list[Table] = []
+    current: _Dump | None = None
+    room = WHOLE_LIMIT
+    for number, line in source.lines():
+        if heading := _HEADING.fullmatch(line):
+            _finish(current, source, result)
+            current = _Dump(heading[1], int(heading[2], 16), number)
+        elif current is not None and (row := _ROW.match(line)):
+            data = bytes.fromhex(row[2].decode())
+            room -= len(data)
+            if room < 0 or len(current.data) > TABLE_LIMIT:
+                raise InputError.single(source.name, "the dump holds more than ACPI tables can", line=number)
+            current.add(int(row[1], 16), data, source.name, number)
+    _finish(current, source, result)
+    if not result:
+        raise InputError.single(source.name, "the dump holds no table that can be read")
+    return result
+
+
+class _Dump:
+    """The dump of one table while it is read."""
+
+    def __init__(self, signature: bytes, address: int, line: int) -> None:
+        self.signature = signature.decode()
+        self.address = address
+        self.line = line
+        self.data = bytearray()
+        self.lines: list[tuple[int, int]] = []
+
+    def add(self, offset: int, data: bytes, name: str, line: int) -> None:
+        """Put a row behind the others; InputError where it belongs elsewhere, so that rows are missing."""
+        if offset != len(self.data):
+            raise InputError.single(
+                name,
+                f"{self.signature}: this row is for byte {offset:#x}, expected {len(self.data):#x}: rows are missing",
+                line=line,
+            )
+        self.lines.append((offset, line))
+        self.data += data
+
+
+def _finish(dump: _Dump | None, source: Source, result: list[Table]) -> None:
+    if dump is None or not dump.data:
+        return
+    data = bytes(dump.data)
+    if dump.signature in ("RSDP", "RSD PTR"):
+        result.append(Table(source.name, "RSDP", data, address=dump.address, length=len(data), lines=dump.lines))
+        return
+    result.append(parse_table(data, source.name, address=dump.address, lines=dump.lines))
