@@ -130,8 +130,8 @@ def _summary(diff: PlanDiff, labels: tuple[str, str]) -> Iterator[str]:
     kinds = [change.kind for change in diff.owners]
     counts = [f"{kinds.count(kind)} {kind}" for kind in ("moved", "resized", "appeared", "vanished") if kind in kinds]
     yield f"ranges     {', '.join(counts) or 'all the same'}"
-    pages = tuple(sum(row[side] for row in diff.page_tables) for side in (3, 4))
-    yield f"tables     {pages[0]} pages in {labels[0]}, {pages[1]} in {labels[1]}"
+    before, after = sum(row.before for row in diff.page_tables), sum(row.after for row in diff.page_tables)
+    yield f"tables     {before} pages in {labels[0]}, {after} in {labels[1]}"
     yield f"verdicts   {len(diff.verdicts)} changed"
 
 

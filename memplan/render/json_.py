@@ -1,4 +1,4 @@
-"""A plan as JSON: the whole of it, for programs.  memplan/render/plan_schema.py says what each part means.
+"""A plan as JSON: the whole of it, for programs.  memplan/render/schema.py says what each part means.
 
 Addresses and sizes are numbers of bytes, and every `end` is inclusive, as the kernel prints ranges.  Each element
 of a list stands on a line of its own, so that two outputs can be compared line by line.

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import jsonschema
+
 from memplan.diff import compare
 from memplan.plan import End, Plan
 from memplan.render.diff import diff_document, diff_report
 from memplan.render.json_ import document_lines
+from memplan.render.schema import diff_schema
 from memplan.render.table import Table, plain_lines
 from memplan.units import GIB
 from tests.render.plans import a_plan
@@ -73,6 +76,9 @@ def test_long_labels_stand_above() -> None:
 def test_json_has_the_same() -> None:
     text = "\n".join(document_lines(diff_document(compare(a_plan(), other_plan()), LABELS)))
     document = json.loads(text)
+    jsonschema.Draft202012Validator.check_schema(diff_schema())
+    jsonschema.validate(document, diff_schema())
+    assert list(document) == list(diff_schema()["properties"])
     assert (document["format"], document["version"], document["equal"]) == ("memplan diff", 1, False)
     assert document["plans"] == list(LABELS)
     assert document["movable"] == [4 * GIB, 0]

@@ -11,7 +11,7 @@ import pytest
 
 from memplan.plan import Blocker, End, Plan, Request
 from memplan.render.json_ import plan_lines
-from memplan.render.plan_schema import plan_schema
+from memplan.render.schema import plan_schema
 from memplan.units import GIB, MIB
 from tests.render.plans import VERSIONS, a_plan, log_plan
 

@@ -1,38 +1,24 @@
-"""The JSON Schema of a plan's JSON: which parts there are and what they mean."""
+"""The JSON Schemas of the output (draft 2020-12): which parts there are and what they mean."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from memplan.render.json_ import VERSION
+from memplan.render import diff, json_
 
 
 def plan_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12) of what ``memplan simulate --format json`` writes."""
+    """The schema of what ``memplan simulate --format json`` writes."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "memplan plan",
         "description": "One replayed boot. Addresses and sizes are bytes; every end is inclusive, as the kernel prints "
         "ranges (an empty range ends one below its start). New members may come without a new version.",
-        "$defs": {
-            "place": _object("A range of physical memory.", **_SPAN),
-            "blocker": _object(
-                "A reservation that keeps a range from being movable.",
-                **_SPAN,
-                **_WHO,
-                remedy=_text("what would move it away"),
-            ),
-            "region": _object(
-                "A region of one of memblock's arrays.",
-                **_SPAN,
-                node=_NODE_OR_NONE,
-                flags=_number("MEMBLOCK_ flags: 1 hotplug, 2 mirror, 4 nomap, 8 driver managed, 16 not initialised"),
-            ),
-        },
+        "$defs": _definitions(),
         **_object(
             "",
             format={"const": "memplan plan"},
-            version={"const": VERSION, "description": "raised when a member changes its meaning or goes"},
+            version={"const": json_.VERSION, "description": _VERSION},
             machine=_text("the machine's name"),
             kernel=_object(
                 "The kernel build.",
@@ -42,32 +28,14 @@ def plan_schema() -> dict[str, Any]:
             ),
             cmdline=_text("the boot options"),
             direction={"enum": ["bottom-up", "top-down"], "description": "of allocations before the SRAT is read"},
-            end=_object(
-                "How the boot ended.",
-                completed=_flag("whether it came to the hand-over to the page allocator"),
-                step=_text("the step it died in"),
-                text=_text("the kernel's last words"),
-                cause=_text("why it died"),
-            ),
+            end={"$ref": "#/$defs/end"},
             movable=_list("The ranges in ZONE_MOVABLE that hold nothing unmovable.", _object("", node=_NODE, **_SPAN)),
             blocked=_list(
                 "The ranges that can't be movable, and what stands in the way.",
                 _object("", node=_NODE, **_SPAN, hotplug=_HOTPLUG, reason=_REASON, blockers=_BLOCKERS),
             ),
             verdicts=_list(
-                "For every node and every hot-pluggable range, whether it can be movable.",
-                _object(
-                    "",
-                    node=_NODE,
-                    **_SPAN,
-                    hotplug=_HOTPLUG,
-                    movable=_flag("whether it can be"),
-                    start_pfn={"type": ["integer", "null"], "description": "the first page in ZONE_MOVABLE"},
-                    blocks=_number("memory blocks that can go off-line"),
-                    total_blocks=_number("memory blocks in all"),
-                    reason=_REASON,
-                    blockers=_BLOCKERS,
-                ),
+                "For every node and every hot-pluggable range, whether it can be movable.", {"$ref": "#/$defs/verdict"}
             ),
             warnings=_list("The warnings that the kernel prints, word for word.", {"type": "string"}),
             block_size=_number("bytes in one memory block, the unit that goes off-line"),
@@ -172,6 +140,111 @@ def plan_schema() -> dict[str, Any]:
     }
 
 
+def diff_schema() -> dict[str, Any]:
+    """The schema of what ``memplan diff --format json`` writes."""
+    place = _maybe(_object("A reserved range.", **_SPAN, node=_NODE_OR_NONE, step=_WHO["step"]))
+    zone = _maybe(
+        _object(
+            "A zone.",
+            start_pfn=_number("its first page frame number"),
+            spanned=_number("pages from its first to its last"),
+            present=_number("pages of RAM among them"),
+        )
+    )
+    verdict = _maybe({"$ref": "#/$defs/verdict"})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "memplan diff",
+        "description": "What changes from one plan to another; numbers and ranges as in a plan. Pairs are [first, "
+        "second]; null where that plan has no such thing.",
+        "$defs": _definitions(),
+        **_object(
+            "",
+            format={"const": "memplan diff"},
+            version={"const": diff.VERSION, "description": _VERSION},
+            plans=_pair("what the plans are called", {"type": "string"}),
+            equal=_flag("whether both boots leave the same behind"),
+            movable=_pair("bytes that can go off-line", {"type": "integer"}),
+            reserved=_pair("bytes reserved", {"type": "integer"}),
+            ends=_pair("how the boots ended", {"$ref": "#/$defs/end"}),
+            owners=_list(
+                "Reserved ranges that differ.",
+                _object(
+                    "",
+                    kind={"enum": ["moved", "appeared", "vanished", "resized"]},
+                    owner=_WHO["owner"],
+                    before=place,
+                    after=place,
+                ),
+            ),
+            verdicts=_list(
+                "Ranges whose verdicts differ.", _object("", node=_NODE, **_SPAN, before=verdict, after=verdict)
+            ),
+            zones=_list("Zones that differ.", _object("", node=_NODE, name=_text("zone"), before=zone, after=zone)),
+            page_tables=_list(
+                "Page-table pages, all side by side.",
+                _object(
+                    "",
+                    level=_text("p4d, pud, pmd or pte"),
+                    source={"enum": ["brk", "memblock"]},
+                    node=_NODE_OR_NONE,
+                    pages=_pair("how many", {"type": "integer"}),
+                ),
+            ),
+            mapped=_list(
+                "What is mapped with which pages, side by side.",
+                _object("", page_size=_number("bytes"), size=_pair("bytes mapped", {"type": "integer"})),
+            ),
+            warnings=_pair("the warnings that only one of them has", _list("", {"type": "string"})),
+        ),
+    }
+
+
+def _definitions() -> dict[str, Any]:
+    return {
+        "place": _object("A range of physical memory.", **_SPAN),
+        "blocker": _object(
+            "A reservation that keeps a range from being movable.",
+            **_SPAN,
+            **_WHO,
+            remedy=_text("what would move it away"),
+        ),
+        "region": _object(
+            "A region of one of memblock's arrays.",
+            **_SPAN,
+            node=_NODE_OR_NONE,
+            flags=_number("MEMBLOCK_ flags: 1 hotplug, 2 mirror, 4 nomap, 8 driver managed, 16 not initialised"),
+        ),
+        "verdict": _object(
+            "Whether a range can be movable.",
+            node=_NODE,
+            **_SPAN,
+            hotplug=_HOTPLUG,
+            movable=_flag("whether it can be"),
+            start_pfn={"type": ["integer", "null"], "description": "the first page in ZONE_MOVABLE"},
+            blocks=_number("memory blocks that can go off-line"),
+            total_blocks=_number("memory blocks in all"),
+            reason=_REASON,
+            blockers=_BLOCKERS,
+        ),
+        "end": _object(
+            "How a boot ended.",
+            completed=_flag("whether it came to the hand-over to the page allocator"),
+            step=_text("the step it died in"),
+            text=_text("the kernel's last words"),
+            cause=_text("why it died"),
+        ),
+    }
+
+
+def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _pair(description: str, element: dict[str, Any]) -> dict[str, Any]:
+    return {**_list(description, element), "minItems": 2, "maxItems": 2}
+
+
 def _object(description: str, **members: Any) -> dict[str, Any]:
     found = {"type": "object", "required": list(members), "properties": members}
     return {"description": description, **found} if description else found
@@ -193,6 +266,7 @@ def _flag(description: str) -> dict[str, Any]:
     return {"type": "boolean", "description": description}
 
 
+_VERSION = "raised when a member changes its meaning or goes"
 _SPAN = {
     "start": _number("the first byte"),
     "end": _number("the last byte"),
