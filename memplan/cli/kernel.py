@@ -20,8 +20,13 @@ _FILE = click.Path(dir_okay=False)
 @click.option("--config", metavar="FILE", type=_FILE, help="Its configuration; else the one inside the image, if any.")
 @click.option("--btf", metavar="FILE", type=_FILE, help="Type information, if the image has none.")
 @click.option("--release", metavar="TEXT", default="", help="Its release, where no image tells it.")
-@click.option("--set", "given", metavar="NAME=VALUE", multiple=True, help="A fact known otherwise (struct.page=64).")
-@click.option("--source", metavar="TEXT", default="given by the user", help="Where the facts of --set come from.")
+@click.option(
+    "--set",
+    "given",
+    metavar="NAME=VALUE[,SOURCE]",
+    multiple=True,
+    help="A fact known otherwise, and whence (struct.page=64,gdb).",
+)
 @click.option("--name", metavar="NAME", help="Write to NAME.yaml here; --kernel ./NAME.yaml plans for it.")
 @output_option
 def command(
@@ -31,7 +36,6 @@ def command(
     btf: str | None,
     release: str,
     given: tuple[str, ...],
-    source: str,
     name: str | None,
     output: str | None,
 ) -> int:
@@ -49,20 +53,22 @@ def command(
     if name and output:
         raise click.UsageError("--name and --output exclude each other")
     image, symbols, options, types = (Path(path) if path else None for path in (vmlinuz, system_map, config, btf))
-    learned = learn(Inputs(image, symbols, options, types, _facts(given), source), release=release)
+    learned = learn(Inputs(image, symbols, options, types, _facts(given)), release=release)
     for note in learned.notes:
         click.echo(f"note: {note}", err=True)
     write_lines(to_yaml(learned), f"{name}.yaml" if name else output)
     return 0
 
 
-def _facts(given: tuple[str, ...]) -> dict[str, Value]:
-    """The facts of --set: numbers in any notation, true and false, or text."""
-    facts: dict[str, Value] = {}
+def _facts(given: tuple[str, ...]) -> dict[str, dict[str, Value]]:
+    """The facts of --set by their source: numbers in any notation, true and false, or text."""
+    by_source: dict[str, dict[str, Value]] = {}
     for item in given:
-        name, equals, value = item.partition("=")
+        fact, _, source = item.partition(",")
+        facts = by_source.setdefault(source or "given by the user", {})
+        name, equals, value = fact.partition("=")
         if not equals:
-            raise click.UsageError(f"--set {item}: should be NAME=VALUE")
+            raise click.UsageError(f"--set {item}: should be NAME=VALUE or NAME=VALUE,SOURCE")
         if value in ("true", "false"):
             facts[name] = value == "true"
             continue
@@ -70,4 +76,4 @@ def _facts(given: tuple[str, ...]) -> dict[str, Value]:
             facts[name] = int(value, 0)
         except ValueError:
             facts[name] = value
-    return facts
+    return by_source

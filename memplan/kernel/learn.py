@@ -64,14 +64,13 @@ _PHYSICAL = 0xFFFFFFFF80000000
 
 
 class Inputs(NamedTuple):
-    """The files of one build; each may be missing.  `given` are facts that the user knows otherwise."""
+    """The files of one build; each may be missing.  `given` are facts known otherwise, by their source."""
 
     vmlinuz: Path | None = None
     system_map: Path | None = None
     config: Path | None = None
     btf: Path | None = None
-    given: Mapping[str, Value] = {}
-    given_source: str = "given by the user"
+    given: Mapping[str, Mapping[str, Value]] = {}
 
 
 class Learned(NamedTuple):
@@ -105,9 +104,9 @@ def learn(inputs: Inputs, *, release: str = "") -> Learned:
     Raises InputError for damaged files, and UsageError where the image's layout or release can't be told.
     """
     build = _Build()
-    if inputs.given:
-        check_values(inputs.given, {})
-        build.add(inputs.given_source, inputs.given)
+    for source, facts in inputs.given.items():
+        check_values(facts, {})
+        build.add(source, facts)
     image, elf = _read_image(inputs.vmlinuz)
     banner = ""
     if image is not None and inputs.vmlinuz is not None:
@@ -240,7 +239,7 @@ def _learn_structs(build: _Build, btf: Path | None, elf: Elf | None) -> None:
 def _learn_config(build: _Build, config: Path | None, elf: Elf | None, symbols: dict[str, int], told_by: str) -> None:
     source, text = "", ""
     if config is not None:
-        source, text = config.name, _read(config).decode("latin-1")
+        source, text = f"configuration ({config.name})", _read(config).decode("latin-1")
     elif elf is not None and (at := elf.data.find(_IKCONFIG + b"\x1f\x8b")) >= 0:
         source = "configuration inside the image (IKCONFIG)"
         try:

@@ -162,7 +162,7 @@ def test_configuration(vmlinuz: Path, tmp_path: Path) -> None:
         "CONFIG_NUMA=y\nCONFIG_NODES_SHIFT=10\n# CONFIG_CMA is not set\nCONFIG_CXL_ACPI=m\n"
         'CONFIG_CMDLINE="quiet"\nCONFIG_PHYSICAL_ALIGN=0x200000\n'
     )
-    found = learn(Inputs(vmlinuz, config=config)).facts["config"]
+    found = learn(Inputs(vmlinuz, config=config)).facts["configuration (config)"]
     assert found == {
         "config.NUMA": True,
         "config.NODES_SHIFT": 10,
@@ -183,11 +183,11 @@ def test_the_file_that_is_written_can_be_planned_with(vmlinuz: Path, tmp_path: P
 
 
 def test_known_facts_come_first(vmlinuz: Path) -> None:
-    learned = learn(Inputs(vmlinuz, given={"struct.page": 80}, given_source="a probe"))
+    learned = learn(Inputs(vmlinuz, given={"a probe": {"struct.page": 80}}))
     assert facts(learned)["struct.page"] == 80
     assert learned.facts["a probe"] == {"struct.page": 80}
     with pytest.raises(UsageError, match=r"no fact 'struct\.pgae'; did you mean struct\.page"):
-        learn(Inputs(vmlinuz, given={"struct.pgae": 80}))
+        learn(Inputs(vmlinuz, given={"a probe": {"struct.pgae": 80}}))
 
 
 def test_no_release() -> None:

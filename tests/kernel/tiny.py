@@ -8,6 +8,7 @@ import lzma
 import struct
 import zlib
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
@@ -45,9 +46,8 @@ def _with_length(packed: bytes, data: bytes) -> bytes:
 
 def _lz4(data: bytes) -> bytes:
     """The legacy frame, in chunks smaller than the kernel's so that there are several."""
-    import lz4.block
-
-    chunks = [lz4.block.compress(data[at : at + 10000], store_size=False) for at in range(0, len(data), 10000)]
+    block = import_module("lz4.block")
+    chunks = [block.compress(data[at : at + 10000], store_size=False) for at in range(0, len(data), 10000)]
     return b"\x02\x21\x4c\x18" + b"".join(struct.pack("<I", len(chunk)) + chunk for chunk in chunks)
 
 
