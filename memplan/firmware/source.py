@@ -109,17 +109,21 @@ class Source:
 class Reader(Protocol):
     """A reader's module, see the head of this file."""
 
-    def recognises(self, head: bytes) -> bool: ...
+    def recognises(self, head: bytes) -> bool:
+        """Whether a file that begins with `head` is of the reader's kind."""
 
-    def read(self, source: Source) -> Found: ...
+    def read(self, source: Source) -> Found:
+        """The facts in that file."""
 
 
 class FolderReader(Reader, Protocol):
     """A reader's module that also takes folders."""
 
-    def recognises_folder(self, path: Path) -> bool: ...
+    def recognises_folder(self, path: Path) -> bool:
+        """Whether the folder at `path` is of the reader's kind."""
 
-    def read_folder(self, path: Path) -> Found: ...
+    def read_folder(self, path: Path) -> Found:
+        """The facts in that folder."""
 
 
 def open_source(path: Path) -> Source:
@@ -155,7 +159,14 @@ def read_source(path: Path) -> Found:
             "this folder holds nothing that can be imported",
             hint="ACPI tables (as /sys/firmware/acpi/tables) or a memory map (as /sys/firmware/memmap) would be read",
         )
-    source = open_source(path)
+    return read_file(open_source(path))
+
+
+def read_file(source: Source) -> Found:
+    """The facts of `source`, by the first reader that recognises it.
+
+    Raises InputError where no reader does.
+    """
     for reader in _readers():
         if reader.recognises(source.head):
             return reader.read(source)

@@ -1,0 +1,40 @@
+"""``memplan import``: a machine description from logs, ACPI tables and other real sources."""
+
+from __future__ import annotations
+
+import click
+
+from memplan.cli.options import output_option, write_lines
+from memplan.errors import UsageError
+
+
+@click.command("import")
+@click.argument("sources", nargs=-1, metavar="SOURCE...", type=click.Path())
+@output_option
+@click.option("--force", is_flag=True, help="Use what can be used of damaged sources.")
+@click.option("--live", is_flag=True, help="This computer is the first source, as far as your rights go.")
+@click.option("--kernel", metavar="NAME", help="The kernel: a version, a build, or a file, whatever the log says.")
+def command(sources: tuple[str, ...], output: str | None, force: bool, live: bool, kernel: str | None) -> int:
+    """Make a machine description from real sources, later ones filling in and overriding earlier ones.
+
+    SOURCE is a boot log, ACPI tables (binary files, a folder of them, acpidump's text, iasl's listings), a copy of
+    /sys/firmware/memmap, /proc/iomem, or an EFI memory map; "-" is standard input.  Each is told by its content.
+    """
+    if not sources and not live:
+        raise UsageError("nothing to import: name at least one SOURCE, or give --live")
+    from dataclasses import replace
+
+    from memplan.firmware.combine import import_files
+    from memplan.machine.dump import dump_machine
+
+    machine, comments, notes = import_files(sources, force=force, live=live)
+    if kernel is not None:
+        from memplan.kernel.load import find_kernel
+
+        find_kernel(kernel)
+        machine = replace(machine, kernel=replace(machine.kernel, build=kernel))
+        comments["kernel.build"] = "--kernel"
+    for note in notes:
+        click.echo(note, err=True)
+    write_lines(dump_machine(machine, comments).splitlines(), output)
+    return 0

@@ -1,0 +1,97 @@
+"""Several sources, one machine: later sources fill in or override what earlier ones told."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from memplan.errors import InputError, Problem
+from memplan.firmware.source import Fact, Found, open_source, read_file, read_source
+from memplan.machine.model import Acpi, Bios, Cpus, Efi, KernelImage, Machine, Srat
+
+#: The parts of a machine whose fields are told one by one, and what they begin as.
+_PARTS: dict[str, Any] = {"acpi": Acpi, "bios": Bios, "cpus": Cpus, "efi": Efi, "kernel": KernelImage, "srat": Srat}
+#: The most that is read from a pipe.
+_PIPE_LIMIT = 1 << 30
+
+
+def import_files(
+    paths: Sequence[str | Path], *, force: bool = False, live: bool = False
+) -> tuple[Machine, dict[str, str], list[str]]:
+    """The machine that the sources at `paths` tell of together ("-": standard input).
+
+    Gives the machine, where each of its fields was taken from (by the field's path, for comments), and notes for
+    the user.  With `live`, this computer is the first source.  Damage is an error unless `force`; then what can be
+    used is used, and the damage is among the notes.  Raises InputError.
+    """
+    found: list[Found] = []
+    problems: list[Problem] = []
+    if live:
+        from memplan.firmware.live import read_live
+
+        found += read_live()
+    for path in paths:
+        try:
+            found.append(_read_stdin() if str(path) == "-" else read_source(Path(path)))
+        except InputError as error:
+            if not force or len(paths) == 1:
+                raise
+            problems += error.problems
+    problems += [problem for source in found for problem in source.problems]
+    if problems and not force:
+        problems[-1].hint = "; ".join(filter(None, (problems[-1].hint, "--force uses what can be used")))
+        raise InputError(problems)
+    machine, comments = combine(found)
+    return machine, comments, [note for source in found for note in source.notes] + [str(p) for p in problems]
+
+
+def _read_stdin() -> Found:
+    """The facts in what comes through standard input, by way of a file: its kind is found by looking at its head."""
+    with tempfile.NamedTemporaryFile(prefix="memplan-", suffix=".in") as file:
+        left = _PIPE_LIMIT
+        while left and (block := sys.stdin.buffer.read(min(left, 1 << 20))):
+            file.write(block)
+            left -= len(block)
+        file.flush()
+        if not file.tell():
+            raise InputError.single("<stdin>", "is empty")
+        return read_file(replace(open_source(Path(file.name)), name="<stdin>"))
+
+
+def combine(sources: Iterable[Found]) -> tuple[Machine, dict[str, str]]:
+    """The machine of all facts, and the origin of each field.
+
+    A fact of a later source replaces an earlier one's; a weak fact only fills a field of which no other tells.
+    Raises InputError where no source tells of the memory map.
+    """
+    sources = list(sources)
+    facts: dict[str, Fact] = {}
+    for source in sources:
+        for path, fact in source.facts.items():
+            parts = [known for known in facts if known.startswith(f"{path}.")]
+            held = [facts[known] for known in (path, *parts) if known in facts]
+            if fact.weak and any(not other.weak for other in held):
+                continue
+            for known in parts:
+                del facts[known]
+            facts[path] = fact
+    if "e820" not in facts:
+        raise InputError.single(
+            ", ".join(source.source for source in sources) or "no source",
+            "nothing here tells of the memory map (e820)",
+            hint="add a boot log that has the BIOS-e820 lines, or /sys/firmware/memmap",
+        )
+    values: dict[str, Any] = {}
+    for path in sorted(facts, key=lambda path: path.count(".")):
+        part, _, name = path.partition(".")
+        if not name:
+            values[part] = facts[path].value
+        else:
+            whole = values.get(part)
+            values[part] = replace(_PARTS[part]() if whole is None else whole, **{name: facts[path].value})
+    machine = Machine(**values)
+    return machine, {path: fact.origin for path, fact in facts.items()}

@@ -1,0 +1,111 @@
+"""CPUs by a boot log: how many, their APIC ids, nodes and features, and what they run on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memplan.firmware.dmesg_lines import BootLines
+    from memplan.firmware.source import Found
+
+#: max_arch_pfn of a kernel that runs with five page-table levels (52 bits of physical address).
+_MAX_PFN_5LEVEL = 1 << 40
+_VIRTUAL_MACHINES = ("QEMU", "KVM", "VMware", "VirtualBox", "Virtual Machine", "Xen ", "Bochs", "Amazon EC2", "Google")
+_HYPERVISORS = (("KVM", "kvm"), ("Xen", "xen"), ("Hyper", "hyperv"), ("VMware", "vmware"))
+
+
+def cpu_facts(boot: BootLines, found: Found) -> None:
+    """Put what the lines of `boot` tell of the CPUs into `found`."""
+    _cpus(boot, found)
+    _cpu_nodes(boot, found)
+    _features(boot, found)
+    _hypervisor(boot, found)
+
+
+def _cpus(boot: BootLines, found: Found) -> None:
+    if boot.allowed is not None:
+        possible, present = boot.allowed
+        found.put("cpus.possible", possible, "Allowing CPUs", line=boot.lines["cpus"])
+        found.put("cpus.present", present, "Allowing CPUs", line=boot.lines["cpus"])
+    elif boot.nr_cpu_ids:
+        found.put("cpus.possible", boot.nr_cpu_ids, "nr_cpu_ids", line=boot.lines["nr_cpus"])
+    ids = _apic_ids(boot)
+    if ids and ids != tuple(range(len(ids))):
+        kind = "lapic" if boot.lapics else "srat_cpu"
+        found.put("cpus.apic_ids", ids, "APIC ids", line=boot.lines[kind])
+
+
+def _possible(boot: BootLines) -> int:
+    return boot.allowed[0] if boot.allowed else boot.nr_cpu_ids
+
+
+def _apic_ids(boot: BootLines) -> tuple[int, ...]:
+    """APIC ids in the order of CPU numbers: the MADT's, its enabled entries first; else the SRAT's."""
+    possible = _possible(boot)
+    if boot.lapics:
+        ordered = [apic for apic, enabled in boot.lapics if enabled]
+        ordered += [apic for apic, enabled in boot.lapics if not enabled]
+    else:
+        ordered = [cpu.apic_id for cpu in boot.srat_cpus]
+        if set(ordered) == set(range(len(ordered))):
+            ordered.sort()
+    ordered = list(dict.fromkeys(ordered))
+    return tuple(ordered[:possible]) if len(ordered) >= possible else ()
+
+
+def _cpu_nodes(boot: BootLines, found: Found) -> None:
+    """Nodes of CPUs by the lines of their bring-up, where those tell more than the SRAT's."""
+    possible = _possible(boot)
+    nodes = dict(boot.cpu_nodes)
+    if not nodes or not possible:
+        return
+    by_apic = {cpu.apic_id: boot.pxm_nodes.get(cpu.pxm, 0) for cpu in boot.srat_cpus}
+    ids = _apic_ids(boot) or tuple(range(possible))
+    by_srat = {cpu: by_apic[apic] for cpu, apic in enumerate(ids) if apic in by_apic}
+    if by_srat and all(by_srat.get(cpu) == node for cpu, node in nodes.items()):
+        return
+    if not by_srat and set(nodes.values()) == {0}:
+        return
+    known = {**by_srat, **nodes}
+    # The first CPU is not brought up, so no line names its node unless another one mentions it.
+    found.put(
+        "cpus.nodes",
+        tuple(known.get(cpu, 0) for cpu in range(possible)),
+        "bring-up of the CPUs",
+        line=boot.lines.get("bringup") or boot.lines["sibling"],
+    )
+
+
+def _features(boot: BootLines, found: Found) -> None:
+    words = boot.words
+    mapped = boot.has("ramdisk") or boot.has("cpus") or boot.has("table")
+    disabled = "nogbpages" in words or any(w.startswith("debug_pagealloc") for w in words)
+    if boot.has("gbpages"):
+        found.put("cpus.gbpages", True, "Using GB pages", line=boot.lines["gbpages"])
+    elif mapped and not disabled and boot.has("last_pfn"):
+        found.put("cpus.gbpages", False, "no 'Using GB pages' line")
+    if "max_arch_pfn" in boot.lines and "no5lvl" not in words:
+        five = boot.lines["max_arch_pfn"] == _MAX_PFN_5LEVEL
+        found.put("cpus.la57", five, "max_arch_pfn", line=boot.lines["last_pfn"])
+    if boot.xsave is not None:
+        features, size = boot.xsave
+        found.put("cpus.xsave_size", size, "xsave", line=boot.lines["xsave"])
+        found.put("cpus.xsave_features", features.bit_length(), "xsave", line=boot.lines["xsave"])
+    if boot.has("snb"):
+        found.put("cpus.sandy_bridge_graphics", True, "SNB gfx pages", line=boot.lines["snb"])
+    elif any(r.caller == "trim_snb_memory" for r in boot.reserves):
+        found.put("cpus.sandy_bridge_graphics", True, "trim_snb_memory", line=boot.lines["reserve"])
+    if boot.has("mtrr") and len(boot.last_pfns) > 1:
+        found.put("mtrr_limit", boot.last_pfns[1] << 12, "last_pfn after the MTRRs' trim", line=boot.lines["mtrr"])
+
+
+def _hypervisor(boot: BootLines, found: Found) -> None:
+    if boot.hypervisor:
+        line = boot.lines["hypervisor"]
+        kind = next((kind for word, kind in _HYPERVISORS if word in boot.hypervisor), "none")
+        found.put("hypervisor", kind, "Hypervisor detected", line=line)
+        found.put("cpus.hypervisor", True, "Hypervisor detected", line=line)
+    elif boot.has("virtual"):
+        found.put("cpus.hypervisor", True, "due to virtualization", line=boot.lines["virtual"])
+    elif any(word in boot.dmi for word in _VIRTUAL_MACHINES):
+        found.put("cpus.hypervisor", True, "DMI's name of a virtual machine", line=boot.lines["dmi"], weak=True)

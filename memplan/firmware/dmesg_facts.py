@@ -1,0 +1,407 @@
+"""What the lines of a boot log mean for the machine: one function for each part of the description."""
+
+from __future__ import annotations
+
+from math import isqrt
+from typing import TYPE_CHECKING
+
+from memplan.errors import MemplanError
+from memplan.firmware.dmesg_cpus import cpu_facts
+from memplan.firmware.dmesg_lines import BootLines
+from memplan.machine.model import (
+    E820_RAM,
+    AcpiTable,
+    E820Entry,
+    EfiRange,
+    Initrd,
+    MpTable,
+    SetupData,
+    Srat,
+    TableUpgrade,
+)
+from memplan.units import KIB, MIB
+
+if TYPE_CHECKING:
+    from memplan.firmware.source import Found
+    from memplan.kernel.model import Kernel
+
+#: A setup_data node's header.
+_SETUP_HEADER = 16
+#: The range in which the kernel believes the BIOS's word on where base memory ends.
+_BASE_MEMORY = (128 * KIB, 640 * KIB)
+_EFI_BOOT_SERVICES = 4
+_PAGE_SLIT = 44
+#: printk's longest record, about which a command line is cut.
+_LONGEST_LINE = 980
+#: What an allocated reservation for EFI tables is for, by the symbol that asks.
+_EFI_CALLERS = {
+    "efi_tpm_eventlog_init": "TPM event log",
+    "efi_config_parse_tables": "EFI memory reservations",
+    "efi_esrt_init": "ESRT",
+    "efi_mokvar_table_init": "MOK variables",
+}
+
+
+def facts_of(boot: BootLines, found: Found) -> None:
+    """Put all that the lines of `boot` tell into `found`."""
+    kernel = _kernel(boot, found)
+    _memory_map(boot, found)
+    _cmdline(boot, found)
+    _placement(boot, kernel, found)
+    _setup_data(boot, found)
+    _initrd(boot, found)
+    _acpi(boot, found)
+    _srat(boot, found)
+    _bios(boot, found)
+    _dmi(boot, found)
+    cpu_facts(boot, found)
+    _efi(boot, found)
+    _missing(boot, found)
+
+
+def _kernel(boot: BootLines, found: Found) -> Kernel | None:
+    """kernel.build by the release, and the build's facts where memplan has them."""
+    if not boot.version:
+        found.note("no 'Linux version' line: the log begins too late to tell the kernel (--kernel names it)")
+        return None
+    from memplan.kernel.load import find_kernel, match_release
+
+    line = boot.lines["version"]
+    release = boot.version.split()[2] if len(boot.version.split()) > 2 else ""
+    try:
+        name, note = match_release(release, boot.version)
+        found.put("kernel.build", name, f"Linux version {release}", line=line)
+        if note:
+            found.note(note, line)
+        return find_kernel(name)
+    except MemplanError as error:
+        found.note(str(error), line)
+        return None
+
+
+def _memory_map(boot: BootLines, found: Found) -> None:
+    """The e820 map: firmware's where the log has it whole, else what the kernel made of it."""
+    bios, first = boot.maps["BIOS-e820"], boot.lines.get("bios", 0)
+    if boot.maps["extended"]:
+        found.put("e820", tuple(boot.maps["extended"]), "extended physical RAM map", line=boot.lines["derived"])
+        return
+    whole = "BIOS-provided" in boot.map_heads or (bool(bios) and bios[0].start == 0)
+    if bios and whole:
+        found.put("e820", tuple(bios), "BIOS-e820", line=first)
+        if boot.last_kind == "bios":
+            found.damage(
+                "the log ends in the BIOS-e820 map, which may go on",
+                line=boot.last,
+                hint="take the whole log, or --force to go on with this much",
+            )
+        return
+    for name in ("modified", "user"):
+        entries = boot.maps[name]
+        if entries and (f"{'user-defined' if name == 'user' else name}" in boot.map_heads or entries[0].start == 0):
+            found.put("e820", _rejoined(tuple(entries)), f"{name} map", line=boot.lines["derived"])
+            found.note(f"the log lacks firmware's own map (BIOS-e820); the kernel's {name} map is taken instead")
+            return
+    if bios:
+        found.put("e820", tuple(bios), "BIOS-e820", line=first)
+        found.damage(
+            "the log begins in the BIOS-e820 map, of which the first entries are missing",
+            line=first,
+            hint="take the whole log, or --force to go on with this much",
+        )
+    elif any(boot.maps.values()):
+        found.damage("the log holds only a part of a memory map", line=boot.lines.get("derived", 0))
+        found.put("e820", tuple(boot.maps["modified"] or boot.maps["user"]), "part of a map", weak=True)
+    else:
+        found.note("the log has no memory map (it begins after the BIOS-e820 lines)")
+
+
+def _rejoined(entries: tuple[E820Entry, ...]) -> tuple[E820Entry, ...]:
+    """A map in which page 0, which the kernel takes for the BIOS, is RAM again."""
+    first, *rest = entries
+    if rest and first.start == 0 and first.end == rest[0].start == 4096 and rest[0].type == E820_RAM:
+        return (E820Entry(0, rest[0].end, E820_RAM), *rest[1:])
+    return entries
+
+
+def _cmdline(boot: BootLines, found: Found) -> None:
+    if not boot.has("cmdline"):
+        found.note("no command line in the log; it is taken to be empty")
+        return
+    line = boot.lines["cmdline"]
+    found.put("cmdline", boot.cmdline, "Command line", line=line)
+    if len(boot.cmdline) >= _LONGEST_LINE:
+        found.note("the command line is so long that printk may have cut it; /proc/cmdline has it whole", line)
+
+
+def _placement(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
+    """Where the image lies: by /proc/iomem, else by the brk that lies behind it (only with memblock=debug)."""
+    brk = next((r for r in boot.reserves if r.caller in ("setup_arch", "reserve_brk") and boot.reserves), None)
+    if brk is not None and boot.lines.get("dump", brk.line + 1) < brk.line:
+        brk = None
+    place = None
+    if boot.kernel_code is not None:
+        place, origin, line = boot.kernel_code, "Kernel code", boot.lines["iomem"]
+    elif brk is not None:
+        holder = next((start for start, end in boot.first_dump if start <= brk.start < end), None)
+        if kernel is not None and "image.brk_start" in kernel.facts:
+            place = brk.start - kernel.fact("image.brk_start")
+        elif holder is not None:
+            place = holder
+        origin, line = "brk behind the image", brk.line
+    randomized = _randomized(boot, kernel)
+    if randomized is not None:
+        found.put("kernel.randomized", randomized, "KASLR", line=boot.lines.get("kaslr", boot.lines.get("cmdline", 0)))
+    if place is not None and place >= 0:
+        found.put("kernel.load_address", place, origin, line=line)
+        return
+    if randomized and (kernel is None or kernel.facts.get("image.load_address")):
+        found.note(
+            "KASLR is on and no line tells where the kernel image lies; it is taken to lie where it would without "
+            "(give /proc/iomem as a further source, read as root)"
+        )
+    elif boot.has("efi"):
+        found.note(
+            "on an EFI boot the loader may put the kernel image elsewhere than its usual place, and no line tells "
+            "where (give /proc/iomem as a further source, read as root)"
+        )
+
+
+def _randomized(boot: BootLines, kernel: Kernel | None) -> bool | None:
+    if "nokaslr" in boot.words:
+        return False
+    if boot.kaslr is not None:
+        return boot.kaslr
+    if kernel is not None and boot.has("cmdline"):
+        return kernel.config("RANDOMIZE_BASE")
+    return None
+
+
+def _setup_data(boot: BootLines, found: Found) -> None:
+    """setup_data, from the map that is printed where there is any: its nodes cut the RAM entries in pieces.
+
+    RAM and a node are printed alike, so a run of entries that touch is RAM, node, RAM, node, …
+    """
+    nodes: list[SetupData] = []
+    run: list[E820Entry] = []
+    firmware = {e.start for e in boot.maps["BIOS-e820"] + boot.maps["extended"]}
+    for entry in [*boot.setup_data_map, None]:
+        if entry is not None and _continues(run, entry) and entry.start not in firmware:
+            run.append(entry)
+            continue
+        for piece in _nodes_in(run):
+            nodes.append(SetupData(piece.start, max(0, piece.end - piece.start - _SETUP_HEADER)))
+        run = [entry] if entry is not None and entry.type == E820_RAM else []
+    if nodes:
+        found.put("setup_data", tuple(nodes), "reserve setup_data", line=boot.lines["derived"])
+
+
+def _continues(run: list[E820Entry], entry: E820Entry) -> bool:
+    return entry.type == E820_RAM and bool(run) and run[-1].end == entry.start
+
+
+def _nodes_in(run: list[E820Entry]) -> list[E820Entry]:
+    if len(run) == 2:
+        return [min(run, key=lambda e: e.end - e.start)]
+    return run[1::2]
+
+
+def _initrd(boot: BootLines, found: Found) -> None:
+    if boot.initrd is None:
+        return
+    start, end = boot.initrd
+    found.put("initrd", Initrd(start, boot.initrd_size or end - start), "RAMDISK", line=boot.lines["ramdisk"])
+
+
+def _acpi(boot: BootLines, found: Found) -> None:
+    tables: list[AcpiTable] = []
+    upgraded: list[tuple[str, int]] = []
+    pending: set[str] = set()
+    line = 0
+    for table in boot.tables:
+        line = line or table.line
+        if table.signature == "RSDP":
+            found.put("acpi.rsdp", table.address, "ACPI: RSDP", line=table.line)
+        elif table.signature in ("RSDT", "XSDT"):
+            continue
+        elif table.upgrade:
+            upgraded.append((table.signature, table.length))
+            continue
+        elif table.length == 0:
+            pending.add(table.signature)
+            tables.append(AcpiTable(table.signature, table.address, 0))
+            continue
+        elif table.signature in pending:
+            # The line behind a table that an upgrade replaces: the upgrade at its new place.
+            pending.discard(table.signature)
+            upgraded.append((table.signature, table.length))
+            continue
+        else:
+            tables.append(AcpiTable(table.signature, table.address, table.length))
+    if tables:
+        found.put("acpi.tables", tuple(tables), "ACPI tables", line=line)
+        if any(not t.length for t in tables):
+            found.note(
+                "the length of firmware's own table is not printed where one from the initrd replaces it; it is 0"
+            )
+    else:
+        found.note("the log lists no ACPI tables")
+    _upgrades(boot, upgraded, found)
+    if boot.has("ioapic"):
+        found.put("acpi.ioapics", boot.ioapics, "IOAPIC", line=boot.lines["ioapic"])
+    elif boot.has("cpus"):
+        found.put("acpi.ioapics", 0, "no IOAPIC line before the CPU count", line=boot.lines["cpus"])
+    if boot.has("hpet") or boot.has("cpus"):
+        found.put("acpi.hpet", boot.has("hpet"), "HPET id", line=boot.lines.get("hpet", 0))
+    slit = next((t for t in tables if t.signature == "SLIT"), None)
+    if slit is not None and slit.length > _PAGE_SLIT:
+        count = isqrt(slit.length - _PAGE_SLIT)
+        matrix = tuple(tuple(10 if row == column else 20 for column in range(count)) for row in range(count))
+        found.put("acpi.slit", matrix, "SLIT's length; distances assumed", line=line, weak=True)
+        found.note("there is a SLIT, whose distances the log does not print; 10 and 20 are assumed")
+
+
+def _upgrades(boot: BootLines, upgraded: list[tuple[str, int]], found: Found) -> None:
+    listed = boot.upgrades or upgraded
+    if not listed:
+        return
+    installed = list(boot.installed)
+    upgrades = []
+    for signature, length in listed:
+        replaces = signature not in installed
+        if not replaces:
+            installed.remove(signature)
+        upgrades.append(TableUpgrade(signature, length, replaces))
+    line = boot.lines.get("upgrade") or boot.lines.get("override", 0)
+    found.put("acpi.upgrades", tuple(upgrades), "tables in the initrd", line=line)
+
+
+def _srat(boot: BootLines, found: Found) -> None:
+    listed = next((t for t in reversed(boot.tables) if t.signature == "SRAT" and t.length), None)
+    if not boot.srat_memory and not boot.srat_cpus:
+        if listed is not None:
+            found.note(
+                "there is an SRAT, but its entries are not in the log (numa=off, or a log that ends early)", listed.line
+            )
+        return
+    line = boot.lines.get("srat_memory") or boot.lines.get("srat_cpu", 0)
+    revision = listed.revision if listed is not None and listed.revision else 3
+    srat = Srat(tuple(boot.srat_memory), tuple(boot.srat_cpus), revision=revision)
+    found.put("srat", srat, "SRAT", line=line)
+
+
+def _bios(boot: BootLines, found: Found) -> None:
+    """Base memory, the MP table, the iBFT and SMBIOS."""
+    start = _base_memory(boot)
+    if start is not None:
+        place, line, origin = start
+        found.put("bios.lowmem", place, origin, line=line, weak=True)
+        found.put("bios.ebda", place, origin, line=line, weak=True)
+    if boot.mp_table is not None:
+        line = boot.lines["mp_table"]
+        scanned = [r for r in boot.reserves if r.caller.startswith("smp_scan_config") and r.start != boot.mp_table]
+        table = MpTable(boot.mp_table)
+        if scanned:
+            table = MpTable(boot.mp_table, scanned[0].start, scanned[0].end - scanned[0].start)
+        elif not any(r.caller.startswith("smp_scan_config") for r in boot.reserves):
+            found.note("the log tells where the MP floating pointer is, not the table that it names", line)
+        found.put("bios.mp_table", table, "SMP MP-table", line=line)
+    if boot.ibft is not None:
+        length = next((t.length for t in boot.tables if t.signature.upper() == "IBFT"), 4 * KIB)
+        found.put("bios.ibft", (boot.ibft, length), "iBFT", line=boot.lines["ibft"])
+    if boot.hypervisor in ("Xen", "Xen PV"):
+        found.put("bios.legacy_area", False, "Xen PV", line=boot.lines["hypervisor"])
+
+
+def _base_memory(boot: BootLines) -> tuple[int, int, str] | None:
+    """Where base memory ends: what the kernel reserved up to 1 MiB tells, else firmware's map below 640 KiB."""
+    low, high = _BASE_MEMORY
+    reserved = [
+        (r.start, r.line)
+        for r in boot.reserves
+        if r.end == MIB and r.caller in ("reserve_bios_regions", "reserve_ebda_region")
+    ]
+    reserved += [(start, boot.lines["dump"]) for start, end in boot.first_dump if end == MIB]
+    for start, line in reserved:
+        if low <= start < high:
+            return start, line, "start of the BIOS area"
+    for entry, following in zip(boot.maps["BIOS-e820"], boot.maps["BIOS-e820"][1:], strict=False):
+        if entry.type == E820_RAM and entry.end == following.start and low <= entry.end < high:
+            return entry.end // KIB * KIB, boot.lines["bios"], "end of base memory in the map"
+    return None
+
+
+def _dmi(boot: BootLines, found: Found) -> None:
+    """The machine's name, and how much of the brk the SMBIOS structures take."""
+    if boot.dmi:
+        found.put("name", boot.dmi, "DMI", line=boot.lines["dmi"], weak=True)
+    if boot.no_smbios:
+        found.put("bios.dmi_length", 0, "DMI not present", line=boot.lines["smbios"])
+
+
+def _efi(boot: BootLines, found: Found) -> None:
+    """What an EFI boot adds; the map's place and the tables' lengths are told by memblock=debug only."""
+    by_caller = {r.caller: r for r in boot.reserves}
+    memmap = by_caller.get("efi_memblock_x86_reserve_range")
+    if not boot.has("efi") and memmap is None:
+        return
+    line = boot.lines.get("efi") or boot.lines["reserve"]
+    found.put("efi.secure", boot.has("secure"), "EFI boot", line=line)
+    if memmap is not None:
+        found.put("efi.memmap", (memmap.start, memmap.end - memmap.start), "EFI memory map", line=memmap.line)
+        size = next((size for size in (48, 40) if (memmap.end - memmap.start) % size == 0), 48)
+        if size != 48:
+            found.put("efi.descriptor_size", size, "EFI memory map", line=memmap.line)
+    else:
+        found.note("no line tells where the EFI memory map lies; its reservation is left out")
+    attributes = by_caller.get("efi_memattr_init")
+    if attributes is not None:
+        place = (attributes.start, attributes.end - attributes.start)
+        found.put("efi.memattr", place, "EFI memory attributes", line=attributes.line)
+    elif "MEMATTR" in boot.efi_tables:
+        found.note("the EFI memory attributes table's length is not in the log; its reservation is left out")
+    _efi_tables(boot, found)
+    ranges, origin = _efi_ranges(boot)
+    if ranges:
+        found.put("efi.descriptors", ranges, origin, line=boot.lines.get("efi_mem", 0))
+    else:
+        found.note("the EFI memory map is not in the log (efi=debug prints it); boot services' memory is left out")
+
+
+def _efi_tables(boot: BootLines, found: Found) -> None:
+    """Tables that the kernel reserves beside the map and the attributes."""
+    reserved = [(r.start, r.end - r.start, _EFI_CALLERS[r.caller]) for r in boot.reserves if r.caller in _EFI_CALLERS]
+    if boot.esrt is not None and not any(what == "ESRT" for _, _, what in reserved):
+        reserved.append((boot.esrt[0], boot.esrt[1] - boot.esrt[0], "ESRT"))
+    if reserved:
+        found.put("efi.reserved", tuple(reserved), "EFI tables", line=boot.lines.get("efi_tables", 0))
+    told = {what for _, _, what in reserved}
+    for table, what in (
+        ("TPMEventLog", "TPM event log"),
+        ("MOKvar", "MOK variables"),
+        ("MEMRESERVE", "EFI memory reservations"),
+    ):
+        if table in boot.efi_tables and what not in told:
+            found.note(f"the log tells that there are {what}, not their length; their reservation is left out")
+
+
+def _efi_ranges(boot: BootLines) -> tuple[tuple[EfiRange, ...], str]:
+    if boot.efi_ranges:
+        return tuple(boot.efi_ranges), "efi: mem"
+    services = [
+        EfiRange(r.start, r.end, _EFI_BOOT_SERVICES) for r in boot.reserves if r.caller == "efi_reserve_boot_services"
+    ]
+    return tuple(sorted((*services, *boot.efi_mmio), key=lambda e: e.start)), "boot services and MMIO lines only"
+
+
+def _missing(boot: BootLines, found: Found) -> None:
+    """Notes on the parts of the boot that the log lacks."""
+    if not boot.has("cpus") and not boot.has("nr_cpus"):
+        found.note("the log ends before the kernel counts the CPUs; one CPU is assumed")
+    if boot.dumps or boot.reserves:
+        found.note(
+            "memblock=debug lines were used only for what firmware and the boot loader chose (where the kernel image, "
+            "the MP table, EFI's map and tables lie); nothing that an allocator decided was taken"
+        )
+    nodes = {affinity.pxm for affinity in boot.srat_memory}
+    if len(nodes) > 1 and not boot.srat_cpus and not boot.cpu_nodes:
+        found.note("no line tells which CPU is on which node (this kernel tells when it brings the CPUs up)")

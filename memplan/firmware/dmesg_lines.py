@@ -1,0 +1,485 @@
+"""The lines of a boot log that tell of the machine, gathered as they come; nothing is concluded here."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from memplan.machine.model import (
+    E820_ACPI,
+    E820_NVS,
+    E820_PMEM,
+    E820_PRAM,
+    E820_RAM,
+    E820_RESERVED,
+    E820_SOFT_RESERVED,
+    E820_UNUSABLE,
+    CpuAffinity,
+    E820Entry,
+    EfiRange,
+    MemoryAffinity,
+)
+
+#: The kernel's words for e820 types, in all versions' spellings.
+_TYPES = {
+    "usable": E820_RAM,
+    "reserved": E820_RESERVED,
+    "device reserved": E820_RESERVED,
+    "acpi data": E820_ACPI,
+    "acpi nvs": E820_NVS,
+    "unusable": E820_UNUSABLE,
+    "persistent (type 7)": E820_PMEM,
+    "persistent ram": E820_PMEM,
+    "persistent (type 12)": E820_PRAM,
+    "soft reserved": E820_SOFT_RESERVED,
+    "application reserved": E820_SOFT_RESERVED,
+}
+#: EFI memory types by the first words that the kernel prints for them, at most 12 characters (memory_type_name).
+_EFI_TYPES = {
+    "reserved": 0,
+    "loader code": 1,
+    "loader data": 2,
+    "boot code": 3,
+    "boot data": 4,
+    "runtime code": 5,
+    "runtime data": 6,
+    "conventional": 7,
+    "unusable": 8,
+    "unusable mem": 8,
+    "acpi reclaim": 9,
+    "acpi mem nvs": 10,
+    "acpi memory": 10,
+    "mmio": 11,
+    "memory mappe": 11,
+    "mmio port": 12,
+    "mmio port sp": 12,
+    "pal code": 13,
+    "persistent": 14,
+    "persistent m": 14,
+    "unaccepted": 15,
+}
+#: Attribute bits by the kernel's abbreviations (efi_md_typeattr_format).
+_EFI_ATTRIBUTES = {
+    "RUN": 63,
+    "HP": 62,
+    "CC": 19,
+    "SP": 18,
+    "MR": 16,
+    "NV": 15,
+    "XP": 14,
+    "RP": 13,
+    "WP": 12,
+    "RO": 17,
+    "UCE": 4,
+    "WB": 3,
+    "WT": 2,
+    "WC": 1,
+    "UC": 0,
+}
+EFI_MMIO = 11
+
+#: How each line of interest begins, behind what names the part of the kernel that speaks.
+_HEADS = re.compile(
+    r"(?:(?:e820|ACPI|SRAT|NUMA|smpboot|efi|secureboot|esrt|mem auto-init|ACPI NUMA|x86/fpu|CPU topo): )*(?:"
+    r"(?P<version>Linux version )"
+    r"|(?P<cmdline>(?:Kernel c|C)ommand line: )"
+    r"|(?P<bios>BIOS-e820: )"
+    r"|(?P<derived>(?:user|modified|extended|reserve setup_data): \[mem )"
+    r"|(?P<map_head>(?:BIOS-provided|modified|user-defined|extended) physical RAM map:)"
+    r"|(?P<last_pfn>last_pfn = )"
+    r"|(?P<mtrr>WARNING: BIOS bug: CPU MTRRs)"
+    r"|(?P<srat_memory>Node \d+ PXM )"
+    r"|(?P<srat_cpu>PXM \d+ -> APIC )"
+    r"|(?P<srat_unused>SRAT not used)"
+    r"|(?P<upgrade>\S{4} ACPI table found in initrd )"
+    r"|(?P<override>Table Upgrade: (?:override|install) \[|Override \[)"
+    r"|(?P<replaced>[A-Za-z0-9_]{4} (?:0x)?[0-9A-Fa-f]{8,16} (?:Physical|Logical) table override)"
+    r"|(?P<table>[A-Za-z0-9_ !@#$]{4} (?:0x)?[0-9A-Fa-f]{8,16} [0-9A-Fa-f]{6,8}(?: |$))"
+    r"|(?P<lapic>(?:LAPIC|X2APIC) \()"
+    r"|(?P<ioapic>IOAPIC\[\d+\]: )"
+    r"|(?P<hpet>HPET id: )"
+    r"|(?P<cpus>Allowing \d+ )"
+    r"|(?P<nr_cpus>setup_percpu: NR_CPUS:|PERCPU: NR_CPUS)"
+    r"|(?P<bringup>\.\.\.\. node +#\d+, CPUs:|Booting Node +\d+, Processors)"
+    r"|(?P<bringup_rest> *(?:#\d+ *)+$)"
+    r"|(?P<sibling>sched: CPU #\d+'s )"
+    r"|(?P<smp_done>Brought up \d+ )"
+    r"|(?P<mp_table>found SMP MP-table at )"
+    r"|(?P<reserve>memblock_reserve: )"
+    r"|(?P<dump>MEMBLOCK configuration:)"
+    r"|(?P<dumped>\s+reserved(?:\.\w+)?\[0x)"
+    r"|(?P<ramdisk>RAMDISK: \[mem |Move RAMDISK from |initrd too large to handle)"
+    r"|(?P<gbpages>Using GB pages for direct mapping)"
+    r"|(?P<xsave>xsave: enabled xstate_bv )"
+    r"|(?P<smbios>SMBIOS \d|DMI not present)"
+    r"|(?P<dmi>DMI: )"
+    r"|(?P<hypervisor>Hypervisor detected: |Booting paravirtualized kernel on )"
+    r"|(?P<virtual>Performance Events: .*due to virtualization)"
+    r"|(?P<ibft>iBFT found at )"
+    r"|(?P<snb>reserving inaccessible SNB gfx)"
+    r"|(?P<efi>EFI v\d)"
+    r"|(?P<efi_tables>(?:[A-Za-z0-9. ]+=0x[0-9a-f]+ +)+$)"
+    r"|(?P<efi_mem>mem ?\d+: )"
+    r"|(?P<efi_mmio>(?:Remove|Not removing) mem ?\d+: MMIO range=)"
+    r"|(?P<esrt>Reserving ESRT space from )"
+    r"|(?P<secure>Secure boot enabled)"
+    r"|(?P<kaslr>KASLR disabled|(?:Physical|Virtual|Memory) KASLR using|Kernel Offset: )"
+    r"|(?P<iomem>(?:/proc/iomem:)?\s*[0-9a-f]{8,16}-[0-9a-f]{8,16} : Kernel code)"
+    r"|(?P<late>Memory: \d+K/|PID hash table entries|Unpacking initramfs|Trying to unpack rootfs)"
+    r")"
+)
+_RANGE = re.compile(r"\[mem (0x[0-9a-fA-F]+)-(0x[0-9a-fA-F]+)\]\s*(.*)")
+_OLD_RANGE = re.compile(r"([0-9a-fA-F]{8,16}) - ([0-9a-fA-F]{8,16}) \((.*?)\)")
+_SRAT_MEMORY = re.compile(r"Node (\d+) PXM (\d+) \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\](.*)")
+_SRAT_CPU = re.compile(r"PXM (\d+) -> APIC 0x([0-9a-f]+) -> Node (\d+)")
+_UPGRADE = re.compile(r"(\S{4}) ACPI table found in initrd \[[^\]]*\]\[0x([0-9a-f]+)\]")
+_OVERRIDE = re.compile(r"(Table Upgrade: override|Table Upgrade: install|Override) \[(.{4})")
+_TABLE = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ([0-9A-Fa-f]{6,8})(?: \(v([0-9A-Fa-f]{2}))?")
+_REPLACED = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ")
+_LAPIC = re.compile(r"(?:lapic_id|apic_id)\[0x([0-9a-f]+)\](?: uid\[0x[0-9a-f]+\])? (enabled|disabled)")
+_CPUS = re.compile(r"Allowing (\d+) (?:present )?CPUs(?:,| plus) (\d+) hotplug CPUs")
+_NR_CPUS = re.compile(r"nr_cpu_ids:(\d+)")
+_SIBLING = re.compile(r"CPU #(\d+)'s \S+ CPU #(\d+) is not on the same node! \[node: (\d+) != (\d+)\]")
+_RESERVE = re.compile(r"memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: flags \S+)? (\w+)")
+_DUMPED = re.compile(r"\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
+_XSAVE = re.compile(r"xstate_bv 0x([0-9a-f]+), cntxt size 0x([0-9a-f]+)")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_EFI_TABLE = re.compile(r"([A-Za-z0-9. ]+)=0x([0-9a-f]+)")
+_EFI_MEM = re.compile(
+    r"mem ?\d+: (?:\[([^|\]]*)\|?([^\]]*)\]|type=(\d+), attr=0x([0-9a-f]+),) *"
+    r"range=\[0x([0-9a-f]+)-0x([0-9a-f]+)([\])])"
+)
+_EFI_MMIO_RANGE = re.compile(r"range=\[0x([0-9a-f]+)-0x([0-9a-f]+)\]")
+_IOMEM = re.compile(r"([0-9a-f]{8,16})-([0-9a-f]{8,16}) : Kernel code")
+#: A 3.x kernel prints reservations with 14 digits and the end exclusive.
+_OLD_RESERVE_WIDTH = len("0x00000000000000")
+
+
+class Reserved(NamedTuple):
+    """A memblock_reserve line: ``[start, end)`` and the symbol that asked."""
+
+    start: int
+    end: int
+    caller: str
+    line: int
+
+
+class Table(NamedTuple):
+    """An ACPI table's line; `length` 0 where an override hid it, `upgrade` where it came from the initrd."""
+
+    signature: str
+    address: int
+    length: int
+    revision: int
+    line: int
+    upgrade: bool = False
+
+
+class BootLines:
+    """What the lines of one boot said, in their order; attribute `x_line` is the line that told `x`."""
+
+    def __init__(self) -> None:
+        self.first = 0
+        self.last = 0
+        self.last_kind = ""
+        self.version = ""
+        self.cmdline = ""
+        self.lines: dict[str, int] = {}
+        self.maps: dict[str, list[E820Entry]] = {"BIOS-e820": [], "user": [], "modified": [], "extended": []}
+        self.setup_data_map: list[E820Entry] = []
+        self.map_heads: set[str] = set()
+        self.last_pfns: list[int] = []
+        self.srat_memory: list[MemoryAffinity] = []
+        self.srat_cpus: list[CpuAffinity] = []
+        self.cpu_nodes: dict[int, int] = {}
+        self.pxm_nodes: dict[int, int] = {}
+        self.srat_unused = False
+        self.upgrades: list[tuple[str, int]] = []
+        self.installed: list[str] = []
+        self.overridden: list[str] = []
+        self.tables: list[Table] = []
+        self.lapics: list[tuple[int, bool]] = []
+        self.ioapics = 0
+        self.allowed: tuple[int, int] | None = None
+        self.nr_cpu_ids = 0
+        self.mp_table: int | None = None
+        self.reserves: list[Reserved] = []
+        self.dumps = 0
+        self.first_dump: list[tuple[int, int]] = []
+        self.initrd: tuple[int, int] | None = None
+        self.initrd_size = 0
+        self.xsave: tuple[int, int] | None = None
+        self.no_smbios = False
+        self.dmi = ""
+        self.hypervisor = ""
+        self.ibft: int | None = None
+        self.efi_tables: dict[str, int] = {}
+        self.efi_ranges: list[EfiRange] = []
+        self.efi_mmio: list[EfiRange] = []
+        self.esrt: tuple[int, int] | None = None
+        self.kaslr: bool | None = None
+        self.kernel_code: int | None = None
+        self._node = -1
+        self._upgraded = ""
+
+    @property
+    def e820(self) -> bool:
+        """Whether any memory map was seen."""
+        return any(self.maps.values())
+
+    @property
+    def words(self) -> list[str]:
+        """The boot options, split at blanks, without what is meant for init."""
+        return self.cmdline.partition(" -- ")[0].split()
+
+    def has(self, kind: str) -> bool:
+        """Whether a line of that kind was seen."""
+        return kind in self.lines
+
+    def take(self, number: int, text: str) -> None:
+        """Take the bare line `text` in."""
+        head = _HEADS.match(text)
+        if head is None:
+            return
+        kind = head.lastgroup or ""
+        if not self.first:
+            if kind in ("bringup_rest", "table", "efi_tables", "late", "iomem", "dmi", "efi_mem"):
+                return
+            self.first = number
+        handler = getattr(self, f"_on_{kind}", None)
+        if handler is not None:
+            # The words that say which part of the kernel speaks are not part of the statement.
+            handler(text[head.start(kind) :], number)
+        self.last, self.last_kind = number, kind
+        self.lines.setdefault(kind, number)
+
+    def _on_version(self, text: str, _: int) -> None:
+        self.version = text.strip()
+
+    def _on_cmdline(self, text: str, number: int) -> None:
+        if not self.cmdline:
+            self.cmdline = text.partition(": ")[2].strip()
+            self.lines["cmdline"] = number
+
+    def _on_map_head(self, text: str, _: int) -> None:
+        self.map_heads.add(text.split()[0])
+
+    def _on_bios(self, text: str, _: int) -> None:
+        self._map_entry("BIOS-e820", text)
+
+    def _on_derived(self, text: str, _: int) -> None:
+        name = text.partition(":")[0]
+        if name == "reserve setup_data":
+            if (entry := _entry(text)) is not None:
+                self.setup_data_map.append(entry)
+        else:
+            self._map_entry(name, text)
+
+    def _map_entry(self, name: str, text: str) -> None:
+        entry = _entry(text)
+        if entry is None:
+            return
+        entries = self.maps[name]
+        if entries and entry.start < entries[-1].start:
+            # The map is printed again, changed: only the first one is nearest to firmware's.
+            if name == "BIOS-e820" or self.lines.get(f"{name} again"):
+                return
+            self.lines[f"{name} again"] = 1
+            return
+        if self.lines.get(f"{name} again"):
+            return
+        entries.append(entry)
+
+    def _on_last_pfn(self, text: str, _: int) -> None:
+        numbers = _HEX.findall(text)
+        self.last_pfns.append(int(numbers[0], 16))
+        if len(numbers) > 1:
+            self.lines["max_arch_pfn"] = int(numbers[1], 16)
+
+    def _on_srat_memory(self, text: str, _: int) -> None:
+        if found := _SRAT_MEMORY.match(text):
+            node, pxm, base, last, rest = found.groups()
+            self.pxm_nodes[int(pxm)] = int(node)
+            start = int(base, 16)
+            length = max(0, int(last, 16) + 1 - start)
+            self.srat_memory.append(
+                MemoryAffinity(int(pxm), start, length, hotplug="hotplug" in rest, nonvolatile="non-volatile" in rest)
+            )
+
+    def _on_srat_cpu(self, text: str, _: int) -> None:
+        if found := _SRAT_CPU.match(text):
+            self.pxm_nodes[int(found[1])] = int(found[3])
+            # A local APIC's id is printed with two digits, an x2APIC's with four.
+            self.srat_cpus.append(CpuAffinity(int(found[2], 16), int(found[1]), x2apic=len(found[2]) > 2))
+
+    def _on_srat_unused(self, *_: object) -> None:
+        self.srat_unused = True
+
+    def _on_upgrade(self, text: str, _: int) -> None:
+        if found := _UPGRADE.match(text):
+            self.upgrades.append((found[1], int(found[2], 16)))
+
+    def _on_override(self, text: str, _: int) -> None:
+        if found := _OVERRIDE.match(text):
+            installed = found[1].endswith("install")
+            (self.installed if installed else self.overridden).append(found[2])
+            self._upgraded = found[2] if installed else ""
+
+    def _on_replaced(self, text: str, number: int) -> None:
+        if found := _REPLACED.match(text):
+            self.tables.append(Table(found[1], int(found[2], 16), 0, 0, number))
+            self._upgraded = found[1]
+
+    def _on_table(self, text: str, number: int) -> None:
+        if found := _TABLE.match(text):
+            upgrade = self._upgraded == found[1]
+            self._upgraded = ""
+            revision = int(found[4], 16) if found[4] else 0
+            self.tables.append(Table(found[1], int(found[2], 16), int(found[3], 16), revision, number, upgrade))
+
+    def _on_lapic(self, text: str, _: int) -> None:
+        if found := _LAPIC.search(text):
+            self.lapics.append((int(found[1], 16), found[2] == "enabled"))
+
+    def _on_ioapic(self, *_: object) -> None:
+        self.ioapics += 1
+
+    def _on_cpus(self, text: str, _: int) -> None:
+        if found := _CPUS.match(text):
+            first, hotplug = int(found[1]), int(found[2])
+            self.allowed = (first + hotplug, first) if "present" in text else (first, first - hotplug)
+
+    def _on_nr_cpus(self, text: str, _: int) -> None:
+        if found := _NR_CPUS.search(text):
+            self.nr_cpu_ids = int(found[1])
+
+    def _on_bringup(self, text: str, _: int) -> None:
+        node, cpus = text.split(",", 1)
+        self._node = int(node.rpartition("#")[2] if "#" in node else node.split()[-1])
+        self._brought_up(cpus)
+
+    def _on_bringup_rest(self, text: str, _: int) -> None:
+        if self._node >= 0:
+            self._brought_up(text)
+
+    def _brought_up(self, cpus: str) -> None:
+        for cpu in re.findall(r"#(\d+)", cpus):
+            self.cpu_nodes[int(cpu)] = self._node
+
+    def _on_sibling(self, text: str, _: int) -> None:
+        if found := _SIBLING.search(text):
+            cpu, other, node, other_node = map(int, found.groups())
+            self.cpu_nodes.setdefault(cpu, node)
+            self.cpu_nodes.setdefault(other, other_node)
+
+    def _on_mp_table(self, text: str, _: int) -> None:
+        if found := _HEX.search(text):
+            self.mp_table = int(found[0], 16)
+
+    def _on_reserve(self, text: str, number: int) -> None:
+        if found := _RESERVE.match(text):
+            end = int(found[2], 16) + (len(found[2]) > _OLD_RESERVE_WIDTH)
+            self.reserves.append(Reserved(int(found[1], 16), end, found[3], number))
+
+    def _on_dump(self, *_: object) -> None:
+        self.dumps += 1
+
+    def _on_dumped(self, text: str, _: int) -> None:
+        if self.dumps == 1 and (found := _DUMPED.match(text)):
+            self.first_dump.append((int(found[1], 16), int(found[2], 16) + 1))
+
+    def _on_ramdisk(self, text: str, _: int) -> None:
+        if text.startswith("initrd too large"):
+            if found := re.search(r"\((\d+) needed", text):
+                self.initrd_size = int(found[1])
+        elif found := _RANGE.search(text):
+            start, end = int(found[1], 16), int(found[2], 16) + 1
+            if text.startswith("Move"):
+                self.initrd_size = end - start
+            if self.initrd is None:
+                self.initrd = (start, end)
+
+    def _on_xsave(self, text: str, _: int) -> None:
+        if found := _XSAVE.search(text):
+            self.xsave = (int(found[1], 16), int(found[2], 16))
+
+    def _on_smbios(self, text: str, _: int) -> None:
+        self.no_smbios = text.startswith("DMI not")
+
+    def _on_dmi(self, text: str, _: int) -> None:
+        if not self.dmi and ", BIOS " in text:
+            self.dmi = text[5:].partition(", BIOS ")[0].strip()
+
+    def _on_hypervisor(self, text: str, _: int) -> None:
+        name = text.replace("Hypervisor detected: ", "").replace("Booting paravirtualized kernel on ", "").strip()
+        if name != "bare hardware" and not self.hypervisor:
+            self.hypervisor = name
+
+    def _on_ibft(self, text: str, _: int) -> None:
+        if found := _HEX.search(text):
+            self.ibft = int(found[0], 16)
+
+    def _on_efi_tables(self, text: str, _: int) -> None:
+        for name, address in _EFI_TABLE.findall(text):
+            self.efi_tables[name.strip()] = int(address, 16)
+
+    def _on_efi_mem(self, text: str, _: int) -> None:
+        found = _EFI_MEM.match(text)
+        if found is None:
+            return
+        words, flags, number, attribute, start, end, closing = found.groups()
+        if number is not None:
+            kind, attributes = int(number), int(attribute, 16)
+        else:
+            kind, attributes = _efi_type(words), _efi_attributes(flags)
+        self.efi_ranges.append(EfiRange(int(start, 16), int(end, 16) + (closing == "]"), kind, attributes))
+
+    def _on_efi_mmio(self, text: str, _: int) -> None:
+        if found := _EFI_MMIO_RANGE.search(text):
+            self.efi_mmio.append(EfiRange(int(found[1], 16), int(found[2], 16) + 1, EFI_MMIO))
+
+    def _on_esrt(self, text: str, _: int) -> None:
+        numbers = [int(n, 16) for n in _HEX.findall(text)]
+        if len(numbers) == 2:
+            self.esrt = (numbers[0], numbers[1])
+
+    def _on_kaslr(self, text: str, _: int) -> None:
+        self.kaslr = not text.startswith(("KASLR disabled", "Kernel Offset: 0x0 ", "Kernel Offset: disabled"))
+
+    def _on_iomem(self, text: str, _: int) -> None:
+        if (found := _IOMEM.search(text)) and int(found[1], 16):
+            self.kernel_code = int(found[1], 16)
+
+
+def _efi_type(words: str) -> int:
+    name = words.strip().lower()
+    if name.startswith("type="):
+        return int(name[5:])
+    return _EFI_TYPES.get(name[:12].rstrip(), 0)
+
+
+def _efi_attributes(flags: str) -> int:
+    if found := re.search(r"attr=0x([0-9a-f]+)", flags):
+        return int(found[1], 16)
+    names = flags.replace(" ", "").split("|")
+    return sum(1 << bit for flag, bit in _EFI_ATTRIBUTES.items() if flag in names)
+
+
+def _entry(text: str) -> E820Entry | None:
+    """The map entry that the line names, in both of the kernel's ways to print it."""
+    if found := _RANGE.search(text):
+        kind = _type(found[3])
+        return None if kind is None else E820Entry(int(found[1], 16), int(found[2], 16) + 1, kind)
+    if found := _OLD_RANGE.search(text):
+        kind = _type(found[3])
+        return None if kind is None else E820Entry(int(found[1], 16), int(found[2], 16), kind)
+    return None
+
+
+def _type(words: str) -> int | None:
+    name = words.strip().lower()
+    if name in _TYPES:
+        return _TYPES[name]
+    if found := re.match(r"type (\d+)$", name):
+        return int(found[1])
+    return next((kind for word, kind in _TYPES.items() if name.startswith(word + " ")), None)
