@@ -22,7 +22,7 @@ def command(log: str, machine: str | None, kernel: str | None, format_: str, out
     decided is taken from it).  Exit status: 0 equal; 1 not; 2 for bad input.
     """
     import memplan
-    from memplan.firmware.log_lines import kernel_lines
+    from memplan.firmware.dmesg import boot_lines
     from memplan.firmware.source import open_source
     from memplan.render.comparison import json_text, text_lines
     from memplan.verify import compare
@@ -34,6 +34,6 @@ def command(log: str, machine: str | None, kernel: str | None, format_: str, out
     else:
         described = load(machine)
     plan = memplan.simulate(described, kernel=kernel)
-    result = compare(kernel_lines(open_source(Path(log))), plan)
+    result = compare(boot_lines(open_source(Path(log))), plan)
     write_lines([json_text(result, log)] if format_ == "json" else text_lines(result, log), output)
     return 0 if result.same else 1
