@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from memplan.errors import UsageError
+from memplan.errors import InputError, Problem, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,7 +54,13 @@ def load(path: str) -> Machine:
 
 
 def with_cmdline(machine: Machine, cmdline: str | None, append: tuple[str, ...] = ()) -> Machine:
-    """`machine` with another command line (None: its own), and with more words behind it."""
+    """`machine` with another command line (None: its own), and with more words behind it.
+
+    InputError where one of the new words has a value that no kernel takes.
+    """
+    _refuse_bad_options("--cmdline", cmdline or "")
+    for more in append:
+        _refuse_bad_options("--append", more)
     words = [machine.cmdline if cmdline is None else cmdline, *append]
     text = " ".join(word for word in words if word)
     if text == machine.cmdline:
@@ -62,6 +68,16 @@ def with_cmdline(machine: Machine, cmdline: str | None, append: tuple[str, ...] 
     from dataclasses import replace
 
     return replace(machine, cmdline=text)
+
+
+def _refuse_bad_options(option: str, text: str) -> None:
+    if not text:
+        return
+    from memplan.machine.options import bad_options
+
+    problems = [Problem(option, message) for message in bad_options(text)]
+    if problems:
+        raise InputError(problems)
 
 
 def write_lines(lines: Iterable[str], output: str | None) -> None:

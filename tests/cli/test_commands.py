@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 import memplan
 from memplan.cli.group import group
-from memplan.errors import UsageError
+from memplan.errors import InputError, UsageError
 from memplan.machine.model import Machine
 from memplan.plan import End, Plan
 from tests.render.plans import a_plan
@@ -73,6 +73,18 @@ def test_options_reach_the_boot(library: Library, args: tuple[str, ...], asked: 
     result = run("simulate", "m.yaml", *args)
     assert result.exception is None
     assert library.asked == [asked]
+
+
+@pytest.mark.parametrize("option", ["--cmdline", "--append"])
+def test_a_bad_value_on_the_command_line_is_an_input_error(library: Library, option: str) -> None:
+    result = run("simulate", "m.yaml", option, "quiet crashkernel=much mem=4X")
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception).splitlines() == [
+        f"{option}: the boot option crashkernel=much has a bad value, "
+        "expected a size such as 512M, 512M@64M, 512M,high or 1G-4G:128M,4G-:256M",
+        f"{option}: the boot option mem=4X has a bad value, expected a size such as 4G",
+    ]
+    assert library.asked == []
 
 
 def test_formats(library: Library) -> None:
@@ -182,3 +194,13 @@ def test_diff_formats(library: Library) -> None:
     assert result.output.startswith("removable  4G in 6.12, 0 in 6.1\n")
     document = json.loads(run("diff", "m.yaml", "--top-down", "--bottom-up", "--format", "json").output)
     assert document["plans"] == ["top-down", "bottom-up"]
+
+
+# -- schema --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "title"), [((), "memplan machine description"), (("plan",), "memplan plan"), (("diff",), "memplan diff")]
+)
+def test_schema_prints_each_schema(args: tuple[str, ...], title: str) -> None:
+    assert json.loads(run("schema", *args).output)["title"] == title

@@ -51,7 +51,7 @@ def test_help_fits_a_terminal_and_is_the_groups_own() -> None:
         for name in listed:
             command = group.get_command(context, name)
             assert command is not None
-            assert command.name == name
+            assert command.get_short_help_str(), name
         assert {option for p in group.get_params(context) for option in p.opts} == {"--version", "-h", "--help"}
 
 
