@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
-from memplan.render.table import Text, heading
+from memplan.render.table import Text, aligned, heading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from memplan.render.table import Block, Table
 
-#: Columns of at most this width, an address's, are never folded.
-_NARROW = 14
+#: No column of words gets narrower than this.
+_LEAST_WIDTH = 8
 #: Whole cells that say yes or no.
 _STYLES = {
     "movable": "green",
@@ -31,7 +33,10 @@ _STYLES = {
 
 
 def rich_lines(blocks: Iterable[Block], console: Console | None = None) -> Iterator[str]:
-    """A report in the terminal's width and colours, line by line."""
+    """A report in the terminal's width and colours, line by line.
+
+    A table that can't be made narrow enough stays plain: nothing is cut.
+    """
     console = console or Console()
     with console.capture() as capture:
         for index, block in enumerate(blocks):
@@ -45,16 +50,23 @@ def rich_lines(blocks: Iterable[Block], console: Console | None = None) -> Itera
             else:
                 if block.note:
                     console.print(RichText(f"  {block.note}", style="dim"))
-                console.print(_rich_table(block))
+                shown = _rich_table(block)
+                if Measurement.get(console, console.options, shown).minimum <= console.width - 2:
+                    console.print(Padding(shown, (0, 0, 0, 2)))
+                else:
+                    for line in aligned(block):
+                        console.print(RichText(line), soft_wrap=True)
     yield from capture.get().splitlines()
 
 
 def _rich_table(table: Table) -> RichTable:
-    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column, cells in zip(table.columns, zip(*table.rows, strict=True) if table.rows else repeat(()), strict=False):
+    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    columns = zip(*table.rows, strict=True) if table.rows else repeat(())
+    for column, cells in zip(table.columns, columns, strict=False):
         name, right = heading(column)
-        narrow = all(len(cell) <= _NARROW for cell in cells)
-        shown.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=narrow)
+        number = all(cell[:1].isdigit() or cell == "-" for cell in cells)
+        least = max(map(len, (name, *cells))) if number else min(_LEAST_WIDTH, max(map(len, (name, *cells))))
+        shown.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=number, min_width=least)
     for row in table.rows:
         shown.add_row(*(RichText(cell, style=_STYLES.get(cell, "")) for cell in row))
     return shown

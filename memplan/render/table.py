@@ -60,7 +60,7 @@ def plain_lines(blocks: Iterable[Block]) -> Iterator[str]:
             continue
         if block.note:
             yield f"{_GAP}{block.note}"
-        yield from _aligned(block)
+        yield from aligned(block)
 
 
 def heading(column: str) -> tuple[str, bool]:
@@ -68,7 +68,8 @@ def heading(column: str) -> tuple[str, bool]:
     return column.removesuffix(">"), column.endswith(">")
 
 
-def _aligned(table: Table) -> Iterator[str]:
+def aligned(table: Table) -> Iterator[str]:
+    """A table's heading and rows as plain lines."""
     headings = [heading(column) for column in table.columns]
     lines: list[Sequence[str]] = [[name for name, _ in headings], *table.rows]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
