@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 #: No column of words gets narrower than this.
 _LEAST_WIDTH = 8
+_GAP = 2
+_INDENT = 2
 #: Whole cells that say yes or no.
 _STYLES = {
     "movable": "green",
@@ -50,23 +51,27 @@ def rich_lines(blocks: Iterable[Block], console: Console | None = None) -> Itera
             else:
                 if block.note:
                     console.print(RichText(f"  {block.note}", style="dim"))
-                shown = _rich_table(block)
-                if Measurement.get(console, console.options, shown).minimum <= console.width - 2:
-                    console.print(Padding(shown, (0, 0, 0, 2)))
+                shown, least = _rich_table(block)
+                if _INDENT + least <= console.width:
+                    console.print(Padding(shown, (0, 0, 0, _INDENT)))
                 else:
                     for line in aligned(block):
                         console.print(RichText(line), soft_wrap=True)
     yield from capture.get().splitlines()
 
 
-def _rich_table(table: Table) -> RichTable:
+def _rich_table(table: Table) -> tuple[RichTable, int]:
+    """The table for rich, and how narrow it can get."""
     shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    total = 0
     columns = zip(*table.rows, strict=True) if table.rows else repeat(())
     for column, cells in zip(table.columns, columns, strict=False):
         name, right = heading(column)
         number = all(cell[:1].isdigit() or cell == "-" for cell in cells)
-        least = max(map(len, (name, *cells))) if number else min(_LEAST_WIDTH, max(map(len, (name, *cells))))
+        full = max(map(len, (name, *cells)))
+        least = full if number else min(_LEAST_WIDTH, full)
+        total += least + _GAP
         shown.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=number, min_width=least)
     for row in table.rows:
         shown.add_row(*(RichText(cell, style=_STYLES.get(cell, "")) for cell in row))
-    return shown
+    return shown, total
