@@ -57,7 +57,8 @@ def _cpu_nodes(boot: BootLines, found: Found) -> None:
     """Nodes of CPUs by the lines of their bring-up, where those tell more than the SRAT's."""
     possible = _possible(boot)
     nodes = dict(boot.cpu_nodes)
-    if not nodes or not possible:
+    if not nodes or not possible or any(word.startswith("numa=fake=") for word in boot.words):
+        # Made-up nodes are the kernel's, not the machine's.
         return
     by_apic = {cpu.apic_id: boot.pxm_nodes.get(cpu.pxm, 0) for cpu in boot.srat_cpus}
     ids = _apic_ids(boot) or tuple(range(possible))

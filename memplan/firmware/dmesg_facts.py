@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memplan.errors import MemplanError
 from memplan.firmware.dmesg_cpus import cpu_facts
-from memplan.firmware.dmesg_lines import BootLines
+from memplan.firmware.dmesg_lines import BootLines, Reserved
 from memplan.machine.model import (
     E820_RAM,
     AcpiTable,
@@ -19,7 +19,7 @@ from memplan.machine.model import (
     Srat,
     TableUpgrade,
 )
-from memplan.units import KIB, MIB
+from memplan.units import KIB, MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
     from memplan.firmware.source import Found
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: A setup_data node's header.
 _SETUP_HEADER = 16
+#: The most base memory that the kernel believes in (BIOS_START_MAX).
+_BASE_MEMORY_MOST = 0x9F000
 #: The range in which the kernel believes the BIOS's word on where base memory ends.
 _BASE_MEMORY = (128 * KIB, 640 * KIB)
 _EFI_BOOT_SERVICES = 4
@@ -53,7 +55,7 @@ def facts_of(boot: BootLines, found: Found) -> None:
     _acpi(boot, found)
     _srat(boot, found)
     _bios(boot, found)
-    _dmi(boot, found)
+    _dmi(boot, kernel, found)
     cpu_facts(boot, found)
     _efi(boot, found)
     _missing(boot, found)
@@ -135,9 +137,7 @@ def _cmdline(boot: BootLines, found: Found) -> None:
 
 def _placement(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
     """Where the image lies: by /proc/iomem, else by the brk that lies behind it (only with memblock=debug)."""
-    brk = next((r for r in boot.reserves if r.caller in ("setup_arch", "reserve_brk") and boot.reserves), None)
-    if brk is not None and boot.lines.get("dump", brk.line + 1) < brk.line:
-        brk = None
+    brk = _brk(boot)
     place = None
     if boot.kernel_code is not None:
         place, origin, line = boot.kernel_code, "Kernel code", boot.lines["iomem"]
@@ -164,6 +164,12 @@ def _placement(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
             "on an EFI boot the loader may put the kernel image elsewhere than its usual place, and no line tells "
             "where (give /proc/iomem as a further source, read as root)"
         )
+
+
+def _brk(boot: BootLines) -> Reserved | None:
+    """The line that reserves the brk: setup_arch's one before the first dump."""
+    first_dump = boot.lines.get("dump", 0)
+    return next((r for r in boot.reserves if r.caller in ("setup_arch", "reserve_brk") and r.line < first_dump), None)
 
 
 def _randomized(boot: BootLines, kernel: Kernel | None) -> bool | None:
@@ -322,7 +328,8 @@ def _base_memory(boot: BootLines) -> tuple[int, int, str] | None:
     ]
     reserved += [(start, boot.lines["dump"]) for start, end in boot.first_dump if end == MIB]
     for start, line in reserved:
-        if low <= start < high:
+        # The kernel takes 0x9f000 where the BIOS says more, so that much is not firmware's word.
+        if low <= start < _BASE_MEMORY_MOST:
             return start, line, "start of the BIOS area"
     for entry, following in zip(boot.maps["BIOS-e820"], boot.maps["BIOS-e820"][1:], strict=False):
         if entry.type == E820_RAM and entry.end == following.start and low <= entry.end < high:
@@ -330,12 +337,24 @@ def _base_memory(boot: BootLines) -> tuple[int, int, str] | None:
     return None
 
 
-def _dmi(boot: BootLines, found: Found) -> None:
+def _dmi(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
     """The machine's name, and how much of the brk the SMBIOS structures take."""
     if boot.dmi:
         found.put("name", boot.dmi, "DMI", line=boot.lines["dmi"], weak=True)
     if boot.no_smbios:
         found.put("bios.dmi_length", 0, "DMI not present", line=boot.lines["smbios"])
+        return
+    brk = _brk(boot)
+    if brk is None or kernel is None:
+        return
+    rules = kernel.rules
+    buffer = rules.pgt_buffer_pages_5level if kernel.config("X86_5LEVEL") else rules.pgt_buffer_pages
+    if rules.pgt_buffer_doubled and kernel.config("RANDOMIZE_MEMORY"):
+        buffer *= 2
+    pages = (brk.end - brk.start) // PAGE_SIZE - buffer
+    if pages > 1:
+        # The rest of the brk is page tables' buffer; one page is what the description has without being told.
+        found.put("bios.dmi_length", pages * PAGE_SIZE, "the brk's length, in whole pages", line=brk.line)
 
 
 def _efi(boot: BootLines, found: Found) -> None:
