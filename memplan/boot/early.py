@@ -179,7 +179,7 @@ def reserve_real_mode(boot: Boot) -> None:
     found = boot.phys_alloc_range(size, PAGE_SIZE, 0, MIB, owner="real-mode trampoline", caller="reserve_real_mode")
     if not found:
         if boot.rules.real_mode_required:
-            raise BootPanic("Cannot allocate trampoline\n", "no free block below 1 MiB is large enough for it")
+            raise BootPanic("Cannot allocate trampoline", "no free block below 1 MiB is large enough for it")
         boot.printk("No sub-1M memory is available for the trampoline", warning=True)
     elif boot.rules.crash_reserves_first_mib and boot.cmdline.has("crashkernel"):
         boot.reserve(0, MIB, owner="low memory for the crash kernel", caller="crash_reserve_low_1M")
