@@ -27,6 +27,8 @@ class Recorder:
         self._owner = ""
         self._caller = ""
         self._request = ""
+        #: What was tagged while an array grows.
+        self._interrupted: list[tuple[str, str, str]] = []
 
     def tag(self, owner: str, caller: str) -> None:
         """Names the owner and the printed caller of the changes that come next."""
@@ -62,6 +64,15 @@ class Recorder:
                 self.before_srat,
             )
         )
+
+    def array_growth(self, name: str) -> None:
+        """memblock moves its array `name` to larger storage: what comes next is for that."""
+        self._interrupted.append((self._owner, self._caller, self._request))
+        self.tag(f"memblock.{name} array", "memblock_double_array")
+
+    def array_grown(self) -> None:
+        """The array has moved; what was interrupted goes on."""
+        self._owner, self._caller, self._request = self._interrupted.pop()
 
     def message(self, text: str, warning: bool) -> None:
         """A printed line, memblock's own or a step's."""

@@ -1,0 +1,218 @@
+"""The free ranges (memory minus reservations), kept so that a search need not walk all of them.
+
+The ranges lie in chunks of a few dozen.  For each kind of request (alignment, node, flags) every chunk has a bound: no
+range in it offers more bytes than this.  A search passes over chunks whose bound is too small, and lowers the bound of
+a chunk in which it looked in vain.  Taking memory leaves the bounds true, giving memory back raises those of one chunk.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import NamedTuple, TypeAlias
+
+from memplan.memblock.regions import RegionArray
+from memplan.units import U64_MAX
+
+_Gap: TypeAlias = tuple[int, int, tuple[int | None, int]]
+
+_FILL = 32
+_FULL = 64
+_KINDS = 32
+
+
+class Kind(NamedTuple):
+    """What a request looks for: its alignment (a power of two), its node, and the flags that matter to it.
+
+    `nid` is None for any node.  A range is eligible where its flags, as far as they are in `care`, equal `need`.
+    """
+
+    align: int
+    any_node: bool
+    nid: int | None
+    care: int
+    need: int
+
+    def takes(self, attributes: tuple[int | None, int]) -> bool:
+        """Whether a range of memory with these (nid, flags) is eligible."""
+        return attributes[1] & self.care == self.need and (self.any_node or attributes[0] == self.nid)
+
+
+class Found(NamedTuple):
+    """An answer: the block's address, and the free range, cut to the search's limits, in which it lies."""
+
+    address: int
+    low: int
+    high: int
+
+
+class Gaps:
+    """All free ranges of `memory` minus `reserved`, in ascending order; each lies in one region of memory."""
+
+    __slots__ = ("_bounds", "_chunks", "_firsts", "_lengths", "_memory", "_spans")
+
+    def __init__(self, memory: RegionArray, reserved: RegionArray) -> None:
+        self._memory = memory
+        self._chunks: list[list[_Gap]] = []
+        self._spans: dict[int | None, tuple[int, int]] = {}
+        gaps: list[_Gap] = []
+        for base, end, attributes in zip(memory.bases, memory.ends, memory.attributes, strict=True):
+            low, _ = self._spans.get(attributes[0], (base, end))
+            self._spans[attributes[0]] = (low, end)
+            gaps.extend((low, high, attributes) for _, low, high in reserved.uncovered(base, end))
+        self._chunks = [gaps[i : i + _FILL] for i in range(0, len(gaps), _FILL)]
+        #: The first address of each chunk.
+        self._firsts = [chunk[0][0] for chunk in self._chunks]
+        #: The bound of each chunk for requests of any kind.
+        self._lengths = [max(high - low for low, high, _ in chunk) for chunk in self._chunks]
+        self._bounds: dict[Kind, list[int]] = {}
+
+    # -- changes ------------------------------------------------------------------------------------------------
+
+    def take(self, low: int, high: int) -> None:
+        """``[low, high)`` is no longer free."""
+        firsts = self._firsts
+        index = max(bisect_right(firsts, low) - 1, 0)
+        while index < len(firsts) and firsts[index] < high:
+            chunk = self._chunks[index]
+            first = bisect_left(chunk, (low,))
+            if first and chunk[first - 1][1] > low:
+                first -= 1
+            behind = bisect_left(chunk, (high,), first)
+            if first < behind:
+                rest: list[_Gap] = []
+                start, _, attributes = chunk[first]
+                if start < low:
+                    rest.append((start, low, attributes))
+                _, end, attributes = chunk[behind - 1]
+                if end > high:
+                    rest.append((high, end, attributes))
+                chunk[first:behind] = rest
+                if not chunk:
+                    self._drop(index)
+                    continue
+                firsts[index] = chunk[0][0]
+                if len(chunk) > _FULL:
+                    self._split(index)
+            index += 1
+
+    def give(self, low: int, high: int) -> None:
+        """Nothing in ``[low, high)`` is reserved any more, so what is memory there is free."""
+        memory = self._memory
+        index = bisect_right(memory.ends, low)
+        while index < len(memory.bases) and memory.bases[index] < high:
+            base, end = memory.bases[index], memory.ends[index]
+            self._add(max(base, low), min(end, high), base, end, memory.attributes[index])
+            index += 1
+
+    def _add(self, low: int, high: int, base: int, end: int, attributes: tuple[int | None, int]) -> None:
+        """Adds the range, joined with what is free around it in the same region ``[base, end)`` of memory."""
+        before = self._at(low - 1) if low > base else None
+        behind = self._at(high) if high < end else None
+        low = before[0] if before else low
+        high = behind[1] if behind else high
+        self.take(low, high)
+        if not self._chunks:
+            self._chunks.append([])
+            self._firsts.append(low)
+            self._lengths.append(0)
+            for bounds in self._bounds.values():
+                bounds.append(0)
+        index = max(bisect_right(self._firsts, low) - 1, 0)
+        chunk = self._chunks[index]
+        chunk.insert(bisect_left(chunk, (low,)), (low, high, attributes))
+        self._firsts[index] = chunk[0][0]
+        size = high - low
+        for bounds in (self._lengths, *self._bounds.values()):
+            if bounds[index] < size:
+                bounds[index] = size
+        if len(chunk) > _FULL:
+            self._split(index)
+
+    def _at(self, address: int) -> _Gap | None:
+        """The free range that holds `address`."""
+        index = bisect_right(self._firsts, address) - 1
+        if index < 0:
+            return None
+        chunk = self._chunks[index]
+        gap = chunk[bisect_left(chunk, (address + 1,)) - 1]
+        return gap if address < gap[1] else None
+
+    def _drop(self, index: int) -> None:
+        del self._chunks[index]
+        for numbers in (self._firsts, self._lengths, *self._bounds.values()):
+            del numbers[index]
+
+    def _split(self, index: int) -> None:
+        chunk = self._chunks[index]
+        self._chunks.insert(index + 1, chunk[_FILL:])
+        del chunk[_FILL:]
+        self._firsts.insert(index + 1, self._chunks[index + 1][0][0])
+        for bounds in (self._lengths, *self._bounds.values()):
+            bounds.insert(index + 1, bounds[index])
+
+    # -- searches -----------------------------------------------------------------------------------------------
+
+    def highest(self, size: int, start: int, end: int, kind: Kind) -> Found | None:
+        """The highest block of `size` > 0 bytes within ``[start, end)``."""
+        start, end = self._limits(start, end, kind)
+        bounds = self._bounds_of(kind)
+        firsts, align = self._firsts, kind.align
+        for index in range(bisect_left(firsts, end) - 1, -1, -1):
+            if bounds[index] >= size:
+                for low, high, attributes in reversed(self._chunks[index]):
+                    if high <= start:
+                        return None
+                    if kind.takes(attributes):
+                        low = max(low, start)
+                        high = min(high, end)
+                        address = (high - size) & -align
+                        if address >= low:
+                            return Found(address, low, high)
+                self._lower(bounds, index, kind)
+            if firsts[index] <= start:
+                return None
+        return None
+
+    def lowest(self, size: int, start: int, end: int, kind: Kind) -> Found | None:
+        """The lowest block of `size` > 0 bytes within ``[start, end)``."""
+        start, end = self._limits(start, end, kind)
+        bounds = self._bounds_of(kind)
+        firsts, align = self._firsts, kind.align
+        for index in range(max(bisect_right(firsts, start) - 1, 0), len(firsts)):
+            if firsts[index] >= end:
+                return None
+            if bounds[index] >= size:
+                for low, high, attributes in self._chunks[index]:
+                    if low >= end:
+                        return None
+                    if high > start and kind.takes(attributes):
+                        low = max(low, start)
+                        high = min(high, end)
+                        address = (low + align - 1) & -align
+                        if address + size <= high:
+                            return Found(address, low, high)
+                self._lower(bounds, index, kind)
+        return None
+
+    def _limits(self, start: int, end: int, kind: Kind) -> tuple[int, int]:
+        """The limits, no wider than the node: so that a search does not pass over the other nodes' ranges."""
+        if kind.any_node:
+            return start, end
+        low, high = self._spans.get(kind.nid, (U64_MAX, 0))
+        return max(start, low), min(end, high)
+
+    def _bounds_of(self, kind: Kind) -> list[int]:
+        bounds = self._bounds.get(kind)
+        if bounds is None:
+            if len(self._bounds) >= _KINDS:
+                self._bounds.clear()
+            bounds = self._bounds[kind] = self._lengths.copy()
+        return bounds
+
+    def _lower(self, bounds: list[int], index: int, kind: Kind) -> None:
+        """Sets the bound of a chunk to what its ranges offer."""
+        align = kind.align
+        bounds[index] = max(
+            (high - ((low + align - 1) & -align) for low, high, attrs in self._chunks[index] if kind.takes(attrs)),
+            default=0,
+        )
