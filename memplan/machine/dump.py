@@ -27,12 +27,12 @@ def _block(section: Section, owner: Any, path: str, indent: str, comments: Mappi
         own_path = f"{path}{field.name}"
         kind = field.kind
         head = f"{indent}{field.name}:"
-        remark = f"  # {' '.join(comments[own_path].split())}" if own_path in comments else ""
+        remark = f"  # {_plain(comments[own_path])}" if own_path in comments else ""
         if kind.section is not None:
             body = list(_block(kind.section, value, f"{own_path}.", indent + "  ", comments))
             yield f"{head}{'' if body else ' {}'}{remark}"
             yield from body
-        elif kind.item is not None and kind.write is None and value:
+        elif value and kind.item is not None and (kind.item.section or kind.item.item):
             yield head + remark
             for item in value:
                 yield f"{indent}- {_inline(kind.item, item)}"
@@ -42,20 +42,23 @@ def _block(section: Section, owner: Any, path: str, indent: str, comments: Mappi
 
 def _written(section: Section, owner: Any, path: str, comments: Mapping[str, str]) -> Iterator[tuple[Field, Any]]:
     """The fields to write with their values."""
-    values = [(field, field.get(owner)) for field in section.fields if field.written]
-    for field, value in values:
-        remarked = any(own == path + field.name or own.startswith(f"{path}{field.name}.") for own in comments)
+    for field in section.fields:
+        value = field.get(owner) if field.written else None
         if value is None:
             continue
-        if field.name in section.required or value != section.defaults.get(field.name, _NOTHING) or remarked:
-            yield field, value
-        elif field.always and any(
-            other.always and own != section.defaults.get(other.name) for other, own in values if other is not field
-        ):
+        needed = field.always or field.name in section.required
+        own_path = path + field.name
+        if needed or value != section.defaults.get(field.name) or any(_reaches(own, own_path) for own in comments):
             yield field, value
 
 
-_NOTHING = object()
+def _reaches(path: str, field: str) -> bool:
+    return path == field or path.startswith(f"{field}.")
+
+
+def _plain(remark: str) -> str:
+    """`remark` in one line of printable characters."""
+    return "".join(char if char.isprintable() and char != "\ufeff" else "?" for char in " ".join(remark.split()))
 
 
 def _inline(kind: Kind, value: Any) -> str:

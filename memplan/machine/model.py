@@ -127,7 +127,7 @@ class Acpi:
 
     def has(self, signature: str) -> bool:
         """Whether firmware or the initrd provides a table of that signature."""
-        return any(t.signature == signature for t in (*self.tables, *self.upgrades))
+        return signature in {*(t.signature for t in self.tables), *(u.signature for u in self.upgrades)}
 
 
 @dataclass(frozen=True, slots=True)
