@@ -33,7 +33,7 @@ def recognises(head: bytes) -> bool:
 
 def read(source: Source) -> Found:
     """The facts of a binary file's tables; InputError where no header is whole."""
-    return found_of(source.name, "ACPI table", tables(source), whole=False)
+    return found_of(source.name, "ACPI table", tables(source))
 
 
 def tables(source: Source, limit: int = WHOLE_LIMIT) -> list[Table]:
@@ -49,7 +49,7 @@ def recognises_folder(path: Path) -> bool:
 def read_folder(path: Path) -> Found:
     """The facts of all tables in a folder; InputError where none can be read."""
     unread: list[str] = []
-    found = found_of(str(path), "folder of ACPI tables", folder_tables(path, unread), whole=not unread)
+    found = found_of(str(path), "folder of ACPI tables", folder_tables(path, unread))
     for text in unread:
         found.note(text)
     return found

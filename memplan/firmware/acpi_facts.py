@@ -18,11 +18,11 @@ _ONLINE_CAPABLE_MADT = 5
 _ONLINE_CAPABLE_FADT = (6, 3)
 
 
-def found_of(source: str, kind: str, tables: Sequence[Table], *, whole: bool) -> Found:
-    """The facts in `tables`; `whole` says that these are all tables of a machine.
+def found_of(source: str, kind: str, tables: Sequence[Table]) -> Found:
+    """The facts in `tables`.
 
     The first table of a signature counts, as it does for Linux.  Damage that makes a table's content doubtful is a
-    problem of the result.
+    problem of the result.  Where the FACP is among the tables, they are all that a machine has.
     """
     found = Found(source, kind)
     first: dict[str, Table] = {}
@@ -41,7 +41,7 @@ def found_of(source: str, kind: str, tables: Sequence[Table], *, whole: bool) ->
         _put(found, first["CEDT"], "acpi.cxl_windows", windows)
     if "APIC" in first:
         _put_madt(found, first["APIC"], first.get("FACP"))
-    if whole:
+    if "FACP" in first:
         found.put("acpi.hpet", "HPET" in first, "HPET" if "HPET" in first else "no HPET among the tables")
     _put_places(found, tables)
     return found
@@ -143,10 +143,10 @@ def _put_madt(found: Found, table: Table, fadt: Table | None) -> None:
 
 def _put_places(found: Found, tables: Sequence[Table]) -> None:
     """Where the tables lie, in the root table's order with DSDT and FACS behind FACP, as Linux lists them."""
-    rsdp = next((table for table in tables if table.signature in ("RSDP", "RSD ") and table.address), None)
+    rsdp = next((table for table in tables if table.signature == "RSDP" and table.address), None)
     if rsdp is not None:
         _put(found, rsdp, "acpi.rsdp", rsdp.address)
-    placed = [table for table in tables if table.address and table.signature not in ("RSDP", "RSD ", "RSDT", "XSDT")]
+    placed = [table for table in tables if table.address and table.signature not in ("RSDP", "RSDT", "XSDT")]
     if not placed:
         return
     root = next((table for table in tables if table.signature == "XSDT"), None) or next(

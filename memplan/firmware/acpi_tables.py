@@ -350,6 +350,8 @@ def parse_table(
     length = int.from_bytes(data[4:8], "little")
     if signature == "FACS":
         return Table(source, signature, data[:length], offset, address, length, lines=lines)
+    if data[:8] == b"RSD PTR ":
+        return Table(source, "RSDP", data[:HEADER_SIZE], offset, address, min(len(data), HEADER_SIZE), lines=lines)
     if len(data) < HEADER_SIZE:
         raise InputError.single(
             source, f"byte {offset:#x}: {signature}: the header has {HEADER_SIZE} bytes, found {len(data)}", line=line

@@ -27,7 +27,7 @@ def recognises(head: bytes) -> bool:
 
 def read(source: Source) -> Found:
     """The facts of all tables in the dump; InputError where none can be read."""
-    return found_of(source.name, "acpidump", tables(source), whole=True)
+    return found_of(source.name, "acpidump", tables(source))
 
 
 def tables(source: Source) -> list[Table]:
@@ -79,8 +79,4 @@ class _Dump:
 def _finish(dump: _Dump | None, source: Source, result: list[Table]) -> None:
     if dump is None or not dump.data:
         return
-    data = bytes(dump.data)
-    if dump.signature in ("RSDP", "RSD PTR"):
-        result.append(Table(source.name, "RSDP", data, address=dump.address, length=len(data), lines=dump.lines))
-        return
-    result.append(parse_table(data, source.name, address=dump.address, lines=dump.lines))
+    result.append(parse_table(bytes(dump.data), source.name, address=dump.address, lines=dump.lines))

@@ -6,17 +6,19 @@
 
 The table's bytes are put together again and read as those of a binary table.  They come from the ``Raw Table
 Data`` where the listing has it, else from its fields; where the two disagree, the listing was edited or damaged, and
-that is a problem of the result.  Lines without an offset only explain flags and are never read.
+that is a problem of the result.  A source has no length and checksum of its own yet: they are made, as the compiler
+does.  Lines without an offset only explain flags and are never read.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from memplan.errors import InputError, Problem
 from memplan.firmware.acpi_facts import found_of
 from memplan.firmware.acpi_tables import HEADER_SIZE, TABLE_LIMIT, Table, parse_table
-from memplan.firmware.source import WHOLE_LIMIT, Found, Source
+from memplan.firmware.source import LINE_LIMIT, WHOLE_LIMIT, Found, Source
 
 _FIELD = re.compile(
     rb"\[(?:(?P<at>[0-9A-F]+)h +\d+ +(?:(?P<size>\d+)|(?P<hexsize>[0-9A-F]+)h)|(?P<plain>\d{4}))\]\s+"
@@ -27,12 +29,10 @@ _SIGNATURE = re.compile(rb'^\[[^\]\n]{4,20}\]\s+Signature\s*:\s*"', re.MULTILINE
 _RAW = re.compile(rb"\s*Raw Table Data\b")
 _RAW_ROW = re.compile(rb"\s*([0-9A-Fa-f]{4,8}): ((?:[0-9A-Fa-f]{2}(?: |$)){1,16})")
 _TEXT = re.compile(rb'"(.*)"')
-_HEX = re.compile(rb"(?:[0-9A-Fa-f]{2,16}|[0-9A-Fa-f])(?![0-9A-Za-z])")
+_HEX = re.compile(rb"(?:0x)?([0-9A-Fa-f]{1,16})(?![0-9A-Za-z-])")
 _BYTES = re.compile(rb"(?:[0-9A-Fa-f]{2}(?:\s+|$))+")
-#: Sizes of fields that are printed as numbers; others are printed byte by byte.
-_NUMBERS = (1, 2, 4, 8)
-#: Tables whose fields are compared with their raw data.
-_COMPARED = frozenset(("SRAT", "SLIT", "APIC", "HMAT", "CEDT", "MSCT"))
+#: Tables whose fields are read; of the others it is the header.
+_READ = (b"SRAT", b"SLIT", b"APIC", b"HMAT", b"CEDT", b"MSCT")
 
 
 def recognises(head: bytes) -> bool:
@@ -43,7 +43,7 @@ def recognises(head: bytes) -> bool:
 def read(source: Source) -> Found:
     """The facts of all tables in the listing; InputError where none can be read."""
     problems: list[Problem] = []
-    found = found_of(source.name, "iasl listing", tables(source, problems), whole=False)
+    found = found_of(source.name, "iasl listing", tables(source, problems))
     found.problems[:0] = problems
     return found
 
@@ -56,7 +56,7 @@ def tables(source: Source, problems: list[Problem] | None = None) -> list[Table]
     result: list[Table] = []
     listing: _Listing | None = None
     room = WHOLE_LIMIT
-    for number, line in source.lines():
+    for number, line in _joined(source):
         if field := _FIELD.match(line):
             if _is_start(field):
                 _finish(listing, result, problems)
@@ -75,6 +75,25 @@ def tables(source: Source, problems: list[Problem] | None = None) -> list[Table]
     return result
 
 
+def _joined(source: Source) -> Iterator[tuple[int, bytes]]:
+    """The lines with their numbers; a field that goes on behind a backslash is one line."""
+    pending, first = b"", 0
+    for number, line in source.lines():
+        if pending:
+            line = pending + line.lstrip()
+        elif line.startswith(b"["):
+            first = number
+        else:
+            first = 0
+        pending = b""
+        if first and line.endswith(b"\\") and len(line) < LINE_LIMIT:
+            pending = line[:-1]
+        else:
+            yield first or number, line
+    if pending:
+        yield first, pending
+
+
 def _is_start(field: re.Match[bytes]) -> bool:
     return field["name"].strip().lower() == b"signature" and field["value"].startswith(b'"')
 
@@ -84,19 +103,22 @@ class _Listing:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.fields: list[tuple[int, int, bytes, int]] = []
-        self.size = 0
+        self.fields: list[tuple[int, bytes, int]] = []
+        self.built = bytearray()
+        self.is_source = False
         self.raw = bytearray()
         self.raw_line = 0
-        self.raw_lines: list[tuple[int, int]] = []
 
     def add_field(self, field: re.Match[bytes], line: int) -> int:
         """Note a field; the bytes that it takes.  InputError where it can't be read."""
         if field["plain"]:
-            at, size = self.size, int(field["plain"])
+            at, size = len(self.built), int(field["plain"])
+            self.is_source = True
         else:
             at = int(field["at"], 16)
             size = int(field["size"]) if field["size"] else int(field["hexsize"], 16)
+        if at >= HEADER_SIZE and self.built[:4] not in _READ:
+            return 0
         if at + size > TABLE_LIMIT:
             raise InputError.single(self.source, f"byte {at:#x}: no table is that long", line=line)
         data = _bytes_of(field["value"].strip(), size)
@@ -105,8 +127,10 @@ class _Listing:
             raise InputError.single(
                 self.source, f"byte {at:#x}: expected {size} bytes in hex, found {shown!r}", line=line
             )
-        self.fields.append((at, size, data, line))
-        self.size = max(self.size, at + size)
+        self.fields.append((at, data, line))
+        if at + size > len(self.built):
+            self.built += bytes(at + size - len(self.built))
+        self.built[at : at + size] = data
         return size
 
     def add_row(self, offset: int, data: bytes, line: int) -> int:
@@ -118,27 +142,31 @@ class _Listing:
                 line=line,
             )
         self.raw += data
-        self.raw_lines.append((offset, line))
         return len(data)
 
     def table(self, problems: list[Problem] | None) -> Table:
         """The table, from the raw data where it is there and whole, else from the fields."""
-        built = bytearray(self.size)
-        for at, size, data, _ in self.fields:
-            built[at : at + size] = data
-        length = int.from_bytes(built[4:8], "little")
-        lines = sorted((at, line) for at, _, _, line in self.fields)
+        lines = sorted((at, line) for at, _, line in self.fields)
+        length = int.from_bytes(self.built[4:8], "little")
         if HEADER_SIZE <= length <= len(self.raw):
-            if problems is not None and built[:4].decode("latin-1") in _COMPARED:
+            if problems is not None:
                 problems += self._differences()
             return parse_table(bytes(self.raw), self.source, lines=lines)
-        if self.size < length <= TABLE_LIMIT and not self._cut():
-            built += bytes(length - self.size)
-        return parse_table(bytes(built), self.source, lines=lines)
+        if self.built[:4] not in _READ:
+            table = parse_table(bytes(self.built), self.source, lines=lines)
+            table.defects.clear()
+            return table
+        if self.is_source:
+            self.built[4:8] = len(self.built).to_bytes(4, "little")
+            self.built[9] = (self.built[9] - sum(self.built)) & 0xFF
+        elif self.built[:4] == b"SLIT" and len(self.built) < length <= TABLE_LIMIT and self._matrix_is_whole():
+            self.built += bytes(length - len(self.built))
+        return parse_table(bytes(self.built), self.source, lines=lines)
 
-    def _cut(self) -> bool:
-        """Whether the listing ends early, as against bytes at the table's end that are never listed (after a SLIT)."""
-        return bytes(self.fields[0][2]) != b"SLIT"
+    def _matrix_is_whole(self) -> bool:
+        """Whether a SLIT's matrix is there; bytes that firmware leaves behind it are never listed."""
+        count = int.from_bytes(self.built[36:44], "little")
+        return len(self.built) >= 44 + count * count > 44
 
     def _differences(self) -> list[Problem]:
         return [
@@ -146,28 +174,21 @@ class _Listing:
                 self.source,
                 f"byte {at:#x}: this field is {data[::-1].hex()}, the raw data say {raw[::-1].hex()}",
                 line=line,
-                hint="remove the raw data from a listing that was edited",
+                hint="take the raw data out of a listing that was edited",
             )
-            for at, size, data, line in self.fields
-            if size in _NUMBERS
-            and at >= HEADER_SIZE
-            and data != (raw := bytes(self.raw[at : at + size]))
-            and len(raw) == size
+            for at, data, line in self.fields
+            if at >= HEADER_SIZE and data != (raw := bytes(self.raw[at : at + len(data)]))
         ]
 
 
 def _bytes_of(value: bytes, size: int) -> bytes | None:
-    """The bytes that a field's value stands for; None where it is not of that size."""
+    """The bytes that a field's value stands for: text, bytes one by one, or a number; None for what is neither."""
     if text := _TEXT.match(value):
         return text[1][:size].ljust(size, b"\0")
     if (found := _BYTES.match(value)) and len(data := bytes.fromhex(found[0].decode())) == size > 1:
         return data
-    if size in _NUMBERS and (number := _HEX.match(value)):
-        parsed = int(number[0], 16)
-        if parsed < 1 << 8 * size:
-            return parsed.to_bytes(size, "little")
-    if (number := re.match(rb"[0-9A-Fa-f]+\b", value)) and len(number[0]) == 2 * size:
-        return bytes.fromhex(number[0].decode())
+    if (number := _HEX.match(value)) and (parsed := int(number[1], 16)) < 1 << 8 * size:
+        return parsed.to_bytes(size, "little")
     return None
 
 
