@@ -289,7 +289,7 @@ class Memblock:
         """3.13's memblock_alloc_base, which panics where nothing is found."""
         found = self._alloc_base_nid(size, align, max_addr, None)
         if not found:
-            raise MemblockPanic(f"ERROR: Failed to allocate {size:#x} bytes below {max_addr:#x}.\n")
+            raise MemblockPanic(f"ERROR: Failed to allocate {size:#x} bytes below {max_addr:#x}.")
         return found
 
     def alloc_memory_core_early(self, nid: int | None, size: int, align: int, goal: int, limit: int) -> int:
@@ -303,7 +303,8 @@ class Memblock:
 
     def phys_alloc_range_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
         """`count` times phys_alloc_range, fewer where memory runs out; blocks side by side are one run."""
-        return self._take_runs(size, align, start, end, count, lambda: self.phys_alloc_range(size, align, start, end))
+        places = [(start, end, None)]
+        return self._take_runs(size, align, places, count, lambda: self.phys_alloc_range(size, align, start, end))
 
     def find_reserve_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
         """`count` times find and reserve, as callers up to 5.14 do."""
@@ -314,7 +315,30 @@ class Memblock:
                 self.reserve(found, size)
             return found
 
-        return self._take_runs(size, align, start, end, count, take)
+        return self._take_runs(size, align, [(start, end, None)], count, take)
+
+    def alloc_run(
+        self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None, count: int, *, exact: bool = False
+    ) -> list[Run]:
+        """`count` times alloc_try_nid, or alloc_exact_nid_raw where `exact`."""
+        end = min(max_addr, self.current_limit)
+        nodes = dict.fromkeys((nid,) if exact else (nid, None))
+        # Without mirrored memory each request comes to the same place in the same order; with it, requests that go on
+        # to other memory say so.
+        starts = (min_addr,) if self.has_mirror else dict.fromkeys((min_addr, 0))
+        places = [(start, end, node) for start in starts for node in nodes]
+        return self._take_runs(
+            size, align, places, count, lambda: self._alloc_internal(size, align, min_addr, max_addr, nid, exact)
+        )
+
+    def alloc_memory_core_early_run(
+        self, nid: int | None, size: int, align: int, goal: int, limit: int, count: int
+    ) -> list[Run]:
+        """`count` times alloc_memory_core_early."""
+        places = [(goal, min(limit, self.current_limit), nid)]
+        return self._take_runs(
+            size, align, places, count, lambda: self.alloc_memory_core_early(nid, size, align, goal, limit)
+        )
 
     # -- walks ------------------------------------------------------------------------------------------------
 
@@ -710,9 +734,12 @@ class Memblock:
         found = self.find_node(0, max_addr, size, align, nid)
         return found if found and not self.reserve(found, size) else 0
 
-    def _take_runs(self, size: int, align: int, start: int, end: int, count: int, take: Callable[[], int]) -> list[Run]:
+    def _take_runs(
+        self, size: int, align: int, places: list[tuple[int, int, int | None]], count: int, take: Callable[[], int]
+    ) -> list[Run]:
         """`count` times `take`, each at the place that a search would find; as few reservations as there are runs.
 
+        `places` are the (start, end, nid) in which `take` searches, one after the other.
         While the blocks lie in one free range, one beside the other, and the array has room without growing, the
         reservation of all of them has the same result as theirs one by one.
         """
@@ -721,7 +748,7 @@ class Memblock:
         while count > 0:
             blocks = 0
             if contiguous:
-                found, descending = self._search(start, end, size, align, None, self._preferred_flags())
+                found, descending = self._first_found(size, align, places)
                 if found and found.low <= found.address < found.high:
                     address = found.address
                     room = address + size - found.low if descending else found.high - address
@@ -739,6 +766,15 @@ class Memblock:
             runs.append(run)
             count -= run.count
         return runs
+
+    def _first_found(
+        self, size: int, align: int, places: list[tuple[int, int, int | None]]
+    ) -> tuple[Found | None, bool]:
+        for start, end, nid in places:
+            found, descending = self._search(start, end, size, align, nid, self._preferred_flags())
+            if found and found.address:
+                return found, descending
+        return None, True
 
     def _has_room_for_run(self, address: int, size: int, descending: bool) -> bool:
         """Whether neither the first block of a run nor those after it, which merge with it, make the array grow."""
