@@ -90,7 +90,7 @@ class _Sparse:
         per_root = PAGE_SIZE // self._section_size
         roots = (1 << boot.physical_bits) // SECTION_SIZE // per_root
         boot.alloc_or_panic(_POINTER * roots, owner="section roots", caller="sparse_init")
-        self._index_roots("sparse_index_alloc", 0)
+        self._index_roots("sparse_index_alloc")
         for run in self._runs:
             if not self._init_nid(run):
                 boot.printk(
@@ -122,16 +122,16 @@ class _Sparse:
     def init_by_kind(self) -> None:
         """3.13: the roots, all usage maps, then all memory maps."""
         boot = self._boot
-        self._index_roots("__alloc_memory_core_early", _DMA_END)
+        self._index_roots("sparse_index_init")
         sections = (1 << boot.physical_bits) // SECTION_SIZE
         tables_size = _POINTER * sections
         owner = "temporary section tables"
-        usage_table = boot.alloc_or_panic(tables_size, owner=owner, caller="sparse_init", min_addr=_DMA_END)
+        usage_table = boot.alloc_or_panic(tables_size, owner=owner, caller="sparse_init")
         for run in self._runs:
             usage = self._usage_maps(run, "sparse_init")
             if usage:
                 self._check_usemaps(run, usage)
-        map_table = boot.alloc_or_panic(tables_size, owner=owner, caller="sparse_init", min_addr=_DMA_END)
+        map_table = boot.alloc_or_panic(tables_size, owner=owner, caller="sparse_init")
         for run in self._runs:
             size = run.sections * self._map_size
             map_owner = _map_owner(run.nid)
@@ -145,7 +145,7 @@ class _Sparse:
         boot.free(map_table, map_table + tables_size, owner=owner, caller="sparse_init")
         boot.free(usage_table, usage_table + tables_size, owner=owner, caller="paging_init")
 
-    def _index_roots(self, caller: str, min_addr: int) -> None:
+    def _index_roots(self, caller: str) -> None:
         """sparse_index_init: a page of section entries for each root, on the node of the first range that needs it."""
         per_root = PAGE_SIZE // self._section_size
         known = RangeSet()
@@ -153,13 +153,7 @@ class _Sparse:
             first = start_pfn // _PAGES_PER_SECTION // per_root
             last = -(-end_pfn // _PAGES_PER_SECTION)
             new = known.add(first, -(-last // per_root))
-            if (
-                new
-                and self._boot.alloc_run(
-                    new, PAGE_SIZE, 64, owner="section roots", caller=caller, min_addr=min_addr, nid=nid
-                )
-                < new
-            ):
+            if new and self._boot.alloc_run(new, PAGE_SIZE, 64, owner="section roots", caller=caller, nid=nid) < new:
                 raise BootPanic(
                     f"sparse_index_init: Failed to allocate section array nid={nid}",
                     f"no free memory is left for the section entries of node {nid}",

@@ -287,8 +287,8 @@ class Boot:
         runs: list[Run] = []
         for low in dict.fromkeys((goal, 0)):
             for node in dict.fromkeys((nid, None)):
-                runs += self.memblock.alloc_memory_core_early_run(node, size, align, low, limit or U64_MAX, count)
-                count -= runs[-1].count if runs else 0
+                rest = count - sum(run.count for run in runs)
+                runs += self.memblock.alloc_memory_core_early_run(node, size, align, low, limit or U64_MAX, rest)
         return runs
 
     # -- questions ----------------------------------------------------------------------------------------------

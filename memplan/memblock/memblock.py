@@ -15,7 +15,7 @@ from memplan.memblock.regions import RegionArray
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, U64_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from memplan.memblock.rules import MemblockRules
 
@@ -303,8 +303,8 @@ class Memblock:
 
     def phys_alloc_range_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
         """`count` times phys_alloc_range, fewer where memory runs out; blocks side by side are one run."""
-        places = [(start, end, None)]
-        return self._take_runs(size, align, places, count, lambda: self.phys_alloc_range(size, align, start, end))
+        place = (start, end, None)
+        return self._take_runs(size, align, (place,), count, lambda: self.phys_alloc_range(size, align, start, end))
 
     def find_reserve_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
         """`count` times find and reserve, as callers up to 5.14 do."""
@@ -315,7 +315,7 @@ class Memblock:
                 self.reserve(found, size)
             return found
 
-        return self._take_runs(size, align, [(start, end, None)], count, take)
+        return self._take_runs(size, align, ((start, end, None),), count, take)
 
     def alloc_run(
         self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None, count: int, *, exact: bool = False
@@ -735,7 +735,7 @@ class Memblock:
         return found if found and not self.reserve(found, size) else 0
 
     def _take_runs(
-        self, size: int, align: int, places: list[tuple[int, int, int | None]], count: int, take: Callable[[], int]
+        self, size: int, align: int, places: Sequence[tuple[int, int, int | None]], count: int, take: Callable[[], int]
     ) -> list[Run]:
         """`count` times `take`, each at the place that a search would find; as few reservations as there are runs.
 
@@ -768,7 +768,7 @@ class Memblock:
         return runs
 
     def _first_found(
-        self, size: int, align: int, places: list[tuple[int, int, int | None]]
+        self, size: int, align: int, places: Sequence[tuple[int, int, int | None]]
     ) -> tuple[Found | None, bool]:
         for start, end, nid in places:
             found, descending = self._search(start, end, size, align, nid, self._preferred_flags())
