@@ -1,14 +1,13 @@
 """Reader of binary ACPI tables: a file of one or more, as ``acpixtract`` writes, or a folder of such files.
 
-A folder is one as /sys/firmware/acpi/tables, copied or live.  Its ``data`` and ``dynamic`` sub-folders hold what
-is no table of the firmware's root table, and are passed over; links to folders are not followed.
+A folder is one as /sys/firmware/acpi/tables, copied or live.  Its sub-folders ``data`` and ``dynamic`` hold what
+is not in firmware's root table, and are not entered.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from memplan.errors import InputError
@@ -18,12 +17,10 @@ from memplan.firmware.source import WHOLE_LIMIT, Found, Source, open_source
 
 __all__ = ["Defect", "Entry", "Table", "folder_tables", "parse_tables", "read_tables", "tables"]
 
-_TABLE_NAME = re.compile(r"(SRAT|SLIT|APIC|HMAT|CEDT|MSCT|FACP|DSDT|SSDT)\d*(\.\w+)?", re.IGNORECASE)
-_DIGITS = re.compile(r"(\d+)")
-#: Files of a folder that are looked at, and how deep.
+_TABLE_NAME = re.compile(r"(SRAT|SLIT|APIC|HMAT|CEDT|MSCT|FACP|DSDT|SSDT)[0-9]*(\.(aml|bin|dat|raw))?", re.IGNORECASE)
+_DIGITS = re.compile(r"([0-9]+)")
+#: Files of a folder that are looked at.
 _FILES_LIMIT = 4096
-_DEPTH_LIMIT = 4
-_PASSED_OVER = frozenset(("data", "dynamic"))
 
 
 def recognises(head: bytes) -> bool:
@@ -58,7 +55,7 @@ def read_folder(path: Path) -> Found:
 def folder_tables(path: Path, unread: list[str] | None = None) -> list[Table]:
     """The tables in a folder's files, by their names (SSDT2 before SSDT10).
 
-    What can't be read is added to `unread`.  Raises InputError where nothing can be read.
+    What should be a table and can't be read is added to `unread`.  Raises InputError where nothing can be read.
     """
     failed: list[InputError] = []
     result: list[Table] = []
@@ -70,8 +67,11 @@ def folder_tables(path: Path, unread: list[str] | None = None) -> list[Table]:
                 found = tables(source, room)
                 room -= sum(len(table.data) for table in found)
                 result += found
+            elif _TABLE_NAME.fullmatch(file.name):
+                failed.append(InputError.single(source.name, "is no ACPI table, though it has a table's name"))
         except InputError as error:
-            failed.append(error)
+            if _TABLE_NAME.fullmatch(file.name):
+                failed.append(error)
     if failed and not result:
         raise failed[0]
     if unread is not None:
@@ -104,19 +104,14 @@ def _holds_table(file: Path) -> bool:
         return False
 
 
-def _files(path: Path, depth: int = 0) -> Iterator[Path]:
-    """The regular files below `path` in natural order, links to folders not followed."""
+def _files(path: Path) -> list[Path]:
+    """The regular files in `path`, in natural order."""
     try:
         with os.scandir(path) as entries:
-            known = sorted(entries, key=lambda entry: _natural(entry.name))[:_FILES_LIMIT]
+            names = sorted((entry.name for entry in entries), key=_natural)[:_FILES_LIMIT]
     except OSError:
-        return
-    for entry in known:
-        if entry.is_dir(follow_symlinks=False):
-            if depth < _DEPTH_LIMIT and entry.name not in _PASSED_OVER:
-                yield from _files(Path(entry.path), depth + 1)
-        elif os.path.isfile(entry.path):
-            yield Path(entry.path)
+        return []
+    return [path / name for name in names if (path / name).is_file()]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -62,9 +62,9 @@ def _note(found: Found, table: Table, offset: int, text: str) -> None:
     found.notes.append(f"{table.source}{f':{line}' * bool(line)}: {_place(table, offset)}: {text}")
 
 
-def _put(found: Found, table: Table, path: str, value: object) -> None:
+def _put(found: Found, table: Table, path: str, value: object, *, weak: bool = False) -> None:
     place = f" of {table.source}" if table.source != found.source else ""
-    found.put(path, value, f"{table.signature}{place}", line=table.line(0) if not place else 0)
+    found.put(path, value, f"{table.signature}{place}", line=table.line(0) if not place else 0, weak=weak)
 
 
 def _put_srat(found: Found, table: Table) -> None:
@@ -102,7 +102,10 @@ def _put_srat(found: Found, table: Table) -> None:
 
 
 def _put_madt(found: Found, table: Table, fadt: Table | None) -> None:
-    """CPUs and I/O APICs as acpi_parse_lapic and acpi_parse_x2apic count them (arch/x86/kernel/acpi/boot.c)."""
+    """CPUs and I/O APICs as acpi_parse_lapic and acpi_parse_x2apic count them (arch/x86/kernel/acpi/boot.c, 6.12).
+
+    The CPUs are weak facts: how many are possible depends on the kernel too, which a log tells.
+    """
     online_capable = table.revision >= _ONLINE_CAPABLE_MADT
     if fadt is not None and len(fadt.data) > 131:
         online_capable = (fadt.revision, fadt.data[131] & 0xF) >= _ONLINE_CAPABLE_FADT
@@ -126,9 +129,9 @@ def _put_madt(found: Found, table: Table, fadt: Table | None) -> None:
     for apic_id in present:
         later.pop(apic_id, None)
     if present:
-        _put(found, table, "cpus.possible", len(present) + len(later))
-        _put(found, table, "cpus.present", len(present))
-        _put(found, table, "cpus.apic_ids", (*present, *later))
+        _put(found, table, "cpus.possible", len(present) + len(later), weak=True)
+        _put(found, table, "cpus.present", len(present), weak=True)
+        _put(found, table, "cpus.apic_ids", (*present, *later), weak=True)
     else:
         _note(found, table, 0, "names no CPU that is enabled")
     if unusable:

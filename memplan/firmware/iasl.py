@@ -161,7 +161,16 @@ class _Listing:
             self.built[9] = (self.built[9] - sum(self.built)) & 0xFF
         elif self.built[:4] == b"SLIT" and len(self.built) < length <= TABLE_LIMIT and self._matrix_is_whole():
             self.built += bytes(length - len(self.built))
-        return parse_table(bytes(self.built), self.source, lines=lines)
+        table = parse_table(bytes(self.built), self.source, lines=lines)
+        if not self._all_known():
+            table.defects[:] = [defect for defect in table.defects if defect.kind != "checksum"]
+        return table
+
+    def _all_known(self) -> bool:
+        """Whether the fields tell every byte: not those of unknown sub-tables, nor of text that can't be printed."""
+        told = sum(len(data) for _, data, _ in self.fields)
+        text = bytes(self.built[10:24] + self.built[28:32])
+        return told == len(self.built) and not any(char in text for char in b"\0?")
 
     def _matrix_is_whole(self) -> bool:
         """Whether a SLIT's matrix is there; bytes that firmware leaves behind it are never listed."""
