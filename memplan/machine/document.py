@@ -7,7 +7,6 @@ document are refused, and so is nesting or length that no description has: no te
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -22,7 +21,7 @@ Path: TypeAlias = tuple[str | int, ...]
 Place: TypeAlias = tuple[int, int]
 
 #: What may not stand in YAML text.
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _DEEPEST = 16
 _MOST_VALUES = 2_000_000
 _EMPTY = ("", "~", "null", "Null", "NULL")
@@ -42,11 +41,6 @@ class Document:
         self._text = text
         self._source = source
         self._moved = moved or {}
-        if unprintable := _UNPRINTABLE.search(text):
-            line = text.count("\n", 0, unprintable.start()) + 1
-            column = unprintable.start() - text.rfind("\n", 0, unprintable.start())
-            found = f"found the character {ord(unprintable[0]):#04x}"
-            raise InputError.single(source, f"not text: {found}", line=line, column=column)
         self._places: dict[Path, Place] | None = None
         self._keys: dict[Path, Place] = {}
         self.problems: list[Problem] = []
@@ -74,6 +68,15 @@ class Document:
         line, column = self._place(event.start_mark)
         return InputError.single(self._source, message, line=line, column=column, hint=hint)
 
+    def _not_text(self) -> InputError:
+        import re
+
+        found = re.search(_UNPRINTABLE, self._text)
+        at = found.start() if found else 0
+        line, column = self._text.count("\n", 0, at) + 1, at - self._text.rfind("\n", 0, at)
+        message = f"not text: found the character {ord(self._text[at]):#04x}"
+        return InputError.single(self._source, message, line=line, column=column)
+
     def _place(self, mark: Any) -> Place:
         line = mark.line + 1
         return line, max(mark.column + 1 - self._moved.get(line, 0), 1)
@@ -88,6 +91,8 @@ class Document:
             line, column = self._place(mark) if mark else (0, 0)
             why = error.problem or error.context or "can't be read"
             raise InputError.single(self._source, f"not YAML: {why}", line=line, column=column) from error
+        except yaml.reader.ReaderError as error:
+            raise self._not_text() from error
 
     def _read(self, parser: Any, places: dict[Path, Place] | None) -> Any:
         root: list[Any] = []

@@ -24,8 +24,8 @@ WRONG = "wrong"
 #: Errors that say everything themselves; `at` of their context names the field to blame, `hint` the mend.
 PROBLEM = "problem"
 
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,20}|0|[1-9][0-9]{0,23}")
-_SIZE = re.compile(rf"({_NUMBER.pattern})([kKmMgGtTpPeE]?)")
+_NUMBER = r"0[xX][0-9a-fA-F]{1,20}|0|[1-9][0-9]{0,23}"
+_SIZE = rf"({_NUMBER})([kKmMgGtTpPeE]?)"
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -194,13 +194,13 @@ def leaf(
 
 def read_number(text: str) -> int:
     """A number, decimal or 0x hexadecimal; ValueError for anything else (a leading 0 would mean octal to some)."""
-    if not _NUMBER.fullmatch(text):
+    if not re.fullmatch(_NUMBER, text):
         raise ValueError
     return int(text, 16) if text[:2] in ("0x", "0X") else int(text)
 
 
 def _read_size(text: str) -> int:
-    found = _SIZE.fullmatch(text)
+    found = re.fullmatch(_SIZE, text)
     if found is None:
         raise ValueError
     size = read_number(found[1]) << _SHIFTS[found[2].lower()]
@@ -273,7 +273,7 @@ def text(most: int, pattern: str = "", expected: str = "", types: tuple[str, ...
 _SIZE_JSON = {
     "anyOf": [
         {"type": "integer", "minimum": 0, "maximum": U64_MAX},
-        {"type": "string", "pattern": f"^(?:{_SIZE.pattern})$"},
+        {"type": "string", "pattern": f"^(?:{_SIZE})$"},
     ]
 }
 SIZE = leaf(_read_size, _SIZE_JSON, "a size of at most 64 bits such as 0x40000000, 4096, 512M or 2G", size_text)

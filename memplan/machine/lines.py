@@ -41,19 +41,13 @@ E820_TYPES: dict[str, int] = {
 }
 _TYPES_FOLDED = {name.lower(): number for name, number in E820_TYPES.items()}
 
+# Patterns are compiled where they are first used: most descriptions need few of them.
 _PREFIX = r"(?:.*?\[ *[0-9]+\.[0-9]+\] *)?"
 _RANGE = r"\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]"
-_E820 = re.compile(
-    rf"{_PREFIX}(?:.*?BIOS-e820: *)?(?:{_RANGE} +([^#]+?)|([0-9a-f]{{1,16}}) - ([0-9a-f]{{1,16}}) +\(([^#]+?)\)) *",
-    re.IGNORECASE,
-)
-_MEMORY = re.compile(
-    rf"{_PREFIX}(?:.*?SRAT: *)?Node [0-9]+ PXM ([0-9]+) {_RANGE}( hotplug)?( non-volatile)? *", re.IGNORECASE
-)
-_CPU = re.compile(
-    rf"{_PREFIX}(?:.*?SRAT: *)?PXM ([0-9]+) -> APIC (?:0x([0-9a-f]+)|([0-9]+)) -> Node [0-9]+ *", re.IGNORECASE
-)
-_COPIED = re.compile(r"(?P<indent> *)(?P<dash>- +)?(?P<line>[^\s\"'#].*?)(?P<rest> +#.*)?")
+_E820 = rf"{_PREFIX}(?:.*?BIOS-e820: *)?(?:{_RANGE} +([^#]+?)|([0-9a-f]{{1,16}}) - ([0-9a-f]{{1,16}}) +\(([^#]+?)\)) *"
+_MEMORY = rf"{_PREFIX}(?:.*?SRAT: *)?Node [0-9]+ PXM ([0-9]+) {_RANGE}( hotplug)?( non-volatile)? *"
+_CPU = rf"{_PREFIX}(?:.*?SRAT: *)?PXM ([0-9]+) -> APIC (?:0x([0-9a-f]+)|([0-9]+)) -> Node [0-9]+ *"
+_COPIED = r"(?P<indent> *)(?P<dash>- +)?(?P<line>[^\s\"'#].*?)(?P<rest> +#.*)?"
 
 #: What a line that can't be read should have looked like.
 E820_EXPECTED = "a line such as BIOS-e820: [mem 0x0000000000100000-0x00000000bffdffff] usable"
@@ -80,7 +74,7 @@ def e820_line(text: str) -> E820Entry | None:
     range, the one since 3.5 the last byte in it.  Raises ValueError for an end below the start, and for an unknown
     type, saying so.
     """
-    found = _E820.fullmatch(text.strip())
+    found = re.fullmatch(_E820, text.strip(), re.IGNORECASE)
     if found is None:
         return None
     first, last, name, old_first, old_end, old_name = found.groups()
@@ -95,7 +89,7 @@ def e820_line(text: str) -> E820Entry | None:
 
 def memory_line(text: str) -> MemoryAffinity | None:
     """The memory affinity that a line tells; None where the line is none.  Raises ValueError as `e820_line` does."""
-    found = _MEMORY.fullmatch(text.strip())
+    found = re.fullmatch(_MEMORY, text.strip(), re.IGNORECASE)
     if found is None:
         return None
     pxm, first, last, hotplug, nonvolatile = found.groups()
@@ -106,7 +100,7 @@ def memory_line(text: str) -> MemoryAffinity | None:
 
 def cpu_line(text: str) -> CpuAffinity | None:
     """The CPU affinity that a line tells (an x2APIC's id is printed with four digits); None where it is none."""
-    found = _CPU.fullmatch(text.strip())
+    found = re.fullmatch(_CPU, text.strip(), re.IGNORECASE)
     if found is None:
         return None
     pxm, apic, decimal = found.groups()
@@ -121,7 +115,7 @@ def quote_copied(text: str) -> tuple[str, dict[int, int]]:
     moved: dict[int, int] = {}
     lines = text.split("\n")
     for index, line in enumerate(lines):
-        found = _COPIED.fullmatch(line.rstrip("\r"))
+        found = re.fullmatch(_COPIED, line.rstrip("\r"))
         if found is None or not _is_copied(found["line"]):
             continue
         quoted = found["line"].replace("\\", "\\\\").replace('"', '\\"')
@@ -131,7 +125,11 @@ def quote_copied(text: str) -> tuple[str, dict[int, int]]:
 
 
 def _is_copied(line: str) -> bool:
-    return bool(_E820.fullmatch(line) or _MEMORY.fullmatch(line) or _CPU.fullmatch(line))
+    return bool(
+        re.fullmatch(_E820, line, re.IGNORECASE)
+        or re.fullmatch(_MEMORY, line, re.IGNORECASE)
+        or re.fullmatch(_CPU, line, re.IGNORECASE)
+    )
 
 
 def _check_range(start: int, end: int) -> None:

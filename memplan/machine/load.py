@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
-from os import PathLike
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from memplan.machine.kinds import Kind, Section
     from memplan.machine.model import Machine
 
-_DECIMAL_UNIT = re.compile(r"([0-9]+) ?([KMGTPEkmgtpe])i?[Bb]")
-_BARE_HEX = re.compile(r"0[0-9a-fA-F]+|[0-9]+[a-fA-F][0-9a-fA-F]*")
+_DECIMAL_UNIT = r"([0-9]+) ?([KMGTPEkmgtpe])i?[Bb]"
+_BARE_HEX = r"0[0-9a-fA-F]+|[0-9]+[a-fA-F][0-9a-fA-F]*"
 _OFFER = "did you mean {}?"
 #: The longest description that is read, in bytes; 10,000 e820 entries and 1,024 nodes are less than one MiB.
 _MOST_BYTES = 32 << 20
@@ -33,19 +32,18 @@ _MOST_BYTES = 32 << 20
 _MOST_PROBLEMS = 100
 
 
-def load_machine(path: str | PathLike[str]) -> Machine:
+def load_machine(path: str | os.PathLike[str]) -> Machine:
     """The machine described by the YAML file at `path`.
 
     Raises InputError, which carries every problem of the file with its line.
     """
-    file = FilePath(path)
-    source = str(path)
+    source = os.fspath(path)
     try:
-        mode = file.stat().st_mode
+        mode = os.stat(path).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             kind = "a directory" if stat.S_ISDIR(mode) else "a device or socket"
             raise InputError.single(source, f"is {kind}, expected a machine description in YAML")
-        with file.open("rb") as stream:
+        with open(path, "rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InputError.single(source, f"can't be read: {getattr(error, 'strerror', None) or error}") from error
@@ -168,9 +166,9 @@ def _mend(found: Any, kind: Kind | None) -> str:
         return ""
     if kind is not None and kind.words:
         return _meant(found, kind.words)
-    if unit := _DECIMAL_UNIT.fullmatch(found):
+    if unit := re.fullmatch(_DECIMAL_UNIT, found):
         return f"write {unit[1]}{unit[2].upper()}, a power of two"
-    if kind in (ADDRESS, SIZE) and _BARE_HEX.fullmatch(found):
+    if kind in (ADDRESS, SIZE) and re.fullmatch(_BARE_HEX, found):
         return f"write 0x{found} if that is hexadecimal"
     return ""
 
