@@ -94,7 +94,7 @@ def _memory_map(boot: BootLines, found: Found) -> None:
             found.damage(
                 "the log ends in the BIOS-e820 map, which may go on",
                 line=boot.last,
-                hint="take the whole log, or --force to go on with this much",
+                hint="take the whole log",
             )
         return
     for name in ("modified", "user"):
@@ -108,7 +108,7 @@ def _memory_map(boot: BootLines, found: Found) -> None:
         found.damage(
             "the log begins in the BIOS-e820 map, of which the first entries are missing",
             line=first,
-            hint="take the whole log, or --force to go on with this much",
+            hint="take the whole log",
         )
     elif any(boot.maps.values()):
         found.damage("the log holds only a part of a memory map", line=boot.lines.get("derived", 0))

@@ -94,7 +94,7 @@ _HEADS = re.compile(
     r"|(?P<upgrade>\S{4} ACPI table found in initrd )"
     r"|(?P<override>Table Upgrade: (?:override|install) \[|Override \[)"
     r"|(?P<replaced>[A-Za-z0-9_]{4} (?:0x)?[0-9A-Fa-f]{8,16} (?:Physical|Logical) table override)"
-    r"|(?P<table>[A-Za-z0-9_ !@#$]{4} (?:0x)?[0-9A-Fa-f]{8,16} [0-9A-Fa-f]{6,8}(?: |$))"
+    r"|(?<=ACPI: )(?P<table>[A-Za-z0-9_ !@#$]{4} (?:0x)?[0-9A-Fa-f]{8,16} [0-9A-Fa-f]{6,8}(?: |$))"
     r"|(?P<lapic>(?:LAPIC|X2APIC) \()"
     r"|(?P<ioapic>IOAPIC\[\d+\]: )"
     r"|(?P<hpet>HPET id: )"
@@ -118,7 +118,7 @@ _HEADS = re.compile(
     r"|(?P<ibft>iBFT found at )"
     r"|(?P<snb>reserving inaccessible SNB gfx)"
     r"|(?P<efi>EFI v\d)"
-    r"|(?P<efi_tables>(?:[A-Za-z0-9. ]+=0x[0-9a-f]+ +)+$)"
+    r"|(?P<efi_tables>(?:[A-Za-z0-9.]+(?: 2\.0)?=0x[0-9a-f]+(?: +|$))+$)"
     r"|(?P<efi_mem>mem ?\d+: )"
     r"|(?P<efi_mmio>(?:Remove|Not removing) mem ?\d+: MMIO range=)"
     r"|(?P<esrt>Reserving ESRT space from )"
@@ -181,6 +181,7 @@ class BootLines:
     def __init__(self) -> None:
         self.first = 0
         self.last = 0
+        #: The kind of the last line, "other" for one that tells nothing (a time stamp alone is a line cut off).
         self.last_kind = ""
         self.version = ""
         self.cmdline = ""
@@ -240,10 +241,12 @@ class BootLines:
         """Take the bare line `text` in."""
         head = _HEADS.match(text)
         if head is None:
+            if text and not text.startswith("["):
+                self.last_kind = "other"
             return
         kind = head.lastgroup or ""
         if not self.first:
-            if kind in ("bringup_rest", "table", "efi_tables", "late", "iomem", "dmi", "efi_mem"):
+            if kind in ("bringup_rest", "efi_tables", "late", "iomem", "dmi", "efi_mem"):
                 return
             self.first = number
         handler = getattr(self, f"_on_{kind}", None)
