@@ -7,14 +7,14 @@ line that a finding quotes is the line that the replay prints for the chosen ker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
-    from memplan.machine.model import Machine
+    from memplan.machine.model import Acpi, Machine, Srat
     from memplan.plan import Plan
 
 Severity = Literal["error", "warning", "info"]
@@ -40,7 +40,10 @@ class Finding:
     """One thing that one rule found.
 
     `subject` names the thing in words that stay the same from build to build (``node 1``, ``srat.memory[3]``): with
-    the rule it makes the fingerprint.  `dmesg` is the line that the chosen kernel prints about it ("" for none).
+    the rule it makes the fingerprint.  `dmesg` is the line that the chosen kernel prints about it ("" for none),
+    `excerpt` the entry as it stands in its file, with a caret below it.  `weight` tells how bad it is (bytes
+    stranded, say), so that one that grew is told from one that was there before.  `note` is a remark on the
+    finding itself (a suppression that has expired).
     """
 
     rule: str
@@ -50,6 +53,8 @@ class Finding:
     subject: str
     dmesg: str = ""
     excerpt: tuple[str, ...] = ()
+    weight: int = 0
+    note: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -61,7 +66,8 @@ class Finding:
 class Found:
     """What a rule function yields: the message, the field it is about (``srat.memory[3]``), and the subject.
 
-    `subject` defaults to the field.  `offset` is the byte offset inside the raw table, where one is checked.
+    `subject` defaults to the field.  `offset` is the byte offset from the start of the raw table whose signature
+    `field` begins with (``SRAT``, ``SLIT``; ``SSDT[1]`` for the second one).  The rest is as in :class:`Finding`.
     """
 
     message: str
@@ -69,6 +75,19 @@ class Found:
     subject: str = ""
     dmesg: str = ""
     offset: int | None = None
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the user says must hold: `what` ("movable", "crashkernel") of `target` (``node1``; "" where there is none).
+
+    `place` is where that was said.
+    """
+
+    what: str
+    target: str
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +111,27 @@ class Rule:
 class Subject:
     """What is checked: one input with all that could be read from it.
 
-    `machine` is None for a bare table.  `tables` are the raw ACPI tables as memplan.firmware.acpi parses them (empty
-    where the input has none).  `places` maps field paths (``e820[3]``, ``srat.memory[0]``) to their places.
+    `machine` is None for a bare table; `srat` and `acpi` are there in either case, as far as the input tells.
+    `tables` are the raw ACPI tables as memplan.firmware.acpi parses them (empty where the input has none).  `places`
+    maps field paths (``e820[3]``, ``srat.memory[0]``) to their places.  `expectations` are the user's.
     `plan_problem` says why there is no plan, where a machine has none.
     """
 
     file: str
     kernel: Kernel
     machine: Machine | None = None
+    srat: Srat | None = None
+    acpi: Acpi | None = None
     tables: tuple[Any, ...] = ()
-    places: dict[str, Place] = field(default_factory=dict)
-    has_srat: bool = False
+    places: Mapping[str, Place] = field(default_factory=dict)
+    expectations: tuple[Expectation, ...] = ()
     plan_problem: str = ""
     _plan: Plan | None = None
+
+    @property
+    def has_srat(self) -> bool:
+        """Whether the input tells of an SRAT."""
+        return self.srat is not None
 
     @property
     def plan(self) -> Plan:
@@ -117,7 +144,7 @@ class Subject:
         if need == "tables":
             return bool(self.tables)
         if need == "srat":
-            return self.has_srat
+            return self.srat is not None
         if need == "memory":
             return self.machine is not None
         return self._replayed() is not None
