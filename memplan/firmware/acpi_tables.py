@@ -252,22 +252,22 @@ _BODIES: Mapping[str, _Body] = {
             0: _layout(
                 "Memory Proximity Domain Attributes",
                 40,
-                "flags@8:2 reserved1@10:2 initiator_pxm@12:4 memory_pxm@16:4 reserved2@20:4 reserved3@24:8 "
-                "reserved4@32:8",
+                "reserved@2:2 flags@8:2 reserved1@10:2 initiator_pxm@12:4 memory_pxm@16:4 reserved2@20:4 "
+                "reserved3@24:8 reserved4@32:8",
                 flags=7,
             ),
             1: _layout(
                 "System Locality Latency and Bandwidth Information",
                 32,
-                "flags@8:1 data_type@9:1 min_transfer_size@10:1 reserved1@11:1 initiators@12:4 targets@16:4 "
-                "reserved2@20:4 base_unit@24:8",
+                "reserved@2:2 flags@8:1 data_type@9:1 min_transfer_size@10:1 reserved1@11:1 initiators@12:4 "
+                "targets@16:4 reserved2@20:4 base_unit@24:8",
                 flags=0x3F,
                 exact=False,
             ),
             2: _layout(
                 "Memory Side Cache Information",
                 32,
-                "memory_pxm@8:4 reserved1@12:4 size@16:8 attributes@24:4 address_mode@28:2 handles@30:2",
+                "reserved@2:2 memory_pxm@8:4 reserved1@12:4 size@16:8 attributes@24:4 address_mode@28:2 handles@30:2",
                 exact=False,
             ),
         },
@@ -279,12 +279,16 @@ _BODIES: Mapping[str, _Body] = {
         2,
         {},
         {
-            0: _layout("CXL Host Bridge Structure", 32, "uid@4:4 cxl_version@8:4 reserved1@12:4 base@16:8 size@24:8"),
+            0: _layout(
+                "CXL Host Bridge Structure",
+                32,
+                "reserved@1:1 uid@4:4 cxl_version@8:4 reserved1@12:4 base@16:8 size@24:8",
+            ),
             1: _layout(
                 "CXL Fixed Memory Window Structure",
                 36,
-                "reserved1@4:4 base@8:8 size@16:8 interleave_ways@24:1 arithmetic@25:1 reserved2@26:2 granularity@28:4 "
-                "restrictions@32:2 qtg_id@34:2",
+                "reserved@1:1 reserved1@4:4 base@8:8 size@16:8 interleave_ways@24:1 arithmetic@25:1 reserved2@26:2 "
+                "granularity@28:4 restrictions@32:2 qtg_id@34:2",
                 exact=False,
             ),
             2: _layout("CXL XOR Interleave Math Structure", 8, "granularity@6:1 maps@7:1", exact=False),

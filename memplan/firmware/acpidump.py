@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from memplan.errors import InputError
+from memplan.errors import InputError, Problem
 from memplan.firmware.acpi_facts import found_of
 from memplan.firmware.acpi_tables import TABLE_LIMIT, Table, parse_table
 from memplan.firmware.source import WHOLE_LIMIT, Found, Source
@@ -27,11 +27,14 @@ def recognises(head: bytes) -> bool:
 
 def read(source: Source) -> Found:
     """The facts of all tables in the dump; InputError where none can be read."""
-    return found_of(source.name, "acpidump", tables(source))
+    problems: list[Problem] = []
+    found = found_of(source.name, "acpidump", tables(source, problems))
+    found.problems += problems
+    return found
 
 
-def tables(source: Source) -> list[Table]:
-    """The tables of the dump, in its order, each with its address.
+def tables(source: Source, problems: list[Problem] | None = None) -> list[Table]:
+    """The tables of the dump, in its order, each with its address; one cut in its header is told in `problems`.
 
     Raises InputError, with the line, for a dump that is none or holds more than tables can.
     """
@@ -40,7 +43,7 @@ def tables(source: Source) -> list[Table]:
     room = WHOLE_LIMIT
     for number, line in source.lines():
         if heading := _HEADING.fullmatch(line):
-            _finish(current, source, result)
+            _finish(current, source, result, problems)
             current = _Dump(heading[1], int(heading[2], 16), number)
         elif current is not None and (row := _ROW.match(line)):
             data = bytes.fromhex(row[2].decode())
@@ -48,7 +51,7 @@ def tables(source: Source) -> list[Table]:
             if room < 0 or len(current.data) > TABLE_LIMIT:
                 raise InputError.single(source.name, "the dump holds more than ACPI tables can", line=number)
             current.add(int(row[1], 16), data, source.name, number)
-    _finish(current, source, result)
+    _finish(current, source, result, problems)
     if not result:
         raise InputError.single(source.name, "the dump holds no table that can be read")
     return result
@@ -76,7 +79,12 @@ class _Dump:
         self.data += data
 
 
-def _finish(dump: _Dump | None, source: Source, result: list[Table]) -> None:
+def _finish(dump: _Dump | None, source: Source, result: list[Table], problems: list[Problem] | None) -> None:
     if dump is None or not dump.data:
         return
-    result.append(parse_table(bytes(dump.data), source.name, address=dump.address, lines=dump.lines))
+    try:
+        result.append(parse_table(bytes(dump.data), source.name, address=dump.address, lines=dump.lines))
+    except InputError as error:
+        if not result or problems is None:
+            raise
+        problems += error.problems

@@ -49,7 +49,9 @@ def read(source: Source) -> Found:
 
 
 def tables(source: Source, problems: list[Problem] | None = None) -> list[Table]:
-    """The tables of the listing, in its order; places where fields and raw data disagree are added to `problems`.
+    """The tables of the listing, in its order.
+
+    Where fields and raw data disagree, and a table cut in its header, is added to `problems`.
 
     Raises InputError, with the line, for a listing that can't be read.
     """
@@ -153,7 +155,7 @@ class _Listing:
                 problems += self._differences()
             return parse_table(bytes(self.raw), self.source, lines=lines)
         if self.built[:4] not in _READ:
-            table = parse_table(bytes(self.built), self.source, lines=lines)
+            table = parse_table(bytes(self.built.ljust(HEADER_SIZE, b"\0")), self.source, lines=lines)
             table.defects.clear()
             return table
         if self.is_source:
@@ -202,5 +204,11 @@ def _bytes_of(value: bytes, size: int) -> bytes | None:
 
 
 def _finish(listing: _Listing | None, result: list[Table], problems: list[Problem] | None) -> None:
-    if listing is not None:
+    if listing is None:
+        return
+    try:
         result.append(listing.table(problems))
+    except InputError as error:
+        if not result or problems is None:
+            raise
+        problems += error.problems
