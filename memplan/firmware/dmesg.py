@@ -81,20 +81,23 @@ def read(source: Source) -> Found:
     """
     found = Found(source.name, "boot log")
     boot = BootLines()
+    printed_before: BootLines | None = None
     skipped = 0
     foreign = narrow = 0
     for number, text in boot_lines(source):
-        if text.startswith("Linux version "):
-            if boot.e820:
+        if text.startswith("Linux version ") and set(boot.lines) - {"kaslr"}:
+            if not boot.e820:
+                skipped += 1
+            elif printed_before is None and _printed_again(boot, text):
+                printed_before = boot
+            else:
                 found.note(
                     f"another boot begins here; the facts are those of the boot that begins in line {boot.first}"
                     " (cut the log to import another one)",
                     number,
                 )
                 break
-            if set(boot.lines) - {"kaslr"}:
-                skipped += 1
-                boot = BootLines()
+            boot = BootLines()
         boot.take(number, text)
         if boot.first and number - boot.first > BOOT_LINES:
             break
@@ -103,6 +106,8 @@ def read(source: Source) -> Found:
                 foreign = number
         elif not narrow and _NARROW.match(text):
             narrow = number
+    if printed_before is not None and not (boot.e820 and boot.has("cpus") >= printed_before.has("cpus")):
+        boot = printed_before
     if not boot.e820 and foreign:
         raise InputError.single(
             source.name,
@@ -127,3 +132,8 @@ def read(source: Source) -> Found:
         found.note(f"{skipped} boot(s) before line {boot.first} hold no memory map and were passed over")
     facts_of(boot, found)
     return found
+
+
+def _printed_again(boot: BootLines, version: str) -> bool:
+    """Whether the console that has just come up prints all of `boot` once more: it is early, and the same kernel."""
+    return boot.version == version.strip() and not boot.has("smp_done")

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 #: max_arch_pfn of a kernel that runs with five page-table levels (52 bits of physical address).
 _MAX_PFN_5LEVEL = 1 << 40
+#: The extended state of 3.13: x87 and SSE with the header in 576 bytes, AVX behind them in 256.
+_XSAVE_KNOWN = 0x7
+_XSAVE_AVX_BIT = 0x4
+_XSAVE_SSE = 0x240
+_XSAVE_AVX = 0x340
 _VIRTUAL_MACHINES = ("QEMU", "KVM", "VMware", "VirtualBox", "Virtual Machine", "Xen ", "Bochs", "Amazon EC2", "Google")
 _HYPERVISORS = (("KVM", "kvm"), ("Xen", "xen"), ("Hyper", "hyperv"), ("VMware", "vmware"))
 
@@ -90,6 +95,10 @@ def _features(boot: BootLines, found: Found) -> None:
         found.put("cpus.la57", five, "max_arch_pfn", line=boot.lines["last_pfn"])
     if boot.xsave is not None:
         features, size = boot.xsave
+        if not size:
+            # A later kernel's log: what 3.13, which knows x87, SSE and AVX only, would make of the same CPU.
+            features &= _XSAVE_KNOWN
+            size = _XSAVE_AVX if features & _XSAVE_AVX_BIT else _XSAVE_SSE
         found.put("cpus.xsave_size", size, "xsave", line=boot.lines["xsave"])
         found.put("cpus.xsave_features", features.bit_length(), "xsave", line=boot.lines["xsave"])
     if boot.has("snb"):

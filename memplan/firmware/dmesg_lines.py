@@ -110,7 +110,7 @@ _HEADS = re.compile(
     r"|(?P<dumped>\s+reserved(?:\.\w+)?\[0x)"
     r"|(?P<ramdisk>RAMDISK: \[mem |Move RAMDISK from |initrd too large to handle)"
     r"|(?P<gbpages>Using GB pages for direct mapping)"
-    r"|(?P<xsave>xsave: enabled xstate_bv )"
+    r"|(?P<xsave>xsave: enabled xstate_bv |Enabled xstate features 0x)"
     r"|(?P<smbios>SMBIOS \d|DMI not present)"
     r"|(?P<dmi>DMI: )"
     r"|(?P<hypervisor>Hypervisor detected: |Booting paravirtualized kernel on )"
@@ -142,7 +142,7 @@ _NR_CPUS = re.compile(r"nr_cpu_ids:(\d+)")
 _SIBLING = re.compile(r"CPU #(\d+)'s \S+ CPU #(\d+) is not on the same node! \[node: (\d+) != (\d+)\]")
 _RESERVE = re.compile(r"memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: flags \S+)? (\w+)")
 _DUMPED = re.compile(r"\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
-_XSAVE = re.compile(r"xstate_bv 0x([0-9a-f]+), cntxt size 0x([0-9a-f]+)")
+_XSAVE = re.compile(r"(?:xstate_bv|xstate features) 0x([0-9a-f]+), (?:cntxt size 0x([0-9a-f]+))?")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _EFI_TABLE = re.compile(r"([A-Za-z0-9. ]+)=0x([0-9a-f]+)")
 _EFI_MEM = re.compile(
@@ -209,6 +209,7 @@ class BootLines:
         self.first_dump: list[tuple[int, int]] = []
         self.initrd: tuple[int, int] | None = None
         self.initrd_size = 0
+        #: The extended features' bits, and the state's size where 3.13 prints it (else 0).
         self.xsave: tuple[int, int] | None = None
         self.no_smbios = False
         self.dmi = ""
@@ -404,7 +405,7 @@ class BootLines:
 
     def _on_xsave(self, text: str, _: int) -> None:
         if found := _XSAVE.search(text):
-            self.xsave = (int(found[1], 16), int(found[2], 16))
+            self.xsave = (int(found[1], 16), int(found[2], 16) if found[2] else 0)
 
     def _on_smbios(self, text: str, _: int) -> None:
         self.no_smbios = text.startswith("DMI not")

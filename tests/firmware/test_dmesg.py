@@ -176,6 +176,21 @@ def test_xsave_of_3_13(tmp_path: Path) -> None:
     assert (found["cpus.xsave_size"], found["cpus.xsave_features"]) == (0x340, 3)
 
 
+def test_what_3_13_would_save_on_the_cpu_of_a_later_kernels_log(tmp_path: Path) -> None:
+    found = values(read(text("smp-16-6.12"), tmp_path))
+    assert (found["cpus.xsave_size"], found["cpus.xsave_features"]) == (0x340, 3)
+
+
+def test_a_console_that_prints_the_first_lines_again(tmp_path: Path) -> None:
+    log = text("smp-16-6.12")
+    handover = log.index("Console: colour")
+    found = read(log[:handover] + "\n" + log, tmp_path)
+    assert values(found) == values(read(log, tmp_path))
+    assert not any("another boot" in note for note in found.notes)
+    cut = read(log[:handover] + "\n" + log[: log.index("ACPI: RSDP")], tmp_path)
+    assert "acpi.tables" in cut.facts
+
+
 #: A UEFI machine's lines, as 6.1 prints them with efi=debug.
 UEFI = (Path(__file__).parent / "data" / "uefi-6.1.log").read_text()
 
