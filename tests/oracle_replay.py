@@ -1,6 +1,6 @@
 """Replays recorded memblock traces and compares all that they say: results, both arrays, counts, totals, messages.
 
-Run as ``python tests/oracle_replay.py PATH...``.  A path is a trace (.jsonl, .jsonl.xz), an archive of traces (.tar.xz),
+Run as ``python tests/oracle_replay.py PATH...``.  A path is a trace (.jsonl, .jsonl.xz), an archive of them (.tar.xz),
 or a folder of such.  Prints ``N files, M operations, K mismatches`` and exits with 1 where K is not 0.
 """
 
@@ -223,7 +223,7 @@ def traces(path: Path) -> Iterator[tuple[str, list[str] | None]]:
                     if file is not None:
                         yield member.name, file.read().decode().splitlines()
         elif path.name.endswith(".xz"):
-            yield str(path), lzma.open(path, "rt").read().splitlines()
+            yield str(path), lzma.decompress(path.read_bytes()).decode().splitlines()
         else:
             yield str(path), path.read_text().splitlines()
     except (OSError, EOFError, ValueError, lzma.LZMAError, tarfile.TarError):

@@ -1,0 +1,322 @@
+"""How memblock changes its arrays and makes them grow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.memblock.search import (
+    MEMBLOCK_HOTPLUG,
+    MEMBLOCK_MIRROR,
+    MEMBLOCK_NOMAP,
+    MEMBLOCK_RSRV_NOINIT,
+    Searches,
+    round_up_wrapping,
+)
+from memplan.units import PAGE_SIZE, U64_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memplan.memblock.regions import RegionArray
+
+ENOMEM = 12
+
+
+class MemblockPanic(Exception):
+    """The kernel stops in memblock; the text is what it says."""
+
+
+class Changes(Searches):
+    """The changes; each returns 0, or -ENOMEM where the array is full and can't grow."""
+
+    def allow_resize(self) -> None:
+        """From now on the arrays may grow."""
+        self._can_resize = True
+
+    # -- add, reserve, remove, free -------------------------------------------------------------------------------
+
+    def add(self, base: int, size: int) -> int:
+        """Registers memory without a node."""
+        self.listener.changed("add", base, size, 1, True)
+        return self._add_range(self.memory, base, size, None, 0)
+
+    def add_node(self, base: int, size: int, nid: int | None, flags: int = 0) -> int:
+        """Registers memory of a node."""
+        self.listener.changed("add", base, size, 1, True)
+        return self._add_range(self.memory, base, size, nid, flags)
+
+    def reserve(self, base: int, size: int) -> int:
+        """Reserves a range, be it memory or not."""
+        self.listener.changed("reserve", base, size, 1, True)
+        return self._add_range(self.reserved, base, size, None, 0)
+
+    def remove(self, base: int, size: int) -> int:
+        """Takes memory away."""
+        self.listener.changed("remove", base, size, 1, True)
+        return self._remove_range(self.memory, base, size)
+
+    def free(self, base: int, size: int) -> int:
+        """Ends reservations (memblock_free, memblock_phys_free from 5.16)."""
+        self.listener.changed("free", base, size, 1, True)
+        return self._remove_range(self.reserved, base, size)
+
+    # -- nodes and flags ------------------------------------------------------------------------------------------
+
+    def set_node(self, base: int, size: int, nid: int | None) -> int:
+        """Gives memory its node."""
+        return self._set_node(self.memory, base, size, nid)
+
+    def set_node_reserved(self, base: int, size: int, nid: int | None) -> int:
+        """Gives reserved regions their node."""
+        return self._set_node(self.reserved, base, size, nid)
+
+    def mark_hotplug(self, base: int, size: int) -> int:
+        """Marks memory hot-pluggable."""
+        return self._set_flag(self.memory, base, size, MEMBLOCK_HOTPLUG, True)
+
+    def clear_hotplug(self, base: int, size: int) -> int:
+        """Takes the hot-plug mark off."""
+        return self._set_flag(self.memory, base, size, MEMBLOCK_HOTPLUG, False)
+
+    def mark_mirror(self, base: int, size: int) -> int:
+        """Marks memory mirrored; from now on allocations prefer it."""
+        if self.rules.mirror_needs_kernelcore and not self.mirrored_kernelcore:
+            return 0
+        self.has_mirror = True
+        return self._set_flag(self.memory, base, size, MEMBLOCK_MIRROR, True)
+
+    def mark_nomap(self, base: int, size: int) -> int:
+        """Marks memory that the direct map leaves out."""
+        return self._set_flag(self.memory, base, size, MEMBLOCK_NOMAP, True)
+
+    def clear_nomap(self, base: int, size: int) -> int:
+        """Takes the mark of mark_nomap off."""
+        return self._set_flag(self.memory, base, size, MEMBLOCK_NOMAP, False)
+
+    def reserved_mark_noinit(self, base: int, size: int) -> int:
+        """Marks reserved regions whose struct pages are not initialised."""
+        return self._set_flag(self.reserved, base, size, MEMBLOCK_RSRV_NOINIT, True)
+
+    # -- cutting memory -------------------------------------------------------------------------------------------
+
+    def trim_memory(self, align: int) -> None:
+        """Rounds each region of memory inwards and drops what becomes empty; the total keeps what was shaved off."""
+        memory = self.memory
+        self._gaps = None
+        index = 0
+        while index < len(memory):
+            base, end = memory.bases[index], memory.ends[index]
+            start, stop = round_up_wrapping(base, align), end & -align
+            if start < stop:
+                memory.bases[index], memory.ends[index] = start, stop
+                index += 1
+            else:
+                memory.total_size -= end - base
+                memory.delete(index, index + 1)
+                self._check_emptied(memory)
+
+    def enforce_memory_limit(self, limit: int) -> None:
+        """Cuts both arrays above the address below which `limit` bytes of memory lie."""
+        end = self._address_after(limit)
+        if limit and end != U64_MAX:
+            self._remove_range(self.memory, end, U64_MAX)
+            self._remove_range(self.reserved, end, U64_MAX)
+
+    def cap_memory_range(self, base: int, size: int) -> None:
+        """Keeps only the memory in the range (and nomap regions), and only the reservations in it."""
+        memory = self.memory
+        if not size:
+            return
+        if self.rules.cap_needs_memory and not memory.total_size:
+            self.listener.message("memblock_cap_memory_range: No memory registered yet", True)
+            return
+        kept = self._isolate(memory, base, size)
+        if kept is None:
+            return
+        self._gaps = None
+        memory.unmerged = True
+        for index in range(len(memory) - 1, -1, -1):
+            if not kept[0] <= index < kept[1] and not memory.attributes[index][1] & MEMBLOCK_NOMAP:
+                memory.total_size -= memory.ends[index] - memory.bases[index]
+                memory.delete(index, index + 1)
+                self._check_emptied(memory)
+        self._remove_range(self.reserved, 0, base)
+        self._remove_range(self.reserved, (base + size) & U64_MAX, U64_MAX)
+
+    def mem_limit_remove_map(self, limit: int) -> None:
+        """Keeps the lowest `limit` bytes of memory, and nomap regions."""
+        end = self._address_after(limit)
+        if limit and end != U64_MAX:
+            self.cap_memory_range(0, end)
+
+    # -- how changes are made -------------------------------------------------------------------------------------
+
+    def _add_range(self, array: RegionArray, base: int, size: int, nid: int | None, flags: int) -> int:
+        size = min(size, U64_MAX - base)
+        if not size:
+            return 0
+        end = base + size
+        attributes = (self._stored(nid), flags)
+        if not array:
+            if array.total_size:
+                self._warn_on(self.rules.add_function)
+            array.total_size = 0
+            array.insert([(0, base, end)], attributes)
+            self._taken(array, base, end)
+            return 0
+        single_pass = self._fits_one_pass(array)
+        pieces = array.uncovered(base, end)
+        self._warn_about_mixture(array, pieces, end, attributes)
+        if not pieces and not self.rules.merges_when_covered:
+            return 0
+        if pieces and not single_pass:
+            count = len(pieces)
+            while array.cnt + count > array.max:
+                if not self._double_array(array, base, size):
+                    return -ENOMEM
+                pieces = array.uncovered(base, end)
+            self._warn_about_mixture(array, pieces, end, attributes)
+        if pieces:
+            array.insert(pieces, attributes)
+            if array is self.memory or self._gaps is None:
+                self._gaps = None
+            else:
+                for _, start, stop in pieces:
+                    self._gaps.take(start, stop)
+        if self.rules.merges_whole_array:
+            array.merge_all()
+        return 0
+
+    def _taken(self, array: RegionArray, base: int, end: int) -> None:
+        if array is self.memory:
+            self._gaps = None
+        elif self._gaps is not None:
+            self._gaps.take(base, end)
+
+    def _remove_range(self, array: RegionArray, base: int, size: int) -> int:
+        size = min(size, U64_MAX - base)
+        if not size:
+            return 0
+        if not self._make_room_for_split(array, base, size):
+            return -ENOMEM
+        if array.cut(base, base + size):
+            self._check_emptied(array)
+            if array is self.memory:
+                self._gaps = None
+            elif self._gaps is not None:
+                self._gaps.give(base, base + size)
+        return 0
+
+    def _set_node(self, array: RegionArray, base: int, size: int, nid: int | None) -> int:
+        nid = self._stored(nid)
+        return self._set_attributes(array, base, size, lambda old: (nid, old[1]))
+
+    def _set_flag(self, array: RegionArray, base: int, size: int, flag: int, on: bool) -> int:
+        if on:
+            return self._set_attributes(array, base, size, lambda old: (old[0], old[1] | flag))
+        return self._set_attributes(array, base, size, lambda old: (old[0], old[1] & ~flag))
+
+    def _set_attributes(
+        self,
+        array: RegionArray,
+        base: int,
+        size: int,
+        change: Callable[[tuple[int | None, int]], tuple[int | None, int]],
+    ) -> int:
+        isolated = self._isolate(array, base, size)
+        if isolated is None:
+            return -ENOMEM
+        first, behind = isolated
+        array.attributes[first:behind] = map(change, array.attributes[first:behind])
+        if array is self.memory:
+            self._gaps = None
+        if first < behind:
+            array.merge(first, behind)
+        if self.rules.merges_whole_array:
+            array.merge_all()
+        return 0
+
+    def _isolate(self, array: RegionArray, base: int, size: int) -> tuple[int, int] | None:
+        size = min(size, U64_MAX - base)
+        if not size:
+            return 0, 0
+        if not self._make_room_for_split(array, base, size):
+            return None
+        return array.isolate(base, base + size)
+
+    def _make_room_for_split(self, array: RegionArray, base: int, size: int) -> bool:
+        while array.cnt + 2 > array.max:
+            if not self._double_array(array, base, size):
+                return False
+        return True
+
+    def _fits_one_pass(self, array: RegionArray) -> bool:
+        most = array.max - (self.rules.single_pass == "below half")
+        return self.rules.single_pass != "never" and 2 * array.cnt + 1 <= most
+
+    def _double_array(self, array: RegionArray, base: int, size: int) -> bool:
+        """Doubles the array; its storage keeps clear of ``[base, base + size)``, which waits to be reserved."""
+        if not self._can_resize:
+            if self.rules.refused_growth_panics:
+                raise MemblockPanic(f"memblock: cannot resize {array.name} array")
+            return False
+        old_size = array.storage_size
+        array.max *= 2
+        new_size = array.storage_size
+        address: int | None = None
+        if not self.slab_is_available:
+            address = self._find_storage(array, base, size, new_size)
+            if not address:
+                array.max //= 2
+                self.listener.message(
+                    f"memblock: Failed to double {array.name} array from {array.max} to {array.max * 2} entries !", True
+                )
+                return False
+        self.listener.array_growth(array.name)
+        if address is not None:
+            last = address + array.max * 24 - 1
+            self.listener.message(
+                f"memblock: {array.name} is doubled to {array.max} at [{address:#018x}-{last:#018x}]", False
+            )
+        old_storage, old_in_slab = array.storage, array.in_slab
+        array.storage, array.in_slab = address, self.slab_is_available
+        if old_storage is not None and not old_in_slab:
+            self.free(old_storage, old_size)
+        if address is not None:
+            self.reserve(address, new_size)
+        self.listener.array_grown()
+        return True
+
+    def _find_storage(self, array: RegionArray, base: int, size: int, new_size: int) -> int:
+        if array is self.memory:
+            base = size = 0
+        found = self.find(base + size, self.current_limit, new_size, PAGE_SIZE)
+        if not found and size:
+            found = self.find(0, min(base, self.current_limit), new_size, PAGE_SIZE)
+        return found
+
+    def _address_after(self, limit: int) -> int:
+        """The address below which `limit` bytes of memory lie; all ones where there are fewer."""
+        for base, size, _, _ in self.memory:
+            if limit <= size:
+                return base + limit
+            limit -= size
+        return U64_MAX
+
+    def _warn_on(self, function: str) -> None:
+        self.listener.message(f"WARN_ON: {function}", True)
+
+    def _warn_about_mixture(
+        self, array: RegionArray, pieces: list[tuple[int, int, int]], end: int, attributes: tuple[int | None, int]
+    ) -> None:
+        if not self.rules.warns_about_mixture:
+            return
+        for index, _, stop in pieces:
+            if stop < end:
+                nid, flags = array.attributes[index]
+                for _ in range((nid != attributes[0]) + (flags != attributes[1])):
+                    self._warn_on(self.rules.add_function)
+
+    def _check_emptied(self, array: RegionArray) -> None:
+        if not array and array.total_size:
+            self._warn_on("memblock_remove_region")
