@@ -1,0 +1,118 @@
+"""What is to be checked: a description, or any source that import understands, and several of them as one machine."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cache, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memplan.checks.model import Subject
+from memplan.checks.places import Places, description_places, table_places, text_places
+from memplan.errors import InputError
+from memplan.firmware.acpi import read_tables
+from memplan.firmware.acpi_facts import problem_of
+from memplan.firmware.combine import combine
+from memplan.firmware.source import Found, read_source
+from memplan.kernel.load import find_kernel, override
+from memplan.machine.load import load_machine
+from memplan.machine.model import KernelImage, Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from memplan.checks.model import Place
+    from memplan.firmware.acpi_tables import Table
+    from memplan.kernel.model import Kernel
+
+_DESCRIPTIONS = (".yaml", ".yml")
+_cached_kernel = cache(find_kernel)
+
+
+def load_subject(text: str, kernel: str | None = None) -> Subject:
+    """What the input `text` tells: one source, or several of one machine with ``+`` between them.
+
+    `kernel` names the kernel to check for (None: the machine's own, and the newest generic one for bare tables).
+    Raises InputError for what can't be read, UsageError for an unknown kernel.
+    """
+    found: list[Found] = []
+    tables: list[Table] = []
+    descriptions: list[Path] = []
+    for path in sources(text):
+        if path.suffix.lower() in _DESCRIPTIONS:
+            descriptions.append(path)
+            found.append(_described(path))
+        else:
+            own = read_tables(path)
+            tables += own
+            found.append(_imported(path, own))
+    has_map = any("e820" in source.facts for source in found)
+    blank = Found(text, "nothing")
+    blank.put("e820", (), weak=True)
+    machine, _ = combine(found if has_map else [blank, *found])
+    if not has_map and not tables and machine.srat is None:
+        raise InputError.single(text, "tells of no memory map, no SRAT and no ACPI table: there is nothing to check")
+    return Subject(
+        text,
+        _kernel(kernel, machine.kernel),
+        machine if has_map else None,
+        machine.srat,
+        machine.acpi,
+        tuple(tables),
+        Places(_place_makers(found, descriptions, tables, machine if has_map else None)),
+    )
+
+
+def sources(text: str) -> list[Path]:
+    """The paths in `text`: one, or several with ``+`` between them (which a file's own name may hold, too)."""
+    words = text.split("+")
+    if len(words) == 1 or Path(text).exists():
+        return [Path(text)]
+    cuts = [0]
+    while cuts[-1] < len(words):
+        ends = range(cuts[-1] + 1, len(words) + 1)
+        cuts.append(next((end for end in ends if Path("+".join(words[cuts[-1] : end])).exists()), cuts[-1] + 1))
+    return [Path("+".join(words[start:end])) for start, end in pairwise(cuts)]
+
+
+def _described(path: Path) -> Found:
+    """A description's facts: the fields that are not at their defaults."""
+    machine = load_machine(path)
+    found = Found(str(path), "description")
+    for field in fields(Machine):
+        value = getattr(machine, field.name)
+        if field.name == "e820" or value != field.default:
+            found.put(field.name, value)
+    return found
+
+
+def _imported(path: Path, tables: list[Table]) -> Found:
+    """A real source's facts.  What is wrong with its tables is for the rules to say; other damage is an InputError."""
+    found = read_source(path)
+    known = {str(problem_of(table, defect)) for table in tables for defect in table.defects}
+    if other := [problem for problem in found.problems if str(problem) not in known]:
+        raise InputError(other)
+    return found
+
+
+def _kernel(name: str | None, image: KernelImage) -> Kernel:
+    if name is not None:
+        return _cached_kernel(name)
+    kernel = _cached_kernel(image.build)
+    return override(kernel, image.overrides) if image.overrides else kernel
+
+
+def _place_makers(
+    found: list[Found], descriptions: list[Path], tables: list[Table], machine: Machine | None
+) -> list[Callable[[], Mapping[str, Place]]]:
+    makers: list[Callable[[], Mapping[str, Place]]] = []
+    for source in found:
+        path = Path(source.source)
+        if path in descriptions:
+            makers.append(partial(description_places, path))
+        elif path.is_file():
+            makers.append(partial(text_places, path, source.facts, machine))
+    if tables:
+        makers.append(partial(table_places, tables))
+    return makers
