@@ -46,7 +46,17 @@ def import_files(
         problems[-1].hint = "; ".join(filter(None, (problems[-1].hint, "--force uses what can be used")))
         raise InputError(problems)
     machine, comments = combine(found)
-    return machine, comments, [note for source in found for note in source.notes] + [str(p) for p in problems]
+    return machine, comments, [*_notes(found), *map(str, problems)]
+
+
+def _notes(sources: list[Found]) -> list[str]:
+    """The sources' notes, without those on fields that another source tells."""
+    told = {path for source in sources for path, fact in source.facts.items() if not fact.weak}
+    notes: dict[str, None] = {}
+    for source in sources:
+        lacking = (text for path, text in source.lacking.items() if not {path, path.partition(".")[0]} & told)
+        notes |= dict.fromkeys((*source.notes, *lacking))
+    return list(notes)
 
 
 def _read_stdin() -> Found:

@@ -39,8 +39,8 @@ _LONGEST_LINE = 980
 _EFI_CALLERS = {
     "efi_tpm_eventlog_init": "TPM event log",
     "efi_config_parse_tables": "EFI memory reservations",
-    "efi_esrt_init": "ESRT",
-    "efi_mokvar_table_init": "MOK variables",
+    "reserve_unaccepted": "unaccepted memory",
+    "efi_mem_reserve": "MOK variables",
 }
 
 
@@ -64,7 +64,9 @@ def facts_of(boot: BootLines, found: Found) -> None:
 def _kernel(boot: BootLines, found: Found) -> Kernel | None:
     """kernel.build by the release, and the build's facts where memplan has them."""
     if not boot.version:
-        found.note("no 'Linux version' line: the log begins too late to tell the kernel (--kernel names it)")
+        found.lacks(
+            "kernel.build", "no 'Linux version' line: the log begins too late to tell the kernel (--kernel names it)"
+        )
         return None
     from memplan.kernel.load import find_kernel, match_release
 
@@ -114,7 +116,7 @@ def _memory_map(boot: BootLines, found: Found) -> None:
         found.damage("the log holds only a part of a memory map", line=boot.lines.get("derived", 0))
         found.put("e820", tuple(boot.maps["modified"] or boot.maps["user"]), "part of a map", weak=True)
     else:
-        found.note("the log has no memory map (it begins after the BIOS-e820 lines)")
+        found.lacks("e820", "the log has no memory map (it begins after the BIOS-e820 lines)")
 
 
 def _rejoined(entries: tuple[E820Entry, ...]) -> tuple[E820Entry, ...]:
@@ -127,7 +129,7 @@ def _rejoined(entries: tuple[E820Entry, ...]) -> tuple[E820Entry, ...]:
 
 def _cmdline(boot: BootLines, found: Found) -> None:
     if not boot.has("cmdline"):
-        found.note("no command line in the log; it is taken to be empty")
+        found.lacks("cmdline", "no command line in the log; it is taken to be empty")
         return
     line = boot.lines["cmdline"]
     found.put("cmdline", boot.cmdline, "Command line", line=line)
@@ -155,14 +157,16 @@ def _placement(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
         found.put("kernel.load_address", place, origin, line=line)
         return
     if randomized and (kernel is None or kernel.facts.get("image.load_address")):
-        found.note(
+        found.lacks(
+            "kernel.load_address",
             "KASLR is on and no line tells where the kernel image lies; it is taken to lie where it would without "
-            "(give /proc/iomem as a further source, read as root)"
+            "(give /proc/iomem as a further source, read as root)",
         )
     elif boot.has("efi"):
-        found.note(
+        found.lacks(
+            "kernel.load_address",
             "on an EFI boot the loader may put the kernel image elsewhere than its usual place, and no line tells "
-            "where (give /proc/iomem as a further source, read as root)"
+            "where (give /proc/iomem as a further source, read as root)",
         )
 
 
@@ -250,7 +254,7 @@ def _acpi(boot: BootLines, found: Found) -> None:
                 "the length of firmware's own table is not printed where one from the initrd replaces it; it is 0"
             )
     else:
-        found.note("the log lists no ACPI tables")
+        found.lacks("acpi.tables", "the log lists no ACPI tables")
     _upgrades(boot, upgraded, found)
     if boot.has("ioapic"):
         found.put("acpi.ioapics", boot.ioapics, "IOAPIC", line=boot.lines["ioapic"])
@@ -263,7 +267,7 @@ def _acpi(boot: BootLines, found: Found) -> None:
         count = isqrt(slit.length - _PAGE_SLIT)
         matrix = tuple(tuple(10 if row == column else 20 for column in range(count)) for row in range(count))
         found.put("acpi.slit", matrix, "SLIT's length; distances assumed", line=line, weak=True)
-        found.note("there is a SLIT, whose distances the log does not print; 10 and 20 are assumed")
+        found.lacks("acpi.slit", "there is a SLIT, whose distances the log does not print; 10 and 20 are assumed")
 
 
 def _upgrades(boot: BootLines, upgraded: list[tuple[str, int]], found: Found) -> None:
@@ -285,8 +289,10 @@ def _srat(boot: BootLines, found: Found) -> None:
     listed = next((t for t in reversed(boot.tables) if t.signature == "SRAT" and t.length), None)
     if not boot.srat_memory and not boot.srat_cpus:
         if listed is not None:
-            found.note(
-                "there is an SRAT, but its entries are not in the log (numa=off, or a log that ends early)", listed.line
+            found.lacks(
+                "srat",
+                "there is an SRAT, but its entries are not in the log (numa=off, or a log that ends early)",
+                listed.line,
             )
         return
     line = boot.lines.get("srat_memory") or boot.lines.get("srat_cpu", 0)
@@ -359,7 +365,7 @@ def _dmi(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
 
 def _efi(boot: BootLines, found: Found) -> None:
     """What an EFI boot adds; the map's place and the tables' lengths are told by memblock=debug only."""
-    by_caller = {r.caller: r for r in boot.reserves}
+    by_caller = {r.caller: r for r in reversed(boot.reserves)}
     memmap = by_caller.get("efi_memblock_x86_reserve_range")
     if not boot.has("efi") and memmap is None:
         return
@@ -371,19 +377,24 @@ def _efi(boot: BootLines, found: Found) -> None:
         if size != 48:
             found.put("efi.descriptor_size", size, "EFI memory map", line=memmap.line)
     else:
-        found.note("no line tells where the EFI memory map lies; its reservation is left out")
+        found.lacks("efi.memmap", "no line tells where the EFI memory map lies; its reservation is left out")
     attributes = by_caller.get("efi_memattr_init")
     if attributes is not None:
         place = (attributes.start, attributes.end - attributes.start)
         found.put("efi.memattr", place, "EFI memory attributes", line=attributes.line)
     elif "MEMATTR" in boot.efi_tables:
-        found.note("the EFI memory attributes table's length is not in the log; its reservation is left out")
+        found.lacks(
+            "efi.memattr", "the EFI memory attributes table's length is not in the log; its reservation is left out"
+        )
     _efi_tables(boot, found)
     ranges, origin = _efi_ranges(boot)
     if ranges:
         found.put("efi.descriptors", ranges, origin, line=boot.lines.get("efi_mem", 0))
     else:
-        found.note("the EFI memory map is not in the log (efi=debug prints it); boot services' memory is left out")
+        found.lacks(
+            "efi.descriptors",
+            "the EFI memory map is not in the log (efi=debug prints it); boot services' memory is left out",
+        )
 
 
 def _efi_tables(boot: BootLines, found: Found) -> None:
@@ -415,7 +426,7 @@ def _efi_ranges(boot: BootLines) -> tuple[tuple[EfiRange, ...], str]:
 def _missing(boot: BootLines, found: Found) -> None:
     """Notes on the parts of the boot that the log lacks."""
     if not boot.has("cpus") and not boot.has("nr_cpus"):
-        found.note("the log ends before the kernel counts the CPUs; one CPU is assumed")
+        found.lacks("cpus.possible", "the log ends before the kernel counts the CPUs; one CPU is assumed")
     if boot.dumps or boot.reserves:
         found.note(
             "memblock=debug lines were used only for what firmware and the boot loader chose (where the kernel image, "
@@ -423,4 +434,6 @@ def _missing(boot: BootLines, found: Found) -> None:
         )
     nodes = {affinity.pxm for affinity in boot.srat_memory}
     if len(nodes) > 1 and not boot.srat_cpus and not boot.cpu_nodes:
-        found.note("no line tells which CPU is on which node (this kernel tells when it brings the CPUs up)")
+        found.lacks(
+            "cpus.nodes", "no line tells which CPU is on which node (this kernel tells when it brings the CPUs up)"
+        )

@@ -31,7 +31,8 @@ def read_live() -> list[Found]:
             missing = Found(place, "live")
             missing.note("; ".join(problem.message for problem in error.problems) + " (root may see more)")
             sources.append(missing)
-    sources.append(_proc(Path("/proc"), Path("/sys/devices/system/cpu/possible")))
+    kernel_known = "kernel.build" in sources[0].facts
+    sources.append(_proc(Path("/proc"), Path("/sys/devices/system/cpu/possible"), kernel_known=kernel_known))
     return sources
 
 
@@ -68,12 +69,12 @@ def _log() -> Found:
     return missing
 
 
-def _proc(proc: Path, possible: Path) -> Found:
+def _proc(proc: Path, possible: Path, *, kernel_known: bool) -> Found:
     """The command line, the kernel and the CPUs as /proc tells of them."""
     found = Found(str(proc), "live")
     if cmdline := _text(proc / "cmdline"):
         found.put("cmdline", cmdline.strip(), "cmdline")
-    if version := _text(proc / "version"):
+    if not kernel_known and (version := _text(proc / "version")):
         from memplan.kernel.load import match_release
 
         name, note = match_release(version.split()[2], version)

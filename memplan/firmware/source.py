@@ -49,7 +49,7 @@ class Fact:
 class Found:
     """What one source told: facts by field path, notes for the user, and damage.
 
-    `kind` says what was recognised (``boot log``).
+    `kind` says what was recognised (``boot log``), `lacking` what the user is told of a field that no source tells.
     """
 
     source: str
@@ -57,6 +57,7 @@ class Found:
     facts: dict[str, Fact] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    lacking: dict[str, str] = field(default_factory=dict)
 
     def put(self, path: str, value: object, origin: str = "", *, line: int = 0, weak: bool = False) -> None:
         """Set the fact of field `path`; `origin` says what told it, at `line` of the source where given."""
@@ -66,6 +67,10 @@ class Found:
     def note(self, text: str, line: int = 0) -> None:
         """Add a note for the user, with its place."""
         self.notes.append(f"{self.source}:{line}: {text}" if line else f"{self.source}: {text}")
+
+    def lacks(self, path: str, text: str, line: int = 0) -> None:
+        """Add a note that only counts while no other source tells the field at `path`."""
+        self.lacking[path] = f"{self.source}:{line}: {text}" if line else f"{self.source}: {text}"
 
     def damage(self, message: str, *, line: int = 0, hint: str = "") -> None:
         """Add a problem: what is wrong with the source, while the rest of it can be used."""

@@ -112,6 +112,17 @@ def test_a_ring_buffer_that_wrapped_and_a_whole_map_make_one_machine(tmp_path: P
     assert "late.log" in comments["srat"]
 
 
+def test_notes_end_where_another_source_tells_the_field(tmp_path: Path) -> None:
+    log = ordinary(text("kaslr-8g-5.10"))
+    iomem = "\n00100000-bffdffff : System RAM\n  1e4c00000-1e5a01d31 : Kernel code\n"
+    first = log_file(tmp_path, log)
+    assert any("no line tells where the kernel image lies" in note for note in import_files([first])[2])
+    machine, comments, notes = import_files([first, log_file(tmp_path, log + iomem, "whole.log")])
+    assert machine.kernel.load_address == 0x1E4C00000
+    assert "Kernel code" in comments["kernel.load_address"]
+    assert not any("no line tells where the kernel image lies" in note for note in notes)
+
+
 def test_damage_needs_force(tmp_path: Path) -> None:
     log = ordinary(text("plain-4g-3.13"))
     cut = log_file(tmp_path, log[: log.index("BIOS-e820: [mem 0x00000000bffe0000")])
