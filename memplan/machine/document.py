@@ -22,6 +22,7 @@ Place: TypeAlias = tuple[int, int]
 
 #: What may not stand in YAML text.
 _UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_IMPORT = "memplan import makes a description of a boot log"
 _DEEPEST = 16
 _MOST_VALUES = 2_000_000
 _EMPTY = ("", "~", "null", "Null", "NULL")
@@ -90,7 +91,8 @@ class Document:
             mark = error.problem_mark or error.context_mark
             line, column = self._place(mark) if mark else (0, 0)
             why = error.problem or error.context or "can't be read"
-            raise InputError.single(self._source, f"not YAML: {why}", line=line, column=column) from error
+            hint = _IMPORT if "Linux version " in self._text or "BIOS-provided" in self._text else ""
+            raise InputError.single(self._source, f"not YAML: {why}", line=line, column=column, hint=hint) from error
         except yaml.reader.ReaderError as error:
             raise self._not_text() from error
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_core import core_schema as cs
 
 from memplan.machine.document import Quoted
+from memplan.machine.lines import LineError
 from memplan.units import U64_MAX, size_text
 
 #: Errors of fields carry this type; their message says what was expected.
@@ -337,8 +338,8 @@ def read_line(value: str, read: Callable[[str], Any], expected: str) -> Any:
     """What `read` makes of the line; an error that names what was expected where it makes nothing of it."""
     try:
         entry = read(value)
-    except ValueError as error:
-        raise problem(str(error)) from None
+    except LineError as error:
+        raise problem(str(error), hint=error.hint) from None
     if entry is None:
         raise problem(f"found {value.strip()[:80]!r}, expected {expected}")
     return entry

@@ -21,6 +21,7 @@ from memplan.machine.model import (
     E820Entry,
     MemoryAffinity,
 )
+from memplan.machine.words import meant
 from memplan.units import U64_MAX
 
 #: The names by which a type may be called; the first one of a type is the one to offer.
@@ -55,6 +56,14 @@ MEMORY_EXPECTED = "a line such as ACPI: SRAT: Node 1 PXM 1 [mem 0x140000000-0x23
 CPU_EXPECTED = "a line such as SRAT: PXM 1 -> APIC 0x02 -> Node 1"
 
 
+class LineError(Exception):
+    """A line of the right form with wrong content: what is wrong, and what would mend it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 def e820_type(text: str) -> int | None:
     """The number of an e820 type by its name, ``type N`` or the bare number; None for anything else."""
     folded = " ".join(text.lower().split())
@@ -71,8 +80,8 @@ def e820_line(text: str) -> E820Entry | None:
     """The entry that a line of the BIOS-provided map tells; None where the line is none.
 
     The old form (``BIOS-e820: 0000000000000000 - 000000000009fc00 (usable)``) names the first byte behind the
-    range, the one since 3.5 the last byte in it.  Raises ValueError for an end below the start, and for an unknown
-    type, saying so.
+    range, the one since 3.5 the last byte in it.  Raises LineError for an end below the start, and for an unknown
+    type.
     """
     found = re.fullmatch(_E820, text.strip(), re.IGNORECASE)
     if found is None:
@@ -82,13 +91,13 @@ def e820_line(text: str) -> E820Entry | None:
     end = int(old_end, 16) if old_end else int(last, 16) + 1
     kind = e820_type(old_name or name)
     if kind is None:
-        raise ValueError(f"unknown e820 type {(old_name or name)!r}")
+        raise LineError(f"unknown e820 type {(old_name or name)!r}", meant(old_name or name, E820_TYPES))
     _check_range(start, end)
     return E820Entry(start, end, kind)
 
 
 def memory_line(text: str) -> MemoryAffinity | None:
-    """The memory affinity that a line tells; None where the line is none.  Raises ValueError as `e820_line` does."""
+    """The memory affinity that a line tells; None where the line is none.  Raises LineError as `e820_line` does."""
     found = re.fullmatch(_MEMORY, text.strip(), re.IGNORECASE)
     if found is None:
         return None
@@ -120,7 +129,7 @@ def quote_copied(text: str) -> tuple[str, dict[int, int]]:
             continue
         quoted = found["line"].replace("\\", "\\\\").replace('"', '\\"')
         lines[index] = f'{found["indent"]}{found["dash"] or "- "}"{quoted}"{found["rest"] or ""}'
-        moved[index + 1] = 1 if found["dash"] else 3
+        moved[index + 1] = 0 if found["dash"] else 2
     return "\n".join(lines), moved
 
 
@@ -134,4 +143,4 @@ def _is_copied(line: str) -> bool:
 
 def _check_range(start: int, end: int) -> None:
     if not start <= end <= U64_MAX + 1:
-        raise ValueError(f"the end {end - 1:#x} lies below the start {start:#x}")
+        raise LineError(f"the end {end - 1:#x} lies below the start {start:#x}")

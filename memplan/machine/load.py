@@ -14,9 +14,10 @@ from memplan.machine.document import Document, Path, field_text, read_document
 from memplan.machine.kinds import ADDRESS, SIZE
 from memplan.machine.options import bad_options
 from memplan.machine.schema import MACHINE, SRAT_FORMS, validator
+from memplan.machine.words import meant, offer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from pydantic_core import ErrorDetails
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 _DECIMAL_UNIT = r"([0-9]+) ?([KMGTPEkmgtpe])i?[Bb]"
 _BARE_HEX = r"0[0-9a-fA-F]+|[0-9]+[a-fA-F][0-9a-fA-F]*"
-_OFFER = "did you mean {}?"
 #: The longest description that is read, in bytes; 10,000 e820 entries and 1,024 nodes are less than one MiB.
 _MOST_BYTES = 32 << 20
 #: How many problems are told one by one.
@@ -107,7 +107,7 @@ def _translated(document: Document, source: str, error: ValidationError) -> Iter
         problems[path] = _problem(document, source, path, detail)
     offered = {(*path[:-1], problem.hint) for path, problem in problems.items() if problem.hint}
     for path, problem in problems.items():
-        misspelt = path and (*path[:-1], _OFFER.format(path[-1])) in offered
+        misspelt = path and (*path[:-1], offer(str(path[-1]))) in offered
         if not misspelt:
             yield problem
 
@@ -118,7 +118,7 @@ def _problem(document: Document, source: str, path: Path, detail: ErrorDetails) 
         case "extra_forbidden":
             section = MACHINE if len(path) == 1 else getattr(_kind(path[:-1]), "section", MACHINE)
             message = f"unknown key, expected one of {', '.join(section.names())}"
-            hint = _meant(str(path[-1]), section.names())
+            hint = meant(str(path[-1]), section.names())
             on_key = True
         case "missing":
             message = f"the key {path[-1]} is missing"
@@ -165,21 +165,12 @@ def _mend(found: Any, kind: Kind | None) -> str:
     if not isinstance(found, str):
         return ""
     if kind is not None and kind.words:
-        return _meant(found, kind.words)
+        return meant(found, kind.words)
     if unit := re.fullmatch(_DECIMAL_UNIT, found):
         return f"write {unit[1]}{unit[2].upper()}, a power of two"
     if kind in (ADDRESS, SIZE) and re.fullmatch(_BARE_HEX, found):
         return f"write 0x{found} if that is hexadecimal"
     return ""
-
-
-def _meant(word: str, words: Sequence[str]) -> str:
-    """The offer of the nearest of `words`, if one is near."""
-    from difflib import get_close_matches
-
-    folded = {own.lower(): own for own in words}
-    near = get_close_matches(word.lower(), folded, 1)
-    return _OFFER.format(folded[near[0]]) if near else ""
 
 
 # -- what no single field shows ----------------------------------------------------------------------------------------
@@ -206,7 +197,7 @@ def _wrong_words(document: Document, source: str) -> Iterator[Problem]:
     if build not in names:
         line, column = document.place(path)
         message = f"found {_shown(build)}, expected a kernel that memplan knows or a file's path"
-        hint = _meant(build, names) or "there are " + ", ".join(names)
+        hint = meant(build, names) or "there are " + ", ".join(names)
         yield Problem(source, message, line=line, column=column, field=field_text(path), hint=hint)
 
 

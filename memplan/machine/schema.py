@@ -66,7 +66,6 @@ _EFI_TYPES = (
     "Unaccepted",
 )
 _EFI_NUMBERS = {name.lower().replace(" ", ""): number for number, name in enumerate(_EFI_TYPES)}
-_E820_TEXTS = {number: name for name, number in reversed(lines.E820_TYPES.items())}
 
 _END_DOC = (
     "The last byte, as the kernel prints it (0xbffdffff). An even number can't be a last byte and is taken for the "
@@ -96,10 +95,10 @@ def _extent(values: dict[str, Any], first: str, size: str) -> tuple[int, int]:
         raise problem(f"expected either end or {size}, found {'neither' if end is None else 'both'}")
     if end is None:
         return start, start + length
-    end += end & 1
-    if end <= start:
-        raise problem(f"the end {end - 1:#x} lies below the start {start:#x}", at="end")
-    return start, end
+    behind = end + (end & 1)
+    if behind <= start:
+        raise problem(f"the end {end:#x} does not lie above the start {start:#x}", at="end")
+    return start, behind
 
 
 def _within_64_bits(start: int, end: int, at: str) -> None:
