@@ -96,4 +96,7 @@ class Recorder:
 
 
 def _regions(array: RegionArray) -> tuple[Region, ...]:
-    return tuple(Region(base, base + size, nid, flags) for base, size, nid, flags in array)
+    """The array's regions; NUMA_NO_NODE (-1) and no node at all differ for merging only."""
+    return tuple(
+        Region(base, base + size, None if nid is None or nid < 0 else nid, flags) for base, size, nid, flags in array
+    )
