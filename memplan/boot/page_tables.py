@@ -319,6 +319,12 @@ class _Mapper:
             if low < high
             else []
         )
+        if runs and not low <= runs[-1].start < high:
+            raise BootPanic(
+                "PANIC: early exception 0e",
+                f"a page of the page tables was found above 2 GiB, and this version keeps such an address in 32 bits:"
+                f" it came out as {runs[-1].start:#x}",
+            )
         if sum(run.count for run in runs) < count:
             raise BootPanic(
                 "alloc_low_pages: can not alloc memory",

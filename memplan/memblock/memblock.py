@@ -299,9 +299,12 @@ class Memblock(Changes):
             blocks = 0
             if contiguous:
                 found, descending = self._first_found(size, align, places)
-                if found and found.low <= found.address < found.high:
+                if found and not found.low <= found.address < found.high:
+                    # The address was cut short on its way: every further request would get this one again.
+                    count = 1
+                elif found:
                     address = found.address
-                    room = address + size - found.low if descending else found.high - address
+                    room = address + size - found.low if descending else self._sound_end(found.high) - address
                     blocks = min(room // size, count) if self._has_room_for_run(address, size, descending) else 0
             if blocks > 1:
                 low = address - (blocks - 1) * size if descending else address
@@ -325,6 +328,10 @@ class Memblock(Changes):
             if found and found.address:
                 return found, descending
         return None, True
+
+    def _sound_end(self, end: int) -> int:
+        """Up to where, `end` at most, an upward search gives addresses as it finds them."""
+        return min(end, 1 << 31) if self.rules.bottom_up_int else end
 
     def _has_room_for_run(self, address: int, size: int, descending: bool) -> bool:
         """Whether neither the first block of a run nor those after it, which merge with it, make the array grow."""

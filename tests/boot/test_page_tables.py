@@ -1,0 +1,296 @@
+"""Page tables of the direct map: against real boots, and against a walk that goes entry by entry as a kernel does."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memplan.boot.page_tables import early_alloc_pgt_buf, init_mem_mapping
+from memplan.boot.state import Boot, BootPanic
+from memplan.kernel.load import find_kernel
+from memplan.machine.model import Cpus, Machine
+from memplan.plan import Mapping
+from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_down, round_up
+from tests.boot.bootlog import BUILDS, BootLog, Event, one_by_one
+
+MAPPING = ("alloc_low_pages", "init_mem_mapping")
+
+
+@pytest.mark.parametrize(
+    ("name", "gbpages"),
+    [
+        ("plain-64g-2m-pages-3.13", False),
+        ("plain-64g-2m-pages-5.10", False),
+        ("plain-64g-2m-pages-6.12", False),
+        ("plain-64g-2m-pages-bottom-up-3.13", False),
+        ("plain-64g-2m-pages-bottom-up-6.1", False),
+        ("hot3-4level-2m-6.12", False),
+        ("hot1-4k-pages-5.10", True),
+        ("plain-2g-4k-pages-5.10", True),
+        ("plain-4g-4level-6.1", True),
+        ("ovmf-hot1-3.13", True),
+        ("hot1-top-6.1", True),
+    ],
+)
+def test_real_boots_take_the_same_pages(name: str, gbpages: bool) -> None:
+    log = BootLog(name)
+    events = log.events(log.dumps[0], log.dumps[1])
+    first = next((i for i, event in enumerate(events) if event.asker in MAPPING), None)
+    real = [event[:3] for event in events if event.asker in MAPPING]
+    boot = log.boot(0, gbpages=gbpages)
+    for event in events[:first] if first is not None else lowest(events):
+        boot.memblock.reserve(event.start, event.end - event.start)
+    place_brk(log, boot)
+    boot.memblock.bottom_up = boot.movable_node
+    boot.recorder.events.clear()
+
+    init_mem_mapping(boot)
+
+    assert one_by_one(boot) == real
+    assert boot.direct_gbpages == ("Using GB pages for direct mapping" in log.lines)
+
+
+def lowest(events: list[Event]) -> list[Event]:
+    """The reservations of the first megabyte, which come before the mapping."""
+    return [event for event in events if event.end <= MIB]
+
+
+def place_brk(log: BootLog, boot: Boot) -> None:
+    """Lays the buffer at the end of the brk that the log reserves, wherever the kernel was loaded."""
+    brk = [e for e in log.events(0, log.dumps[0]) if e.op == "reserve" and e.asker == "setup_arch"][-1]
+    early_alloc_pgt_buf(boot)
+    pages = boot.pgt_buffer[1] - boot.pgt_buffer[0]
+    moved = brk.start - boot.brk_start
+    boot.kernel_end += moved
+    boot.memblock.kernel_end = boot.kernel_end
+    boot.brk_end = brk.end
+    boot.pgt_buffer = (brk.end - pages, brk.end)
+
+
+class Walk:
+    """The reference: tables as sets of single units, entered one by one, each page asked for on its own."""
+
+    def __init__(self, boot: Boot, gbpages: bool, pse: bool) -> None:
+        self.boot = boot
+        self.pse, self.gbpages = pse, gbpages
+        self.tables: set[tuple[int, int]] = set()
+        self.large: dict[tuple[int, int], int] = {}
+        self.next, self.top = boot.pgt_buffer
+        self.can_use_brk = True
+        self.low = self.high = 0
+        self.brk: list[int] = []
+
+    def page(self) -> None:
+        if self.next < self.top and self.can_use_brk:
+            self.brk.append(self.next)
+            self.next += PAGE_SIZE
+            return
+        found = 0
+        if self.low < self.high:
+            found = self.boot.phys_alloc_range(PAGE_SIZE, PAGE_SIZE, self.low, self.high, owner="", caller="")
+        if not found:
+            raise BootPanic("", "")
+
+    def table(self, shift: int, number: int) -> None:
+        if (shift, number) not in self.tables:
+            self.page()
+            self.tables.add((shift, number))
+
+    def piece(self, start: int, end: int, large: tuple[bool, bool]) -> int:
+        """Maps ``[start, end)`` entry by entry and gives the end of the last page."""
+        base = self.boot.direct_map_base
+        at = last = start
+        while at < end:
+            if self.boot.levels == 5:
+                self.table(48, (base + at) >> 48)
+            self.table(39, (base + at) >> 39)
+            if large[1] and (30, at >> 30) not in self.tables:
+                at = last = round_down(at, GIB) + GIB
+                continue
+            self.table(30, at >> 30)
+            if large[0] and (21, at >> 21) not in self.tables:
+                at = last = round_down(at, SIZE_2M) + SIZE_2M
+                continue
+            # The other pages of this table's 2M need nothing more.
+            self.table(21, at >> 21)
+            at = last = min(round_down(at, SIZE_2M) + SIZE_2M, end)
+        return last
+
+    def sizes(self, start: int, end: int, at: int) -> tuple[int, tuple[bool, bool]]:
+        """Where the piece that begins at `at` ends, and its large pages."""
+        if at % SIZE_2M or end - at < SIZE_2M:
+            stop, pmd, pud = min(round_up(at, SIZE_2M), end) if at % SIZE_2M else end, False, False
+        elif at % GIB == 0 and end - at >= GIB:
+            stop, pmd, pud = round_down(end, GIB), self.pse, self.gbpages
+        else:
+            stop, pmd, pud = min(round_up(at + 1, GIB), round_down(end, SIZE_2M)), self.pse, False
+        whole = self.boot.memblock.is_region_memory
+        for size in (SIZE_2M, GIB):
+            low, high = round_down(at, size), round_up(stop, size)
+            if whole(low, high - low):
+                pmd, pud = pmd or (self.pse and size == SIZE_2M), pud or (self.gbpages and size == GIB)
+        return stop, (pmd, pud)
+
+    def part(self, start: int, end: int) -> None:
+        at = last = start
+        while at < end:
+            stop, large = self.sizes(start, end, at)
+            last = self.piece(at, stop, large)
+            at = stop
+        self.high = max(self.high, last)
+
+    def ram(self, start: int, end: int) -> int:
+        new = 0
+        for low_pfn, high_pfn, _ in list(self.boot.memblock.pfn_ranges(None)):
+            low, high = max(low_pfn * PAGE_SIZE, start), min(high_pfn * PAGE_SIZE, end)
+            if low < high:
+                self.can_use_brk = not any(low <= page < high for page in range(self.next, self.top, PAGE_SIZE))
+                self.part(low, high)
+                self.can_use_brk = True
+                new += high - low
+        return new
+
+    def map_all(self, end: int) -> None:
+        boot = self.boot
+        self.part(0, MIB)
+        if boot.memblock.bottom_up:
+            self.upwards(boot.kernel_end, end)
+            self.upwards(MIB, boot.kernel_end)
+            return
+        place = boot.phys_alloc_range(SIZE_2M, SIZE_2M, MIB, end, owner="", caller="")
+        if place:
+            boot.free(place, place + SIZE_2M, owner="", caller="")
+            top = place + SIZE_2M
+        else:
+            top = max(MIB, round_down(end, SIZE_2M))
+        self.high = 0
+        self.low = last = top
+        step, total = SIZE_2M, 0
+        while last > MIB:
+            start = max(round_down(last - 1, step), MIB) if last > step else MIB
+            total += self.ram(start, last)
+            last = self.low = start
+            step *= 256 if total >= step else 1
+        if top < end:
+            self.ram(top, end)
+
+    def upwards(self, start: int, end: int) -> None:
+        self.low = start
+        step, total = SIZE_2M, 0
+        while start < end:
+            stop = min(round_up(start + 1, step), end) if end - start > step else end
+            total += self.ram(start, stop)
+            start = stop
+            step *= 256 if total >= step else 1
+
+
+def boot_of(ram: list[tuple[int, int]], build: str = BUILDS["6.1"], **cpus: bool) -> Boot:
+    """A boot just before its mapping: the first megabyte and the kernel are reserved."""
+    boot = Boot(Machine(e820=(), cmdline="nokaslr", cpus=Cpus(**cpus)), find_kernel(build))
+    for start, end in ram:
+        boot.memblock.add(start, end - start)
+    early_alloc_pgt_buf(boot)
+    boot.memblock.reserve(0, MIB)
+    boot.memblock.reserve(boot.kernel_start, boot.brk_end - boot.kernel_start)
+    boot.memblock.kernel_end = boot.kernel_end
+    boot.max_pfn = ram[-1][1] // PAGE_SIZE
+    boot.recorder.events.clear()
+    return boot
+
+
+@st.composite
+def ram_layouts(draw: st.DrawFn) -> list[tuple[int, int]]:
+    """RAM of a PC: below 640K, from 1M past the kernel, and up to four regions more with ragged edges and gaps."""
+    ram = [(PAGE_SIZE, 0x9F000), (MIB, MIB * draw(st.integers(160, 1500)) + PAGE_SIZE * draw(st.integers(0, 600)))]
+    for _ in range(draw(st.integers(0, 4))):
+        unit = draw(st.sampled_from((PAGE_SIZE, SIZE_2M, GIB)))
+        start = round_up(ram[-1][1], unit) + unit * draw(st.integers(0, 3))
+        ram.append((start, start + PAGE_SIZE * draw(st.integers(1, 700)) + MIB * draw(st.integers(0, 1200))))
+    return ram
+
+
+@settings(max_examples=60, deadline=None)
+@given(ram_layouts(), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+def test_runs_equal_a_walk_entry_by_entry(
+    ram: list[tuple[int, int]], pse: bool, gbpages: bool, la57: bool, bottom_up: bool
+) -> None:
+    boots = [boot_of(ram, pse=pse, gbpages=gbpages, la57=la57) for _ in range(2)]
+    for boot in boots:
+        boot.memblock.bottom_up = bottom_up
+    walk = Walk(boots[0], gbpages and pse, pse)
+    try:
+        walk.map_all(ram[-1][1])
+    except BootPanic:
+        with pytest.raises(BootPanic):
+            init_mem_mapping(boots[1])
+        return
+    init_mem_mapping(boots[1])
+
+    assert one_by_one(boots[1]) == one_by_one(boots[0])
+    assert boots[1].max_pfn_mapped * PAGE_SIZE == walk.high
+    runs = boots[1].table_runs
+    assert sum(run.pages for run in runs if run.source == "brk") == len(walk.brk)
+    shifts = {"p4d": 48, "pud": 39, "pmd": 30, "pte": 21}
+    assert {level: sum(run.pages for run in runs if run.level == level) for level in shifts} == {
+        level: sum(1 for table in walk.tables if table[0] == shift) for level, shift in shifts.items()
+    }
+
+
+@pytest.mark.parametrize("build", [BUILDS["3.13"], BUILDS["5.10"], BUILDS["6.1"]])
+@pytest.mark.parametrize("bottom_up", [False, True])
+def test_sixty_four_tebibytes_with_small_pages_are_a_few_runs(build: str, bottom_up: bool) -> None:
+    """Every 2M has a page of entries, every 1G one above it, every 512G one above that."""
+    end = 60 * TIB
+    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, end)], build, pse=False, gbpages=False)
+    boot.memblock.bottom_up = bottom_up
+    init_mem_mapping(boot)
+    pages = {level: sum(r.pages for r in boot.table_runs if r.level == level) for level in ("pud", "pmd", "pte")}
+    assert pages == {"pud": end // (512 * GIB), "pmd": end // GIB, "pte": end // SIZE_2M}
+    assert boot.mappings == [Mapping(0, end, PAGE_SIZE)]
+    assert len(boot.recorder.events) < 100
+
+
+def test_mappings_tell_the_page_sizes() -> None:
+    """RAM to 3 GiB less 128 KiB: its first and last 2 MiB are ragged, 1 GiB pages fit in between and above."""
+    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, 3 * GIB - 128 * 1024), (4 * GIB, 6 * GIB)])
+    init_mem_mapping(boot)
+    edge = 3 * GIB - SIZE_2M
+    assert boot.mappings == [
+        Mapping(0, SIZE_2M, PAGE_SIZE),
+        Mapping(SIZE_2M, GIB, SIZE_2M),
+        Mapping(GIB, 2 * GIB, GIB),
+        Mapping(2 * GIB, edge, SIZE_2M),
+        Mapping(edge, 3 * GIB - 128 * 1024, PAGE_SIZE),
+        Mapping(4 * GIB, 6 * GIB, GIB),
+    ]
+    assert boot.mapped.covers(4 * GIB // PAGE_SIZE, 6 * GIB // PAGE_SIZE)
+    assert not boot.mapped.covers(3 * GIB // PAGE_SIZE, 5 * GIB // PAGE_SIZE)
+
+
+@pytest.mark.parametrize(
+    ("build", "config", "pages"),
+    [
+        (BUILDS["3.13"], {}, 6),
+        (BUILDS["5.10"], {}, 12),
+        (BUILDS["6.1"], {}, 16),
+        (BUILDS["6.1"], {"config.X86_5LEVEL": False}, 12),
+        (BUILDS["6.1"], {"config.X86_5LEVEL": False, "config.RANDOMIZE_MEMORY": False}, 6),
+    ],
+)
+def test_the_buffer_follows_the_configuration(build: str, config: dict[str, bool], pages: int) -> None:
+    kernel = find_kernel(build)
+    changed = SimpleNamespace(config=lambda name: config.get(f"config.{name}", kernel.config(name)))
+    boot = SimpleNamespace(rules=kernel.rules, kernel=changed, brk_end=0x1000321, pgt_buffer=(0, 0))
+    early_alloc_pgt_buf(boot)  # type: ignore[arg-type]
+    assert boot.pgt_buffer == (0x1001000, 0x1001000 + pages * PAGE_SIZE)
+    assert boot.brk_end == boot.pgt_buffer[1]
+
+
+def test_memory_that_is_all_taken_ends_the_boot() -> None:
+    """The window for table pages holds nothing free: the kernel panics."""
+    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, 2 * GIB)], pse=False, gbpages=False)
+    boot.memblock.reserve(MIB, 2 * GIB - MIB)
+    with pytest.raises(BootPanic) as error:
+        init_mem_mapping(boot)
+    assert "page tables" in error.value.cause
