@@ -75,8 +75,9 @@ class Recorder:
         self._owner, self._caller, self._request = self._interrupted.pop()
 
     def message(self, text: str, warning: bool) -> None:
-        """A printed line, memblock's own or a step's."""
-        self.events.append(Message(text, self.step, warning))
+        """A printed line, memblock's own or a step's; that of a growing array is one of memblock=debug."""
+        debug = bool(self._interrupted) and not warning
+        self.events.append(Message(text, self.step, warning, self.logged or not debug))
 
     def checkpoint(self, name: str, memblock: Memblock, *, dumped: bool) -> None:
         """Keeps both arrays as they are now."""

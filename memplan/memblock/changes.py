@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.memblock.regions import REGION_SIZE, storage_size
 from memplan.memblock.search import (
     MEMBLOCK_HOTPLUG,
     MEMBLOCK_MIRROR,
@@ -17,7 +18,7 @@ from memplan.units import PAGE_SIZE, U64_MAX
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from memplan.memblock.regions import RegionArray
+    from memplan.memblock.regions import Attributes, RegionArray
 
 ENOMEM = 12
 
@@ -105,10 +106,10 @@ class Changes(Searches):
         self._gaps = None
         index = 0
         while index < len(memory):
-            base, end = memory.bases[index], memory.ends[index]
+            base, end, attributes = memory.region(index)
             start, stop = round_up_wrapping(base, align), end & -align
             if start < stop:
-                memory.bases[index], memory.ends[index] = start, stop
+                memory.replace(index, start, stop, attributes)
                 index += 1
             else:
                 memory.total_size -= end - base
@@ -136,8 +137,9 @@ class Changes(Searches):
         self._gaps = None
         memory.unmerged = True
         for index in range(len(memory) - 1, -1, -1):
-            if not kept[0] <= index < kept[1] and not memory.attributes[index][1] & MEMBLOCK_NOMAP:
-                memory.total_size -= memory.ends[index] - memory.bases[index]
+            start, stop, (_, flags) = memory.region(index)
+            if not kept[0] <= index < kept[1] and not flags & MEMBLOCK_NOMAP:
+                memory.total_size -= stop - start
                 memory.delete(index, index + 1)
                 self._check_emptied(memory)
         self._remove_range(self.reserved, 0, base)
@@ -161,8 +163,7 @@ class Changes(Searches):
             if array.total_size:
                 self._warn_on(self.rules.add_function)
             array.total_size = 0
-            array.insert([(0, base, end)], attributes)
-            self._taken(array, base, end)
+            self._insert(array, [(0, base, end)], attributes)
             return 0
         single_pass = self._fits_one_pass(array)
         pieces = array.uncovered(base, end)
@@ -177,21 +178,18 @@ class Changes(Searches):
                 pieces = array.uncovered(base, end)
             self._warn_about_mixture(array, pieces, end, attributes)
         if pieces:
-            array.insert(pieces, attributes)
-            if array is self.memory or self._gaps is None:
-                self._gaps = None
-            else:
-                for _, start, stop in pieces:
-                    self._gaps.take(start, stop)
+            self._insert(array, pieces, attributes)
         if self.rules.merges_whole_array:
             array.merge_all()
         return 0
 
-    def _taken(self, array: RegionArray, base: int, end: int) -> None:
+    def _insert(self, array: RegionArray, pieces: list[tuple[int, int, int]], attributes: Attributes) -> None:
+        array.insert(pieces, attributes)
         if array is self.memory:
             self._gaps = None
         elif self._gaps is not None:
-            self._gaps.take(base, end)
+            for _, start, stop in pieces:
+                self._gaps.take(start, stop)
 
     def _remove_range(self, array: RegionArray, base: int, size: int) -> int:
         size = min(size, U64_MAX - base)
@@ -221,17 +219,14 @@ class Changes(Searches):
         array: RegionArray,
         base: int,
         size: int,
-        change: Callable[[tuple[int | None, int]], tuple[int | None, int]],
+        change: Callable[[Attributes], Attributes],
     ) -> int:
         isolated = self._isolate(array, base, size)
         if isolated is None:
             return -ENOMEM
-        first, behind = isolated
-        array.attributes[first:behind] = map(change, array.attributes[first:behind])
+        array.change(*isolated, change)
         if array is self.memory:
             self._gaps = None
-        if first < behind:
-            array.merge(first, behind)
         if self.rules.merges_whole_array:
             array.merge_all()
         return 0
@@ -260,30 +255,31 @@ class Changes(Searches):
             if self.rules.refused_growth_panics:
                 raise MemblockPanic(f"memblock: cannot resize {array.name} array")
             return False
-        old_size = array.storage_size
-        array.max *= 2
-        new_size = array.storage_size
-        address: int | None = None
-        if not self.slab_is_available:
-            address = self._find_storage(array, base, size, new_size)
-            if not address:
-                array.max //= 2
-                self.listener.message(
-                    f"memblock: Failed to double {array.name} array from {array.max} to {array.max * 2} entries !", True
-                )
-                return False
-        self.listener.array_growth(array.name)
-        if address is not None:
-            last = address + array.max * 24 - 1
+        room = array.max * 2
+        old_storage, old_size = array.storage, storage_size(array.max)
+        if self.slab_is_available:
+            array.max, array.storage = room, None
+            self.listener.array_growth(array.name)
+            if old_storage is not None:
+                self.free(old_storage, old_size)
+            self.listener.array_grown()
+            return True
+        address = self._find_storage(array, base, size, storage_size(room))
+        if not address:
             self.listener.message(
-                f"memblock: {array.name} is doubled to {array.max} at [{address:#018x}-{last:#018x}]", False
+                f"memblock: Failed to double {array.name} array from {array.max} to {room} entries !", True
             )
-        old_storage, old_in_slab = array.storage, array.in_slab
-        array.storage, array.in_slab = address, self.slab_is_available
-        if old_storage is not None and not old_in_slab:
+            return False
+        self.listener.array_growth(array.name)
+        width = self.rules.printed_width
+        last = address + room * REGION_SIZE - 1
+        self.listener.message(
+            f"memblock: {array.name} is doubled to {room} at [{address:#0{width}x}-{last:#0{width}x}]", False
+        )
+        array.max, array.storage = room, address
+        if old_storage is not None:
             self.free(old_storage, old_size)
-        if address is not None:
-            self.reserve(address, new_size)
+        self.reserve(address, storage_size(room))
         self.listener.array_grown()
         return True
 
@@ -307,13 +303,13 @@ class Changes(Searches):
         self.listener.message(f"WARN_ON: {function}", True)
 
     def _warn_about_mixture(
-        self, array: RegionArray, pieces: list[tuple[int, int, int]], end: int, attributes: tuple[int | None, int]
+        self, array: RegionArray, pieces: list[tuple[int, int, int]], end: int, attributes: Attributes
     ) -> None:
         if not self.rules.warns_about_mixture:
             return
         for index, _, stop in pieces:
             if stop < end:
-                nid, flags = array.attributes[index]
+                _, _, (nid, flags) = array.region(index)
                 for _ in range((nid != attributes[0]) + (flags != attributes[1])):
                     self._warn_on(self.rules.add_function)
 

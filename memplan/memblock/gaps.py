@@ -15,8 +15,8 @@ from memplan.units import U64_MAX
 
 _Gap: TypeAlias = tuple[int, int, tuple[int | None, int]]
 
-_FILL = 32
-_FULL = 64
+_FILL = 48
+_FULL = 96
 _KINDS = 32
 
 
@@ -55,7 +55,7 @@ class Gaps:
         self._chunks: list[list[_Gap]] = []
         self._spans: dict[int | None, tuple[int, int]] = {}
         gaps: list[_Gap] = []
-        for base, end, attributes in zip(memory.bases, memory.ends, memory.attributes, strict=True):
+        for base, end, attributes in memory.regions():
             low, _ = self._spans.get(attributes[0], (base, end))
             self._spans[attributes[0]] = (low, end)
             gaps.extend((low, high, attributes) for _, low, high in reserved.uncovered(base, end))
@@ -98,10 +98,10 @@ class Gaps:
     def give(self, low: int, high: int) -> None:
         """Nothing in ``[low, high)`` is reserved any more, so what is memory there is free."""
         memory = self._memory
-        index = bisect_right(memory.ends, low)
-        while index < len(memory.bases) and memory.bases[index] < high:
-            base, end = memory.bases[index], memory.ends[index]
-            self._add(max(base, low), min(end, high), base, end, memory.attributes[index])
+        index = memory.first_above(low)
+        while index < len(memory) and memory.bases[index] < high:
+            base, end, attributes = memory.region(index)
+            self._add(max(base, low), min(end, high), base, end, attributes)
             index += 1
 
     def _add(self, low: int, high: int, base: int, end: int, attributes: tuple[int | None, int]) -> None:
@@ -156,41 +156,43 @@ class Gaps:
         """The highest block of `size` > 0 bytes within ``[start, end)``."""
         start, end = self._limits(start, end, kind)
         bounds = self._bounds_of(kind)
-        firsts, align = self._firsts, kind.align
-        for index in range(bisect_left(firsts, end) - 1, -1, -1):
-            if bounds[index] >= size:
-                for low, high, attributes in reversed(self._chunks[index]):
-                    if high <= start:
-                        return None
-                    if kind.takes(attributes):
-                        low = max(low, start)
-                        high = min(high, end)
-                        address = (high - size) & -align
-                        if address >= low:
-                            return Found(address, low, high)
+        align = kind.align
+        index = bisect_left(self._firsts, end)
+        lowest = max(bisect_right(self._firsts, start) - 1, 0)
+        for bound in bounds[lowest:index][::-1]:
+            index -= 1
+            if bound < size:
+                continue
+            chunk = self._chunks[index]
+            for low, high, attributes in reversed(chunk):
+                if high - low >= size:
+                    low = max(low, start)
+                    high = min(high, end)
+                    address = (high - size) & -align
+                    if address >= low and kind.takes(attributes):
+                        return Found(address, low, high)
+            if chunk[-1][1] <= end:
                 self._lower(bounds, index, kind)
-            if firsts[index] <= start:
-                return None
         return None
 
     def lowest(self, size: int, start: int, end: int, kind: Kind) -> Found | None:
         """The lowest block of `size` > 0 bytes within ``[start, end)``."""
         start, end = self._limits(start, end, kind)
         bounds = self._bounds_of(kind)
-        firsts, align = self._firsts, kind.align
-        for index in range(max(bisect_right(firsts, start) - 1, 0), len(firsts)):
-            if firsts[index] >= end:
-                return None
-            if bounds[index] >= size:
-                for low, high, attributes in self._chunks[index]:
-                    if low >= end:
-                        return None
-                    if high > start and kind.takes(attributes):
-                        low = max(low, start)
-                        high = min(high, end)
-                        address = (low + align - 1) & -align
-                        if address + size <= high:
-                            return Found(address, low, high)
+        align = kind.align
+        first = max(bisect_right(self._firsts, start) - 1, 0)
+        for index, bound in enumerate(bounds[first : bisect_left(self._firsts, end)], first):
+            if bound < size:
+                continue
+            chunk = self._chunks[index]
+            for low, high, attributes in chunk:
+                if high - low >= size:
+                    low = max(low, start)
+                    high = min(high, end)
+                    address = (low + align - 1) & -align
+                    if address + size <= high and kind.takes(attributes):
+                        return Found(address, low, high)
+            if chunk[0][0] >= start:
                 self._lower(bounds, index, kind)
         return None
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.memblock.changes import Changes, MemblockPanic
+from memplan.memblock.regions import storage_size
 from memplan.memblock.search import MEMBLOCK_NOMAP, MEMBLOCK_RSRV_NOINIT, pfn_up_wrapping, round_up_wrapping
 from memplan.units import PAGE_SHIFT, U64_MAX
 
@@ -169,12 +170,12 @@ class Memblock(Changes):
     def is_map_memory(self, address: int) -> bool:
         """Whether the address lies in memory that the direct map covers."""
         index = self.memory.search(address)
-        return index >= 0 and not self.memory.attributes[index][1] & MEMBLOCK_NOMAP
+        return index >= 0 and not self.memory.region(index)[2][1] & MEMBLOCK_NOMAP
 
     def is_region_memory(self, base: int, size: int) -> bool:
         """Whether one region of memory holds the whole range."""
         index = self.memory.search(base)
-        return index >= 0 and self.memory.ends[index] >= min(base + size, U64_MAX)
+        return index >= 0 and self.memory.region(index)[1] >= min(base + size, U64_MAX)
 
     def is_region_reserved(self, base: int, size: int) -> bool:
         """Whether any part of the range is reserved."""
@@ -191,7 +192,8 @@ class Memblock(Changes):
         index = memory.search((pfn << PAGE_SHIFT) & U64_MAX)
         if index < 0:
             return None
-        return memory.attributes[index][0], memory.bases[index] >> PAGE_SHIFT, memory.ends[index] >> PAGE_SHIFT
+        base, end, (nid, _) = memory.region(index)
+        return nid, base >> PAGE_SHIFT, end >> PAGE_SHIFT
 
     def phys_mem_size(self) -> int:
         """The kernel's running total of memory."""
@@ -211,7 +213,7 @@ class Memblock(Changes):
 
     def end_of_DRAM(self) -> int:  # noqa: N802 - the kernel's name
         """Where memory ends."""
-        return self.memory.ends[-1] if self.memory else 0
+        return self.memory.region(-1)[1] if self.memory else 0
 
     def mem_size_below_pfn(self, limit_pfn: int) -> int:
         """Bytes of memory in whole pages below a pfn (memblock_mem_size, until 5.11)."""
@@ -231,7 +233,8 @@ class Memblock(Changes):
 
     def reserved_array(self) -> tuple[int, int]:
         """Address and size of the reserved array's own storage, zeros where it is the built-in one."""
-        return (0, 0) if self.reserved.storage is None else (self.reserved.storage, self.reserved.storage_size)
+        reserved = self.reserved
+        return (0, 0) if reserved.storage is None else (reserved.storage, storage_size(reserved.max))
 
     # -- hand-over ------------------------------------------------------------------------------------------------
 
@@ -250,8 +253,9 @@ class Memblock(Changes):
                 kept += nomap if keeps == "reserved then nomap" else []
         freed: list[tuple[int, int]] = []
         ranges = [(start, end) for start, end, _ in self.free_ranges(None)]
-        if keeps == "nothing said" and self.reserved.storage is not None:
-            ranges.append((self.reserved.storage, self.reserved.storage + self.reserved.storage_size))
+        if keeps == "nothing said":
+            storage, size = self.reserved_array()
+            ranges.append((storage, storage + size))
         for start, end in ranges:
             freed.extend(_blocks(pfn_up_wrapping(start), min(end >> PAGE_SHIFT, self.max_low_pfn)))
         return FreeAll(sum(1 << order for _, order in freed), freed, kept)
@@ -337,7 +341,7 @@ class Memblock(Changes):
         """Whether neither the first block of a run nor those after it, which merge with it, make the array grow."""
         reserved = self.reserved
         index = reserved.search(address + size if descending else address - 1)
-        touches = index >= 0 and reserved.attributes[index] == (None, 0)
+        touches = index >= 0 and reserved.region(index)[2] == (None, 0)
         return reserved.cnt + (1 if touches else 2) <= reserved.max
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+from memplan.units import PAGE_SIZE, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+#: A region's (nid, flags); a nid of None stands for MAX_NUMNODES, no node.
+Attributes: TypeAlias = tuple[int | None, int]
 
 #: Size of struct memblock_region.
 REGION_SIZE = 24
@@ -14,37 +19,29 @@ REGION_SIZE = 24
 INIT_REGIONS = 128
 
 
-class RegionArray:
-    """A memblock_type: parallel lists of the regions' bases, ends and (nid, flags), so that a look-up is a bisection.
+def storage_size(room: int) -> int:
+    """Bytes of an array with room for so many regions, in whole pages."""
+    return round_up(room * REGION_SIZE, PAGE_SIZE)
 
-    A nid of None stands for MAX_NUMNODES, no node.  Room and growth are the business of the owner: the methods here
-    take it that there is room.
+
+class RegionArray:
+    """A memblock_type: the regions' bases in order, and behind each base its region's end and attributes.
+
+    A look-up is a bisection, and a change moves one list.  Room and growth are the business of the owner: the methods
+    here take it that there is room.
     """
 
-    __slots__ = (
-        "_empty_cnt",
-        "attributes",
-        "bases",
-        "ends",
-        "in_slab",
-        "max",
-        "name",
-        "storage",
-        "total_size",
-        "unmerged",
-    )
+    __slots__ = ("_empty_cnt", "_regions", "bases", "max", "name", "storage", "total_size", "unmerged")
 
     def __init__(self, name: str, *, empty_counts_one: bool) -> None:
         self.name = name
         self.bases: list[int] = []
-        self.ends: list[int] = []
-        self.attributes: list[tuple[int | None, int]] = []
+        self._regions: dict[int, tuple[int, Attributes]] = {}
         self.max = INIT_REGIONS
         #: The kernel's running total; trimming does not correct it.
         self.total_size = 0
-        #: Where the array lies itself, once it has grown.
+        #: Where the array lies itself, once it has grown (None: built in, or in slab).
         self.storage: int | None = None
-        self.in_slab = False
         #: A split may have left neighbours that could be merged.
         self.unmerged = False
         self._empty_cnt = 1 if empty_counts_one else 0
@@ -54,40 +51,50 @@ class RegionArray:
 
     def __iter__(self) -> Iterator[tuple[int, int, int | None, int]]:
         """(base, size, nid, flags) of each region."""
-        for base, end, (nid, flags) in zip(self.bases, self.ends, self.attributes, strict=True):
+        for base, end, (nid, flags) in self.regions():
             yield base, end - base, nid, flags
+
+    def regions(self) -> Iterator[tuple[int, int, Attributes]]:
+        """(base, end, attributes) of each region."""
+        for base in self.bases:
+            yield base, *self._regions[base]
+
+    def region(self, index: int) -> tuple[int, int, Attributes]:
+        """(base, end, attributes) of the region at `index`."""
+        base = self.bases[index]
+        return base, *self._regions[base]
 
     @property
     def cnt(self) -> int:
         """The kernel's own count, which may be one for an empty array."""
         return len(self.bases) or self._empty_cnt
 
-    @property
-    def storage_size(self) -> int:
-        """Bytes of the array itself, in whole pages."""
-        return -(-self.max * REGION_SIZE // 4096) * 4096
-
     # -- questions ----------------------------------------------------------------------------------------------
 
     def search(self, address: int) -> int:
         """The index of the region that holds `address`, or -1 (memblock_search)."""
         index = bisect_right(self.bases, address) - 1
-        return index if index >= 0 and address < self.ends[index] else -1
+        return index if index >= 0 and address < self._regions[self.bases[index]][0] else -1
+
+    def first_above(self, address: int) -> int:
+        """The index of the first region that ends above `address`."""
+        index = bisect_right(self.bases, address)
+        return index - 1 if index and self._regions[self.bases[index - 1]][0] > address else index
 
     def overlap(self, base: int, end: int) -> int:
         """The index of the first region that overlaps ``[base, end)``, or -1 (memblock_overlaps_region)."""
-        index = bisect_right(self.ends, base)
+        index = self.first_above(base)
         return index if index < len(self.bases) and self.bases[index] < end else -1
 
     def uncovered(self, base: int, end: int) -> list[tuple[int, int, int]]:
         """The parts of ``[base, end)`` in no region, each as (index at which it belongs, start, end)."""
-        bases, ends = self.bases, self.ends
-        index = bisect_right(ends, base)
+        bases = self.bases
+        index = self.first_above(base)
         pieces = []
-        while index < len(bases) and bases[index] < end:
-            if bases[index] > base:
-                pieces.append((index, base, bases[index]))
-            base = ends[index]
+        while index < len(bases) and (start := bases[index]) < end:
+            if start > base:
+                pieces.append((index, base, start))
+            base = self._regions[start][0]
             index += 1
         if base < end:
             pieces.append((index, base, end))
@@ -95,7 +102,7 @@ class RegionArray:
 
     # -- changes ------------------------------------------------------------------------------------------------
 
-    def insert(self, pieces: list[tuple[int, int, int]], attributes: tuple[int | None, int]) -> None:
+    def insert(self, pieces: list[tuple[int, int, int]], attributes: Attributes) -> None:
         """Inserts what :meth:`uncovered` found and merges it with its neighbours."""
         if len(pieces) == 1:
             self._insert_merged(*pieces[0], attributes)
@@ -107,60 +114,79 @@ class RegionArray:
 
     def isolate(self, base: int, end: int) -> tuple[int, int]:
         """Makes borders at `base` and `end`; the slice of regions between them, (0, 0) where there are none."""
-        bases, ends = self.bases, self.ends
-        first = bisect_right(ends, base)
-        if first < len(bases) and bases[first] < base:
-            self._insert(first, bases[first], base, self.attributes[first])
-            first += 1
-            bases[first] = base
-        last = bisect_left(bases, end) - 1
-        if last < first:
+        first = self.first_above(base)
+        behind = bisect_left(self.bases, end)
+        if behind <= first:
             return 0, 0
-        if ends[last] > end:
-            self._insert(last, bases[last], end, self.attributes[last])
-            bases[last + 1] = end
-        return first, last + 1
+        start, stop, attributes = self.region(first)
+        if start < base:
+            self._regions[start] = base, attributes
+            first += 1
+            behind += 1
+            self._insert(first, base, stop, attributes)
+        start, stop, attributes = self.region(behind - 1)
+        if stop > end:
+            self._regions[start] = end, attributes
+            self._insert(behind, end, stop, attributes)
+        return first, behind
 
     def cut(self, base: int, end: int) -> int:
         """Takes ``[base, end)`` out; how many bytes of it there were."""
-        bases, ends = self.bases, self.ends
-        first = bisect_right(ends, base)
-        last = bisect_left(bases, end) - 1
-        if last < first:
+        first = self.first_above(base)
+        behind = bisect_left(self.bases, end)
+        if behind <= first:
             return 0
-        low, high = bases[first], ends[last]
-        if first == last:
-            size = min(high, end) - max(low, base)
+        low, stop, attributes = self.region(first)
+        if behind == first + 1:
+            size = min(stop, end) - max(low, base)
+            high, above = stop, attributes
         else:
-            size = sum(ends[first : last + 1]) - sum(bases[first : last + 1])
+            _, high, above = self.region(behind - 1)
+            size = sum(self._regions[start][0] - start for start in self.bases[first:behind])
             size -= max(base - low, 0) + max(high - end, 0)
         self.total_size -= size
         if low < base:
-            if high > end and first == last:
-                self._insert(first + 1, end, high, self.attributes[first])
-                ends[first] = base
-                return size
-            ends[first] = base
+            self._regions[low] = base, attributes
             first += 1
         if high > end:
-            bases[last] = end
-            last -= 1
-        if first <= last:
-            self.delete(first, last + 1)
+            if first < behind:
+                self.replace(behind - 1, end, high, above)
+                behind -= 1
+            else:
+                self._insert(first, end, high, above)
+        if first < behind:
+            self.delete(first, behind)
         return size
+
+    def replace(self, index: int, base: int, end: int, attributes: Attributes) -> None:
+        """Puts another region in the place of the one at `index`."""
+        del self._regions[self.bases[index]]
+        self.bases[index] = base
+        self._regions[base] = end, attributes
+
+    def change(self, first: int, behind: int, change: Callable[[Attributes], Attributes]) -> None:
+        """Changes the attributes of a slice of regions and merges it, within itself and with its neighbours."""
+        for base in self.bases[first:behind]:
+            end, attributes = self._regions[base]
+            self._regions[base] = end, change(attributes)
+        if first < behind:
+            self.merge(first, behind)
 
     def delete(self, first: int, behind: int) -> None:
         """Drops the regions from `first` up to `behind`, without a look at the total."""
-        del self.bases[first:behind], self.ends[first:behind], self.attributes[first:behind]
+        for base in self.bases[first:behind]:
+            del self._regions[base]
+        del self.bases[first:behind]
 
     def merge(self, first: int, behind: int) -> None:
         """Merges equal neighbours from the region before `first` to the one at `behind`."""
-        bases, ends, attributes = self.bases, self.ends, self.attributes
         index = max(first - 1, 0)
-        last = min(behind, len(bases) - 1)
+        last = min(behind, len(self.bases) - 1)
         while index < last:
-            if ends[index] == bases[index + 1] and attributes[index] == attributes[index + 1]:
-                ends[index] = ends[index + 1]
+            base, end, attributes = self.region(index)
+            start, stop, others = self.region(index + 1)
+            if end == start and attributes == others:
+                self._regions[base] = stop, attributes
                 self.delete(index + 1, index + 2)
                 last -= 1
             else:
@@ -172,22 +198,23 @@ class RegionArray:
             self.merge(0, len(self.bases))
             self.unmerged = False
 
-    def _insert(self, index: int, base: int, end: int, attributes: tuple[int | None, int]) -> None:
-        self.bases.insert(index, base)
-        self.ends.insert(index, end)
-        self.attributes.insert(index, attributes)
+    def _insert(self, index: int, base: int, end: int, attributes: Attributes) -> None:
+        # Where much has to move, a slice is twice as fast as list.insert.
+        self.bases[index:index] = (base,)
+        self._regions[base] = end, attributes
 
-    def _insert_merged(self, index: int, base: int, end: int, attributes: tuple[int | None, int]) -> None:
-        bases, ends = self.bases, self.ends
+    def _insert_merged(self, index: int, base: int, end: int, attributes: Attributes) -> None:
+        bases, regions = self.bases, self._regions
         self.total_size += end - base
-        below = index > 0 and ends[index - 1] == base and self.attributes[index - 1] == attributes
-        above = index < len(bases) and bases[index] == end and self.attributes[index] == attributes
-        if below and above:
-            ends[index - 1] = ends[index]
-            self.delete(index, index + 1)
-        elif below:
-            ends[index - 1] = end
-        elif above:
-            bases[index] = base
+        if index < len(bases) and bases[index] == end and regions[end][1] == attributes:
+            stop = regions.pop(end)[0]
+            if index and regions[below := bases[index - 1]] == (base, attributes):
+                regions[below] = stop, attributes
+                del bases[index]
+            else:
+                bases[index] = base
+                regions[base] = stop, attributes
+        elif index and regions[below := bases[index - 1]] == (base, attributes):
+            regions[below] = end, attributes
         else:
             self._insert(index, base, end, attributes)

@@ -24,6 +24,8 @@ class MemblockRules:
     warns_about_mixture: bool
     #: The function that warns when something is added.
     add_function: str
+    #: The width of addresses in the line that tells of a grown array, with the 0x.
+    printed_width: int
     #: Which node stands for any node: "max" (MAX_NUMNODES), "none" (NUMA_NO_NODE; MAX_NUMNODES warns once), or
     #: "invalid" (each number that is no node).
     any_node: str

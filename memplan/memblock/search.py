@@ -74,18 +74,12 @@ class Searches:
 
     def mem_ranges(self) -> list[tuple[int, int]]:
         """(start, end) of memory, hot-pluggable or not, without nomap regions (for_each_mem_range)."""
-        memory = self.memory
-        ranges = [
-            (base, end)
-            for base, end, (_, flags) in zip(memory.bases, memory.ends, memory.attributes, strict=True)
-            if not flags & MEMBLOCK_NOMAP
-        ]
-        return ranges if memory else [(0, 0)] * memory.cnt
+        ranges = [(base, end) for base, end, (_, flags) in self.memory.regions() if not flags & MEMBLOCK_NOMAP]
+        return ranges if self.memory else [(0, 0)] * self.memory.cnt
 
     def reserved_ranges(self) -> list[tuple[int, int]]:
         """(start, end) of the reserved regions (for_each_reserved_mem_range)."""
-        reserved = self.reserved
-        return list(zip(reserved.bases, reserved.ends, strict=True)) or [(0, 0)] * reserved.cnt
+        return [(base, end) for base, end, _ in self.reserved.regions()] or [(0, 0)] * self.reserved.cnt
 
     def pfn_ranges(self, nid: int | None) -> Iterator[tuple[int, int, int | None]]:
         """(first pfn, end pfn, nid) of memory that holds whole pages (for_each_mem_pfn_range)."""
@@ -148,12 +142,11 @@ class Searches:
         return self._free_ranges_of(Kind(1, any_node, nid, *self._flag_test(flags)))
 
     def _free_ranges_of(self, kind: Kind) -> list[tuple[int, int, int | None]]:
-        memory, reserved = self.memory, self.reserved
-        starts = [0, *reserved.ends]
-        stops = [*reserved.bases, U64_MAX]
+        starts = [0, *(end for _, end, _ in self.reserved.regions())]
+        stops = [*self.reserved.bases, U64_MAX]
         ranges = []
         index = 0
-        for base, end, attributes in zip(memory.bases, memory.ends, memory.attributes, strict=True):
+        for base, end, attributes in self.memory.regions():
             if not kind.takes(attributes):
                 continue
             while stops[index] <= base:
