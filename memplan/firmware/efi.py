@@ -34,7 +34,7 @@ _LIMIT = 1 << 16
 _UTF16_LIMIT = 8 << 20
 
 _KERNEL = re.compile(
-    r"(?:efi|EFI): mem ?\d+: (?:\[(?P<name>[^|\]=]+?) *\|(?:attr=0x(?P<bits>[0-9a-f]+)|(?P<flags>[^\]]*))\]"
+    r"(?:efi|EFI): mem ?(?P<index>\d+): (?:\[(?P<name>[^|\]=]+?) *\|(?:attr=0x(?P<bits>[0-9a-f]+)|(?P<flags>[^\]]*))\]"
     r"|\[type=(?P<typed>\d+)\|(?:attr=0x(?P<typed_bits>[0-9a-f]+)|(?P<typed_flags>[^\]]*))\]"
     r"|type=(?P<number>\d+), attr=0x(?P<attribute>[0-9a-f]+),)"
     r" range=\[0x(?P<start>[0-9a-f]+)-0x(?P<end>[0-9a-f]+)(?P<bracket>[\])])"
@@ -100,9 +100,16 @@ _ATTRIBUTES = {
     "RUN": 63,
 }
 _SPECIFIC_PURPOSE = 1 << _ATTRIBUTES["SP"]
-#: EFI types that are RAM once the boot services have gone, and those with a type of their own in e820.
+#: EFI types that are RAM once the boot services have gone, and what each type becomes in e820; others are left out.
 _FREE = (1, 2, 3, 4, 7)
-_E820_TYPES = {8: E820_UNUSABLE, 9: E820_ACPI, 10: E820_NVS, 14: E820_PMEM}
+_E820_TYPES = {
+    **dict.fromkeys(_FREE, E820_RAM),
+    **dict.fromkeys((0, 5, 6, 11, 12, 13), E820_RESERVED),
+    8: E820_UNUSABLE,
+    9: E820_ACPI,
+    10: E820_NVS,
+    14: E820_PMEM,
+}
 
 
 def recognises(head: bytes) -> bool:
@@ -121,6 +128,9 @@ def read(source: Source) -> Found:
         row = _row(line)
         if row is None:
             continue
+        if descriptors and (row.groupdict().get("index") or "1").strip("0") == "":
+            found.note("the map is printed again, as the kernel changed it; the first one counts", number)
+            break
         first = first or number
         descriptor = _descriptor(row)
         if descriptor is None:
@@ -148,9 +158,11 @@ def e820_of(descriptors: Iterable[EfiRange]) -> tuple[E820Entry, ...]:
     """The e820 map of an EFI map: types as setup_e820 chooses them (the kernel's EFI stub), neighbours joined."""
     entries: list[E820Entry] = []
     for descriptor in sorted(descriptors, key=lambda known: known.start):
-        kind = _E820_TYPES.get(descriptor.type, E820_RESERVED)
-        if descriptor.type in _FREE:
-            kind = E820_SOFT_RESERVED if descriptor.attribute & _SPECIFIC_PURPOSE else E820_RAM
+        kind = _E820_TYPES.get(descriptor.type)
+        if kind is None:
+            continue
+        if kind == E820_RAM and descriptor.attribute & _SPECIFIC_PURPOSE:
+            kind = E820_SOFT_RESERVED
         if entries and entries[-1].end == descriptor.start and entries[-1].type == kind:
             entries[-1] = E820Entry(entries[-1].start, descriptor.end, kind)
         else:
