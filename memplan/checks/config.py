@@ -1,0 +1,294 @@
+"""memplan.yaml: severities, rules that are off, expectations and suppressions; and the profiles in configs/check.
+
+profile: hotplug-server        # what this file adds to: one of configs/check, or a file beside this one
+kernel: "6.12"                 # the kernel to check for
+fail_on: warning               # exit status 1 from this severity on
+severities: {MP104: error, MP3xx: info}
+off: {MP201: why this rule says nothing useful here}
+expect: ["movable:node1,node2", crashkernel]
+suppress:
+- {fingerprint: 0123456789abcdef, until: 2027-01-31, reason: mended in the next firmware}
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from memplan.checks.expectations import read_expectations
+from memplan.checks.model import SEVERITIES, Expectation, Place, Severity
+from memplan.checks.rules import all_rules
+from memplan.errors import InputError, MemplanError, Problem, UsageError
+from memplan.kernel.load import find_kernel
+from memplan.kernel.names import nearest
+from memplan.kernel.rules import config_folder
+from memplan.machine.document import Document, field_text, read_document
+
+if TYPE_CHECKING:
+    from memplan.checks.model import Rule
+    from memplan.machine.document import Path as Field
+
+#: What a configuration is called that is found upwards from an input.
+NAME = "memplan.yaml"
+_KEYS = ("profile", "kernel", "fail_on", "severities", "off", "expect", "suppress")
+_SUPPRESSION_KEYS = ("fingerprint", "until", "reason")
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_MOST_BYTES = 1 << 20
+#: How deep profiles may build on each other; deeper is taken for a circle.
+_DEEPEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """A finding that is not to be told until the day `until`, and why."""
+
+    fingerprint: str
+    until: datetime.date
+    reason: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to check: what a configuration and the profiles below it say together.
+
+    `severities` and `off` are by rule id, groups (``MP3xx``) spelt out.
+    """
+
+    kernel: str | None = None
+    fail_on: Severity = "error"
+    severities: Mapping[str, Severity] = field(default_factory=dict)
+    off: Mapping[str, str] = field(default_factory=dict)
+    expectations: tuple[Expectation, ...] = ()
+    suppressions: Mapping[str, Suppression] = field(default_factory=dict)
+
+    def severity(self, rule: Rule) -> Severity:
+        """The severity of `rule` under these settings."""
+        return self.severities.get(rule.id, rule.severity)
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with memplan."""
+    return sorted(path.stem for path in (config_folder() / "check").glob("*.yaml"))
+
+
+def find_settings(source: Path, config: str | None, profile: str | None) -> Settings:
+    """The settings for the input `source`: of the file `config`, or of the memplan.yaml found upwards from the input.
+
+    `profile` takes the place of the profile that the file names.  Raises InputError for a configuration with a
+    mistake, UsageError for a profile that isn't there.
+    """
+    file = Path(config) if config is not None else _upwards(source.absolute().parent)
+    return _settings(file, profile)
+
+
+@cache
+def _upwards(folder: Path) -> Path | None:
+    """The nearest configuration in `folder` or above it."""
+    file = folder / NAME
+    if file.is_file():
+        return _short(file)
+    return _upwards(folder.parent) if folder != folder.parent else None
+
+
+def _short(file: Path) -> Path:
+    """`file` from the current folder, if it lies in or below it."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+@cache
+def _settings(file: Path | None, profile: str | None) -> Settings:
+    if file is None:
+        return load_profile(profile or "default")
+    return _Reader(file, 0).settings(profile)
+
+
+@cache
+def load_profile(name: str) -> Settings:
+    """The settings of a profile by its name in configs/check; UsageError for an unknown one."""
+    path = _profile_file(name)
+    if path is None:
+        raise UsageError(f"there is no profile {name!r}{nearest(name, profile_names())}")
+    return _Reader(path, 1).settings(None)
+
+
+def _profile_file(name: str) -> Path | None:
+    path = config_folder() / "check" / f"{name}.yaml"
+    return path if "/" not in name and path.is_file() else None
+
+
+class _Reader:
+    """Reads one configuration; all of its mistakes are told together."""
+
+    def __init__(self, file: Path, depth: int) -> None:
+        self._file = file
+        self._depth = depth
+        self._problems: list[Problem] = []
+        self._document = _read(file)
+
+    def settings(self, profile: str | None) -> Settings:
+        """The settings; InputError with every mistake of the file."""
+        top = self._document.value
+        self._problems += self._document.problems
+        if top is None:
+            top = {}
+        if not isinstance(top, dict):
+            raise InputError.single(str(self._file), f"is no configuration: expected a mapping of {', '.join(_KEYS)}")
+        self._unknown(top, _KEYS, ())
+        settings = self._base(top.get("profile"), profile)
+        settings = replace(
+            settings,
+            kernel=self._kernel(top["kernel"]) if "kernel" in top else settings.kernel,
+            fail_on=self._severity(top["fail_on"], ("fail_on",)) if "fail_on" in top else settings.fail_on,
+            severities={**settings.severities, **self._severities(top)},
+            off={**settings.off, **self._off(top)},
+            expectations=(*settings.expectations, *self._expectations(top)),
+            suppressions={**settings.suppressions, **self._suppressions(top)},
+        )
+        if self._problems:
+            raise InputError(self._problems)
+        return settings
+
+    def _wrong(self, path: Field, message: str, hint: str = "", *, key: bool = False) -> None:
+        line, column = self._document.place(path, key=key)
+        name = str(self._file)
+        self._problems.append(Problem(name, message, line=line, column=column, field=field_text(path), hint=hint))
+
+    def _unknown(self, mapping: dict[str, Any], keys: tuple[str, ...], path: Field) -> None:
+        for key in mapping:
+            if key not in keys:
+                hint = nearest(key, list(keys)).removeprefix("; ")
+                self._wrong((*path, key), f"unknown key, expected one of {', '.join(keys)}", hint, key=True)
+
+    def _base(self, own: Any, given: str | None) -> Settings:
+        """The settings of the profile that this one builds on."""
+        if given is not None:
+            return load_profile(given)
+        if own is None:
+            return load_profile("default") if not self._depth else Settings()
+        if not isinstance(own, str):
+            self._wrong(("profile",), f"expected a profile's name ({', '.join(profile_names())}) or a file")
+            return Settings()
+        path = self._file.parent / own if own.endswith((".yaml", ".yml")) else _profile_file(own)
+        if path is None or not path.is_file():
+            hint = nearest(own, profile_names()).removeprefix("; ")
+            self._wrong(("profile",), f"there is no profile {own!r}", hint)
+            return Settings()
+        if self._depth == _DEEPEST:
+            self._wrong(("profile",), f"the profile builds on itself, {_DEEPEST} files deep")
+            return Settings()
+        return _Reader(path, self._depth + 1).settings(None)
+
+    def _kernel(self, name: Any) -> str:
+        try:
+            find_kernel(str(name))
+        except MemplanError as error:
+            self._wrong(("kernel",), str(error))
+        return str(name)
+
+    def _severity(self, word: Any, path: Field) -> Severity:
+        if word not in SEVERITIES:
+            self._wrong(path, f"found {word!r}, expected {', '.join(SEVERITIES[:-1])} or {SEVERITIES[-1]}")
+            return "error"
+        return cast(Severity, word)
+
+    def _mapping(self, top: dict[str, Any], key: str, expected: str) -> dict[str, Any]:
+        value = top.get(key)
+        if value is not None and not isinstance(value, dict):
+            self._wrong((key,), f"expected a mapping of {expected}")
+        return value if isinstance(value, dict) else {}
+
+    def _by_rule(self, mapping: dict[str, Any], key: str) -> Iterator[tuple[str, Any, Field]]:
+        """The rules that each key names (one by its id, or a group such as MP3xx), groups first."""
+        rules = all_rules()
+        for name in sorted(mapping, key=lambda own: not own.endswith("xx")):
+            path = (key, name)
+            own = [id for id in rules if id == name or (name.endswith("xx") and id.startswith(name[:-2]))]
+            if not own or (name.endswith("xx") and len(name) != len(own[0])):
+                hint = nearest(name, list(rules)).removeprefix("; ")
+                self._wrong(path, f"there is no rule {name}", hint, key=True)
+                continue
+            for id in own:
+                yield id, mapping[name], path
+
+    def _severities(self, top: dict[str, Any]) -> dict[str, Severity]:
+        mapping = self._mapping(top, "severities", "rule ids (MP104, or MP1xx for a group) and severities")
+        return {id: self._severity(word, path) for id, word, path in self._by_rule(mapping, "severities")}
+
+    def _off(self, top: dict[str, Any]) -> dict[str, str]:
+        off: dict[str, str] = {}
+        for id, reason, path in self._by_rule(self._mapping(top, "off", "rule ids and reasons"), "off"):
+            if not isinstance(reason, str) or not reason.strip():
+                self._wrong(path, f"the reason why {path[-1]} is off is missing", key=True)
+            else:
+                off[id] = reason
+        return off
+
+    def _expectations(self, top: dict[str, Any]) -> tuple[Expectation, ...]:
+        words = top.get("expect")
+        if words is None:
+            return ()
+        if isinstance(words, str):
+            words = [words]
+        found: tuple[Expectation, ...] = ()
+        for index, word in enumerate(words if isinstance(words, list) else [words]):
+            path: Field = ("expect", index)
+            line, column = self._document.place(path)
+            try:
+                if isinstance(word, dict) and len(word) == 1:
+                    word = ":".join(f"{own}" for own in next(iter(word.items())))
+                place = Place(str(self._file), line, column, field_text(path))
+                found += read_expectations(str(word), place)
+            except InputError as error:
+                self._problems += error.problems
+        return found
+
+    def _suppressions(self, top: dict[str, Any]) -> dict[str, Suppression]:
+        entries = top.get("suppress") or []
+        if not isinstance(entries, list):
+            self._wrong(("suppress",), f"expected a list of mappings of {', '.join(_SUPPRESSION_KEYS)}")
+            return {}
+        found = (self._suppression(entry, ("suppress", index)) for index, entry in enumerate(entries))
+        return {own.fingerprint: own for own in found if own is not None}
+
+    def _suppression(self, entry: Any, path: Field) -> Suppression | None:
+        if not isinstance(entry, dict):
+            self._wrong(path, f"expected a mapping of {', '.join(_SUPPRESSION_KEYS)}")
+            return None
+        before = len(self._problems)
+        self._unknown(entry, _SUPPRESSION_KEYS, path)
+        for key in _SUPPRESSION_KEYS:
+            if not isinstance(entry.get(key), str) or not entry[key].strip():
+                self._wrong(path, f"the key {key} is missing")
+        if len(self._problems) > before:
+            return None
+        if not _FINGERPRINT.fullmatch(entry["fingerprint"]):
+            expected = "expected the sixteen hexadecimal digits that are printed with the finding"
+            self._wrong((*path, "fingerprint"), f"found {entry['fingerprint']!r}, {expected}")
+        try:
+            until = datetime.date.fromisoformat(entry["until"])
+        except ValueError:
+            self._wrong((*path, "until"), f"found {entry['until']!r}, expected a day such as 2027-01-31")
+            return None
+        line, column = self._document.place(path)
+        place = Place(str(self._file), line, column, field_text(path))
+        return Suppression(entry["fingerprint"], until, entry["reason"], place)
+
+
+def _read(file: Path) -> Document:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError.single(str(file), f"can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError.single(str(file), f"not UTF-8 text: byte {error.start}") from error
+    if len(data) > _MOST_BYTES:
+        raise InputError.single(str(file), "is longer than 1 MiB, no configuration is")
+    return read_document(text, str(file))

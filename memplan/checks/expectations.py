@@ -1,0 +1,117 @@
+"""MP9xx: what the user expects of the machine (--expect, or `expect` of the configuration)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from memplan.checks.model import Expectation, Found, Place, Subject, rule
+from memplan.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memplan.plan import Plan, Reservation
+
+_WORDS = "movable:node1,node2 or crashkernel"
+_NODE = re.compile(r"(?:node)?(\d{1,4})")
+#: Owners of the crash kernel's memory.
+_CRASH = "crash kernel"
+
+
+def read_expectations(text: str, place: Place) -> tuple[Expectation, ...]:
+    """The expectations that `text` names: ``movable:node1,node2`` or ``crashkernel``.
+
+    Raises InputError, with `place`, for anything else.
+    """
+    what, colon, targets = text.strip().partition(":")
+    if what == "crashkernel" and not colon:
+        return (Expectation(what, "", place),)
+    nodes = [_NODE.fullmatch(word.strip()) for word in targets.split(",")] if what == "movable" else [None]
+    numbers = [found[1] for found in nodes if found]
+    if len(numbers) != len(nodes):
+        message = f"found the expectation {text!r}, expected {_WORDS}"
+        raise InputError.single(place.file, message, line=place.line, column=place.column, field=place.field)
+    return tuple(Expectation(what, f"node{int(number)}", place) for number in numbers)
+
+
+@rule(
+    "MP901",
+    "expected-movable",
+    "error",
+    group="expectations",
+    checks="A node that was expected to be movable (--expect movable:node1) has memory that can go off-line.",
+    linux="Memory is in ZONE_MOVABLE, and so can go off-line, only where nothing was reserved in it; with movable_node "
+    "only on nodes that the SRAT marks hot-pluggable and that held no reservation before it was read.",
+    mend="Move away what the message names, or take the expectation back.",
+    reference="find_zone_movable_pfns_for_nodes (mm/page_alloc.c, since 6.2 mm/mm_init.c)",
+    needs=(),
+)
+def expected_movable(subject: Subject) -> Iterator[Found]:
+    """Nodes that should be movable and are not."""
+    for expectation in subject.expectations:
+        if expectation.what == "movable" and (why := _immovable(subject, int(expectation.target[4:]))):
+            node = f"node {expectation.target[4:]}"
+            yield Found(f"{node} was expected to be movable: {why}", "srat", f"movable:{expectation.target}")
+
+
+@rule(
+    "MP902",
+    "expected-crashkernel",
+    "error",
+    group="expectations",
+    checks="The crash kernel's memory that was expected (--expect crashkernel) is reserved.",
+    linux="crashkernel= is reserved where the option's rules find a gap that is large enough; if none is found the "
+    "boot goes on without, and kdump can't be loaded.",
+    mend="Give crashkernel= a size that fits (memplan simulate shows the gaps), or take the expectation back.",
+    reference="reserve_crashkernel (arch/x86/kernel/setup.c)",
+    needs=(),
+)
+def expected_crashkernel(subject: Subject) -> Iterator[Found]:
+    """A crash kernel's memory that should be there and is not."""
+    if any(expectation.what == "crashkernel" for expectation in subject.expectations) and (why := _no_crash(subject)):
+        yield Found(f"memory for the crash kernel was expected: {why}", "cmdline", "crashkernel")
+
+
+def _unplanned(subject: Subject) -> str:
+    """Why there is no whole boot to ask; "" where there is one."""
+    if not subject.has("plan"):
+        return subject.plan_problem or "the input has no memory map, so its boot can't be replayed"
+    end = subject.plan.end
+    return "" if end.completed else f"the boot dies in {end.step}: {end.cause}"
+
+
+def _immovable(subject: Subject, nid: int) -> str:
+    """Why the node `nid` is not movable; "" where some of it is."""
+    if why := _unplanned(subject):
+        return why
+    verdicts = [verdict for verdict in subject.plan.verdicts if verdict.nid == nid]
+    if any(verdict.movable for verdict in verdicts):
+        return ""
+    if not verdicts:
+        nodes = sorted({verdict.nid for verdict in subject.plan.verdicts})
+        return f"there is no memory in a node of that number, only in {', '.join(f'node {own}' for own in nodes)}"
+    reasons = dict.fromkeys(verdict.reason for verdict in sorted(verdicts, key=lambda own: not own.hotplug))
+    return "; ".join(reasons)
+
+
+def _no_crash(subject: Subject) -> str:
+    """Why no memory is reserved for the crash kernel; "" where some is."""
+    if why := _unplanned(subject):
+        return why
+    plan = subject.plan
+    if any(_is_crash(reservation) for reservation in plan.reservations):
+        return ""
+    if not any(word.startswith("crashkernel=") for word in plan.cmdline.split()):
+        return "the boot options have no crashkernel="
+    return _said(plan) or "crashkernel= asks for nothing on a machine of this size"
+
+
+def _is_crash(reservation: Reservation) -> bool:
+    return reservation.owner.lower().startswith(_CRASH)
+
+
+def _said(plan: Plan) -> str:
+    """What the kernel says about it."""
+    lines = [message.text for message in plan.warnings if "crashkernel" in message.text.lower()]
+    return f"the kernel prints {lines[0]!r}" if lines else ""

@@ -1,0 +1,198 @@
+"""Checks inputs by rules: one report an input, in the inputs' order, whatever the number of processes."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from memplan.checks.config import Settings, find_settings
+from memplan.checks.load import load_subject, sources
+from memplan.checks.model import SEVERITIES, Expectation, Finding, Found, Place, Severity, Subject
+from memplan.checks.places import excerpt, find_table, table_place
+from memplan.checks.report import Report
+from memplan.checks.rules import all_rules
+from memplan.errors import InputError, MemplanError, Problem
+
+if TYPE_CHECKING:
+    from memplan.checks.model import Need, Rule
+
+#: Inputs that a process takes at once.
+_CHUNK = 4
+_WHY: dict[Need, str] = {
+    "tables": "the input has no raw ACPI tables",
+    "srat": "the input has no SRAT",
+    "memory": "the input has no memory map",
+    "plan": "the input has no memory map, so its boot can't be replayed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says, beside the inputs; None where a configuration decides."""
+
+    config: str | None = None
+    profile: str | None = None
+    kernel: str | None = None
+    fail_on: Severity | None = None
+    expectations: tuple[Expectation, ...] = ()
+    today: datetime.date | None = None
+
+
+#: What was found before: by fingerprint, how badly, heaviest first.
+Baseline = Mapping[str, Sequence[tuple[int, int]]]
+
+
+def check_inputs(
+    inputs: Sequence[str], options: Options, *, jobs: int = 1, baseline: Baseline | None = None
+) -> Iterator[Report]:
+    """The reports of `inputs`, one by one in their order; what is broken is told in its report, the rest goes on."""
+    check = partial(check_input, options=options, baseline=baseline)
+    if jobs == 1 or len(inputs) <= 1:
+        yield from map(check, inputs)
+        return
+    from multiprocessing import Pool
+
+    all_rules()
+    with Pool(min(jobs, len(inputs))) as pool:
+        yield from pool.imap(check, inputs, min(_CHUNK, -(-len(inputs) // jobs)))
+
+
+def check_input(text: str, options: Options, baseline: Baseline | None = None) -> Report:
+    """The report of one input."""
+    try:
+        settings = _settings(text, options)
+        subject = load_subject(text, settings.kernel)
+    except MemplanError as error:
+        return Report(text, problems=_problems(text, error))
+    subject.expectations = settings.expectations
+    return _checked(subject, settings, options.today, baseline)
+
+
+def make_baseline(text: str, options: Options) -> Baseline:
+    """What is found in the input `text`; InputError where it can't be checked."""
+    report = check_input(text, options)
+    if report.problems:
+        raise InputError(list(report.problems))
+    found: dict[str, list[tuple[int, int]]] = {}
+    for finding in report.findings:
+        found.setdefault(finding.fingerprint, []).append(_badness(finding))
+    return {fingerprint: sorted(badness, reverse=True) for fingerprint, badness in found.items()}
+
+
+def _settings(text: str, options: Options) -> Settings:
+    settings = find_settings(sources(text)[0], options.config, options.profile)
+    return replace(
+        settings,
+        kernel=options.kernel or settings.kernel,
+        fail_on=options.fail_on or settings.fail_on,
+        expectations=tuple(dict.fromkeys((*settings.expectations, *options.expectations))),
+    )
+
+
+def _checked(subject: Subject, settings: Settings, today: datetime.date | None, baseline: Baseline | None) -> Report:
+    findings: list[Finding] = []
+    ran: list[str] = []
+    left_out: dict[str, list[str]] = {}
+    problems = list(_replay(subject))
+    for rule in all_rules().values():
+        if rule.id in settings.off:
+            continue
+        missing = next((need for need in rule.needs if not subject.has(need)), None)
+        if missing is not None:
+            if missing != "srat" or subject.machine is None:
+                why = subject.plan_problem if missing == "plan" else ""
+                left_out.setdefault(why or _WHY[missing], []).append(rule.id)
+            continue
+        ran.append(rule.id)
+        try:
+            findings += (_finding(subject, rule, found, settings) for found in rule.function(subject))
+        except Exception as error:
+            problems.append(_unforeseen(subject, f"the rule {rule.id} could not be run", error))
+    findings.sort(key=_order)
+    told = list(_unsuppressed(findings, settings, today))
+    new = list(_new(told, baseline)) if baseline is not None else told
+    return Report(
+        subject.file,
+        subject.kernel.name,
+        settings.fail_on,
+        tuple(replace(finding, excerpt=excerpt(finding.place)) for finding in new),
+        tuple(ran),
+        {why: tuple(rules) for why, rules in left_out.items()},
+        tuple(problems),
+        len(findings) - len(told),
+        len(told) - len(new),
+    )
+
+
+def _replay(subject: Subject) -> Iterator[Problem]:
+    """Replay the boot for the rules that ask for it; an error that nobody foresaw must not end the whole run."""
+    try:
+        subject.has("plan")
+    except Exception as error:
+        problem = _unforeseen(subject, "the boot could not be replayed", error)
+        subject.plan_problem = problem.message
+        yield problem
+
+
+def _unforeseen(subject: Subject, what: str, error: Exception) -> Problem:
+    if os.environ.get("MEMPLAN_DEBUG"):
+        raise error
+    return Problem(subject.file, f"{what}: {type(error).__name__}: {error}")
+
+
+def _finding(subject: Subject, rule: Rule, found: Found, settings: Settings) -> Finding:
+    severity = settings.severity(rule)
+    place = _place(subject, found)
+    return Finding(
+        rule.id, severity, found.message, place, found.subject or found.field, found.dmesg, weight=found.weight
+    )
+
+
+def _place(subject: Subject, found: Found) -> Place:
+    if found.offset is None:
+        return subject.place(found.field)
+    table = find_table(subject.tables, found.field)
+    return subject.place(found.field) if table is None else table_place(table, found.offset, found.field)
+
+
+def _order(finding: Finding) -> tuple[object, ...]:
+    place = finding.place
+    return place.file, place.line, place.column, place.offset or 0, finding.rule, finding.subject, finding.message
+
+
+def _unsuppressed(findings: Iterable[Finding], settings: Settings, today: datetime.date | None) -> Iterator[Finding]:
+    for finding in findings:
+        suppression = settings.suppressions.get(finding.fingerprint)
+        if suppression is None:
+            yield finding
+            continue
+        if (today or datetime.date.today()) > suppression.until:
+            place = f"{suppression.place.file}:{suppression.place.line}"
+            note = f"its suppression ({place}: {suppression.reason}) expired on {suppression.until}"
+            yield replace(finding, note=note)
+
+
+def _new(findings: Sequence[Finding], baseline: Baseline) -> Iterator[Finding]:
+    """What the baseline doesn't have, or not as badly; of several alike, the worst are held against each other."""
+    seen: Counter[str] = Counter()
+    new: set[int] = set()
+    for index, finding in sorted(enumerate(findings), key=lambda own: _badness(own[1]), reverse=True):
+        before = baseline.get(finding.fingerprint, ())
+        at = seen[finding.fingerprint]
+        seen[finding.fingerprint] += 1
+        if at >= len(before) or _badness(finding) > before[at]:
+            new.add(index)
+    return (finding for index, finding in enumerate(findings) if index in new)
+
+
+def _badness(finding: Finding) -> tuple[int, int]:
+    return -SEVERITIES.index(finding.severity), finding.weight
+
+
+def _problems(text: str, error: MemplanError) -> tuple[Problem, ...]:
+    return tuple(error.problems) if isinstance(error, InputError) else (Problem(text, str(error)),)

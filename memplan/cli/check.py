@@ -1,0 +1,138 @@
+"""``memplan check``: firmware tables, memory maps and boot options, checked by rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from memplan.cli.options import format_option, output_option, write_lines
+from memplan.errors import UsageError
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterable, Iterator
+
+    from memplan.checks.model import Severity
+    from memplan.checks.report import Report, Tally
+
+#: From so many inputs on, progress is shown.
+_MANY = 20
+
+
+@click.command("check")
+@click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
+@click.option("-j", "--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes to use.")
+@format_option("text", "json", "junit", "sarif", "github")
+@output_option
+@click.option(
+    "--fail-on", type=click.Choice(("error", "warning", "info")), help="Exit status 1 from this severity on [error]."
+)
+@click.option(
+    "--expect",
+    metavar="WHAT",
+    multiple=True,
+    help="What must hold: movable:node1,node2 or crashkernel.  May be given several times.",
+)
+@click.option("--baseline", metavar="INPUT", help="Tell only what is new or worse than in this input.")
+@click.option("--config", metavar="FILE", help="The configuration, instead of the memplan.yaml found upwards.")
+@click.option("--profile", metavar="NAME", help="The profile to start from: default, strict, hotplug-server, cxl.")
+@click.option("--kernel", metavar="NAME", help="Check for this kernel: a version, a build, or a file.")
+@click.option("--today", metavar="DAY", help="The day for which suppressions count (2027-01-31), instead of today.")
+@click.option("--list-rules", is_flag=True, help="List all rules, and exit.")
+@click.option("--explain", metavar="ID", help="Explain one rule, and exit.")
+def command(
+    inputs: tuple[str, ...],
+    jobs: int,
+    format_: str,
+    output: str | None,
+    fail_on: Severity | None,
+    expect: tuple[str, ...],
+    baseline: str | None,
+    config: str | None,
+    profile: str | None,
+    kernel: str | None,
+    today: str | None,
+    list_rules: bool,
+    explain: str | None,
+) -> int:
+    """Check each INPUT by rules: will Linux take these tables, will the nodes be removable, what is lost.
+
+    INPUT is a machine description or anything that `memplan import` reads; several sources of one machine are
+    given with "+" between them (SRAT.aml+memmap.txt).  Exit status: 0 clean; 1 findings at or over --fail-on; 2 for
+    bad input, of which the rest is checked all the same.
+    """
+    if list_rules or explain is not None:
+        from memplan.render.check_rules import explained, rule_list
+
+        write_lines(rule_list() if explain is None else explained(explain), output)
+        return 0
+    if not inputs:
+        raise UsageError("nothing to check: name at least one INPUT")
+    from memplan.checks.expectations import read_expectations
+    from memplan.checks.model import Place
+    from memplan.checks.report import Tally
+    from memplan.checks.run import Options, check_inputs, make_baseline
+
+    place = Place("--expect")
+    options = Options(
+        config,
+        profile,
+        kernel,
+        fail_on,
+        tuple(own for text in expect for own in read_expectations(text, place)),
+        _day(today),
+    )
+    before = make_baseline(baseline, options) if baseline is not None else None
+    tally = Tally()
+    reports = tally.watch(_shown(check_inputs(inputs, options, jobs=jobs, baseline=before), len(inputs)))
+    write_lines(_lines(format_, reports, tally), output)
+    for problem in tally.problems:
+        click.echo(problem, err=True)
+    return tally.status
+
+
+def _day(text: str | None) -> datetime.date | None:
+    import datetime
+
+    try:
+        return None if text is None else datetime.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--today: found {text!r}, expected a day such as 2027-01-31") from None
+
+
+def _lines(format_: str, reports: Iterable[Report], tally: Tally) -> Iterable[str]:
+    from memplan.checks.rules import all_rules
+
+    rules = all_rules()
+    if format_ == "json":
+        from memplan.render.check_json import check_lines as json_lines
+
+        return json_lines(reports, tally)
+    if format_ == "junit":
+        from memplan.render.check_junit import check_lines as junit_lines
+
+        return junit_lines(reports, rules)
+    if format_ == "sarif":
+        from memplan.render.check_sarif import check_lines as sarif_lines
+
+        return sarif_lines(reports, tally, rules)
+    if format_ == "github":
+        from memplan.render.check_github import check_lines as github_lines
+
+        return github_lines(reports, rules)
+    from memplan.render.check_text import check_lines as text_lines
+
+    return text_lines(reports, tally, rules)
+
+
+def _shown(reports: Iterator[Report], total: int) -> Iterable[Report]:
+    """The same reports, with a bar on stderr that tells how far it is, if that is a terminal and there are many."""
+    import sys
+
+    if total < _MANY or not sys.stderr.isatty():
+        return reports
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(reports, "checking", total, console=Console(stderr=True), transient=True)
