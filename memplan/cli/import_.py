@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from memplan.cli.options import output_option, write_lines
-from memplan.errors import UsageError
+from memplan.errors import InputError, UsageError
 
 
 @click.command("import")
@@ -26,6 +26,7 @@ def command(sources: tuple[str, ...], output: str | None, force: bool, live: boo
 
     from memplan.firmware.combine import import_files
     from memplan.machine.dump import dump_machine
+    from memplan.machine.load import parse_machine
 
     machine, comments, notes = import_files(sources, force=force, live=live)
     if kernel is not None:
@@ -34,7 +35,13 @@ def command(sources: tuple[str, ...], output: str | None, force: bool, live: boo
         find_kernel(kernel)
         machine = replace(machine, kernel=replace(machine.kernel, build=kernel))
         comments["kernel.build"] = "--kernel"
+    text = dump_machine(machine, comments)
+    try:
+        parse_machine(text, output or "<stdout>")
+    except InputError as error:
+        # Real kernels boot with options that mean nothing to them; the user may want to mend those.
+        notes += [f"{problem}: to be mended before a plan can be made" for problem in error.problems]
     for note in notes:
         click.echo(note, err=True)
-    write_lines(dump_machine(machine, comments).splitlines(), output)
+    write_lines(text.splitlines(), output)
     return 0

@@ -90,6 +90,9 @@ def _memory_map(boot: BootLines, found: Found) -> None:
         found.put("e820", tuple(boot.maps["extended"]), "extended physical RAM map", line=boot.lines["derived"])
         return
     whole = "BIOS-provided" in boot.map_heads or (bool(bios) and bios[0].start == 0)
+    for number in boot.broken:
+        if number != boot.last:
+            found.damage("a BIOS-e820 line is broken, so an entry is missing", line=number, hint="take another copy")
     if bios and whole:
         found.put("e820", tuple(bios), "BIOS-e820", line=first)
         if boot.last_kind == "bios":

@@ -91,7 +91,7 @@ _HEADS = re.compile(
     r"|(?P<srat_memory>Node \d+ PXM )"
     r"|(?P<srat_cpu>PXM \d+ -> APIC )"
     r"|(?P<srat_unused>SRAT not used)"
-    r"|(?P<upgrade>\S{4} ACPI table found in initrd )"
+    r"|(?P<upgrade>[!-~]{4} ACPI table found in initrd )"
     r"|(?P<override>Table Upgrade: (?:override|install) \[|Override \[)"
     r"|(?P<replaced>[A-Za-z0-9_]{4} (?:0x)?[0-9A-Fa-f]{8,16} (?:Physical|Logical) table override)"
     r"|(?<=ACPI: )(?P<table>[A-Za-z0-9_ !@#$]{4} (?:0x)?[0-9A-Fa-f]{8,16} [0-9A-Fa-f]{6,8}(?: |$))"
@@ -132,7 +132,7 @@ _RANGE = re.compile(r"\[mem (0x[0-9a-fA-F]+)-(0x[0-9a-fA-F]+)\]\s*(.*)")
 _OLD_RANGE = re.compile(r"([0-9a-fA-F]{8,16}) - ([0-9a-fA-F]{8,16}) \((.*?)\)")
 _SRAT_MEMORY = re.compile(r"Node (\d+) PXM (\d+) \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\](.*)")
 _SRAT_CPU = re.compile(r"PXM (\d+) -> APIC 0x([0-9a-f]+) -> Node (\d+)")
-_UPGRADE = re.compile(r"(\S{4}) ACPI table found in initrd \[[^\]]*\]\[0x([0-9a-f]+)\]")
+_UPGRADE = re.compile(r"([!-~]{4}) ACPI table found in initrd \[[^\]]*\]\[0x([0-9a-f]+)\]")
 _OVERRIDE = re.compile(r"(Table Upgrade: override|Table Upgrade: install|Override) \[(.{4})")
 _TABLE = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ([0-9A-Fa-f]{6,8})(?: \(v([0-9A-Fa-f]{2}))?")
 _REPLACED = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ")
@@ -189,6 +189,7 @@ class BootLines:
         self.maps: dict[str, list[E820Entry]] = {"BIOS-e820": [], "user": [], "modified": [], "extended": []}
         self.setup_data_map: list[E820Entry] = []
         self.map_heads: set[str] = set()
+        self.broken: list[int] = []
         self.last_pfns: list[int] = []
         self.srat_memory: list[MemoryAffinity] = []
         self.srat_cpus: list[CpuAffinity] = []
@@ -268,7 +269,9 @@ class BootLines:
     def _on_map_head(self, text: str, _: int) -> None:
         self.map_heads.add(text.split()[0])
 
-    def _on_bios(self, text: str, _: int) -> None:
+    def _on_bios(self, text: str, number: int) -> None:
+        if _entry(text) is None:
+            self.broken.append(number)
         self._map_entry("BIOS-e820", text)
 
     def _on_derived(self, text: str, _: int) -> None:
@@ -351,7 +354,9 @@ class BootLines:
     def _on_cpus(self, text: str, _: int) -> None:
         if found := _CPUS.match(text):
             first, hotplug = int(found[1]), int(found[2])
-            self.allowed = (first + hotplug, first) if "present" in text else (first, first - hotplug)
+            allowed = (first + hotplug, first) if "present" in text else (first, first - hotplug)
+            if 0 < allowed[1] <= allowed[0]:
+                self.allowed = allowed
 
     def _on_nr_cpus(self, text: str, _: int) -> None:
         if found := _NR_CPUS.search(text):
@@ -382,8 +387,9 @@ class BootLines:
 
     def _on_reserve(self, text: str, number: int) -> None:
         if found := _RESERVE.match(text):
-            end = int(found[2], 16) + (len(found[2]) > _OLD_RESERVE_WIDTH)
-            self.reserves.append(Reserved(int(found[1], 16), end, found[3], number))
+            extent = _extent(found[1], found[2], inclusive=len(found[2]) > _OLD_RESERVE_WIDTH)
+            if extent is not None:
+                self.reserves.append(Reserved(*extent, found[3], number))
 
     def _on_dump(self, *_: object) -> None:
         self.dumps += 1
@@ -397,11 +403,10 @@ class BootLines:
             if found := re.search(r"\((\d+) needed", text):
                 self.initrd_size = int(found[1])
         elif found := _RANGE.search(text):
-            start, end = int(found[1], 16), int(found[2], 16) + 1
-            if text.startswith("Move"):
-                self.initrd_size = end - start
-            if self.initrd is None:
-                self.initrd = (start, end)
+            extent = _extent(found[1], found[2])
+            if extent is not None and text.startswith("Move"):
+                self.initrd_size = extent[1] - extent[0]
+            self.initrd = self.initrd or extent
 
     def _on_xsave(self, text: str, _: int) -> None:
         if found := _XSAVE.search(text):
@@ -436,16 +441,17 @@ class BootLines:
             kind, attributes = int(number), int(attribute, 16)
         else:
             kind, attributes = _efi_type(words), _efi_attributes(flags)
-        self.efi_ranges.append(EfiRange(int(start, 16), int(end, 16) + (closing == "]"), kind, attributes))
+        if extent := _extent(start, end, inclusive=closing == "]"):
+            self.efi_ranges.append(EfiRange(*extent, kind, attributes))
 
     def _on_efi_mmio(self, text: str, _: int) -> None:
-        if found := _EFI_MMIO_RANGE.search(text):
-            self.efi_mmio.append(EfiRange(int(found[1], 16), int(found[2], 16) + 1, EFI_MMIO))
+        if (found := _EFI_MMIO_RANGE.search(text)) and (extent := _extent(found[1], found[2])):
+            self.efi_mmio.append(EfiRange(*extent, EFI_MMIO))
 
     def _on_esrt(self, text: str, _: int) -> None:
-        numbers = [int(n, 16) for n in _HEX.findall(text)]
+        numbers = _HEX.findall(text)
         if len(numbers) == 2:
-            self.esrt = (numbers[0], numbers[1])
+            self.esrt = _extent(*numbers, inclusive=False)
 
     def _on_kaslr(self, text: str, _: int) -> None:
         self.kaslr = not text.startswith(("KASLR disabled", "Kernel Offset: 0x0 ", "Kernel Offset: disabled"))
@@ -469,15 +475,22 @@ def _efi_attributes(flags: str) -> int:
     return sum(1 << bit for flag, bit in _EFI_ATTRIBUTES.items() if flag in names)
 
 
+def _extent(start: str, end: str, *, inclusive: bool = True) -> tuple[int, int] | None:
+    """The half-open range of two hexadecimal numbers; None where that is no range of 64-bit addresses."""
+    first, last = int(start, 16), int(end, 16) + inclusive
+    return (first, last) if first < last <= 1 << 64 else None
+
+
 def _entry(text: str) -> E820Entry | None:
-    """The map entry that the line names, in both of the kernel's ways to print it."""
+    """The map entry that the line names, in both of the kernel's ways to print it; None for a broken line."""
     if found := _RANGE.search(text):
-        kind = _type(found[3])
-        return None if kind is None else E820Entry(int(found[1], 16), int(found[2], 16) + 1, kind)
-    if found := _OLD_RANGE.search(text):
-        kind = _type(found[3])
-        return None if kind is None else E820Entry(int(found[1], 16), int(found[2], 16), kind)
-    return None
+        extent = _extent(found[1], found[2])
+    elif found := _OLD_RANGE.search(text):
+        extent = _extent(found[1], found[2], inclusive=False)
+    else:
+        return None
+    kind = _type(found[3])
+    return E820Entry(*extent, kind) if extent is not None and kind is not None else None
 
 
 def _type(words: str) -> int | None:

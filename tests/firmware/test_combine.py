@@ -187,5 +187,14 @@ def test_bad_sources_end_in_one_message_and_status_2(make: object, words: str, t
     assert not done.stdout
 
 
+def test_an_option_that_no_plan_can_follow_is_told_at_once(tmp_path: Path) -> None:
+    log = text("plain-4g-3.13").replace("nokaslr", "nokaslr kernelcore=plenty")
+    out = tmp_path / "machine.yaml"
+    done = run(str(log_file(tmp_path, log)), "-o", str(out))
+    assert done.returncode == 0
+    assert b"kernelcore=plenty has a bad value" in done.stderr
+    assert "kernelcore=plenty" in out.read_text()
+
+
 def test_nothing_to_import_is_an_error() -> None:
     assert run().returncode == 2

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from memplan.errors import InputError
 from memplan.firmware import dmesg
@@ -316,6 +320,40 @@ def test_no_cut_makes_it_fail(name: str, tmp_path: Path) -> None:
         except InputError as error:
             notes = [str(error)]
         assert notes
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[mem 0x000000000009fc00-0x000000000009ffff]", "[mem 0x000000000009fc00-0x000000000008ffff]"),
+        ("[mem 0x000000000009fc00-0x000000000009ffff]", "[mem 0x000000000009fc0"),
+        ("0x000000000009ffff] reserved", "0x000000000009ffff] resxrved"),
+    ],
+)
+def test_a_broken_entry_of_the_map_is_damage(old: str, new: str, tmp_path: Path) -> None:
+    log = ordinary(text("plain-4g-3.13"))
+    found = read(log.replace(old, new, 1), tmp_path)
+    line = next(i for i, row in enumerate(log.splitlines(), 1) if old in row)
+    assert [(problem.line, "BIOS-e820 line is broken" in problem.message) for problem in found.problems] == [
+        (line, True)
+    ]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), name=st.sampled_from(["hot1-top-3.13", "ovmf-hot1-6.1", "smp-16-6.12"]))
+def test_noise_never_ends_in_anything_but_a_message(seed: int, name: str, tmp_path: Path) -> None:
+    random = Random(seed)
+    log = bytearray(text(name).encode())
+    for _ in range(random.choice((1, 20, 300))):
+        at = random.randrange(len(log))
+        log[at : at + random.choice((1, 1, 40))] = bytes([random.randrange(256)])
+    path = tmp_path / "noise.log"
+    path.write_bytes(log)
+    with suppress(InputError):
+        found = dmesg.read(Source(path, "noise.log", bytes(log[: 64 * 1024])))
+        entries = values(found).get("e820", ())
+        assert isinstance(entries, tuple)
+        assert all(entry.start < entry.end for entry in entries)
 
 
 def test_the_first_boot_of_two_is_taken(tmp_path: Path) -> None:
