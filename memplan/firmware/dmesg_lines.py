@@ -86,7 +86,7 @@ _HEADS = re.compile(
     r"|(?P<bios>BIOS-e820: )"
     r"|(?P<derived>(?:user|modified|extended|reserve setup_data): \[mem )"
     r"|(?P<map_head>(?:BIOS-provided|modified|user-defined|extended) physical RAM map:)"
-    r"|(?P<last_pfn>last_pfn = )"
+    r"|(?P<last_pfn>last_pfn = 0x[0-9a-f]+)"
     r"|(?P<mtrr>WARNING: BIOS bug: CPU MTRRs)"
     r"|(?P<srat_memory>Node \d+ PXM )"
     r"|(?P<srat_cpu>PXM \d+ -> APIC )"
