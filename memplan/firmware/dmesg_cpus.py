@@ -90,8 +90,8 @@ def _features(boot: BootLines, found: Found) -> None:
         found.put("cpus.gbpages", True, "Using GB pages", line=boot.lines["gbpages"])
     elif mapped and not disabled and boot.has("last_pfn"):
         found.put("cpus.gbpages", False, "no 'Using GB pages' line")
-    if "max_arch_pfn" in boot.lines and "no5lvl" not in words:
-        five = boot.lines["max_arch_pfn"] == _MAX_PFN_5LEVEL
+    if boot.max_arch_pfn and "no5lvl" not in words:
+        five = boot.max_arch_pfn == _MAX_PFN_5LEVEL
         found.put("cpus.la57", five, "max_arch_pfn", line=boot.lines["last_pfn"])
     if boot.xsave is not None:
         features, size = boot.xsave

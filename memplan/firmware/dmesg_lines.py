@@ -143,7 +143,7 @@ _SIBLING = re.compile(r"CPU #(\d+)'s \S+ CPU #(\d+) is not on the same node! \[n
 _RESERVE = re.compile(r"memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: flags \S+)? (\w+)")
 _DUMPED = re.compile(r"\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _XSAVE = re.compile(r"(?:xstate_bv|xstate features) 0x([0-9a-f]+), (?:cntxt size 0x([0-9a-f]+))?")
-_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]{1,16}(?![0-9a-fA-F])")
 _EFI_TABLE = re.compile(r"([A-Za-z0-9. ]+)=0x([0-9a-f]+)")
 _EFI_MEM = re.compile(
     r"mem ?\d+: (?:\[([^|\]]*)\|?([^\]]*)\]|type=(\d+), attr=0x([0-9a-f]+),) *"
@@ -176,7 +176,7 @@ class Table(NamedTuple):
 
 
 class BootLines:
-    """What the lines of one boot said, in their order; attribute `x_line` is the line that told `x`."""
+    """What the lines of one boot said, in their order; `lines` has the first line of each kind (see _HEADS)."""
 
     def __init__(self) -> None:
         self.first = 0
@@ -190,6 +190,7 @@ class BootLines:
         self.setup_data_map: list[E820Entry] = []
         self.map_heads: set[str] = set()
         self.broken: list[int] = []
+        self.max_arch_pfn = 0
         self.last_pfns: list[int] = []
         self.srat_memory: list[MemoryAffinity] = []
         self.srat_cpus: list[CpuAffinity] = []
@@ -222,6 +223,7 @@ class BootLines:
         self.esrt: tuple[int, int] | None = None
         self.kaslr: bool | None = None
         self.kernel_code: int | None = None
+        self._ended_maps: set[str] = set()
         self._node = -1
         self._upgraded = ""
 
@@ -288,20 +290,18 @@ class BootLines:
             return
         entries = self.maps[name]
         if entries and entry.start < entries[-1].start:
-            # The map is printed again, changed: only the first one is nearest to firmware's.
-            if name == "BIOS-e820" or self.lines.get(f"{name} again"):
-                return
-            self.lines[f"{name} again"] = 1
-            return
-        if self.lines.get(f"{name} again"):
-            return
-        entries.append(entry)
+            # The map is printed again, changed: the first one is nearest to firmware's.
+            self._ended_maps.add(name)
+        if name not in self._ended_maps:
+            entries.append(entry)
 
     def _on_last_pfn(self, text: str, _: int) -> None:
         numbers = _HEX.findall(text)
+        if not numbers:
+            return
         self.last_pfns.append(int(numbers[0], 16))
         if len(numbers) > 1:
-            self.lines["max_arch_pfn"] = int(numbers[1], 16)
+            self.max_arch_pfn = int(numbers[1], 16)
 
     def _on_srat_memory(self, text: str, _: int) -> None:
         if found := _SRAT_MEMORY.match(text):
