@@ -9,6 +9,8 @@ from memplan.firmware.acpi_tables import DAMAGE, Defect, Table
 from memplan.firmware.source import Found
 from memplan.machine.model import AcpiTable, CpuAffinity, CxlWindow, MemoryAffinity, Srat
 
+#: Tables whose content is read.
+_READ = frozenset(("SRAT", "SLIT", "APIC", "HMAT", "CEDT", "MSCT", "XSDT", "RSDT", "FACP"))
 #: Signatures of which several tables are normal.
 _MANY = frozenset(("SSDT", "PSDT", "OEM0", "OEM1", "OEM2", "OEM3", "OEM4"))
 _NO_APIC = 0xFF
@@ -21,17 +23,21 @@ _ONLINE_CAPABLE_FADT = (6, 3)
 def found_of(source: str, kind: str, tables: Sequence[Table]) -> Found:
     """The facts in `tables`.
 
-    The first table of a signature counts, as it does for Linux.  Damage that makes a table's content doubtful is a
-    problem of the result.  Where the FACP is among the tables, they are all that a machine has.
+    The first table of a signature counts, as it does for Linux.  Damage that makes the content of such a table
+    doubtful is a problem of the result; in tables that tell nothing here it is only noted.  Where the FACP is among
+    the tables, they are all that a machine has.
     """
     found = Found(source, kind)
     first: dict[str, Table] = {}
     for table in tables:
-        for defect in table.defects:
-            if defect.kind in DAMAGE:
-                found.problems.append(problem_of(table, defect))
-        if first.setdefault(table.signature, table) is not table and table.signature not in _MANY:
+        counts = first.setdefault(table.signature, table) is table
+        if not counts and table.signature not in _MANY:
             _note(found, table, 0, f"a further {table.signature}; Linux uses the first one")
+        for defect in table.defects:
+            if defect.kind in DAMAGE and counts and table.signature in _READ:
+                found.problems.append(problem_of(table, defect))
+            elif defect.kind in DAMAGE:
+                _note(found, table, defect.offset, defect.message)
     if "SRAT" in first:
         _put_srat(found, first["SRAT"])
     if "SLIT" in first and first["SLIT"].matrix:

@@ -18,6 +18,9 @@ _HEADING_LINE = re.compile(_HEADING.pattern + rb"\r?$", re.MULTILINE)
 #: The offset, and up to sixteen bytes; what follows two spaces is the same as text.
 _ROW = re.compile(rb"\s*([0-9A-Fa-f]{4,8}): ((?:[0-9A-Fa-f]{2}(?: |$)){1,16})")
 
+#: What a row takes in memory, about, so that WHOLE_LIMIT bounds it.
+_ROW_COST = 64
+
 
 def recognises(head: bytes) -> bool:
     """Whether a text that begins so is an acpidump: a heading with rows of a dump behind it."""
@@ -47,7 +50,7 @@ def tables(source: Source, problems: list[Problem] | None = None) -> list[Table]
             current = _Dump(heading[1], int(heading[2], 16), number)
         elif current is not None and (row := _ROW.match(line)):
             data = bytes.fromhex(row[2].decode())
-            room -= len(data)
+            room -= _ROW_COST
             if room < 0 or len(current.data) > TABLE_LIMIT:
                 raise InputError.single(source.name, "the dump holds more than ACPI tables can", line=number)
             current.add(int(row[1], 16), data, source.name, number)

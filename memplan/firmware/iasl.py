@@ -34,6 +34,9 @@ _BYTES = re.compile(rb"(?:[0-9A-Fa-f]{2}(?:\s+|$))+")
 #: Tables whose fields are read; of the others it is the header.
 _READ = (b"SRAT", b"SLIT", b"APIC", b"HMAT", b"CEDT", b"MSCT")
 
+#: What a field takes in memory, about, so that WHOLE_LIMIT bounds it.
+_FIELD_COST = 256
+
 
 def recognises(head: bytes) -> bool:
     """Whether a text that begins so lists a data table."""
@@ -64,11 +67,13 @@ def tables(source: Source, problems: list[Problem] | None = None) -> list[Table]
                 _finish(listing, result, problems)
                 listing = _Listing(source.name)
             if listing is not None:
-                room -= listing.add_field(field, number)
+                listing.add_field(field, number)
+                room -= _FIELD_COST
         elif listing is not None and _RAW.match(line):
             listing.raw_line = number
         elif listing is not None and listing.raw_line and (row := _RAW_ROW.match(line)):
-            room -= listing.add_row(int(row[1], 16), bytes.fromhex(row[2].decode()), number)
+            listing.add_row(int(row[1], 16), bytes.fromhex(row[2].decode()), number)
+            room -= 16
         if room < 0:
             raise InputError.single(source.name, "the listing holds more than ACPI tables can", line=number)
     _finish(listing, result, problems)
@@ -111,8 +116,8 @@ class _Listing:
         self.raw = bytearray()
         self.raw_line = 0
 
-    def add_field(self, field: re.Match[bytes], line: int) -> int:
-        """Note a field; the bytes that it takes.  InputError where it can't be read."""
+    def add_field(self, field: re.Match[bytes], line: int) -> None:
+        """Note a field.  InputError where it can't be read."""
         if field["plain"]:
             at, size = len(self.built), int(field["plain"])
             self.is_source = True
@@ -120,7 +125,7 @@ class _Listing:
             at = int(field["at"], 16)
             size = int(field["size"]) if field["size"] else int(field["hexsize"], 16)
         if at >= HEADER_SIZE and self.built[:4] not in _READ:
-            return 0
+            return
         if at + size > TABLE_LIMIT:
             raise InputError.single(self.source, f"byte {at:#x}: no table is that long", line=line)
         data = _bytes_of(field["value"].strip(), size)
@@ -133,10 +138,9 @@ class _Listing:
         if at + size > len(self.built):
             self.built += bytes(at + size - len(self.built))
         self.built[at : at + size] = data
-        return size
 
-    def add_row(self, offset: int, data: bytes, line: int) -> int:
-        """Note a row of the raw data; the bytes that it takes.  InputError where rows are missing before it."""
+    def add_row(self, offset: int, data: bytes, line: int) -> None:
+        """Note a row of the raw data.  InputError where rows are missing before it."""
         if offset != len(self.raw):
             raise InputError.single(
                 self.source,
@@ -144,7 +148,6 @@ class _Listing:
                 line=line,
             )
         self.raw += data
-        return len(data)
 
     def table(self, problems: list[Problem] | None) -> Table:
         """The table, from the raw data where it is there and whole, else from the fields."""

@@ -192,6 +192,14 @@ def test_second_srat_is_not_used() -> None:
     assert any("further SRAT" in note and "0x13a" in note for note in found.notes)
 
 
+def test_damage_in_a_table_that_tells_nothing_is_noted() -> None:
+    broken = bytearray(encode_table("OEMX", 1, b"body", b"OEM   ", b"TABLE   ", 1))
+    broken[40 - 1] ^= 0xFF
+    found = found_of("two", "table", parse_tables(bytes(broken) + (DATA / "srat.aml").read_bytes(), "two"))
+    assert not found.problems
+    assert any("OEMX, byte 0x9: the checksum" in note for note in found.notes)
+
+
 def test_folder(tmp_path: Path) -> None:
     (tmp_path / "SRAT").write_bytes((DATA / "srat.aml").read_bytes())
     (tmp_path / "SLIT").write_bytes((DATA / "slit.aml").read_bytes())

@@ -102,6 +102,13 @@ def test_truncated_dump(tmp_path: Path) -> None:
         read("\n".join(lines[:2]), tmp_path)
 
 
+def test_endless_dump_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acpidump, "WHOLE_LIMIT", 1000)
+    with pytest.raises(InputError, match="holds more than ACPI tables can") as error:
+        read(DUMP.read_text(), tmp_path)
+    assert error.value.problems[0].line == 17
+
+
 def test_last_table_cut_in_its_header(tmp_path: Path) -> None:
     found = read(DUMP.read_text() + "\nSLIT @ 0x0000000000000000\n    0000: 53 4C 49 54 6C 00 00 00\n", tmp_path)
     assert found.facts["srat"].value == SRAT

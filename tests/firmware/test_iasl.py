@@ -111,6 +111,12 @@ def test_table_beyond_all_bounds(tmp_path: Path) -> None:
         listing('[000h 0000   4]  Signature : "SRAT"\n[FFFFFFF0h 4294967280   8]  Base Address : 00\n', tmp_path)
 
 
+def test_endless_listing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(iasl, "WHOLE_LIMIT", 20_000)
+    with pytest.raises(InputError, match="holds more than ACPI tables can"):
+        listing((DATA / "srat.dsl").read_text(), tmp_path)
+
+
 def test_last_table_cut_in_its_header(tmp_path: Path) -> None:
     found = listing((DATA / "srat.dsl").read_text() + '[000h 0000   4]    Signature : "SLIT"\n', tmp_path)
     assert found.facts["srat"].value == SRAT
