@@ -16,6 +16,8 @@ _XSAVE_AVX_BIT = 0x4
 _XSAVE_SSE = 0x240
 _XSAVE_AVX = 0x340
 _VIRTUAL_MACHINES = ("QEMU", "KVM", "VMware", "VirtualBox", "Virtual Machine", "Xen ", "Bochs", "Amazon EC2", "Google")
+#: OEM ids in the ACPI tables that virtual machines' firmware has.
+_VIRTUAL_OEMS = ("BOCHS", "FIRECK", "VBOX", "VMWARE", "VRTUAL", "XEN", "Xen", "AMAZON", "Google", "CLOUDH")
 _HYPERVISORS = (("KVM", "kvm"), ("Xen", "xen"), ("Hyper", "hyperv"), ("VMware", "vmware"))
 
 
@@ -119,3 +121,5 @@ def _hypervisor(boot: BootLines, found: Found) -> None:
         found.put("cpus.hypervisor", True, "due to virtualization", line=boot.lines["virtual"])
     elif any(word in boot.dmi for word in _VIRTUAL_MACHINES):
         found.put("cpus.hypervisor", True, "DMI's name of a virtual machine", line=boot.lines["dmi"], weak=True)
+    elif boot.oem in _VIRTUAL_OEMS:
+        found.put("cpus.hypervisor", True, "ACPI tables of a virtual machine", line=boot.lines["table"], weak=True)

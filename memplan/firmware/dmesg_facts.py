@@ -9,6 +9,8 @@ from memplan.errors import MemplanError
 from memplan.firmware.dmesg_cpus import cpu_facts
 from memplan.firmware.dmesg_lines import BootLines, Reserved
 from memplan.machine.model import (
+    E820_ACPI,
+    E820_NVS,
     E820_RAM,
     AcpiTable,
     E820Entry,
@@ -105,7 +107,7 @@ def _memory_map(boot: BootLines, found: Found) -> None:
     for name in ("modified", "user"):
         entries = boot.maps[name]
         if entries and (f"{'user-defined' if name == 'user' else name}" in boot.map_heads or entries[0].start == 0):
-            found.put("e820", _rejoined(tuple(entries)), f"{name} map", line=boot.lines["derived"])
+            found.put("e820", _rejoined(boot, entries), f"{name} map", line=boot.lines["derived"])
             found.note(f"the log lacks firmware's own map (BIOS-e820); the kernel's {name} map is taken instead")
             return
     if bios:
@@ -122,12 +124,21 @@ def _memory_map(boot: BootLines, found: Found) -> None:
         found.lacks("e820", "the log has no memory map (it begins after the BIOS-e820 lines)")
 
 
-def _rejoined(entries: tuple[E820Entry, ...]) -> tuple[E820Entry, ...]:
-    """A map in which page 0, which the kernel takes for the BIOS, is RAM again."""
-    first, *rest = entries
-    if rest and first.start == 0 and first.end == rest[0].start == 4096 and rest[0].type == E820_RAM:
-        return (E820Entry(0, rest[0].end, E820_RAM), *rest[1:])
-    return entries
+def _rejoined(boot: BootLines, entries: list[E820Entry]) -> tuple[E820Entry, ...]:
+    """The kernel's map without the kernel's changes: page 0 and the place of upgraded tables are RAM again."""
+    upgraded = sum(length for _, length in boot.upgrades)
+    joined: list[E820Entry] = []
+    for index, entry in enumerate(entries):
+        following = entries[index + 1] if index + 1 < len(entries) else None
+        before_ram = bool(following and following.type == E820_RAM and following.start == entry.end)
+        page_0 = not index and entry.start == 0 and entry.end == PAGE_SIZE
+        tables = entry.type in (E820_ACPI, E820_NVS) and entry.end - entry.start == upgraded
+        if before_ram and (page_0 or tables):
+            entry = E820Entry(entry.start, entry.end, E820_RAM)
+        if joined and entry.type == joined[-1].type == E820_RAM and joined[-1].end == entry.start:
+            entry = E820Entry(joined.pop().start, entry.end, E820_RAM)
+        joined.append(entry)
+    return tuple(joined)
 
 
 def _cmdline(boot: BootLines, found: Found) -> None:

@@ -134,7 +134,7 @@ _SRAT_MEMORY = re.compile(r"Node (\d+) PXM (\d+) \[mem (0x[0-9a-f]+)-(0x[0-9a-f]
 _SRAT_CPU = re.compile(r"PXM (\d+) -> APIC 0x([0-9a-f]+) -> Node (\d+)")
 _UPGRADE = re.compile(r"([!-~]{4}) ACPI table found in initrd \[[^\]]*\]\[0x([0-9a-f]+)\]")
 _OVERRIDE = re.compile(r"(Table Upgrade: override|Table Upgrade: install|Override) \[(.{4})")
-_TABLE = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ([0-9A-Fa-f]{6,8})(?: \(v([0-9A-Fa-f]{2}))?")
+_TABLE = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ([0-9A-Fa-f]{6,8})(?: \(v([0-9A-Fa-f]{2}) ?([^) ]*))?")
 _REPLACED = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ")
 _LAPIC = re.compile(r"(?:lapic_id|apic_id)\[0x([0-9a-f]+)\](?: uid\[0x[0-9a-f]+\])? (enabled|disabled)")
 _CPUS = re.compile(r"Allowing (\d+) (?:present )?CPUs(?:,| plus) (\d+) hotplug CPUs")
@@ -201,6 +201,7 @@ class BootLines:
         self.installed: list[str] = []
         self.overridden: list[str] = []
         self.tables: list[Table] = []
+        self.oem = ""
         self.lapics: list[tuple[int, bool]] = []
         self.ioapics = 0
         self.allowed: tuple[int, int] | None = None
@@ -341,6 +342,7 @@ class BootLines:
         if found := _TABLE.match(text):
             upgrade = self._upgraded == found[1]
             self._upgraded = ""
+            self.oem = self.oem or found[5] or ""
             revision = int(found[4], 16) if found[4] else 0
             self.tables.append(Table(found[1], int(found[2], 16), int(found[3], 16), revision, number, upgrade))
 
