@@ -26,6 +26,9 @@ _PUD_SHIFT = 30
 _P4D_SHIFT = 39
 _PGDIR_SHIFT = 48
 _LOW_END_PFN = 1 << (32 - PAGE_SHIFT)
+#: The last parts of a cpu_entry_area: the guarded stacks of the VC exception; the debug store and its buffers.
+_VC_STACKS = 7 * PAGE_SIZE
+_DEBUG_STORE = 33 * PAGE_SIZE
 
 
 class PageSizes(NamedTuple):
@@ -367,11 +370,14 @@ def _by_table(tables: RangeSet, start: int, end: int, shift: int) -> list[tuple[
 def setup_cpu_entry_areas(boot: Boot) -> None:
     """The tables of the CPUs' entry areas (spp_getpage): one PUD page, and PMD and PTE pages for what they span.
 
-    The area begins with a page for the IDT.  From 6.2 on (commit 97e3d26b5e5f) KASLR places each CPU's part at
-    random; no plan can tell these, so the parts are taken as they lie without KASLR.
+    The areas follow a page for the IDT.  The last parts of one are mapped on some machines only: the stacks of the VC
+    exception in encrypted guests, the debug store on Intel's CPUs.  From 6.2 on (commit 97e3d26b5e5f) KASLR places each
+    CPU's area at random; no plan can tell these places, so the areas are taken as they lie without KASLR.
     """
-    size = PAGE_SIZE + boot.machine.cpus.possible * boot.kernel.fact("struct.cpu_entry_area")
-    pages = 1 + -(-size // GIB) + -(-size // SIZE_2M)
+    size = boot.kernel.fact("struct.cpu_entry_area")
+    unmapped = 0 if boot.machine.cpus.intel else _DEBUG_STORE + _VC_STACKS
+    end = PAGE_SIZE + boot.machine.cpus.possible * size - unmapped
+    pages = 1 + -(-end // GIB) + -(-end // SIZE_2M)
     _spp_getpage(boot, pages, "cpu entry area page tables")
 
 

@@ -163,7 +163,8 @@ class Cpus:
     `possible` counts the CPUs that may ever come (nr_cpu_ids), `present` those at boot. `apic_ids` gives each
     possible CPU's local APIC id in CPU order (empty: 0, 1, 2, …).  `nodes` gives each CPU's node where only a
     log told it (empty: the SRAT's CPU affinities tell).  `xsave_size` is the size of the extended state (3.13
-    allocates by it), `xsave_features` its number of features. `hypervisor` is the CPUID bit of that name.
+    allocates by it), `xsave_features` its number of features. `hypervisor` is the CPUID bit of that name,
+    `intel` tells the vendor (5.10 on maps debug stores for Intel's CPUs alone).
     """
 
     possible: int = 1
@@ -174,6 +175,7 @@ class Cpus:
     gbpages: bool = True
     la57: bool = False
     hypervisor: bool = False
+    intel: bool = True
     sandy_bridge_graphics: bool = False
     xsave_size: int = 0
     xsave_features: int = 0

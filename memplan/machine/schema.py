@@ -368,6 +368,7 @@ _CPUS = of(
         Field("gbpages", SWITCH, "1 GiB pages."),
         Field("la57", SWITCH, "5-level page tables."),
         Field("hypervisor", SWITCH, "The CPUID bit of that name."),
+        Field("intel", SWITCH, "CPUs of Intel's make."),
         Field("sandy_bridge_graphics", SWITCH, "Graphics that can't reach some pages (Sandy Bridge)."),
         Field("xsave_size", SIZE, "Size of the extended state; 3.13 allocates by it."),
         Field("xsave_features", count(0, 64), "Number of the extended state's features."),

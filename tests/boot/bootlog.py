@@ -80,7 +80,8 @@ class BootLog:
 
     def node_data(self) -> dict[int, tuple[int, int]]:
         """Where each node's NODE_DATA lies."""
-        places, setup = {}, 0
+        places: dict[int, tuple[int, int]] = {}
+        setup = 0
         for line in self.lines:
             if node := _SETUP_NODE.match(line):
                 setup = int(node[1])
@@ -89,13 +90,13 @@ class BootLog:
                 places.setdefault(nid, (int(data[2], 16), int(data[3], 16) + 1))
         return places
 
-    def boot(self, dump: int, **cpus: bool) -> Boot:
+    def boot(self, dump: int, *, gbpages: bool = True) -> Boot:
         """A boot whose memblock holds what the log's dump shows."""
         kernel = find_kernel(BUILDS[self.version])
         machine = Machine(
             e820=(),
             cmdline=self.cmdline,
-            cpus=Cpus(possible=2, la57=self.la57, **cpus),
+            cpus=Cpus(possible=2, la57=self.la57, gbpages=gbpages),
             kernel=KernelImage(randomized="nokaslr" not in self.cmdline),
         )
         boot = Boot(machine, kernel)
@@ -113,14 +114,14 @@ class BootLog:
         boot.memblock.movable_node = boot.movable_node = "movable_node" in self.cmdline.split()
         boot.memblock.current_limit = self.max_pfn * PAGE_SIZE
         places = self.node_data()
-        boot.numa = SimpleNamespace(node_data=places, online=set(places))  # type: ignore[assignment]
+        boot.numa = SimpleNamespace(node_data=places, online=set(places))
         boot.recorder.events.clear()
         return boot
 
 
 def one_by_one(boot: Boot) -> list[tuple[str, int, int]]:
     """The changes that `boot` recorded, each run taken apart into its single blocks."""
-    single = []
+    single: list[tuple[str, int, int]] = []
     for event in boot.recorder.events:
         if isinstance(event, Change):
             size = (event.end - event.start) // event.count

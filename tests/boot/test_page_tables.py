@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memplan.boot.page_tables import early_alloc_pgt_buf, init_mem_mapping
+from memplan.boot.page_tables import early_alloc_pgt_buf, init_mem_mapping, setup_cpu_entry_areas
 from memplan.boot.state import Boot, BootPanic
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, Machine
@@ -14,6 +14,7 @@ from memplan.plan import Mapping
 from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_down, round_up
 from tests.boot.bootlog import BUILDS, BootLog, Event, one_by_one
 
+CPUS = Cpus()
 MAPPING = ("alloc_low_pages", "init_mem_mapping")
 
 
@@ -185,9 +186,9 @@ class Walk:
             step *= 256 if total >= step else 1
 
 
-def boot_of(ram: list[tuple[int, int]], build: str = BUILDS["6.1"], **cpus: bool) -> Boot:
+def boot_of(ram: list[tuple[int, int]], build: str = BUILDS["6.1"], cpus: Cpus = CPUS) -> Boot:
     """A boot just before its mapping: the first megabyte and the kernel are reserved."""
-    boot = Boot(Machine(e820=(), cmdline="nokaslr", cpus=Cpus(**cpus)), find_kernel(build))
+    boot = Boot(Machine(e820=(), cmdline="nokaslr", cpus=cpus), find_kernel(build))
     for start, end in ram:
         boot.memblock.add(start, end - start)
     early_alloc_pgt_buf(boot)
@@ -215,7 +216,7 @@ def ram_layouts(draw: st.DrawFn) -> list[tuple[int, int]]:
 def test_runs_equal_a_walk_entry_by_entry(
     ram: list[tuple[int, int]], pse: bool, gbpages: bool, la57: bool, bottom_up: bool
 ) -> None:
-    boots = [boot_of(ram, pse=pse, gbpages=gbpages, la57=la57) for _ in range(2)]
+    boots = [boot_of(ram, cpus=Cpus(pse=pse, gbpages=gbpages, la57=la57)) for _ in range(2)]
     for boot in boots:
         boot.memblock.bottom_up = bottom_up
     walk = Walk(boots[0], gbpages and pse, pse)
@@ -243,7 +244,7 @@ def test_runs_equal_a_walk_entry_by_entry(
 def test_sixty_tebibytes_with_small_pages_are_a_few_runs(build: str, bottom_up: bool) -> None:
     """Every 2M has a page of entries, every 1G one above it, every 512G one above that."""
     end = 60 * TIB
-    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, end)], BUILDS[build], pse=False, gbpages=False)
+    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, end)], BUILDS[build], cpus=Cpus(pse=False, gbpages=False))
     boot.memblock.bottom_up = bottom_up
     init_mem_mapping(boot)
     pages = {level: sum(r.pages for r in boot.table_runs if r.level == level) for level in ("pud", "pmd", "pte")}
@@ -254,7 +255,7 @@ def test_sixty_tebibytes_with_small_pages_are_a_few_runs(build: str, bottom_up: 
 
 def test_upward_tables_of_3_13_must_lie_below_two_gibibytes() -> None:
     """__memblock_find_range_bottom_up's result passes through an int there (commit 79442ed189ac)."""
-    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, 8 * TIB)], BUILDS["3.13"], pse=False, gbpages=False)
+    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, 8 * TIB)], BUILDS["3.13"], cpus=Cpus(pse=False, gbpages=False))
     boot.memblock.bottom_up = True
     with pytest.raises(BootPanic) as error:
         init_mem_mapping(boot)
@@ -299,8 +300,31 @@ def test_the_buffer_follows_the_configuration(build: str, config: dict[str, bool
 
 def test_memory_that_is_all_taken_ends_the_boot() -> None:
     """The window for table pages holds nothing free: the kernel panics."""
-    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, 2 * GIB)], pse=False, gbpages=False)
+    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, 2 * GIB)], cpus=Cpus(pse=False, gbpages=False))
     boot.memblock.reserve(MIB, 2 * GIB - MIB)
     with pytest.raises(BootPanic) as error:
         init_mem_mapping(boot)
     assert "page tables" in error.value.cause
+
+
+@pytest.mark.parametrize(
+    ("build", "possible", "intel", "pages"),
+    [
+        ("5.10", 8, False, 3),
+        ("5.10", 16, False, 4),
+        ("5.10", 40, False, 7),
+        ("6.1", 2, False, 3),
+        ("6.12", 16, False, 4),
+        # Nine areas of 59 pages and the IDT's pass 2 MiB, the last one's debug store with them.
+        ("6.1", 9, True, 4),
+        ("6.1", 9, False, 3),
+    ],
+)
+def test_cpu_entry_areas_need_a_table_for_two_mebibytes(build: str, possible: int, intel: bool, pages: int) -> None:
+    """The first five are what real boots allocated (spp_getpage), on AMD CPUs."""
+    kernel = find_kernel(BUILDS[build])
+    boot = Boot(Machine(e820=(), cpus=Cpus(possible=possible, intel=intel)), kernel)
+    boot.memblock.add(MIB, GIB)
+    setup_cpu_entry_areas(boot)
+    taken = [event for event in one_by_one(boot) if event[0] == "reserve"]
+    assert [end - start for _, start, end in taken] == [PAGE_SIZE] * pages

@@ -32,9 +32,9 @@ def test_real_boots_take_the_same_blocks(name: str) -> None:
     assert one_by_one(boot) == [event[:3] for event in events[first:]]
 
 
-def boot_of(ram: list[tuple[int, int, int]], build: str, **cpus: bool) -> Boot:
+def boot_of(ram: list[tuple[int, int, int]], build: str, *, pse: bool = True) -> Boot:
     """A boot with `ram` as (start, end, nid), and each node's NODE_DATA at the top of its last range."""
-    boot = Boot(Machine(e820=(), cpus=Cpus(**cpus)), find_kernel(BUILDS[build]))
+    boot = Boot(Machine(e820=(), cpus=Cpus(pse=pse)), find_kernel(BUILDS[build]))
     places = {}
     for start, end, nid in ram:
         boot.memblock.add_node(start, end - start, nid)
@@ -42,7 +42,7 @@ def boot_of(ram: list[tuple[int, int, int]], build: str, **cpus: bool) -> Boot:
     for start, end in places.values():
         boot.memblock.reserve(start, end - start)
     boot.memblock.current_limit = ram[-1][1]
-    boot.numa = SimpleNamespace(node_data=places, online=set(places))  # type: ignore[assignment]
+    boot.numa = SimpleNamespace(node_data=places, online=set(places))
     boot.recorder.events.clear()
     return boot
 

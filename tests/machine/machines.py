@@ -68,6 +68,7 @@ _CPUS = st.integers(1, 8192).flatmap(
         gbpages=st.booleans(),
         la57=st.booleans(),
         hypervisor=st.booleans(),
+        intel=st.booleans(),
         sandy_bridge_graphics=st.booleans(),
         xsave_size=_SIZES,
         xsave_features=st.integers(0, 64),
