@@ -83,8 +83,8 @@ def find_settings(source: Path, config: str | None, profile: str | None) -> Sett
     `profile` takes the place of the profile that the file names.  Raises InputError for a configuration with a
     mistake, UsageError for a profile that isn't there.
     """
-    file = Path(config) if config is not None else _upwards(source.absolute().parent)
-    return _settings(file, profile)
+    file = Path(config).absolute() if config is not None else _upwards(source.absolute().parent)
+    return _settings(file, _shown(file), profile)
 
 
 @cache
@@ -92,20 +92,20 @@ def _upwards(folder: Path) -> Path | None:
     """The nearest configuration in `folder` or above it."""
     file = folder / NAME
     if file.is_file():
-        return _short(file)
+        return file
     return _upwards(folder.parent) if folder != folder.parent else None
 
 
-def _short(file: Path) -> Path:
-    """`file` from the current folder, if it lies in or below it."""
-    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+def _shown(file: Path | None) -> str:
+    """How messages name `file`: from the current folder, if it lies in or below it."""
+    if file is None:
+        return ""
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
 @cache
-def _settings(file: Path | None, profile: str | None) -> Settings:
-    if file is None:
-        return load_profile(profile or "default")
-    return _Reader(file, 0).settings(profile)
+def _settings(file: Path | None, name: str, profile: str | None) -> Settings:
+    return load_profile(profile or "default") if file is None else _Reader(file, name, 0).settings(profile)
 
 
 @cache
@@ -114,7 +114,7 @@ def load_profile(name: str) -> Settings:
     path = _profile_file(name)
     if path is None:
         raise UsageError(f"there is no profile {name!r}{nearest(name, profile_names())}")
-    return _Reader(path, 1).settings(None)
+    return _Reader(path, str(path), 1).settings(None)
 
 
 def _profile_file(name: str) -> Path | None:
@@ -125,11 +125,12 @@ def _profile_file(name: str) -> Path | None:
 class _Reader:
     """Reads one configuration; all of its mistakes are told together."""
 
-    def __init__(self, file: Path, depth: int) -> None:
+    def __init__(self, file: Path, name: str, depth: int) -> None:
         self._file = file
+        self._name = name
         self._depth = depth
         self._problems: list[Problem] = []
-        self._document = _read(file)
+        self._document = _read(file, name)
 
     def settings(self, profile: str | None) -> Settings:
         """The settings; InputError with every mistake of the file."""
@@ -138,7 +139,7 @@ class _Reader:
         if top is None:
             top = {}
         if not isinstance(top, dict):
-            raise InputError.single(str(self._file), f"is no configuration: expected a mapping of {', '.join(_KEYS)}")
+            raise InputError.single(self._name, f"is no configuration: expected a mapping of {', '.join(_KEYS)}")
         self._unknown(top, _KEYS, ())
         settings = self._base(top.get("profile"), profile)
         settings = replace(
@@ -156,8 +157,7 @@ class _Reader:
 
     def _wrong(self, path: Field, message: str, hint: str = "", *, key: bool = False) -> None:
         line, column = self._document.place(path, key=key)
-        name = str(self._file)
-        self._problems.append(Problem(name, message, line=line, column=column, field=field_text(path), hint=hint))
+        self._problems.append(Problem(self._name, message, line=line, column=column, field=field_text(path), hint=hint))
 
     def _unknown(self, mapping: dict[str, Any], keys: tuple[str, ...], path: Field) -> None:
         for key in mapping:
@@ -182,7 +182,7 @@ class _Reader:
         if self._depth == _DEEPEST:
             self._wrong(("profile",), f"the profile builds on itself, {_DEEPEST} files deep")
             return Settings()
-        return _Reader(path, self._depth + 1).settings(None)
+        return _Reader(path, str(path), self._depth + 1).settings(None)
 
     def _kernel(self, name: Any) -> str:
         try:
@@ -242,7 +242,7 @@ class _Reader:
             try:
                 if isinstance(word, dict) and len(word) == 1:
                     word = ":".join(f"{own}" for own in next(iter(word.items())))
-                place = Place(str(self._file), line, column, field_text(path))
+                place = Place(self._name, line, column, field_text(path))
                 found += read_expectations(str(word), place)
             except InputError as error:
                 self._problems += error.problems
@@ -276,19 +276,19 @@ class _Reader:
             self._wrong((*path, "until"), f"found {entry['until']!r}, expected a day such as 2027-01-31")
             return None
         line, column = self._document.place(path)
-        place = Place(str(self._file), line, column, field_text(path))
+        place = Place(self._name, line, column, field_text(path))
         return Suppression(entry["fingerprint"], until, entry["reason"], place)
 
 
-def _read(file: Path) -> Document:
+def _read(file: Path, name: str) -> Document:
     try:
         with file.open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
         text = data.decode("utf-8-sig")
     except OSError as error:
-        raise InputError.single(str(file), f"can't be read: {error.strerror}") from error
+        raise InputError.single(name, f"can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError.single(str(file), f"not UTF-8 text: byte {error.start}") from error
+        raise InputError.single(name, f"not UTF-8 text: byte {error.start}") from error
     if len(data) > _MOST_BYTES:
-        raise InputError.single(str(file), "is longer than 1 MiB, no configuration is")
-    return read_document(text, str(file))
+        raise InputError.single(name, "is longer than 1 MiB, no configuration is")
+    return read_document(text, name)

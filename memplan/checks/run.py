@@ -154,10 +154,11 @@ def _finding(subject: Subject, rule: Rule, found: Found, settings: Settings) -> 
 
 
 def _place(subject: Subject, found: Found) -> Place:
-    if found.offset is None:
-        return subject.place(found.field)
-    table = find_table(subject.tables, found.field)
-    return subject.place(found.field) if table is None else table_place(table, found.offset, found.field)
+    table = find_table(subject.tables, found.field) if found.offset is not None else None
+    if table is not None and found.offset is not None:
+        return table_place(table, found.offset, found.field)
+    place = subject.place(found.field)
+    return replace(place, file=str(sources(subject.file)[0])) if place.file == subject.file else place
 
 
 def _order(finding: Finding) -> tuple[object, ...]:
