@@ -30,7 +30,7 @@ LINE_LIMIT = 64 * 1024
 WHOLE_LIMIT = 64 * 1024 * 1024
 
 #: The readers in the order in which they are asked; the boot log's, which is the most lenient, comes last.
-READERS = ("acpi", "acpidump", "iasl", "efi", "memmap", "iomem", "dmesg")
+READERS = ("acpi", "acpidump", "iasl", "boot_params", "efi", "memmap", "iomem", "dmesg")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from memplan.errors import InputError
-from memplan.firmware.source import Found, read_source
+from memplan.firmware import iomem
+from memplan.firmware.source import Found, open_source, read_source
 from memplan.machine.model import E820_ACPI, E820_RAM, E820_RESERVED, E820_SOFT_RESERVED, E820Entry
 
 #: As Linux 6.12 lists it; the reserved range of the PCI hole lies within a bus, and RAM within what was soft reserved.
@@ -80,3 +83,17 @@ def test_damage_has_its_line(tmp_path: Path) -> None:
     found = read(IOMEM.replace("00001000-0009fbff", "00001000-00000fbf") + "rubbish\n", tmp_path)
     assert [problem.line for problem in found.problems] == [2, 21]
     assert found.facts["e820"].value == (EXPECTED[0], *EXPECTED[2:])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(32, 126)), min_size=1, max_size=12))
+def test_no_text_raises_anything_else(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
+    text = bytearray(IOMEM.encode())
+    for place, char in changes:
+        text[place % len(text)] = char
+    file = tmp_path / "mutated"
+    file.write_bytes(text)
+    try:
+        iomem.read(open_source(file))
+    except InputError:
+        return

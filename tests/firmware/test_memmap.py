@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from memplan.errors import InputError
-from memplan.firmware.source import read_source
+from memplan.firmware import memmap
+from memplan.firmware.source import open_source, read_source
 from memplan.machine.model import E820_NVS, E820_RAM, E820_RESERVED, E820_SOFT_RESERVED, E820Entry
 
 #: As /sys/firmware/memmap of a virtual machine has it.
@@ -85,3 +88,19 @@ def test_damage(tmp_path: Path) -> None:
         "entry 3: the type 'Sponge' is unknown; it counts as reserved",
     ]
     assert found.facts["e820"].value == (*EXPECTED[:2], *EXPECTED[3:])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(32, 126)), min_size=1, max_size=12))
+def test_no_text_raises_anything_else(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
+    text = bytearray(
+        "".join(f"m/{n}/{name}:{text}\n" for n, v in TREE.items() for name, text in zip(FILES, v, strict=True)).encode()
+    )
+    for place, char in changes:
+        text[place % len(text)] = char
+    file = tmp_path / "mutated"
+    file.write_bytes(text)
+    try:
+        memmap.read(open_source(file))
+    except InputError:
+        return
