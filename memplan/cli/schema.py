@@ -8,11 +8,11 @@ import click
 
 
 @click.command("schema")
-@click.argument("what", type=click.Choice(("machine", "plan", "diff")), default="machine")
+@click.argument("what", type=click.Choice(("machine", "plan", "diff", "check")), default="machine")
 def command(what: str) -> None:
-    """Print the JSON Schema of machine descriptions, of plans or of diffs.
+    """Print the JSON Schema of machine descriptions, of plans, of diffs or of findings.
 
-    plan and diff are what `simulate` and `diff` write with --format json.
+    plan, diff and check are what `simulate`, `diff` and `check` write with --format json.
     """
     import json
 
@@ -24,6 +24,10 @@ def _schema(what: str) -> dict[str, Any]:
         from memplan.machine.schema import machine_schema
 
         return machine_schema()
+    if what == "check":
+        from memplan.render.check_schema import check_schema
+
+        return check_schema()
     from memplan.render.schema import diff_schema, plan_schema
 
     return plan_schema() if what == "plan" else diff_schema()
