@@ -229,11 +229,9 @@ class _Vmemmap:
         blocks = (high - low) // SIZE_2M
         if self._huge:
             blocks -= self._take(blocks, SIZE_2M, nid, _map_owner(nid))
-        # Without large pages, or without room for one: small pages, each 2M under a table of its own.
-        return all(
-            self._take_tables(1, nid) and self._take(_ENTRIES, PAGE_SIZE, nid, _map_owner(nid)) == _ENTRIES
-            for _ in range(blocks)
-        )
+        # Without large pages, or without room for one: small pages, those of each 2M behind their table's.
+        small = blocks * (1 + _ENTRIES)
+        return not small or self._take(small, PAGE_SIZE, nid, _map_owner(nid)) == small
 
     def _missing(self, low: int, high: int) -> int:
         """Notes the tables above ``[low, high)`` of the vmemmap; how many are new."""

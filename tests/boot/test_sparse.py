@@ -1,6 +1,7 @@
 """The memory map: against real boots, and its requests as runs against the same one by one."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -103,3 +104,23 @@ def test_sixty_tebibytes_are_few_events(build: str) -> None:
     # The map is 1/64 of memory: a page for each gibibyte of it, and for each 512 gibibytes.
     assert sizes["vmemmap page tables"] == PAGE_SIZE * (60 * 1024 // 64 + 2)
     assert len(boot.recorder.events) < 30
+
+
+@pytest.mark.parametrize("pse", [True, False])
+def test_runs_equal_single_requests(pse: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hot-pluggable node's map, and tables across the first 64 GiB of a node: all taken one by one as well."""
+    ram = [(PAGE_SIZE, 62 * GIB, 0), (62 * GIB, 66 * GIB, 1), (67 * GIB, 68 * GIB, 2)]
+    boots = [boot_of(ram, "6.1", pse=pse) for _ in range(2)]
+    for boot in boots:
+        boot.memblock.mark_hotplug(62 * GIB, 4 * GIB)
+        boot.memblock.movable_node = boot.movable_node = True
+    sparse_init(boots[0])
+
+    def single(self: Boot, count: int, *args: Any, **kwargs: Any) -> int:
+        return sum(in_bulk(self, 1, *args, **kwargs) for _ in range(count))
+
+    in_bulk = Boot.alloc_run
+    monkeypatch.setattr(Boot, "alloc_run", single)
+    sparse_init(boots[1])
+    assert one_by_one(boots[0]) == one_by_one(boots[1])
+    assert len(boots[0].recorder.events) < len(boots[1].recorder.events)
