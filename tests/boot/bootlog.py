@@ -9,7 +9,7 @@ from typing import NamedTuple
 from memplan.boot.state import Boot
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, KernelImage, Machine
-from memplan.plan import Change
+from memplan.plan import Change, Request
 from memplan.units import PAGE_SIZE
 
 LOGS = Path(__file__).parent / "logs"
@@ -65,6 +65,10 @@ class BootLog:
                 events.append(Event(op, int(change[2], 16), last, change[4] if own else asker))
                 asker = ""
         return events
+
+    def requests(self, start: int, end: int) -> list[str]:
+        """The allocation lines among lines ``[start, end)``, without the name of the caller."""
+        return [line.rsplit(" ", 1)[0] for line in self.lines[start:end] if _REQUEST.match(line)]
 
     def regions(self, dump: int) -> dict[str, list[tuple[int, int, int | None, int]]]:
         """The two arrays of a dump."""
@@ -128,3 +132,14 @@ def one_by_one(boot: Boot) -> list[tuple[str, int, int]]:
             places = [event.start + index * size for index in range(event.count)]
             single += [(event.op, at, at + size) for at in (reversed(places) if event.descending else places)]
     return single
+
+
+def requests(boot: Boot) -> list[str]:
+    """The allocation lines that `boot` recorded, without the names of callers, one for each request."""
+    found: list[str] = []
+    for event in boot.recorder.events:
+        if isinstance(event, Change) and event.request:
+            found += [event.request.rsplit(" ", 1)[0]] * event.count
+        elif isinstance(event, Request):
+            found.append(event.text.rsplit(" ", 1)[0])
+    return found

@@ -11,7 +11,7 @@ from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, Machine
 from memplan.plan import Change
 from memplan.units import GIB, MIB, PAGE_SIZE, SECTION_SIZE, SIZE_2M, TIB
-from tests.boot.bootlog import BUILDS, LOGS, BootLog, one_by_one
+from tests.boot.bootlog import BUILDS, LOGS, BootLog, one_by_one, requests
 
 FIRST = ("sparse_init", "__alloc_memory_core_early")
 SECTION_PAGES = SECTION_SIZE // PAGE_SIZE
@@ -31,6 +31,8 @@ def test_real_boots_take_the_same_blocks(name: str) -> None:
     sparse_init(boot)
 
     assert one_by_one(boot) == [event[:3] for event in events[first:]]
+    start = next(i for i, line in enumerate(log.lines) if i > log.dumps[1] and "sparse_init" in line)
+    assert requests(boot) == log.requests(start, zones)
 
 
 def boot_of(ram: list[tuple[int, int, int]], build: str, *, pse: bool = True) -> Boot:
