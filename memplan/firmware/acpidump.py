@@ -13,10 +13,10 @@ from memplan.firmware.acpi_facts import found_of
 from memplan.firmware.acpi_tables import TABLE_LIMIT, Table, parse_table
 from memplan.firmware.source import WHOLE_LIMIT, Found, Source
 
-_HEADING = re.compile(rb"\s*([A-Z0-9_!$]{4}|RSD PTR)\s*@\s*(?:0x)?([0-9A-Fa-f]{1,16})\s*")
-_HEADING_LINE = re.compile(_HEADING.pattern + rb"\r?$", re.MULTILINE)
+_HEADING = re.compile(rb"[ \t]*+([A-Z0-9_!$]{4}|RSD PTR)[ \t]*+@[ \t]*+(?:0x)?([0-9A-Fa-f]{1,16})[ \t]*+")
+_BEGIN = re.compile(rb"^" + _HEADING.pattern + rb"\r?\n[ \t]*+[0-9A-Fa-f]{4,8}: [0-9A-Fa-f]{2} ", re.MULTILINE)
 #: The offset, and up to sixteen bytes; what follows two spaces is the same as text.
-_ROW = re.compile(rb"\s*([0-9A-Fa-f]{4,8}): ((?:[0-9A-Fa-f]{2}(?: |$)){1,16})")
+_ROW = re.compile(rb"[ \t]*+([0-9A-Fa-f]{4,8}): ((?:[0-9A-Fa-f]{2}(?: |$)){1,16})")
 
 #: What a row takes in memory, about, so that WHOLE_LIMIT bounds it.
 _ROW_COST = 64
@@ -24,8 +24,7 @@ _ROW_COST = 64
 
 def recognises(head: bytes) -> bool:
     """Whether a text that begins so is an acpidump: a heading with rows of a dump behind it."""
-    heading = _HEADING_LINE.search(head)
-    return heading is not None and _ROW.match(head[heading.end() :].lstrip(b"\r\n")) is not None
+    return _BEGIN.search(head) is not None
 
 
 def read(source: Source) -> Found:

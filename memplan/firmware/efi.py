@@ -34,7 +34,7 @@ _LIMIT = 1 << 16
 _UTF16_LIMIT = 8 << 20
 
 _KERNEL = re.compile(
-    r"(?:efi|EFI): mem ?(?P<index>\d+): (?:\[(?P<name>[^|\]=]+?) *\|(?:attr=0x(?P<bits>[0-9a-f]+)|(?P<flags>[^\]]*))\]"
+    r"(?:efi|EFI): mem ?(?P<index>\d+): (?:\[(?P<name>[^|\]=]++)\|(?:attr=0x(?P<bits>[0-9a-f]+)|(?P<flags>[^\]]*))\]"
     r"|\[type=(?P<typed>\d+)\|(?:attr=0x(?P<typed_bits>[0-9a-f]+)|(?P<typed_flags>[^\]]*))\]"
     r"|type=(?P<number>\d+), attr=0x(?P<attribute>[0-9a-f]+),)"
     r" range=\[0x(?P<start>[0-9a-f]+)-0x(?P<end>[0-9a-f]+)(?P<bracket>[\])])"
@@ -134,7 +134,7 @@ def read(source: Source) -> Found:
         first = first or number
         descriptor = _descriptor(row)
         if descriptor is None:
-            found.damage(f"an EFI memory type called {row['name']!r} is unknown", line=number)
+            found.damage(f"an EFI memory type called {row['name'].strip()!r} is unknown", line=number)
         elif descriptor.end <= descriptor.start or (descriptor.end | descriptor.start) % PAGE_SIZE:
             found.damage(
                 f"range {descriptor.start:#x}-{descriptor.end - 1:#x}: ends before it begins, or not at a page's end",

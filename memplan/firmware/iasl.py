@@ -21,19 +21,21 @@ from memplan.firmware.acpi_tables import HEADER_SIZE, TABLE_LIMIT, Table, parse_
 from memplan.firmware.source import LINE_LIMIT, WHOLE_LIMIT, Found, Source
 
 _FIELD = re.compile(
-    rb"\[(?:(?P<at>[0-9A-F]+)h +\d+ +(?:(?P<size>\d+)|(?P<hexsize>[0-9A-F]+)h)|(?P<plain>\d{4}))\]\s+"
-    rb"(?P<name>[^:]*?)\s*:\s*(?P<value>.*)",
+    rb"\[(?:(?P<at>[0-9A-F]+)h +\d+ +(?:(?P<size>\d+)|(?P<hexsize>[0-9A-F]+)h)|(?P<plain>\d{4}))\]\s++"
+    rb"(?P<name>[^:]*+):\s*+(?P<value>.*)",
     re.IGNORECASE,
 )
-_SIGNATURE = re.compile(rb'^\[[^\]\n]{4,20}\]\s+Signature\s*:\s*"', re.MULTILINE)
-_RAW = re.compile(rb"\s*Raw Table Data\b")
-_RAW_ROW = re.compile(rb"\s*([0-9A-Fa-f]{4,8}): ((?:[0-9A-Fa-f]{2}(?: |$)){1,16})")
+_SIGNATURE = re.compile(rb'^\[[^\]\n]{4,20}\][ \t]++Signature[ \t]*+:[ \t]*+"', re.MULTILINE)
+_RAW = re.compile(rb"\s*+Raw Table Data\b")
+_RAW_ROW = re.compile(rb"\s*+([0-9A-Fa-f]{4,8}): ((?:[0-9A-Fa-f]{2}(?: |$)){1,16})")
 _TEXT = re.compile(rb'"(.*)"')
 _HEX = re.compile(rb"(?:0x)?([0-9A-Fa-f]{1,16})(?![0-9A-Za-z-])")
 _BYTES = re.compile(rb"(?:[0-9A-Fa-f]{2}(?:\s+|$))+")
 #: Tables whose fields are read; of the others it is the header.
 _READ = (b"SRAT", b"SLIT", b"APIC", b"HMAT", b"CEDT", b"MSCT")
 
+#: No SLIT is longer than this with what firmware leaves behind its matrix.
+_PADDING_LIMIT = 1 << 18
 #: What a field takes in memory, about, so that WHOLE_LIMIT bounds it.
 _FIELD_COST = 256
 
@@ -67,8 +69,7 @@ def tables(source: Source, problems: list[Problem] | None = None) -> list[Table]
                 _finish(listing, result, problems)
                 listing = _Listing(source.name)
             if listing is not None:
-                listing.add_field(field, number)
-                room -= _FIELD_COST
+                room -= _FIELD_COST + listing.add_field(field, number)
         elif listing is not None and _RAW.match(line):
             listing.raw_line = number
         elif listing is not None and listing.raw_line and (row := _RAW_ROW.match(line)):
@@ -116,8 +117,8 @@ class _Listing:
         self.raw = bytearray()
         self.raw_line = 0
 
-    def add_field(self, field: re.Match[bytes], line: int) -> None:
-        """Note a field.  InputError where it can't be read."""
+    def add_field(self, field: re.Match[bytes], line: int) -> int:
+        """Note a field; by how much the table grows.  InputError where it can't be read."""
         if field["plain"]:
             at, size = len(self.built), int(field["plain"])
             self.is_source = True
@@ -125,7 +126,7 @@ class _Listing:
             at = int(field["at"], 16)
             size = int(field["size"]) if field["size"] else int(field["hexsize"], 16)
         if at >= HEADER_SIZE and self.built[:4] not in _READ:
-            return
+            return 0
         if at + size > TABLE_LIMIT:
             raise InputError.single(self.source, f"byte {at:#x}: no table is that long", line=line)
         data = _bytes_of(field["value"].strip(), size)
@@ -135,9 +136,10 @@ class _Listing:
                 self.source, f"byte {at:#x}: expected {size} bytes in hex, found {shown!r}", line=line
             )
         self.fields.append((at, data, line))
-        if at + size > len(self.built):
-            self.built += bytes(at + size - len(self.built))
+        grown = max(at + size - len(self.built), 0)
+        self.built += bytes(grown)
         self.built[at : at + size] = data
+        return grown
 
     def add_row(self, offset: int, data: bytes, line: int) -> None:
         """Note a row of the raw data.  InputError where rows are missing before it."""
@@ -161,10 +163,10 @@ class _Listing:
             table = parse_table(bytes(self.built.ljust(HEADER_SIZE, b"\0")), self.source, lines=lines)
             table.defects.clear()
             return table
-        if self.is_source:
+        if self.is_source and len(self.built) >= HEADER_SIZE:
             self.built[4:8] = len(self.built).to_bytes(4, "little")
             self.built[9] = (self.built[9] - sum(self.built)) & 0xFF
-        elif self.built[:4] == b"SLIT" and len(self.built) < length <= TABLE_LIMIT and self._matrix_is_whole():
+        elif self.built[:4] == b"SLIT" and len(self.built) < length <= _PADDING_LIMIT and self._matrix_is_whole():
             self.built += bytes(length - len(self.built))
         table = parse_table(bytes(self.built), self.source, lines=lines)
         if not self._all_known():

@@ -39,7 +39,7 @@ TYPE_NAMES = {
 }
 _FILES = ("start", "end", "type")
 _ENTRY_LIMIT = 4096
-_GREP = re.compile(rb"(?:.*/)?(\d{1,5})/(start|end|type):\s*(\S.*?)\s*")
+_GREP = re.compile(rb"(?:.*/)?(\d{1,5})/(start|end|type):(.*)")
 _TAIL = re.compile(rb"==> (?:.*/)?(\d{1,5})/(start|end|type) <==\s*")
 _TREE = re.compile(rb"^(?:==> )?(?:\S*/)?\d{1,5}/(?:start|end|type)(?::\s*\S| <==)", re.MULTILINE)
 _NUMBER = re.compile(r"0x[0-9a-f]{1,16}", re.IGNORECASE)
@@ -76,7 +76,7 @@ def read(source: Source) -> Found:
     heading: re.Match[bytes] | None = None
     for number, line in source.lines():
         if row := _GREP.fullmatch(line):
-            raw.setdefault(int(row[1]), {})[row[2].decode()] = row[3].decode("latin-1")
+            raw.setdefault(int(row[1]), {})[row[2].decode()] = row[3].strip().decode("latin-1")
         elif row := _TAIL.fullmatch(line):
             heading = row
         elif heading is not None and line.strip():

@@ -80,6 +80,11 @@ def test_places_in_the_root_tables_order(tmp_path: Path) -> None:
     assert not found.problems
 
 
+def test_heading_without_rows(tmp_path: Path) -> None:
+    found = read("XSDT @ 0x0000000000001000\n" + DUMP.read_text(), tmp_path)
+    assert found.facts["srat"].value == SRAT
+
+
 def test_damage_has_line_and_byte(tmp_path: Path) -> None:
     text = DUMP.read_text().replace("0060: 00 00", "0060: 01 00")
     (problem,) = read(text, tmp_path).problems

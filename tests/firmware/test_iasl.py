@@ -106,6 +106,11 @@ def test_missing_rows(tmp_path: Path) -> None:
         listing(text, tmp_path)
 
 
+def test_source_that_ends_in_its_header(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="needs 8 bytes, found 4"):
+        listing('[0004]  Signature : "SRAT"\n', tmp_path)
+
+
 def test_table_beyond_all_bounds(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no table is that long"):
         listing('[000h 0000   4]  Signature : "SRAT"\n[FFFFFFF0h 4294967280   8]  Base Address : 00\n', tmp_path)
