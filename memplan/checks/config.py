@@ -117,6 +117,12 @@ def load_profile(name: str) -> Settings:
     return _Reader(path, str(path), 1).settings(None)
 
 
+def forget() -> None:
+    """Read configurations and profiles anew when they are asked for next; a long-lived program may want that."""
+    for known in (_upwards, _settings, load_profile):
+        known.cache_clear()
+
+
 def _profile_file(name: str) -> Path | None:
     path = config_folder() / "check" / f"{name}.yaml"
     return path if "/" not in name and path.is_file() else None

@@ -30,11 +30,11 @@ _DESCRIPTIONS = (".yaml", ".yml")
 _cached_kernel = cache(find_kernel)
 
 
-def load_subject(text: str, kernel: str | None = None) -> Subject:
+def load_subject(text: str, kernel: str | None = None, *, force: bool = False) -> Subject:
     """What the input `text` tells: one source, or several of one machine with ``+`` between them.
 
     `kernel` names the kernel to check for (None: the machine's own, and the newest generic one for bare tables).
-    Raises InputError for what can't be read, UsageError for an unknown kernel.
+    With `force`, what can be used of a damaged source is used.  Raises InputError for what can't be read, UsageError for an unknown kernel.
     """
     found: list[Found] = []
     tables: list[Table] = []
@@ -46,7 +46,7 @@ def load_subject(text: str, kernel: str | None = None) -> Subject:
         else:
             own = read_tables(path)
             tables += own
-            found.append(_imported(path, own))
+            found.append(_imported(path, own, force))
     has_map = any("e820" in source.facts for source in found)
     blank = Found(text, "nothing")
     blank.put("e820", (), weak=True)
@@ -87,12 +87,14 @@ def _described(path: Path) -> Found:
     return found
 
 
-def _imported(path: Path, tables: list[Table]) -> Found:
+def _imported(path: Path, tables: list[Table], force: bool) -> Found:
     """A real source's facts.  What is wrong with its tables is for the rules to say; other damage is an InputError."""
     found = read_source(path)
     known = {str(problem_of(table, defect)) for table in tables for defect in table.defects}
-    if other := [problem for problem in found.problems if str(problem) not in known]:
-        raise InputError(other)
+    damage = [problem for problem in found.problems if str(problem) not in known]
+    if damage and not force:
+        damage[-1].hint = "; ".join(filter(None, (damage[-1].hint, "--force uses what can be used")))
+        raise InputError(damage)
     return found
 
 

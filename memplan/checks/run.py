@@ -41,6 +41,7 @@ class Options:
     fail_on: Severity | None = None
     expectations: tuple[Expectation, ...] = ()
     today: datetime.date | None = None
+    force: bool = False
 
 
 #: What was found before: by fingerprint, how badly, heaviest first.
@@ -66,7 +67,7 @@ def check_input(text: str, options: Options, baseline: Baseline | None = None) -
     """The report of one input."""
     try:
         settings = _settings(text, options)
-        subject = load_subject(text, settings.kernel)
+        subject = load_subject(text, settings.kernel, force=options.force)
     except MemplanError as error:
         return Report(text, problems=_problems(text, error))
     subject.expectations = settings.expectations

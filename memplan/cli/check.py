@@ -39,6 +39,7 @@ _MANY = 20
 @click.option("--profile", metavar="NAME", help="The profile to start from: default, strict, hotplug-server, cxl.")
 @click.option("--kernel", metavar="NAME", help="Check for this kernel: a version, a build, or a file.")
 @click.option("--today", metavar="DAY", help="The day for which suppressions count (2027-01-31), instead of today.")
+@click.option("--force", is_flag=True, help="Use what can be used of damaged sources.")
 @click.option("--list-rules", is_flag=True, help="List all rules, and exit.")
 @click.option("--explain", metavar="ID", help="Explain one rule, and exit.")
 def command(
@@ -53,6 +54,7 @@ def command(
     profile: str | None,
     kernel: str | None,
     today: str | None,
+    force: bool,
     list_rules: bool,
     explain: str | None,
 ) -> int:
@@ -82,6 +84,7 @@ def command(
         fail_on,
         tuple(own for text in expect for own in read_expectations(text, place)),
         _day(today),
+        force,
     )
     before = make_baseline(baseline, options) if baseline is not None else None
     tally = Tally()
