@@ -207,7 +207,8 @@ def ram_layouts(draw: st.DrawFn) -> list[tuple[int, int]]:
     for _ in range(draw(st.integers(0, 4))):
         unit = draw(st.sampled_from((PAGE_SIZE, SIZE_2M, GIB)))
         start = round_up(ram[-1][1], unit) + unit * draw(st.integers(0, 3))
-        ram.append((start, start + PAGE_SIZE * draw(st.integers(1, 700)) + MIB * draw(st.integers(0, 1200))))
+        end = start + PAGE_SIZE * draw(st.integers(1, 700)) + MIB * draw(st.integers(0, 1200))
+        ram.append((start, round_up(end, draw(st.sampled_from((PAGE_SIZE, SIZE_2M, 512 * MIB))))))
     return ram
 
 
