@@ -1,22 +1,27 @@
 """The free ranges (memory minus reservations), kept so that a search need not walk all of them.
 
-The ranges lie in chunks of a few dozen.  For each kind of request (alignment, node, flags) every chunk has a bound: no
-range in it offers more bytes than this.  A search passes over chunks whose bound is too small, and lowers the bound of
-a chunk in which it looked in vain.  Taking memory leaves the bounds true, giving memory back raises those of one chunk.
+The ranges lie in chunks of a few dozen, and the chunks in groups.  For each kind of request (alignment, node, flags)
+every chunk and group has a bound: no range in it offers more bytes than this.  A search passes over those whose bound
+is too small, and lowers the bound of a chunk in which it looked in vain.  Taking memory leaves the bounds true, giving
+memory back raises those of one chunk.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from memplan.memblock.regions import RegionArray
+from memplan.memblock.regions import Attributes, RegionArray
 from memplan.units import U64_MAX
 
-_Gap: TypeAlias = tuple[int, int, tuple[int | None, int]]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-_FILL = 48
-_FULL = 96
+_Gap: TypeAlias = tuple[int, int, Attributes]
+
+_FILL = 24
+_FULL = 48
+_GROUP = 16
 _KINDS = 32
 
 
@@ -32,7 +37,7 @@ class Kind(NamedTuple):
     care: int
     need: int
 
-    def takes(self, attributes: tuple[int | None, int]) -> bool:
+    def takes(self, attributes: Attributes) -> bool:
         """Whether a range of memory with these (nid, flags) is eligible."""
         return attributes[1] & self.care == self.need and (self.any_node or attributes[0] == self.nid)
 
@@ -43,6 +48,65 @@ class Found(NamedTuple):
     address: int
     low: int
     high: int
+
+
+class Bounds:
+    """For each chunk, and for each group of chunks, a number of bytes that no range in it exceeds."""
+
+    __slots__ = ("_chunks", "_groups")
+
+    def __init__(self, chunks: list[int]) -> None:
+        self._chunks = chunks
+        self._groups: list[int] = []
+        self._regroup()
+
+    def copy(self) -> Bounds:
+        """The same bounds, to be changed on their own."""
+        return Bounds(self._chunks.copy())
+
+    def raise_to(self, index: int, size: int) -> None:
+        """Chunk `index` has a range of `size` bytes."""
+        if self._chunks[index] < size:
+            self._chunks[index] = size
+            self._groups[index // _GROUP] = max(self._groups[index // _GROUP], size)
+
+    def lower_to(self, index: int, size: int) -> None:
+        """Chunk `index` has nothing beyond `size` bytes."""
+        self._chunks[index] = size
+        first = index // _GROUP * _GROUP
+        self._groups[index // _GROUP] = max(self._chunks[first : first + _GROUP])
+
+    def split(self, index: int) -> None:
+        """Chunk `index` is two now."""
+        self._chunks.insert(index, self._chunks[index])
+        self._regroup()
+
+    def drop(self, index: int) -> None:
+        """Chunk `index` is gone."""
+        del self._chunks[index]
+        self._regroup()
+
+    def downwards(self, size: int, first: int, behind: int) -> Iterator[int]:
+        """The chunks from the one before `behind` down to `first` that may have `size` bytes."""
+        for group in range((behind - 1) // _GROUP, first // _GROUP - 1, -1):
+            if self._groups[group] >= size:
+                top = min((group + 1) * _GROUP, behind)
+                for index in range(top - 1, max(group * _GROUP, first) - 1, -1):
+                    if self._chunks[index] >= size:
+                        yield index
+
+    def upwards(self, size: int, first: int, behind: int) -> Iterator[int]:
+        """The chunks from `first` to the one before `behind` that may have `size` bytes."""
+        for group in range(first // _GROUP, (behind - 1) // _GROUP + 1):
+            if self._groups[group] >= size:
+                top = min((group + 1) * _GROUP, behind)
+                for index in range(max(group * _GROUP, first), top):
+                    if self._chunks[index] >= size:
+                        yield index
+
+    def _regroup(self) -> None:
+        chunks = self._chunks
+        self._groups = [max(chunks[first : first + _GROUP]) for first in range(0, len(chunks), _GROUP)]
 
 
 class Gaps:
@@ -63,8 +127,8 @@ class Gaps:
         #: The first address of each chunk.
         self._firsts = [chunk[0][0] for chunk in self._chunks]
         #: The bound of each chunk for requests of any kind.
-        self._lengths = [max(high - low for low, high, _ in chunk) for chunk in self._chunks]
-        self._bounds: dict[Kind, list[int]] = {}
+        self._lengths = Bounds([max(high - low for low, high, _ in chunk) for chunk in self._chunks])
+        self._bounds: dict[Kind, Bounds] = {}
 
     # -- changes ------------------------------------------------------------------------------------------------
 
@@ -104,7 +168,7 @@ class Gaps:
             self._add(max(base, low), min(end, high), base, end, attributes)
             index += 1
 
-    def _add(self, low: int, high: int, base: int, end: int, attributes: tuple[int | None, int]) -> None:
+    def _add(self, low: int, high: int, base: int, end: int, attributes: Attributes) -> None:
         """Adds the range, joined with what is free around it in the same region ``[base, end)`` of memory."""
         before = self._at(low - 1) if low > base else None
         behind = self._at(high) if high < end else None
@@ -114,17 +178,15 @@ class Gaps:
         if not self._chunks:
             self._chunks.append([])
             self._firsts.append(low)
-            self._lengths.append(0)
-            for bounds in self._bounds.values():
-                bounds.append(0)
+            self._lengths = Bounds([0])
+            self._bounds.clear()
         index = max(bisect_right(self._firsts, low) - 1, 0)
         chunk = self._chunks[index]
         chunk.insert(bisect_left(chunk, (low,)), (low, high, attributes))
         self._firsts[index] = chunk[0][0]
         size = high - low
         for bounds in (self._lengths, *self._bounds.values()):
-            if bounds[index] < size:
-                bounds[index] = size
+            bounds.raise_to(index, size)
         if len(chunk) > _FULL:
             self._split(index)
 
@@ -138,9 +200,9 @@ class Gaps:
         return gap if address < gap[1] else None
 
     def _drop(self, index: int) -> None:
-        del self._chunks[index]
-        for numbers in (self._firsts, self._lengths, *self._bounds.values()):
-            del numbers[index]
+        del self._chunks[index], self._firsts[index]
+        for bounds in (self._lengths, *self._bounds.values()):
+            bounds.drop(index)
 
     def _split(self, index: int) -> None:
         chunk = self._chunks[index]
@@ -148,7 +210,7 @@ class Gaps:
         del chunk[_FILL:]
         self._firsts.insert(index + 1, self._chunks[index + 1][0][0])
         for bounds in (self._lengths, *self._bounds.values()):
-            bounds.insert(index + 1, bounds[index])
+            bounds.split(index)
 
     # -- searches -----------------------------------------------------------------------------------------------
 
@@ -156,21 +218,16 @@ class Gaps:
         """The highest block of `size` > 0 bytes within ``[start, end)``."""
         start, end = self._limits(start, end, kind)
         bounds = self._bounds_of(kind)
-        align = kind.align
-        index = bisect_left(self._firsts, end)
-        lowest = max(bisect_right(self._firsts, start) - 1, 0)
-        for bound in bounds[lowest:index][::-1]:
-            index -= 1
-            if bound < size:
-                continue
+        mask = -kind.align
+        first = max(bisect_right(self._firsts, start) - 1, 0)
+        for index in bounds.downwards(size, first, bisect_left(self._firsts, end)):
             chunk = self._chunks[index]
             for low, high, attributes in reversed(chunk):
                 if high - low >= size:
-                    low = max(low, start)
-                    high = min(high, end)
-                    address = (high - size) & -align
-                    if address >= low and kind.takes(attributes):
-                        return Found(address, low, high)
+                    top = high if high < end else end
+                    address = (top - size) & mask
+                    if address >= low and address >= start and kind.takes(attributes):
+                        return Found(address, max(low, start), top)
             if chunk[-1][1] <= end:
                 self._lower(bounds, index, kind)
         return None
@@ -179,19 +236,17 @@ class Gaps:
         """The lowest block of `size` > 0 bytes within ``[start, end)``."""
         start, end = self._limits(start, end, kind)
         bounds = self._bounds_of(kind)
-        align = kind.align
+        mask, spare = -kind.align, kind.align - 1
         first = max(bisect_right(self._firsts, start) - 1, 0)
-        for index, bound in enumerate(bounds[first : bisect_left(self._firsts, end)], first):
-            if bound < size:
-                continue
+        for index in bounds.upwards(size, first, bisect_left(self._firsts, end)):
             chunk = self._chunks[index]
             for low, high, attributes in chunk:
                 if high - low >= size:
-                    low = max(low, start)
-                    high = min(high, end)
-                    address = (low + align - 1) & -align
-                    if address + size <= high and kind.takes(attributes):
-                        return Found(address, low, high)
+                    bottom = low if low > start else start
+                    address = (bottom + spare) & mask
+                    stop = address + size
+                    if stop <= high and stop <= end and kind.takes(attributes):
+                        return Found(address, bottom, min(high, end))
             if chunk[0][0] >= start:
                 self._lower(bounds, index, kind)
         return None
@@ -203,7 +258,7 @@ class Gaps:
         low, high = self._spans.get(kind.nid, (U64_MAX, 0))
         return max(start, low), min(end, high)
 
-    def _bounds_of(self, kind: Kind) -> list[int]:
+    def _bounds_of(self, kind: Kind) -> Bounds:
         bounds = self._bounds.get(kind)
         if bounds is None:
             if len(self._bounds) >= _KINDS:
@@ -211,10 +266,8 @@ class Gaps:
             bounds = self._bounds[kind] = self._lengths.copy()
         return bounds
 
-    def _lower(self, bounds: list[int], index: int, kind: Kind) -> None:
+    def _lower(self, bounds: Bounds, index: int, kind: Kind) -> None:
         """Sets the bound of a chunk to what its ranges offer."""
-        align = kind.align
-        bounds[index] = max(
-            (high - ((low + align - 1) & -align) for low, high, attrs in self._chunks[index] if kind.takes(attrs)),
-            default=0,
-        )
+        mask, spare = -kind.align, kind.align - 1
+        offers = [high - ((low + spare) & mask) for low, high, attrs in self._chunks[index] if kind.takes(attrs)]
+        bounds.lower_to(index, max(offers, default=0))
