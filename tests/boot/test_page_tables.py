@@ -12,7 +12,7 @@ from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, Machine
 from memplan.plan import Mapping
 from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_down, round_up
-from tests.boot.bootlog import BUILDS, BootLog, Event, one_by_one
+from tests.boot.bootlog import BUILDS, BootLog, Event, one_by_one, requests
 
 CPUS = Cpus()
 MAPPING = ("alloc_low_pages", "init_mem_mapping")
@@ -261,6 +261,20 @@ def test_upward_tables_of_3_13_must_lie_below_two_gibibytes() -> None:
     with pytest.raises(BootPanic) as error:
         init_mem_mapping(boot)
     assert "0xffffffff80000000" in error.value.cause
+
+
+def test_steps_grow_by_the_sum_of_what_is_mapped() -> None:
+    """1 TiB and 1 GiB: after 2M and 510M the step is 128G; that maps 512M, then 128G, and only then is 32T.
+
+    Pages come from what the steps before have mapped: the buffer is used up when the 128G step begins.
+    """
+    ram = [(PAGE_SIZE, 0x9F000), (MIB, 0xBFFE0000), (4 * GIB, 0x10040000000)]
+    boot = boot_of(ram, cpus=Cpus(gbpages=False))
+    init_mem_mapping(boot)
+    windows = {tuple(text.split()[-2:]) for text in requests(boot) if " 4096 bytes" in text}
+    assert windows == {(f"from={low:#018x}", "max_addr=0x0000010040000000") for low in (0x10000000000, 0xE000000000)}
+    taken = [event for event in one_by_one(boot) if event[2] - event[1] == PAGE_SIZE]
+    assert (len(taken), taken[0][1], taken[-1][1]) == (1013, 0x1003FFFF000, 0x1003FC0B000)
 
 
 def test_mappings_tell_the_page_sizes() -> None:
