@@ -15,6 +15,8 @@ _XSAVE_KNOWN = 0x7
 _XSAVE_AVX_BIT = 0x4
 _XSAVE_SSE = 0x240
 _XSAVE_AVX = 0x340
+#: What AMD's and Hygon's CPUs keep for HyperTransport below 1 TiB.
+_HYPERTRANSPORT = (0xFD00000000, 0x10000000000)
 _VIRTUAL_MACHINES = ("QEMU", "KVM", "VMware", "VirtualBox", "Virtual Machine", "Xen ", "Bochs", "Amazon EC2", "Google")
 #: OEM ids in the ACPI tables that virtual machines' firmware has.
 _VIRTUAL_OEMS = ("BOCHS", "FIRECK", "VBOX", "VMWARE", "VRTUAL", "XEN", "Xen", "AMAZON", "Google", "CLOUDH")
@@ -103,6 +105,10 @@ def _features(boot: BootLines, found: Found) -> None:
             size = _XSAVE_AVX if features & _XSAVE_AVX_BIT else _XSAVE_SSE
         found.put("cpus.xsave_size", size, "xsave", line=boot.lines["xsave"])
         found.put("cpus.xsave_features", features.bit_length(), "xsave", line=boot.lines["xsave"])
+    if boot.intel is not None:
+        found.put("cpus.intel", boot.intel, "CPU0", line=boot.lines["first_cpu"])
+    elif any((e.start, e.end) == _HYPERTRANSPORT for e in boot.maps["BIOS-e820"]):
+        found.put("cpus.intel", False, "reserved HyperTransport range", line=boot.lines["bios"], weak=True)
     if boot.has("snb"):
         found.put("cpus.sandy_bridge_graphics", True, "SNB gfx pages", line=boot.lines["snb"])
     elif any(r.caller == "trim_snb_memory" for r in boot.reserves):

@@ -115,6 +115,7 @@ _HEADS = re.compile(
     r"|(?P<dmi>DMI: )"
     r"|(?P<hypervisor>Hypervisor detected: |Booting paravirtualized kernel on )"
     r"|(?P<virtual>Performance Events: .*due to virtualization)"
+    r"|(?P<first_cpu>CPU0: .*\(fam(?:ily)?: )"
     r"|(?P<ibft>iBFT found at )"
     r"|(?P<snb>reserving inaccessible SNB gfx)"
     r"|(?P<efi>EFI v\d)"
@@ -217,6 +218,8 @@ class BootLines:
         self.no_smbios = False
         self.dmi = ""
         self.hypervisor = ""
+        #: Whether the first CPU's line names Intel.
+        self.intel: bool | None = None
         self.ibft: int | None = None
         self.efi_tables: dict[str, int] = {}
         self.efi_ranges: list[EfiRange] = []
@@ -425,6 +428,9 @@ class BootLines:
         name = text.replace("Hypervisor detected: ", "").replace("Booting paravirtualized kernel on ", "").strip()
         if name != "bare hardware" and not self.hypervisor:
             self.hypervisor = name
+
+    def _on_first_cpu(self, text: str, _: int) -> None:
+        self.intel = "Intel" in text
 
     def _on_ibft(self, text: str, _: int) -> None:
         if found := _HEX.search(text):

@@ -81,11 +81,13 @@ def _proc(proc: Path, possible: Path, *, kernel_known: bool) -> Found:
         found.put("kernel.build", name, "version", weak=True)
         if note:
             found.note(note)
-    flags = re.search(r"^flags\s*: (.*)$", _text(proc / "cpuinfo"), re.MULTILINE)
+    cpuinfo = _text(proc / "cpuinfo")
+    flags = re.search(r"^flags\s*: (.*)$", cpuinfo, re.MULTILINE)
     if flags is not None:
         words = flags[1].split()
         for flag, field in _FLAGS.items():
             found.put(f"cpus.{field}", flag in words, "cpuinfo")
+        found.put("cpus.intel", "GenuineIntel" in cpuinfo, "cpuinfo")
     if numbers := re.findall(r"\d+", _text(possible)):
         found.put("cpus.possible", int(numbers[-1]) + 1, str(possible), weak=True)
     return found
