@@ -237,19 +237,16 @@ class _Reader:
 
     def _expectations(self, top: dict[str, Any]) -> tuple[Expectation, ...]:
         words = top.get("expect")
-        if words is None:
-            return ()
-        if isinstance(words, str):
-            words = [words]
+        entries: list[tuple[Field, Any]] = [(("expect",), words)]
+        if words is None or isinstance(words, list):
+            entries = [(("expect", index), word) for index, word in enumerate(words or ())]
         found: tuple[Expectation, ...] = ()
-        for index, word in enumerate(words if isinstance(words, list) else [words]):
-            path: Field = ("expect", index)
+        for path, word in entries:
+            if isinstance(word, dict) and len(word) == 1:
+                word = ":".join(f"{own}" for own in next(iter(word.items())))
             line, column = self._document.place(path)
             try:
-                if isinstance(word, dict) and len(word) == 1:
-                    word = ":".join(f"{own}" for own in next(iter(word.items())))
-                place = Place(self._name, line, column, field_text(path))
-                found += read_expectations(str(word), place)
+                found += read_expectations(str(word), Place(self._name, line, column, field_text(path)))
             except InputError as error:
                 self._problems += error.problems
         return found

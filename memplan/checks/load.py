@@ -34,7 +34,8 @@ def load_subject(text: str, kernel: str | None = None, *, force: bool = False) -
     """What the input `text` tells: one source, or several of one machine with ``+`` between them.
 
     `kernel` names the kernel to check for (None: the machine's own, and the newest generic one for bare tables).
-    With `force`, what can be used of a damaged source is used.  Raises InputError for what can't be read, UsageError for an unknown kernel.
+    With `force`, what can be used of a damaged source is used.  Raises InputError for what can't be read, UsageError
+    for an unknown kernel.
     """
     found: list[Found] = []
     tables: list[Table] = []
