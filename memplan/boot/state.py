@@ -182,6 +182,14 @@ class Boot:
         self.recorder.tag(owner, "memblock_alloc_range_nid")
         return self.memblock.alloc_range_nid(size, align, start, end, nid, exact=True)
 
+    def phys_alloc_try_nid(self, size: int, align: int, nid: int, *, any_node: bool, owner: str) -> int:
+        """A block on the node, else on any where `any_node`; only its reservation is printed."""
+        if self.rules.bootmem_calls:
+            self.recorder.tag(owner, "memblock_alloc_base_nid")
+            return self.memblock.alloc_nid(size, align, nid)
+        self.recorder.tag(owner, "memblock_alloc_range_nid")
+        return self.memblock.alloc_range_nid(size, align, 0, 0, nid, exact=not any_node)
+
     def _requested(self, text: str, owner: str, allocate: Callable[[], list[Run]], count: int) -> list[Run]:
         """Runs an allocation of `count` blocks, each under the line `text`, and the line of one that fails."""
         self.recorder.request(text, owner, "memblock_alloc_range_nid")

@@ -100,10 +100,16 @@ class Rules:
     srat_hotplug_marks: bool
     #: numa_cleanup_meminfo clips to memblock's DRAM ("dram"), or to [0, max_pfn) ("max_pfn").
     meminfo_clip: str
+    #: Regions are reset to NUMA_NO_NODE, which does not merge with what was never given a node.
+    numa_resets_to_no_node: bool
     #: Blocks without RAM go to the reserved meminfo.
     numa_reserved_meminfo: bool
-    #: SRAT memory sub-tables longer than 40 bytes are taken.
-    srat_long_entries: bool
+    #: Generic initiators name nodes, too.
+    srat_generic_initiators: bool
+    #: Hot-pluggable entries count only with config MEMORY_HOTPLUG (else they lose their mark).
+    srat_needs_hotplug_config: bool
+    #: The line of a memory entry says "non-volatile".
+    srat_tells_nonvolatile: bool
     #: x2APIC entries are parsed in a pass of their own before the others.
     srat_x2apic_first: bool
     #: CPU-to-node lines are printed by default.
@@ -121,6 +127,8 @@ class Rules:
     node_data_round: int
     #: NODE_DATA on another node is allowed.
     node_data_any_node: bool
+    #: A boot without room for NODE_DATA panics.
+    node_data_panics: bool
     #: NODE_DATA goes to nodes of memblock's memory ("memblock") or of the meminfo ("meminfo").
     node_range_source: str
     #: How the distance table is allocated: "search" (find + reserve), "phys" or "memblock".
@@ -128,6 +136,8 @@ class Rules:
     numa_fake_uniform: bool
     #: Which test ends numa=fake=NU: "running id" or "parts of this node".
     numa_fake_uniform_test: str
+    #: numa=fake= carries proximity domains over to the fake nodes.
+    numa_fake_keeps_domains: bool
     #: Possible nodes without memory: "free_area_init" (all), "cpu_nodes" (those with CPUs), "none".
     memoryless_nodes: str
     memoryless_message: bool
@@ -161,6 +171,10 @@ class Rules:
     # zones
     #: kernelcore=mirror, percentages and movable_node decide ZONE_MOVABLE ("5.10"), or sizes alone ("3.13").
     movable_zone_rules: str
+    #: Zones end with RAM where it is small.
+    zone_limits_by_ram: bool
+    #: The first page of a hot-pluggable region is rounded up to a whole one.
+    movable_start_rounds_up: bool
     #: A ZONE_MOVABLE that would start at or above the node's end is dropped.
     movable_clip: bool
     mirror_needs_memory: bool
@@ -168,6 +182,12 @@ class Rules:
     zone_wait_tables: bool
     #: nr_kernel_pages: "zones" (present minus memory map), or "free ranges".
     nr_kernel_pages: str
+    #: Each node's range is told ("Initmem setup node").
+    initmem_line: bool
+    #: A node without memory is told in words.
+    memoryless_setup_line: bool
+    #: Pages that are no RAM inside sections are told.
+    unavailable_ranges: bool
 
     # later allocations
     #: PERCPU_DYNAMIC_RESERVE in bytes.

@@ -1,0 +1,219 @@
+"""numa=fake=: memory cut into made-up nodes (mm/numa_emulation.c, before 6.12 arch/x86/mm/numa_emulation.c)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from memplan.boot.meminfo import Meminfo
+from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, memparse, pfn_down, pfn_up, round_down, round_up
+
+if TYPE_CHECKING:
+    from memplan.boot.numa import Numa
+    from memplan.boot.state import Boot
+
+_MIN_SIZE = 32 * MIB
+_DMA32_END = 4 * GIB
+
+
+class _Failure(Exception):
+    """The nodes can't be made; the text, if any, is the kernel's message."""
+
+
+def numa_emulation(boot: Boot, numa: Numa, option: str) -> None:
+    """Replaces the nodes of `numa` by the fake ones that `option` asks for; where that fails all stays as it was."""
+    if not boot.kernel.config("NUMA_EMU"):
+        return
+    split = _Split(boot, numa)
+    try:
+        count = _leading_number(option)
+        if "U" in option and boot.rules.numa_fake_uniform:
+            split.uniform(count)
+        elif "M" in option or "G" in option:
+            split.by_size(memparse(option)[0])
+        else:
+            split.interleave(count)
+    except _Failure as failure:
+        if failure.args[0]:
+            boot.printk(failure.args[0], warning=True)
+        return
+    if not split.made.clean_up():
+        boot.printk("NUMA: Warning: constructed meminfo invalid, disabling emulation", warning=True)
+        return
+    copy = numa.copy_distances()
+    _commit(boot, numa, split)
+    if copy is not None:
+        boot.free(*copy, owner="NUMA distances", caller="numa_emulation")
+
+
+def _leading_number(text: str) -> int:
+    found = re.match(r"0[xX][0-9a-fA-F]+|[0-9]+", text)
+    return int(found[0], 8 if re.fullmatch(r"0[0-7]+", found[0]) else 0) if found else 0
+
+
+def _commit(boot: Boot, numa: Numa, split: _Split) -> None:
+    """The fake nodes become the nodes: domains, CPUs and distances are carried over from the physical ones."""
+    physical = split.physical
+    fake_of: dict[int, int] = {}
+    for fake, nid in sorted(physical.items()):
+        fake_of.setdefault(nid, fake)
+    numa.parsed = split.made.nodes()
+    if boot.rules.numa_fake_keeps_domains and numa.pxm_to_node:
+        _keep_domains(numa, physical)
+    numa.meminfo = split.made
+    numa.apic_to_node = {apic: fake_of.get(nid, 0) for apic, nid in numa.apic_to_node.items()}
+    numa.reset_distances()
+    highest = max(physical)
+    default = physical[min(physical)]
+    for source in range(highest + 1):
+        for target in range(highest + 1):
+            numa.set_distance(
+                source, target, numa.old_distance(physical.get(source, default), physical.get(target, default))
+            )
+
+
+def _keep_domains(numa: Numa, physical: dict[int, int]) -> None:
+    """6.12: domains follow to the fake nodes; those of nodes without any (no RAM yet) get free numbers."""
+    node_to_pxm: dict[int, int] = {}
+    by_node = {nid: pxm for pxm, nid in numa.pxm_to_node.items()}
+    for fake, nid in physical.items():
+        if nid in by_node:
+            node_to_pxm[fake] = by_node[nid]
+    if not node_to_pxm:
+        return
+    for nid, pxm in sorted(by_node.items()):
+        if nid not in physical.values():
+            hole = next(number for number in range(len(node_to_pxm) + 1) if number not in node_to_pxm)
+            node_to_pxm[hole] = pxm
+            numa.parsed.add(hole)
+    numa.pxm_to_node = {}
+    for nid, pxm in sorted(node_to_pxm.items()):
+        numa.pxm_to_node.setdefault(pxm, nid)
+
+
+class _Split:
+    """Cuts the physical blocks from their fronts into fake ones; `physical` tells each fake node's physical node."""
+
+    def __init__(self, boot: Boot, numa: Numa) -> None:
+        self._boot = boot
+        self._rest = Meminfo(boot)
+        for block in numa.meminfo.blocks:
+            self._rest.add(block.start, block.end, block.nid)
+        self._nodes = sorted(numa.parsed)
+        self._max_addr = boot.max_pfn * PAGE_SIZE
+        self.made = Meminfo(boot)
+        self.physical: dict[int, int] = {}
+
+    def interleave(self, count: int) -> None:
+        """`fake=N`: N nodes of about equal RAM over all physical nodes in turn (split_nodes_interleave)."""
+        limit = self._boot.kernel.max_numnodes
+        if count <= 0:
+            raise _Failure("")
+        if count > limit:
+            self._boot.printk(f"numa=fake={count} too large, reducing to {limit}")
+            count = limit
+        size = (self._max_addr - self._hole(0, self._max_addr)) // PAGE_SIZE // count * PAGE_SIZE
+        big = size % _MIN_SIZE * count // _MIN_SIZE
+        size = round_down(size, _MIN_SIZE)
+        if not size:
+            raise _Failure("Not enough memory for each node.  NUMA emulation disabled.")
+        number = 0
+        nodes = list(self._nodes)
+        while nodes:
+            for nid in list(nodes):
+                index = self._first(nid)
+                if index is None:
+                    nodes.remove(nid)
+                    continue
+                start, limit = self._rest.blocks[index].start, self._rest.blocks[index].end
+                end = start + size + (_MIN_SIZE if number < big else 0)
+                end = self._to_borders(self._grown(start, end, limit, size), limit, size)
+                self._cut(index, number % count, end)
+                number += 1
+
+    def by_size(self, size: int) -> None:
+        """`fake=<size>`: nodes of at least that much RAM (split_nodes_size_interleave)."""
+        limit = self._boot.kernel.max_numnodes
+        if not size:
+            raise _Failure("")
+        least = (self._max_addr - self._hole(0, self._max_addr)) // PAGE_SIZE // limit * PAGE_SIZE
+        self._by_size(self._at_least(size, least), list(self._nodes), 0, uniform=False)
+
+    def uniform(self, count: int) -> None:
+        """`fake=NU` (4.18 on): each physical node into N parts by address, holes and all."""
+        number = 0
+        for nid in self._nodes:
+            if not self._rest.blocks:
+                break
+            first = self._rest.blocks[0]
+            if not count:
+                raise _Failure("")
+            size = (pfn_down(first.end) - pfn_down(first.start)) // count * PAGE_SIZE
+            made = self._by_size(self._at_least(size, size), [first.nid], number, uniform=True)
+            if made == number and self._boot.rules.numa_fake_uniform_test != "running id":
+                continue
+            parts = made if self._boot.rules.numa_fake_uniform_test == "running id" else made - number
+            if parts < count:
+                raise _Failure(f"numa_emulation: phys: {nid} only got {parts} of {count} nodes, failing")
+            number = made
+
+    def _at_least(self, size: int, least: int) -> int:
+        least = round_up(max(least, _MIN_SIZE), _MIN_SIZE)
+        if size < least:
+            self._boot.printk(f"Fake node size {size >> 20}MB too small, increasing to {least >> 20}MB", warning=True)
+            size = least
+        return round_down(size, _MIN_SIZE)
+
+    def _by_size(self, size: int, nodes: list[int], number: int, *, uniform: bool) -> int:
+        """Cuts the blocks of `nodes` into parts of `size`; the number of the next fake node."""
+        while nodes:
+            for nid in list(nodes):
+                index = self._first(nid)
+                if index is None:
+                    nodes.remove(nid)
+                    continue
+                start, limit = self._rest.blocks[index].start, self._rest.blocks[index].end
+                end = start + size if uniform else self._grown(start, start + size, limit, size)
+                end = self._to_borders(end, limit, 0 if uniform else size)
+                self._cut(index, number % self._boot.kernel.max_numnodes, end)
+                number += 1
+        return number
+
+    def _hole(self, start: int, end: int) -> int:
+        """Bytes of ``[start, end)`` that are no RAM, in whole pages."""
+        first, last = pfn_up(start), pfn_down(end)
+        if first >= last:
+            return 0
+        ranges = self._boot.memblock.pfn_ranges(None)
+        return (last - first - sum(max(0, min(b, last) - max(a, first)) for a, b, _ in ranges)) << PAGE_SHIFT
+
+    def _first(self, nid: int) -> int | None:
+        return next((index for index, block in enumerate(self._rest.blocks) if block.nid == nid), None)
+
+    def _grown(self, start: int, end: int, limit: int, size: int) -> int:
+        """`end` moved up until ``[start, end)`` holds `size` of RAM, or to `limit`."""
+        while end - start - self._hole(start, end) < size:
+            end += _MIN_SIZE
+            if end > limit:
+                return limit
+        return end
+
+    def _to_borders(self, end: int, limit: int, size: int) -> int:
+        """`end` moved to 4 GiB or to `limit` where what is left before them is too small for a node."""
+        if end < _DMA32_END and _DMA32_END - end - self._hole(end, _DMA32_END) < _MIN_SIZE:
+            end = _DMA32_END
+        if limit - end - self._hole(end, limit) < size:
+            end = limit
+        return min(end, limit)
+
+    def _cut(self, index: int, fake: int, end: int) -> None:
+        """emu_setup_memblk: the front of a physical block, up to `end`, becomes part of node `fake`."""
+        block = self._rest.blocks[index]
+        start = block.start
+        if not self.made.add(start, end, fake):
+            raise _Failure("NUMA: Too many emulated memblks, failing emulation")
+        self.physical.setdefault(fake, block.nid)
+        self._boot.printk(f"Faking node {fake} at [mem {start:#018x}-{end - 1:#018x}] ({(end - start) >> 20}MB)")
+        block.start = end
+        if block.start >= block.end:
+            del self._rest.blocks[index]

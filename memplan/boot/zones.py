@@ -1,0 +1,365 @@
+"""Zones: where each begins on each node, ZONE_MOVABLE above all, and what they span (mm/mm_init.c, mm/page_alloc.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from memplan.plan import Zone
+from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, memparse, pfn_down, pfn_up, round_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from memplan.boot.state import Boot
+
+_DMA_END_PFN = 16 * MIB >> PAGE_SHIFT
+_DMA32_END_PFN = 4 * GIB >> PAGE_SHIFT
+#: The largest block of the page allocator (MAX_ORDER_NR_PAGES).
+_BUDDY_PAGES = 1024
+_PAGES_PER_SECTION = SECTION_SIZE >> PAGE_SHIFT
+_HOTPLUG = 1
+_MIRROR = 2
+_MOVABLE = "Movable"
+#: Buckets of a zone's wait table where memory may be added later, else one for 256 pages.
+_WAIT_BUCKETS = 4096
+_PAGES_PER_WAIT_BUCKET = 256
+
+
+class _Limits(NamedTuple):
+    """The machine's zones without ZONE_MOVABLE: pfns ``[low, high)`` that zone `name` may have on any node."""
+
+    name: str
+    low: int
+    high: int
+
+
+class ZoneLayout:
+    """What free_area_init found out: `zones` that are populated, and ``{nid: first pfn of ZONE_MOVABLE}``.
+
+    `nr_kernel_pages` and `nr_all_pages` are the pages by which hash tables are sized.
+    """
+
+    def __init__(self, limits: Sequence[_Limits], movable_start_pfn: dict[int, int]) -> None:
+        self.limits = limits
+        self.movable_start_pfn = movable_start_pfn
+        self.zones: list[Zone] = []
+        self.nr_kernel_pages = 0
+        self.nr_all_pages = 0
+
+
+def free_area_init(boot: Boot) -> None:
+    """Lays the zones out and tells of them; all versions (3.13: free_area_init_nodes).
+
+    Nodes that are possible but have no NODE_DATA yet get theirs here from 5.18 on (rules.memoryless_nodes), 3.13
+    gives each populated zone a wait table.
+    """
+    limits = _limits(boot)
+    layout = ZoneLayout(limits, _movable_starts(boot, limits))
+    boot.zones = layout
+    _print_ranges(boot, layout)
+    for nid in sorted(boot.numa.possible):
+        if nid not in boot.numa.node_data and not _memoryless_node(boot, nid):
+            continue
+        _init_node(boot, layout, nid)
+    if boot.rules.nr_kernel_pages == "free ranges":
+        free = sum(max(0, pfn_down(end) - pfn_up(start)) for start, end in boot.free_gaps())
+        layout.nr_kernel_pages = layout.nr_all_pages = free
+    if boot.rules.unavailable_ranges:
+        _print_unavailable(boot, layout)
+
+
+def _limits(boot: Boot) -> list[_Limits]:
+    """Each zone begins where the one before it may end; zones of small machines end with RAM (not in 3.13)."""
+    capped = boot.rules.zone_limits_by_ram
+    ends = [("DMA", _DMA_END_PFN)] if boot.kernel.config("ZONE_DMA") else []
+    ends += [("DMA32", _DMA32_END_PFN)] if boot.kernel.config("ZONE_DMA32") else []
+    limits = []
+    low = next((start for start, _, _ in boot.memblock.pfn_ranges(None)), 0)
+    for name, end in [*ends, ("Normal", boot.max_pfn)]:
+        high = max(min(end, boot.max_pfn) if capped else end, low)
+        limits.append(_Limits(name, low, high))
+        low = high
+    return limits
+
+
+# -- ZONE_MOVABLE --------------------------------------------------------------------------------------------------
+
+
+def _movable_starts(boot: Boot, limits: Sequence[_Limits]) -> dict[int, int]:
+    """find_zone_movable_pfns_for_nodes: the first pfn of ZONE_MOVABLE on each node that has one."""
+    starts = _unrounded_starts(boot, limits)
+    starts = {nid: round_up(pfn, _BUDDY_PAGES) for nid, pfn in starts.items() if pfn}
+    if boot.rules.movable_clip:
+        ends = _node_ends(boot)
+        starts = {nid: pfn for nid, pfn in starts.items() if pfn < ends.get(nid, 0)}
+    return starts
+
+
+def _unrounded_starts(boot: Boot, limits: Sequence[_Limits]) -> dict[int, int]:
+    if boot.rules.movable_zone_rules != "3.13":
+        if boot.movable_node:
+            return _first_pfns(boot, lambda start, flags: bool(flags & _HOTPLUG))
+        if boot.memblock.mirrored_kernelcore:
+            return _mirror_starts(boot)
+    needed = _required_kernelcore(boot)
+    usable = max((zone for zone in limits if zone.high > zone.low), key=lambda zone: zone.low).low
+    return _spread_kernelcore(boot, needed, usable) if needed else {}
+
+
+def _first_pfns(boot: Boot, wanted: object) -> dict[int, int]:
+    """The lowest pfn of each node's regions that are `wanted` (a test of start pfn and flags)."""
+    assert callable(wanted)
+    starts: dict[int, int] = {}
+    for base, _, nid, flags in boot.memblock.memory:
+        pfn = pfn_up(base) if boot.rules.movable_start_rounds_up else pfn_down(base)
+        if nid is not None and wanted(pfn, flags):
+            starts[nid] = min(pfn, starts.get(nid, pfn))
+    return starts
+
+
+def _mirror_starts(boot: Boot) -> dict[int, int]:
+    """kernelcore=mirror: all memory above 4 GiB that is not mirrored is movable."""
+    regions = list(boot.memblock.memory)
+    if boot.rules.mirror_needs_memory:
+        if not any(flags & _MIRROR for *_, flags in regions):
+            boot.printk("The system has no mirror memory, ignore kernelcore=mirror.", warning=True)
+            return {}
+        if boot.cmdline.has("elfcorehdr"):
+            boot.printk("The system is under kdump, ignore kernelcore=mirror.", warning=True)
+            return {}
+    starts = _first_pfns(boot, lambda start, flags: not flags & _MIRROR and start >= _DMA32_END_PFN)
+    if any(not flags & _MIRROR and pfn_down(base) < _DMA32_END_PFN for base, _, _, flags in regions):
+        boot.printk("This configuration results in unmirrored kernel memory.", warning=True)
+    return starts
+
+
+def _required_kernelcore(boot: Boot) -> int:
+    """The pages that kernelcore= and movablecore= leave to the kernel; 0 for no ZONE_MOVABLE."""
+    old = boot.rules.movable_zone_rules == "3.13"
+    total = sum(end - start for start, end, _ in boot.memblock.pfn_ranges(None))
+    kernelcore, movablecore = (_core_pages(boot, name, total) for name in ("kernelcore", "movablecore"))
+    if movablecore:
+        movablecore = round_up(movablecore, _BUDDY_PAGES)
+        if old and movablecore > total:
+            # 3.13 subtracts without a look, and what wraps is more than any machine has.
+            kernelcore = (total - movablecore) & ((1 << 64) - 1)
+        else:
+            kernelcore = max(kernelcore, total - min(movablecore, total))
+    return 0 if not old and kernelcore >= total else kernelcore
+
+
+def _core_pages(boot: Boot, option: str, total: int) -> int:
+    """The pages that `option` asks for: an amount of memory, or a share in percent (4.17 on)."""
+    value = boot.cmdline.last(option)
+    if not value or (value == "mirror" and option == "kernelcore" and boot.rules.movable_zone_rules != "3.13"):
+        return 0
+    digits = value.rstrip("%")
+    if value.endswith("%") and boot.rules.movable_zone_rules != "3.13" and digits.isdigit():
+        return total * 100 * int(digits) // 10000
+    return memparse(value)[0] >> PAGE_SHIFT
+
+
+def _spread_kernelcore(boot: Boot, needed: int, usable_start: int) -> dict[int, int]:
+    """Shares `needed` pages out over the nodes; ZONE_MOVABLE begins behind each node's share.
+
+    Memory below `usable_start` is the kernel's in any case and counts as part of its share.  What a small node
+    can't give is shared out again over the others.
+    """
+    ranges: dict[int, list[tuple[int, int]]] = {}
+    for start, end, nid in boot.memblock.pfn_ranges(None):
+        ranges.setdefault(nid or 0, []).append((start, end))
+    starts = dict.fromkeys(ranges, 0)
+    usable_nodes = len(ranges)
+    while True:
+        share = needed // usable_nodes
+        for nid in sorted(ranges):
+            if needed < share:
+                share = needed // usable_nodes
+            rest = share
+            for start, end in ranges[nid]:
+                start = max(start, starts[nid])
+                if start >= end:
+                    continue
+                if start < usable_start:
+                    kernel_pages = min(end, usable_start) - start
+                    rest -= min(kernel_pages, rest)
+                    needed -= min(kernel_pages, needed)
+                    if end <= usable_start:
+                        starts[nid] = end
+                        continue
+                    start = usable_start
+                pages = min(end - start, rest)
+                starts[nid] = start + pages
+                needed -= min(needed, pages)
+                rest -= pages
+                if not rest:
+                    break
+        usable_nodes -= 1
+        if not usable_nodes or needed <= usable_nodes:
+            return starts
+
+
+# -- nodes ---------------------------------------------------------------------------------------------------------
+
+
+def _node_spans(boot: Boot) -> dict[int, tuple[int, int]]:
+    spans: dict[int, tuple[int, int]] = {}
+    for start, end, nid in boot.memblock.pfn_ranges(None):
+        first, last = spans.get(nid or 0, (start, end))
+        spans[nid or 0] = min(first, start), max(last, end)
+    return spans
+
+
+def _node_ends(boot: Boot) -> dict[int, int]:
+    return {nid: end for nid, (_, end) in _node_spans(boot).items()}
+
+
+def _memoryless_node(boot: Boot, nid: int) -> bool:
+    """NODE_DATA for a possible node that has none so far; False where this version leaves it off-line."""
+    if boot.rules.memoryless_nodes != "free_area_init":
+        return False
+    if boot.rules.memoryless_message:
+        boot.printk(f"Initializing node {nid} as memoryless")
+    size = boot.kernel.fact("struct.pglist_data")
+    place = boot.alloc_or_panic(size, owner=f"NODE_DATA({nid})", caller="arch_alloc_nodedata")
+    boot.numa.node_data[nid] = (place, place + size)
+    return True
+
+
+def _init_node(boot: Boot, layout: ZoneLayout, nid: int) -> None:
+    """free_area_init_node: the zones of one node, and the pages that they give to the kernel."""
+    start, end = _node_spans(boot).get(nid, (0, 0))
+    if boot.rules.initmem_line:
+        if start < end or not boot.rules.memoryless_setup_line:
+            boot.printk(f"Initmem setup node {nid} [mem {start << 12:#018x}-{max((end << 12) - 1, 0):#018x}]")
+        else:
+            boot.printk(f"Initmem setup node {nid} as memoryless")
+    movable_zone = max((zone for zone in layout.limits if zone.high > zone.low), key=lambda zone: zone.low)
+    for zone in (*layout.limits, _Limits(_MOVABLE, 0, 0)):
+        found = _zone_of_node(boot, layout, zone, nid, (start, end), movable_zone.high)
+        if found.spanned:
+            layout.zones.append(found)
+            _account(boot, layout, found)
+            if boot.rules.zone_wait_tables:
+                _wait_table(boot, found)
+
+
+def _zone_of_node(
+    boot: Boot, layout: ZoneLayout, zone: _Limits, nid: int, node: tuple[int, int], movable_high: int
+) -> Zone:
+    """What `zone` spans of the node with pfns `node`, and how much of that is RAM (of the right kind)."""
+    movable = layout.movable_start_pfn.get(nid)
+    mirror = boot.memblock.mirrored_kernelcore
+    start, end = (max(min(pfn, zone.high), zone.low) for pfn in node)
+    if zone.name == _MOVABLE:
+        start, end = (movable, min(node[1], movable_high)) if movable else (0, 0)
+    elif movable:
+        if not mirror and start < movable < end:
+            end = movable
+        elif start >= movable:
+            start = end
+    if end < node[0] or start > node[1]:
+        return Zone(nid, zone.name, 0, 0, 0)
+    start, end = max(start, node[0]), min(end, node[1])
+    if start >= end:
+        return Zone(nid, zone.name, 0, 0, 0)
+    present = sum(max(0, min(b, end) - max(a, start)) for a, b, _ in boot.memblock.pfn_ranges(nid))
+    if mirror and movable:
+        for base, size, _, flags in boot.memblock.memory:
+            inside = max(0, min(pfn_down(base + size), end) - max(pfn_up(base), start))
+            if bool(flags & _MIRROR) == (zone.name == _MOVABLE) and zone.name in (_MOVABLE, "Normal"):
+                present -= inside
+    return Zone(nid, zone.name, start, end - start, present)
+
+
+def _account(boot: Boot, layout: ZoneLayout, zone: Zone) -> None:
+    """nr_kernel_pages up to 6.9: the zones' pages without their memory map, and without what is taken below 16 MiB."""
+    if boot.rules.nr_kernel_pages != "zones":
+        return
+    sparse = zone.spanned > zone.present + (zone.present >> 4)
+    pages = zone.present if sparse else zone.spanned
+    memory_map = round_up(pages * boot.kernel.fact("struct.page"), PAGE_SIZE) >> PAGE_SHIFT
+    free = zone.present
+    if free >= memory_map:
+        free -= memory_map
+    else:
+        boot.printk(f"  {zone.name} zone: {memory_map} pages exceeds freesize {free}", warning=True)
+    if zone.name == "DMA" and free > boot.dma_reserve:
+        free -= boot.dma_reserve
+    layout.nr_kernel_pages += free
+    layout.nr_all_pages += free
+
+
+def _wait_table(boot: Boot, zone: Zone) -> None:
+    """The table of wait queues for a zone's pages (zone_wait_table_init, up to 4.8)."""
+    buckets = _WAIT_BUCKETS
+    if not boot.kernel.config("MEMORY_HOTPLUG"):
+        pages = zone.spanned // _PAGES_PER_WAIT_BUCKET
+        buckets = max(min(1 << max(pages - 1, 0).bit_length(), _WAIT_BUCKETS), 4)
+    size = buckets * boot.kernel.fact("struct.wait_queue_head")
+    boot.alloc_or_panic(
+        size, owner=f"wait table of node {zone.nid}, {zone.name}", caller="zone_wait_table_init", nid=zone.nid
+    )
+
+
+# -- what is printed -----------------------------------------------------------------------------------------------
+
+
+def _print_ranges(boot: Boot, layout: ZoneLayout) -> None:
+    width = 10 if boot.rules.trace_style == "3.13" else 18
+    boot.printk("Zone ranges:")
+    device = [_Limits("Device", 0, 0)] if boot.kernel.config("ZONE_DEVICE") else []
+    for zone in (*layout.limits, *device):
+        text = "empty" if zone.low == zone.high else _pages(zone.low, zone.high, width)
+        boot.printk(f"  {zone.name:8} {text}")
+    boot.printk("Movable zone start for each node")
+    for nid, pfn in sorted(layout.movable_start_pfn.items()):
+        boot.printk(f"  Node {nid}: {pfn << PAGE_SHIFT:#0{width}x}")
+    boot.printk("Early memory node ranges")
+    for start, end, nid in boot.memblock.pfn_ranges(None):
+        boot.printk(f"  node {nid or 0:3}: {_pages(start, end, width)}")
+
+
+def _pages(start: int, end: int, width: int) -> str:
+    return f"[mem {start << PAGE_SHIFT:#0{width}x}-{(end << PAGE_SHIFT) - 1:#0{width}x}]"
+
+
+def _print_unavailable(boot: Boot, layout: ZoneLayout) -> None:
+    """Tells of pages in present sections that are no RAM; they go to the zone above them, the last to the one below."""
+    sections = _present_sections(boot)
+    hole = end_pfn = 0
+    last: Zone | None = None
+    for start, end_pfn, nid in boot.memblock.pfn_ranges(None):
+        for zone in layout.zones:
+            low = min(max(start, zone.start_pfn), zone.start_pfn + zone.spanned)
+            high = min(max(end_pfn, zone.start_pfn), zone.start_pfn + zone.spanned)
+            if zone.nid != nid or not zone.present:
+                continue
+            last = zone
+            if low < high:
+                _print_hole(boot, sections, hole, low, zone)
+                hole = high
+    if last is not None:
+        _print_hole(boot, sections, hole, round_up(end_pfn, _PAGES_PER_SECTION), last)
+
+
+def _print_hole(boot: Boot, sections: Sequence[tuple[int, int]], start: int, end: int, zone: Zone) -> None:
+    pages = sum(max(0, min(high, end) - max(low, start)) for low, high in sections)
+    if pages:
+        boot.printk(f"On node {zone.nid}, zone {zone.name}: {pages} pages in unavailable ranges")
+
+
+def _present_sections(boot: Boot) -> list[tuple[int, int]]:
+    """The pfns of sections that hold RAM, neighbours joined."""
+    joined: list[tuple[int, int]] = []
+    for start, end in _section_ranges(boot):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _section_ranges(boot: Boot) -> Iterator[tuple[int, int]]:
+    for start, end, _ in boot.memblock.pfn_ranges(None):
+        yield start // _PAGES_PER_SECTION * _PAGES_PER_SECTION, round_up(end, _PAGES_PER_SECTION)
