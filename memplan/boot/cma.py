@@ -56,8 +56,9 @@ def hugetlb_cma_reserve(boot: Boot) -> None:
     wanted: dict[int, int] = {}
     if ":" in value and boot.rules.hugepages_per_node:
         for part in value.split(","):
-            nid, _, size_text = part.partition(":")
-            wanted[int(nid)] = memparse(size_text)[0]
+            node, _, size_text = part.partition(":")
+            if node.isdigit():
+                wanted[int(node)] = memparse(size_text)[0]
         total = sum(wanted.values())
     else:
         total = memparse(value)[0]

@@ -22,7 +22,7 @@ from memplan.machine.model import (
 from memplan.units import KIB, MIB, PAGE_SHIFT, PAGE_SIZE, U64_MAX, memparse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from memplan.boot.state import Boot
 
@@ -44,7 +44,7 @@ class E820Table:
         for entry in entries:
             self.range_add(entry.start, entry.end, entry.type)
 
-    def __iter__(self) -> Iterable[tuple[int, int, int]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
         """The entries as (start, end, type), in table order."""
         return iter(self._entries)
 

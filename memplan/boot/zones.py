@@ -8,7 +8,7 @@ from memplan.plan import Zone
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, memparse, pfn_down, pfn_up, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from memplan.boot.state import Boot
 
@@ -98,7 +98,7 @@ def _movable_starts(boot: Boot, limits: Sequence[_Limits]) -> dict[int, int]:
 def _unrounded_starts(boot: Boot, limits: Sequence[_Limits]) -> dict[int, int]:
     if boot.rules.movable_zone_rules != "3.13":
         if boot.movable_node:
-            return _first_pfns(boot, lambda start, flags: bool(flags & _HOTPLUG))
+            return _first_pfns(boot, lambda _, flags: bool(flags & _HOTPLUG))
         if boot.memblock.mirrored_kernelcore:
             return _mirror_starts(boot)
     needed = _required_kernelcore(boot)
@@ -106,9 +106,8 @@ def _unrounded_starts(boot: Boot, limits: Sequence[_Limits]) -> dict[int, int]:
     return _spread_kernelcore(boot, needed, usable) if needed else {}
 
 
-def _first_pfns(boot: Boot, wanted: object) -> dict[int, int]:
+def _first_pfns(boot: Boot, wanted: Callable[[int, int], bool]) -> dict[int, int]:
     """The lowest pfn of each node's regions that are `wanted` (a test of start pfn and flags)."""
-    assert callable(wanted)
     starts: dict[int, int] = {}
     for base, _, nid, flags in boot.memblock.memory:
         pfn = pfn_up(base) if boot.rules.movable_start_rounds_up else pfn_down(base)
@@ -296,7 +295,7 @@ def _wait_table(boot: Boot, zone: Zone) -> None:
     if not boot.kernel.config("MEMORY_HOTPLUG"):
         pages = zone.spanned // _PAGES_PER_WAIT_BUCKET
         buckets = max(min(1 << max(pages - 1, 0).bit_length(), _WAIT_BUCKETS), 4)
-    size = buckets * boot.kernel.fact("struct.wait_queue_head")
+    size = buckets * boot.kernel.fact("struct.__wait_queue_head")
     boot.alloc_or_panic(
         size, owner=f"wait table of node {zone.nid}, {zone.name}", caller="zone_wait_table_init", nid=zone.nid
     )
@@ -316,8 +315,8 @@ def _print_ranges(boot: Boot, layout: ZoneLayout) -> None:
     for nid, pfn in sorted(layout.movable_start_pfn.items()):
         boot.printk(f"  Node {nid}: {pfn << PAGE_SHIFT:#0{width}x}")
     boot.printk("Early memory node ranges")
-    for start, end, nid in boot.memblock.pfn_ranges(None):
-        boot.printk(f"  node {nid or 0:3}: {_pages(start, end, width)}")
+    for start, end, node in boot.memblock.pfn_ranges(None):
+        boot.printk(f"  node {node or 0:3}: {_pages(start, end, width)}")
 
 
 def _pages(start: int, end: int, width: int) -> str:

@@ -39,6 +39,7 @@ STRUCTS = (
     "prb_desc",
     "printk_info",
     "resource",
+    "__wait_queue_head",
     "zone",
 )
 
