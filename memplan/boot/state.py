@@ -116,10 +116,14 @@ class Boot:
 
     @property
     def acpi_disabled(self) -> bool:
-        """Whether there are no ACPI tables, or acpi=off hides them (acpi=force behind it takes that back)."""
+        """Whether there are no ACPI tables, or acpi=off hides them (acpi=force behind it takes that back).
+
+        A machine that has an SRAT has ACPI, also where nothing tells at which place the tables lie.
+        """
         switches = [value for value in self.cmdline.all("acpi") if value in ("off", "force")]
         acpi = self.machine.acpi
-        return switches[-1:] == ["off"] or not (acpi.tables or acpi.upgrades)
+        described = acpi.tables or acpi.upgrades or self.machine.srat is not None
+        return switches[-1:] == ["off"] or not described
 
     @property
     def ioapics(self) -> int:
