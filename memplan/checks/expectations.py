@@ -102,9 +102,11 @@ def _no_crash(subject: Subject) -> str:
     plan = subject.plan
     if any(_is_crash(reservation) for reservation in plan.reservations):
         return ""
-    if not any(word.startswith("crashkernel=") for word in plan.cmdline.split()):
+    options = [word for word in plan.cmdline.split() if word.startswith("crashkernel=")]
+    if not options:
         return "the boot options have no crashkernel="
-    return _said(plan) or "crashkernel= asks for nothing on a machine of this size"
+    silent = "is for nothing, or for more than the machine has, and the kernel says nothing of it"
+    return _said(plan) or f"{' '.join(options)} {silent}"
 
 
 def _is_crash(reservation: Reservation) -> bool:

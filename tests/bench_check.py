@@ -1,0 +1,51 @@
+"""Speed of `memplan check`: 1,000 machines of 8 nodes on two cores, and memory against the number of files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench import BIN, GIB, machine_text, seconds, show
+
+FILES = 1_000
+JOBS = 2
+#: Files a second, and how much more memory a thousand files may take than a hundred.
+LEAST_SPEED = 100.0
+MOST_GROWTH = 1.1
+_PEAK = (
+    "import resource, sys; from memplan.cli.group import group; group.main(sys.argv[1:], standalone_mode=False); "
+    "peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]; "
+    "print(*peaks, file=sys.stderr)"
+)
+
+
+def check(files: list[Path], report: Path) -> list[int]:
+    """Check `files`; the peak memory of the process and of its largest child in KiB."""
+    words = ["check", *map(str, files), "--jobs", str(JOBS), "--format", "json", "-o", str(report)]
+    done = subprocess.run([sys.executable, "-c", _PEAK, *words], capture_output=True, text=True, check=True)
+    return [int(word) for word in done.stderr.split()[-2:]]
+
+
+def main() -> int:
+    """Measure; exit status 1 where a limit is passed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = [folder / f"{number:04}.yaml" for number in range(FILES)]
+        for number, file in enumerate(files):
+            file.write_text(machine_text(8, (8 + number % 8) * GIB))
+        words = [BIN / "memplan", "check", *files, "--jobs", str(JOBS), "--format", "json", "-o", folder / "all.json"]
+        time = seconds(lambda: subprocess.run([str(word) for word in words], capture_output=True, check=False))
+        few, many = check(files[: FILES // 10], folder / "few.json"), check(files, folder / "many.json")
+    good = [
+        show(f"seconds for {FILES} machines of 8 nodes, {JOBS} processes", time, FILES / LEAST_SPEED, "s"),
+        show("peak memory of 1000 files / of 100", many[0] / few[0], MOST_GROWTH),
+        show("peak memory of a child at 1000 files / at 100", many[1] / few[1], MOST_GROWTH),
+    ]
+    print(f"{FILES / time:.0f} files a second; {many[0] / 1024:.0f} MiB, and {many[1] / 1024:.0f} MiB in a child")
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
