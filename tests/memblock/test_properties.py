@@ -112,7 +112,7 @@ def pages_of(array: RegionArray) -> Model:
 
 
 @everywhere
-@given(versions, st.lists(changes, max_size=40))
+@given(versions, st.lists(changes, min_size=20, max_size=40))
 def test_arrays_hold_what_was_put_in(version: str, steps: list[Any]) -> None:
     memblock, _ = engine(version)
     models: tuple[Model, Model] = ({}, {})
@@ -153,7 +153,7 @@ def candidates(models: tuple[Model, Model], request: Any, movable_node: bool, bo
 @everywhere
 @given(
     st.sampled_from(VERSIONS[1:]),
-    st.lists(st.one_of(changes, requests), max_size=40),
+    st.lists(st.one_of(changes, requests), min_size=30, max_size=60),
     st.booleans(),
     st.booleans(),
 )
@@ -177,7 +177,12 @@ def test_a_search_finds_what_trying_each_page_finds(
 
 
 @everywhere
-@given(st.sampled_from(VERSIONS[1:]), st.lists(changes, max_size=25), st.lists(requests, max_size=12), st.booleans())
+@given(
+    st.sampled_from(VERSIONS[1:]),
+    st.lists(changes, min_size=12, max_size=25),
+    st.lists(requests, min_size=4, max_size=12),
+    st.booleans(),
+)
 def test_allocations_are_free_aligned_within_limits_and_kept(
     version: str, steps: list[Any], wanted: list[Any], bottom_up: bool
 ) -> None:
@@ -203,7 +208,9 @@ def test_allocations_are_free_aligned_within_limits_and_kept(
 
 
 @everywhere
-@given(st.sampled_from(VERSIONS[1:]), st.lists(changes, max_size=30), st.lists(st.integers(1, 9), max_size=8))
+@given(
+    st.sampled_from(VERSIONS[1:]), st.lists(changes, min_size=12, max_size=30), st.lists(st.integers(1, 9), max_size=8)
+)
 def test_bottom_up_mirrors_top_down(version: str, steps: list[Any], sizes: list[int]) -> None:
     """With requests of whole pages, turning memory upside down and the direction round mirrors each answer."""
     top = 2 * SPACE
@@ -221,7 +228,7 @@ def test_bottom_up_mirrors_top_down(version: str, steps: list[Any], sizes: list[
 
 
 @everywhere
-@given(st.lists(changes, max_size=30), st.lists(spans, max_size=5))
+@given(st.lists(changes, min_size=12, max_size=30), st.lists(spans, max_size=5))
 def test_mirrored_memory_comes_first(steps: list[Any], mirrored: list[tuple[int, int]]) -> None:
     memblock, ears = engine("5.10")
     models: tuple[Model, Model] = ({}, {})
@@ -241,7 +248,7 @@ def test_mirrored_memory_comes_first(steps: list[Any], mirrored: list[tuple[int,
 
 
 @everywhere
-@given(versions, st.lists(changes, max_size=30), nodes)
+@given(versions, st.lists(changes, min_size=12, max_size=30), nodes)
 def test_free_ranges_are_memory_minus_reservations(version: str, steps: list[Any], nid: int | None) -> None:
     memblock, _ = engine(version)
     models: tuple[Model, Model] = ({}, {})
