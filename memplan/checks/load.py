@@ -66,10 +66,15 @@ def load_subject(text: str, kernel: str | None = None, *, force: bool = False) -
 
 
 def sources(text: str) -> list[Path]:
-    """The paths in `text`: one, or several with ``+`` between them (which a file's own name may hold, too)."""
+    """The paths in `text`: one, or several with ``+`` between them (which a file's own name may hold, too).
+
+    Raises InputError where one of them is empty.
+    """
     words = text.split("+")
-    if len(words) == 1 or Path(text).exists():
+    if text and Path(text).exists():
         return [Path(text)]
+    if not all(words):
+        raise InputError.single(text or "''", "the name of a source is empty", hint="SRAT.aml+memmap.txt is two")
     cuts = [0]
     while cuts[-1] < len(words):
         ends = range(cuts[-1] + 1, len(words) + 1)

@@ -52,6 +52,7 @@ class Tally:
     """The sum of reports: its size does not grow with the number of inputs, but for broken ones."""
 
     inputs: int = 0
+    broken: int = 0
     failed: bool = False
     counts: dict[Severity, int] = field(default_factory=lambda: dict.fromkeys(SEVERITIES, 0))
     suppressed: int = 0
@@ -63,6 +64,7 @@ class Tally:
         """The same `reports`, added up as they pass."""
         for report in reports:
             self.inputs += 1
+            self.broken += bool(report.problems)
             self.suppressed += report.suppressed
             self.known += report.known
             self.problems.update((str(problem), problem) for problem in report.problems)

@@ -31,6 +31,7 @@ def check_lines(reports: Iterable[Report], tally: Tally) -> Iterator[str]:
         "format": "memplan check",
         "version": VERSION,
         "inputs": tally.inputs,
+        "broken": tally.broken,
         "counts": tally.counts,
         "suppressed": tally.suppressed,
         "known": tally.known,

@@ -55,9 +55,8 @@ def _summary(tally: Tally) -> Iterator[str]:
     counts = [_count(tally.counts[severity], severity) for severity in SEVERITIES if tally.counts[severity]]
     taken = [(tally.suppressed, "suppressed"), (tally.known, "in the baseline already")]
     asides = "".join(f", {count} {what}" for count, what in taken if count)
-    yield f"{', '.join(counts) or 'nothing found'} in {_count(tally.inputs, 'input')}{asides}"
-    if tally.problems:
-        yield f"{_count(len(tally.problems), 'problem')} with the input"
+    broken = f", of which {tally.broken} could not be checked, or not whole" if tally.broken else ""
+    yield f"{', '.join(counts) or 'nothing found'} in {_count(tally.inputs, 'input')}{broken}{asides}"
     yield from (_left_out(own, tally.inputs) for own in tally.left_out.values())
 
 

@@ -167,6 +167,15 @@ def test_every_profile_that_is_shipped_can_be_read(name: str) -> None:
     assert name in profile_names()
 
 
+def test_the_example_can_be_read() -> None:
+    file = Path(__file__).parents[2] / "examples" / "ci" / "memplan.yaml"
+    settings = find_settings(file, None, None)
+    assert (settings.kernel, settings.fail_on, settings.severities["MP902"]) == ("6.12", "warning", "warning")
+    assert [own.target for own in settings.expectations] == ["", "node1", "node2"]
+    (suppression,) = settings.suppressions.values()
+    assert suppression.until == datetime.date(2027, 1, 31)
+
+
 def test_expectations() -> None:
     place = Place("--expect")
     assert [own.target for own in read_expectations(" movable:node1, 2,node03 ", place)] == ["node1", "node2", "node3"]

@@ -71,8 +71,8 @@ def test_text() -> None:
         "  mend: Do otherwise.",
         f"  fingerprint: {TABLE.fingerprint}",
         "",
-        "1 error, 1 warning, 2 info in 4 inputs, 2 suppressed, 3 in the baseline already",
-        "1 problem with the input",
+        "1 error, 1 warning, 2 info in 4 inputs, of which 1 could not be checked, or not whole, 2 suppressed, "
+        "3 in the baseline already",
         "left out in a b/m.yaml: MP101 (no tables)",
         "left out in 2 inputs (/fw/SRAT.aml is the first): MP701 (no map)",
     ]

@@ -111,6 +111,12 @@ def test_a_plus_may_be_part_of_a_name(stubs: Path) -> None:
     assert sources("c.aml+a+b.log+d") == [Path("c.aml"), Path("a+b.log"), Path("d")]
 
 
+@pytest.mark.parametrize("text", ["", "+", "a.aml+", "+a.aml"])
+def test_a_source_without_a_name(stubs: Path, text: str) -> None:
+    (problem,) = check_input(text, Options()).problems
+    assert "the name of a source is empty" in str(problem)
+
+
 @pytest.mark.parametrize("name", ["two-nodes-6.1", "hot1-top-3.13"])
 def test_the_entries_of_a_boot_log_have_their_lines(stubs: Path, name: str) -> None:
     text = lzma.decompress((BOOTS / f"{name}.log.xz").read_bytes()).decode(errors="replace")
