@@ -35,12 +35,11 @@ def block_size(boot: Boot) -> int:
 def movable_ranges(boot: Boot) -> list[tuple[int, int, int]]:
     """``(nid, start, end)`` of the memory blocks in ZONE_MOVABLE that can go off-line, neighbours as one.
 
-    A block can where all of it is RAM of one node and one zone, and nothing in it is reserved at the hand-over (which
-    3.13 does not ask).
+    A block can where all of it is RAM of one node and one zone, and nothing in it is reserved at the hand-over.
     """
     size = block_size(boot)
     found: list[tuple[int, int, int]] = []
-    reserved = [] if boot.rules.offline_ignores_reserved else boot.memblock.reserved_ranges()
+    reserved = boot.memblock.reserved_ranges()
     for zone in boot.zones.zones:
         if zone.name != "Movable":
             continue

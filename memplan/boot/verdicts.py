@@ -137,9 +137,17 @@ def _reason_in_zone(part: _Part, start_pfn: int, blocks: int, total: int, block_
 def _reason_outside(boot: Boot, part: _Part, inside: Sequence[Reservation]) -> str:
     asked = boot.cmdline.has("movable_node")
     sizes = [f"{name}={value}" for name in ("kernelcore", "movablecore") if (value := boot.cmdline.last(name))]
-    if boot.movable_node:
+    if boot.movable_node and boot.rules.movable_zone_rules == "3.13" and not sizes:
+        return (
+            "movable_node of this version only turns the direction of early allocations (kernelcore= or movablecore=)"
+        )
+    if boot.movable_node and boot.rules.movable_zone_rules != "3.13":
         if not part.hotplug:
-            why = "the SRAT does not mark it hot-pluggable" if boot.numa.hotplug else "no hot-pluggable range is known"
+            why = "the SRAT does not mark it hot-pluggable"
+            if not boot.numa.hotplug:
+                why = "no range is known to be hot-pluggable"
+            if boot.numa.rejected:
+                why = f"the kernel does not use the SRAT ({boot.numa.rejected})"
             return f"{why}, and movable_node takes only what is marked"
         if part.nid in boot.numa.unmarked:
             early = next((r for r in inside if r.before_srat), None)
@@ -149,7 +157,7 @@ def _reason_outside(boot: Boot, part: _Part, inside: Sequence[Reservation]) -> s
                 "so the kernel took the hot-plug marks off the whole node"
             )
         return "movable_node found no memory in it to begin ZONE_MOVABLE with"
-    if asked:
+    if asked and not boot.movable_node:
         option = boot.rules.movable_node_config
         return f"movable_node has no effect: this kernel is built without CONFIG_{option}"
     if sizes:

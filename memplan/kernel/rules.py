@@ -220,8 +220,6 @@ class Rules:
     free_all_sets_nid: bool
 
     # memory hot-remove
-    #: A block can go off-line although a reserved page lies in it, where its zone is movable.
-    offline_ignores_reserved: bool
     #: Memory blocks grow with the machine (64 GiB and up).
     large_memory_blocks: bool
 
