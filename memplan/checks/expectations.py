@@ -49,10 +49,11 @@ def read_expectations(text: str, place: Place) -> tuple[Expectation, ...]:
 )
 def expected_movable(subject: Subject) -> Iterator[Found]:
     """Nodes that should be movable and are not."""
-    for expectation in subject.expectations:
-        if expectation.what == "movable" and (why := _immovable(subject, int(expectation.target[4:]))):
-            node = f"node {expectation.target[4:]}"
-            yield Found(f"{node} was expected to be movable: {why}", "srat", f"movable:{expectation.target}")
+    targets = (expectation.target for expectation in subject.expectations if expectation.what == "movable")
+    for target in dict.fromkeys(targets):
+        nid = int(target.removeprefix("node"))
+        if why := _immovable(subject, nid):
+            yield Found(f"node {nid} was expected to be movable: {why}", "srat", f"movable:{target}")
 
 
 @rule(
@@ -82,17 +83,19 @@ def _unplanned(subject: Subject) -> str:
 
 
 def _immovable(subject: Subject, nid: int) -> str:
-    """Why the node `nid` is not movable; "" where some of it is."""
+    """Why the node `nid` is not movable; "" where all of it that is hot-pluggable is, or else some of it."""
     if why := _unplanned(subject):
         return why
     verdicts = [verdict for verdict in subject.plan.verdicts if verdict.nid == nid]
-    if any(verdict.movable for verdict in verdicts):
+    hotplug = [verdict for verdict in verdicts if verdict.hotplug]
+    if hotplug and not all(verdict.movable for verdict in hotplug):
+        verdicts = [verdict for verdict in hotplug if not verdict.movable]
+    elif any(verdict.movable for verdict in verdicts):
         return ""
     if not verdicts:
         nodes = sorted({verdict.nid for verdict in subject.plan.verdicts})
         return f"there is no memory in a node of that number, only in {', '.join(f'node {own}' for own in nodes)}"
-    reasons = dict.fromkeys(verdict.reason for verdict in sorted(verdicts, key=lambda own: not own.hotplug))
-    return "; ".join(reasons)
+    return "; ".join(dict.fromkeys(verdict.reason for verdict in verdicts))
 
 
 def _no_crash(subject: Subject) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from memplan.checks.config import Settings, find_settings
 from memplan.checks.load import load_subject, sources
-from memplan.checks.model import SEVERITIES, Expectation, Finding, Found, Place, Severity, Subject
+from memplan.checks.model import Expectation, Finding, Found, Place, Severity, Subject
 from memplan.checks.places import excerpt, find_table, table_place
 from memplan.checks.report import Report
 from memplan.checks.rules import all_rules
@@ -44,8 +44,8 @@ class Options:
     force: bool = False
 
 
-#: What was found before: by fingerprint, how badly, heaviest first.
-Baseline = Mapping[str, Sequence[tuple[int, int]]]
+#: What was found before: the weights by fingerprint, heaviest first.
+Baseline = Mapping[str, Sequence[int]]
 
 
 def check_inputs(
@@ -65,24 +65,37 @@ def check_inputs(
 
 def check_input(text: str, options: Options, baseline: Baseline | None = None) -> Report:
     """The report of one input."""
-    try:
-        settings = _settings(text, options)
-        subject = load_subject(text, settings.kernel, force=options.force)
-    except MemplanError as error:
-        return Report(text, problems=_problems(text, error))
-    subject.expectations = settings.expectations
-    return _checked(subject, settings, options.today, baseline)
+    return _report(text, options, baseline, everything=False)
 
 
 def make_baseline(text: str, options: Options) -> Baseline:
-    """What is found in the input `text`; InputError where it can't be checked."""
-    report = check_input(text, options)
+    """What is found in the input `text`, whatever its configuration turns off or suppresses.
+
+    Raises InputError where it can't be checked.
+    """
+    report = _report(text, options, None, everything=True)
     if report.problems:
         raise InputError(list(report.problems))
-    found: dict[str, list[tuple[int, int]]] = {}
+    weights: dict[str, list[int]] = {}
     for finding in report.findings:
-        found.setdefault(finding.fingerprint, []).append(_badness(finding))
-    return {fingerprint: sorted(badness, reverse=True) for fingerprint, badness in found.items()}
+        weights.setdefault(finding.fingerprint, []).append(finding.weight)
+    return {fingerprint: sorted(own, reverse=True) for fingerprint, own in weights.items()}
+
+
+def _report(text: str, options: Options, baseline: Baseline | None, *, everything: bool) -> Report:
+    try:
+        settings = _settings(text, options)
+        if everything:
+            settings = replace(settings, off={}, suppressions={})
+        subject = load_subject(text, settings.kernel, force=options.force)
+    except InputError as error:
+        return Report(text, problems=tuple(error.problems))
+    except MemplanError as error:
+        return Report(text, problems=(Problem(text, str(error)),))
+    except Exception as error:
+        return Report(text, problems=(_unforeseen(text, "could not be read", error),))
+    subject.expectations = settings.expectations
+    return _checked(subject, settings, options.today, baseline)
 
 
 def _settings(text: str, options: Options) -> Settings:
@@ -113,7 +126,7 @@ def _checked(subject: Subject, settings: Settings, today: datetime.date | None, 
         try:
             findings += (_finding(subject, rule, found, settings) for found in rule.function(subject))
         except Exception as error:
-            problems.append(_unforeseen(subject, f"the rule {rule.id} could not be run", error))
+            problems.append(_unforeseen(subject.file, f"the rule {rule.id} could not be run", error))
     findings.sort(key=_order)
     told = list(_unsuppressed(findings, settings, today))
     new = list(_new(told, baseline)) if baseline is not None else told
@@ -131,19 +144,20 @@ def _checked(subject: Subject, settings: Settings, today: datetime.date | None, 
 
 
 def _replay(subject: Subject) -> Iterator[Problem]:
-    """Replay the boot for the rules that ask for it; an error that nobody foresaw must not end the whole run."""
+    """Replay the boot for the rules that ask for it."""
     try:
         subject.has("plan")
     except Exception as error:
-        problem = _unforeseen(subject, "the boot could not be replayed", error)
+        problem = _unforeseen(subject.file, "the boot could not be replayed", error)
         subject.plan_problem = problem.message
         yield problem
 
 
-def _unforeseen(subject: Subject, what: str, error: Exception) -> Problem:
+def _unforeseen(file: str, what: str, error: Exception) -> Problem:
+    """The problem of an error that nobody foresaw, which must not end the whole run."""
     if os.environ.get("MEMPLAN_DEBUG"):
         raise error
-    return Problem(subject.file, f"{what}: {type(error).__name__}: {error}")
+    return Problem(file, f"{what}: {type(error).__name__}: {error}")
 
 
 def _finding(subject: Subject, rule: Rule, found: Found, settings: Settings) -> Finding:
@@ -180,21 +194,13 @@ def _unsuppressed(findings: Iterable[Finding], settings: Settings, today: dateti
 
 
 def _new(findings: Sequence[Finding], baseline: Baseline) -> Iterator[Finding]:
-    """What the baseline doesn't have, or not as badly; of several alike, the worst are held against each other."""
+    """What the baseline doesn't have, or not as heavy; of several alike, the heaviest are held against each other."""
     seen: Counter[str] = Counter()
     new: set[int] = set()
-    for index, finding in sorted(enumerate(findings), key=lambda own: _badness(own[1]), reverse=True):
+    for index, finding in sorted(enumerate(findings), key=lambda own: -own[1].weight):
         before = baseline.get(finding.fingerprint, ())
         at = seen[finding.fingerprint]
         seen[finding.fingerprint] += 1
-        if at >= len(before) or _badness(finding) > before[at]:
+        if at >= len(before) or finding.weight > before[at]:
             new.add(index)
     return (finding for index, finding in enumerate(findings) if index in new)
-
-
-def _badness(finding: Finding) -> tuple[int, int]:
-    return -SEVERITIES.index(finding.severity), finding.weight
-
-
-def _problems(text: str, error: MemplanError) -> tuple[Problem, ...]:
-    return tuple(error.problems) if isinstance(error, InputError) else (Problem(text, str(error)),)

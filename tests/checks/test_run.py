@@ -162,6 +162,14 @@ def test_a_rule_that_breaks_does_not_stop_the_others(stubs: Path, monkeypatch: p
     assert "the rule MP702 could not be run: ZeroDivisionError" in str(problem)
 
 
+def test_a_reader_that_breaks_does_not_stop_the_run(stubs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEMPLAN_DEBUG", raising=False)
+    monkeypatch.setattr("memplan.checks.load.load_machine", lambda path: [][1])
+    (stubs / "m.yaml").write_text(MACHINE)
+    (problem,) = check_input("m.yaml", Options()).problems
+    assert str(problem) == "m.yaml: could not be read: IndexError: list index out of range"
+
+
 def test_the_status(stubs: Path) -> None:
     (stubs / "m.yaml").write_text(MACHINE)
     (stubs / "quiet.yaml").write_text(MACHINE.replace("length: 0", "length: 1G"))
@@ -204,12 +212,13 @@ def test_only_what_is_new_or_worse_than_the_baseline(stubs: Path) -> None:
     assert new("more.yaml") == ["srat.memory[2]"]
 
 
-def test_a_severity_that_rose_is_worse(stubs: Path) -> None:
+def test_what_a_configuration_says_makes_nothing_new(stubs: Path) -> None:
     (stubs / "m.yaml").write_text(MACHINE)
-    baseline = make_baseline("m.yaml", Options())
+    (stubs / "old.yaml").write_text("off: {MP701: not our concern}\n")
+    baseline = make_baseline("m.yaml", Options(config="old.yaml"))
     (stubs / "new.yaml").write_text("severities: {MP701: error}\n")
     report = check_input("m.yaml", Options(config="new.yaml"), baseline)
-    assert [finding.rule for finding in report.findings] == ["MP701"]
+    assert (report.findings, report.known) == ((), 2)
 
 
 def test_a_baseline_must_be_readable(stubs: Path) -> None:
