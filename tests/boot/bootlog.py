@@ -118,7 +118,7 @@ class BootLog:
         boot.memblock.movable_node = boot.movable_node = "movable_node" in self.cmdline.split()
         boot.memblock.current_limit = self.max_pfn * PAGE_SIZE
         places = self.node_data()
-        boot.numa = SimpleNamespace(node_data=places, online=set(places))
+        boot.numa = SimpleNamespace(node_data=places, online=sorted(places))  # type: ignore[assignment]
         boot.recorder.events.clear()
         return boot
 

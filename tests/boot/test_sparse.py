@@ -45,7 +45,7 @@ def boot_of(ram: list[tuple[int, int, int]], build: str, *, pse: bool = True) ->
     for start, end in places.values():
         boot.memblock.reserve(start, end - start)
     boot.memblock.current_limit = ram[-1][1]
-    boot.numa = SimpleNamespace(node_data=places, online=set(places))
+    boot.numa = SimpleNamespace(node_data=places, online=sorted(places))  # type: ignore[assignment]
     boot.recorder.events.clear()
     return boot
 
