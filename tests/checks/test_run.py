@@ -164,7 +164,7 @@ def test_a_rule_that_breaks_does_not_stop_the_others(stubs: Path, monkeypatch: p
 
 def test_a_reader_that_breaks_does_not_stop_the_run(stubs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MEMPLAN_DEBUG", raising=False)
-    monkeypatch.setattr("memplan.checks.load.load_machine", lambda path: ().index(path))
+    monkeypatch.setattr("memplan.checks.load.load_machine", ().index)
     (stubs / "m.yaml").write_text(MACHINE)
     (problem,) = check_input("m.yaml", Options()).problems
     assert str(problem) == "m.yaml: could not be read: ValueError: tuple.index(x): x not in tuple"
