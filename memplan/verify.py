@@ -31,7 +31,7 @@ _ZONE = re.compile(r"^\s+(DMA32|DMA|Normal|Device|Movable)\s+(?:\[mem (0x[0-9a-f
 _MOVABLE = re.compile(r"^\s+Node (\d+): (0x[0-9a-f]+)\s*$")
 _NODE_RANGE = re.compile(r"^\s+node\s+(\d+): \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _NODE_DATA = re.compile(r"NODE_DATA(?:\(\d+\) allocated)? \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
-_PERCPU = re.compile(r"percpu: Embedded (\d+) pages/cpu.*? s(\d+) r(\d+) d(\d+) u(\d+)")
+_PERCPU = re.compile(r"(?:percpu|PERCPU): Embedded (\d+) pages/cpu.*? s(\d+) r(\d+) d(\d+) u(\d+)")
 _CRASH = re.compile(r"crashkernel (?:low memory )?reserved: (0x[0-9a-f]+) - (0x[0-9a-f]+)")
 _CRASH_OLD = re.compile(r"Reserving (\d+)MB of (?:low )?memory at (\d+)MB for crashkernel")
 _MEMORY = re.compile(r"^Memory: \d+[Kk]/(\d+)[Kk] available")
@@ -138,7 +138,7 @@ def _line_facts(text: str) -> Iterator[Fact]:
     elif crash := _CRASH_OLD.search(text):
         yield Fact("crash kernel", (int(crash[1]), int(crash[2])), text)
     elif memory := _MEMORY.match(text):
-        yield Fact("memory", (int(memory[1]),), text)
+        yield Fact("total", (int(memory[1]),), text)
 
 
 def _plan_facts(plan: Plan) -> Iterator[Fact]:
@@ -146,7 +146,7 @@ def _plan_facts(plan: Plan) -> Iterator[Fact]:
         yield from _event_facts(event, plan)
     if plan.end.completed:
         total = sum(zone.present for zone in plan.zones) * PAGE_SIZE // KIB
-        yield Fact("memory", (total,), f"Memory: …/{total}K available", 0, "memblock_free_all", "")
+        yield Fact("total", (total,), f"Memory: …/{total}K available", 0, "memblock_free_all", "")
 
 
 def _event_facts(event: Event, plan: Plan) -> Iterator[Fact]:

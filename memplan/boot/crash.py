@@ -168,7 +168,7 @@ def _reserve_x86(boot: Boot, *, old: bool) -> None:
 def _reserve_x86_low(boot: Boot, *, old: bool) -> bool:
     """The part below 4 GiB that a high crash kernel needs; whether the boot can keep the high one."""
     low = _parse(boot, ",low")
-    limit = min(boot.memblock.phys_mem_size(), _LOW_MAX)
+    limit = boot.memblock.mem_size_below_pfn(_LOW_MAX >> 12) if old else min(boot.memblock.phys_mem_size(), _LOW_MAX)
     if low is None or (low == (0, 0) and not _refused_as_zero(boot)):
         low_size = swiotlb_size_or_default(boot) + 8 * MIB
         low_size = low_size if old else max(low_size, 256 * MIB)

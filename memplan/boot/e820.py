@@ -173,8 +173,7 @@ def e820__memory_setup(boot: Boot) -> None:
     table.update()
     boot.e820_firmware = table.copy()
     boot.e820 = table
-    for line in ("BIOS-provided physical RAM map:",):
-        boot.printk(line)
+    boot.printk(f"{boot.rules.e820_prefix}BIOS-provided physical RAM map:")
 
 
 def parse_early_mem(boot: Boot, value: str | None) -> bool:
@@ -250,7 +249,7 @@ def e820__finish_early_params(boot: Boot) -> None:
         return
     if not boot.e820.update():
         raise BootPanic("Invalid user supplied memory map", "memmap= leaves fewer than two entries in the map")
-    boot.printk("user-defined physical RAM map:")
+    boot.printk(f"{boot.rules.e820_prefix}user-defined physical RAM map:")
 
 
 def e820_add_kernel_range(boot: Boot) -> None:

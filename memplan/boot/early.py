@@ -118,7 +118,8 @@ def find_smp_config(boot: Boot) -> None:
     mp_table = boot.machine.bios.mp_table
     if mp_table is None:
         return
-    boot.printk(f"found SMP MP-table at [mem {mp_table.pointer:#010x}-{mp_table.pointer + 15:#010x}]")
+    mapped = f" mapped at [{boot.direct_map_base + mp_table.pointer:x}]" if boot.rules.mp_table_mapped else ""
+    boot.printk(f"found SMP MP-table at [mem {mp_table.pointer:#010x}-{mp_table.pointer + 15:#010x}]{mapped}")
     boot.reserve(mp_table.pointer, mp_table.pointer + 16, owner="MP table", caller="smp_scan_config")
     if mp_table.length:
         boot.reserve(mp_table.table, mp_table.table + mp_table.length, owner="MP table", caller="smp_scan_config")
@@ -167,7 +168,7 @@ def setup_bios_corruption_check(boot: Boot) -> None:
             boot.reserve(start, end, owner="BIOS corruption check", caller="setup_bios_corruption_check")
             areas += 1
     if areas:
-        boot.printk(f"Scanning {areas} areas for low memory corruption")
+        boot.printk(f"{boot.rules.bios_check_prefix}Scanning {areas} areas for low memory corruption")
 
 
 def reserve_real_mode(boot: Boot) -> None:

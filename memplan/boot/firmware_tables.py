@@ -74,7 +74,7 @@ def acpi_table_upgrade(boot: Boot) -> None:
     kind = E820_NVS if boot.rules.upgraded_tables_nvs else E820_ACPI
     boot.e820.range_add(place, place + total, kind)
     boot.e820.update()
-    boot.printk("modified physical RAM map:")
+    boot.printk(f"{boot.rules.e820_prefix}modified physical RAM map:")
     for upgrade in upgrades:
         boot.upgraded_tables.setdefault(upgrade.signature, (place, place + upgrade.length))
         place += upgrade.length

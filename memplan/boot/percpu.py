@@ -57,7 +57,10 @@ def setup_per_cpu_areas(boot: Boot) -> None:
                 owner="percpu",
                 caller="pcpu_embed_first_chunk",
             )
-    boot.printk(f"percpu: Embedded {used // PAGE_SIZE} pages/cpu s{static} r{reserved} d{dynamic} u{unit_size}")
+    sizes = f"s{static} r{reserved} d{dynamic} u{unit_size}"
+    if rules.percpu_chunk == "3.13":
+        sizes = f"@{boot.direct_map_base + min(bases):x} {sizes}"
+    boot.printk(f"{rules.percpu_prefix}Embedded {used // PAGE_SIZE} pages/cpu {sizes}")
     _setup_first_chunk(boot, len(groups), static, reserved, dynamic, unit_size)
     boot.free(info, info + info_size, owner="percpu info", caller="pcpu_free_alloc_info")
     boot.free(areas, areas + areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")

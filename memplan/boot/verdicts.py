@@ -138,9 +138,7 @@ def _reason_outside(boot: Boot, part: _Part, inside: Sequence[Reservation]) -> s
     asked = boot.cmdline.has("movable_node")
     sizes = [f"{name}={value}" for name in ("kernelcore", "movablecore") if (value := boot.cmdline.last(name))]
     if boot.movable_node and boot.rules.movable_zone_rules == "3.13" and not sizes:
-        return (
-            "movable_node of this version only turns the direction of early allocations (kernelcore= or movablecore=)"
-        )
+        return "movable_node of this version only turns the direction; ZONE_MOVABLE needs kernelcore= or movablecore="
     if boot.movable_node and boot.rules.movable_zone_rules != "3.13":
         if not part.hotplug:
             why = "the SRAT does not mark it hot-pluggable"

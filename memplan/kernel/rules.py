@@ -47,6 +47,12 @@ class Rules:
     # e820
     #: The type PRAM (memmap=n!s) exists.
     e820_pram: bool
+    #: What stands before the lines about the map.
+    e820_prefix: str
+    #: What stands before the line about low memory that is watched.
+    bios_check_prefix: str
+    #: The MP table's line tells its virtual address, too.
+    mp_table_mapped: bool
     #: memmap=n%s-from+to retypes.
     e820_retype: bool
     #: max_pfn counts ACPI data as RAM.
@@ -192,6 +198,8 @@ class Rules:
     # later allocations
     #: PERCPU_DYNAMIC_RESERVE in bytes.
     percpu_dynamic_reserve: int
+    #: What stands before the line about the per-CPU areas.
+    percpu_prefix: str
     #: The alignment of pcpu_build_alloc_info's block.
     percpu_info_align: int
     #: Chunk lists beyond those by size, and whether config MEMCG_KMEM doubles them.
@@ -222,6 +230,7 @@ class Rules:
     # memory hot-remove
     #: Memory blocks grow with the machine (64 GiB and up).
     large_memory_blocks: bool
+
 
 def rules_names() -> list[str]:
     """The versions that have rules, oldest first."""
