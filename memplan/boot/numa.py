@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.meminfo import Meminfo
 from memplan.boot.numa_fake import numa_emulation
-from memplan.boot.srat import acpi_numa_init
+from memplan.boot.srat import acpi_numa_init, present_cpus
 from memplan.boot.state import BootPanic
+from memplan.errors import NotCoveredError
 from memplan.units import MIB, PAGE_SHIFT, PAGE_SIZE, U64_MAX, mem_range, pfn_down, round_up
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ _DISTANCES = "NUMA distances"
 class Numa:
     """What is known of the machine's nodes; nodes are numbers from 0, addresses bytes.
 
-    `possible` are all nodes that may ever come, `online` those with NODE_DATA, whose places `node_data` gives.
+    `possible` are all nodes that may ever come, `online` those that serve; `node_data` gives the places of NODE_DATA,
+    which nodes off-line may have too.
     `hotplug` are the ranges that the SRAT marks hot-pluggable (none where it was not used), and `unmarked` the nodes
     that lost their marks, each with the reservations inside it that cost them.  `rejected` says why the firmware's word
     was not taken ("" where it was, or where there is none).
@@ -36,10 +38,16 @@ class Numa:
 
     def __init__(self, boot: Boot) -> None:
         self._boot = boot
-        self.options = [part for value in boot.cmdline.all("numa") for part in [value or ""]]
+        options = boot.cmdline.all("numa")
+        #: numa=off, and numa=noacpi or a table that the kernel has refused.
+        self.off = any(option.startswith("off") for option in options)
+        self.srat_disabled = any(option.startswith("noacpi") for option in options)
+        #: What numa=fake= asks for; the first way that comes so far uses it up.
+        self.fake = next((option[5:] for option in reversed(options) if option.startswith("fake=")), None)
         self.rejected = ""
         self.pxm_to_node: dict[int, int] = {}
         self.possible: set[int] = set()
+        self.online: set[int] = set()
         self.node_data: dict[int, tuple[int, int]] = {}
         self.cpu_to_node: list[int] = []
         self.distances: dict[tuple[int, int], int] = {}
@@ -56,11 +64,6 @@ class Numa:
         self.apic_to_node: dict[int, int] = {}
         self.hotplug: list[tuple[int, int]] = []
         self.unmarked: dict[int, tuple[tuple[int, int], ...]] = {}
-
-    @property
-    def online(self) -> list[int]:
-        """The nodes that have NODE_DATA, upwards."""
-        return sorted(self.node_data)
 
     @property
     def nr_node_ids(self) -> int:
@@ -126,19 +129,16 @@ def initmem_init(boot: Boot) -> None:
     """
     numa = boot.numa = Numa(boot)
     if not boot.kernel.config("NUMA"):
-        raise BootPanic("", "this kernel is built without CONFIG_NUMA")
-    off = any(option.startswith("off") for option in numa.options)
-    ways: list[Callable[[Boot, Numa], bool]] = [] if off else [acpi_numa_init]
-    if not any(_try(boot, numa, way) for way in ways):
-        _reset(boot, numa)
+        raise NotCoveredError(f"kernel {boot.kernel.name} is built without CONFIG_NUMA; such boots are not replayed")
+    firmware = boot.kernel.config("ACPI_NUMA") and not numa.off
+    if not (firmware and _try(boot, numa, acpi_numa_init)):
         _try(boot, numa, _dummy)
-    _cpus_to_nodes(boot, numa)
+    _numa_init_array(boot, numa)
 
 
 def _dummy(boot: Boot, numa: Numa) -> bool:
     """One node with all memory."""
-    off = any(option.startswith("off") for option in numa.options)
-    boot.printk("NUMA turned off" if off else "No NUMA configuration found")
+    boot.printk("NUMA turned off" if numa.off else "No NUMA configuration found")
     end = boot.max_pfn * PAGE_SIZE
     boot.printk(f"Faking a node at [mem {0:#018x}-{end - 1:#018x}]")
     numa.parsed.add(0)
@@ -155,9 +155,9 @@ def _try(boot: Boot, numa: Numa, parse: Callable[[Boot, Numa], bool]) -> bool:
     if not numa.meminfo.clean_up():
         numa.rejected = "two nodes claim the same memory"
         return False
-    fake = next((option[5:] for option in reversed(numa.options) if option.startswith("fake=")), None)
-    if fake is not None:
-        numa_emulation(boot, numa, fake)
+    if numa.fake is not None:
+        option, numa.fake = numa.fake, None
+        numa_emulation(boot, numa, option)
     numa.possible = numa.parsed | numa.meminfo.nodes()
     for block in numa.meminfo.blocks:
         boot.memblock.set_node(block.start, block.end - block.start, block.nid)
@@ -254,31 +254,43 @@ def alloc_node_data(boot: Boot, nid: int, span: tuple[int, int]) -> None:
     if found is not None and found[0] != nid:
         boot.printk(f"    NODE_DATA({nid}) on node {found[0]}")
     boot.numa.node_data[nid] = (place, place + size)
+    boot.numa.online.add(nid)
 
 
 # -- CPUs ----------------------------------------------------------------------------------------------------------
 
 
-def _cpus_to_nodes(boot: Boot, numa: Numa) -> None:
-    """Each CPU's node: by its APIC id, where the SRAT names it; the others take turns over the nodes on-line."""
-    cpus = boot.machine.cpus
-    online = numa.online
-    for cpu in range(cpus.possible):
-        nid = online[cpu % len(online)] if online else 0
-        if numa.apic_to_node:
-            apic_id = cpus.apic_ids[cpu] if cpu < len(cpus.apic_ids) else cpu
-            nid = numa.apic_to_node.get(apic_id, nid)
-        elif cpu < len(cpus.nodes) and cpus.nodes[cpu] in numa.possible:
-            nid = cpus.nodes[cpu]
-        if nid not in online and boot.rules.memoryless_nodes == "none":
-            nid = min(online, key=lambda other: (numa.distance(nid, other), other), default=0)
-        numa.cpu_to_node.append(nid)
+def _numa_init_array(boot: Boot, numa: Numa) -> None:
+    """CPUs take turns over the nodes on-line, until the APIC ids tell more."""
+    nodes = sorted(numa.online)
+    numa.cpu_to_node = [nodes[cpu % len(nodes)] if nodes else 0 for cpu in range(boot.machine.cpus.possible)]
 
 
 def init_cpu_to_node(boot: Boot) -> None:
-    """5.10: NODE_DATA for nodes that have CPUs or generic initiators but no memory."""
-    numa = boot.numa
-    for nid in dict.fromkeys([*numa.cpu_to_node, *sorted(numa.initiators)]):
-        if nid not in numa.node_data:
-            alloc_node_data(boot, nid, (0, 0))
-            boot.printk(f"Initmem setup node {nid} [mem {0:#018x}-{0:#018x}]")
+    """CPUs that are present go to the nodes of their APIC ids; what becomes of nodes off-line is by version.
+
+    They come on-line with the NODE_DATA that free_area_init made (5.18 on), or get theirs here (5.10), as those of
+    generic initiators do; in 3.13 the CPU goes to the nearest node on-line.
+    """
+    numa, way = boot.numa, boot.rules.memoryless_nodes
+    for cpu, apic_id in present_cpus(boot):
+        nid = numa.apic_to_node.get(apic_id)
+        if nid is None:
+            continue
+        if nid not in numa.online:
+            if way == "none":
+                home = nid
+                nid = min(sorted(numa.online), key=lambda other: numa.distance(home, other))
+            else:
+                _bring_online(boot, nid)
+        numa.cpu_to_node[cpu] = nid
+    for nid in sorted(numa.initiators - numa.online):
+        _bring_online(boot, nid)
+
+
+def _bring_online(boot: Boot, nid: int) -> None:
+    if boot.rules.memoryless_nodes == "cpu_nodes":
+        alloc_node_data(boot, nid, (0, 0))
+        boot.printk(f"Initmem setup node {nid} [mem {0:#018x}-{0:#018x}]")
+    else:
+        boot.numa.online.add(nid)

@@ -27,23 +27,34 @@ def acpi_numa_init(boot: Boot, numa: Numa) -> bool:
 
     Nodes are numbered as their proximity domains turn up: CPUs' first, then generic initiators', then memory's.
     """
-    srat = boot.machine.srat
-    if srat is None or boot.acpi_disabled or "noacpi" in numa.options:
+    if boot.acpi_disabled:
         return False
     accepted = 0
-    bad = False
-    try:
-        _parse_cpus(boot, numa, srat)
-        for entry in srat.memory:
-            accepted += _parse_memory(boot, numa, srat, entry)
-    except _BadSrat as problem:
-        boot.printk(str(problem), warning=True)
-        boot.printk("SRAT: SRAT not used.", warning=True)
-        bad = True
+    srat = boot.machine.srat
+    if srat is not None and not numa.srat_disabled:
+        try:
+            _parse_cpus(boot, numa, srat)
+            for entry in srat.memory:
+                accepted += _parse_memory(boot, numa, srat, entry)
+        except _BadSrat as problem:
+            boot.printk(str(problem), warning=True)
+            boot.printk("SRAT: SRAT not used.", warning=True)
+            numa.srat_disabled = True
     _parse_slit(boot, numa)
     if boot.rules.cfmws:
         _parse_cfmws(boot, numa)
-    return accepted > 0 and not bad
+    if not accepted or numa.srat_disabled:
+        return False
+    for (_, apic_id), nid in zip(present_cpus(boot), boot.machine.cpus.nodes, strict=False):
+        numa.apic_to_node[apic_id] = nid
+        numa.parsed.add(nid)
+    return True
+
+
+def present_cpus(boot: Boot) -> list[tuple[int, int]]:
+    """The CPUs of which the kernel knows the APIC id: those present at boot, as (CPU, APIC id)."""
+    cpus = boot.machine.cpus
+    return [(cpu, cpus.apic_ids[cpu] if cpu < len(cpus.apic_ids) else cpu) for cpu in range(cpus.present)]
 
 
 def _node_of(boot: Boot, numa: Numa, pxm: int) -> int | None:
@@ -69,7 +80,8 @@ def _parse_cpus(boot: Boot, numa: Numa, srat: Srat) -> None:
         for pxm in srat.generic_initiators:
             nid = _node_of(boot, numa, pxm)
             if nid is None:
-                raise _BadSrat(f"SRAT: Too many proximity domains {pxm:x}")
+                boot.printk("SRAT: Too many proximity domains.", warning=True)
+                return
             numa.parsed.add(nid)
             numa.initiators.add(nid)
 
@@ -109,7 +121,7 @@ def _parse_memory(boot: Boot, numa: Numa, srat: Srat, entry: MemoryAffinity) -> 
         + " hotplug" * hotplug
         + " non-volatile" * (entry.nonvolatile and boot.rules.srat_tells_nonvolatile)
     )
-    if hotplug:
+    if hotplug and entry.length:
         numa.hotplug.append((start, end))
         if boot.rules.srat_hotplug_marks:
             boot.memblock.mark_hotplug(start, entry.length)
@@ -146,6 +158,7 @@ def _parse_cfmws(boot: Boot, numa: Numa) -> None:
         if nid is None:
             boot.printk("ACPI NUMA: Too many proximity domains while processing CFMWS.", warning=True)
             return
-        numa.meminfo.add(start, end, nid)
+        if not numa.meminfo.add(start, end, nid):
+            boot.printk(f"ACPI NUMA: Failed to add memblk for CFMWS node {nid} [mem {start:#x}-{end:#x}]", warning=True)
         numa.parsed.add(nid)
         pxm += 1
