@@ -178,6 +178,40 @@ def test_a_search_finds_what_trying_each_page_finds(
 
 @everywhere
 @given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("reserve", "reserve", "free", "find")),
+            st.tuples(st.integers(1, SPACE - 1), st.integers(1, 6)),
+            st.sampled_from((1, 4)),
+            nodes,
+        ),
+        min_size=40,
+        max_size=80,
+    ),
+    st.booleans(),
+)
+def test_searches_follow_reservations(steps: list[Any], bottom_up: bool) -> None:
+    """With memory that stays as it is, so that the index of free ranges lives through all changes."""
+    memblock, _ = engine("6.12")
+    memblock.bottom_up = bottom_up
+    models: tuple[Model, Model] = ({}, {})
+    memory = ((1, 40, 0), (41, 30, 1), (71, 10, 0), (90, 60, 1), (152, 8, 0))
+    for first, count, nid in memory:
+        change(memblock, models, ("add_node", (first, count), nid))
+    borders = {first for first, _, _ in memory}
+    for page in range(2, SPACE, 3):
+        change(memblock, models, ("reserve", (page, 1), None))
+    for op, (first, count), align, nid in steps:
+        if op != "find":
+            change(memblock, models, (op, (first, count), None))
+        for pages in (1, 2, count):
+            places = candidates(models, (pages, align, 0, SPACE + 30, nid), False, borders)
+            found = memblock.find_node(0, 0, pages * PAGE_SIZE, align * PAGE_SIZE, nid)
+            assert found == ((places[0] if bottom_up else places[-1]) if places else 0) * PAGE_SIZE
+
+
+@everywhere
+@given(
     st.sampled_from(VERSIONS[1:]),
     st.lists(changes, min_size=12, max_size=25),
     st.lists(requests, min_size=4, max_size=12),
