@@ -46,6 +46,7 @@ class Numa:
         self.fake = next((option[5:] for option in reversed(options) if option.startswith("fake=")), None)
         self.rejected = ""
         self.pxm_to_node: dict[int, int] = {}
+        self.node_to_pxm: dict[int, int] = {}
         self.possible: set[int] = set()
         self.online: set[int] = set()
         self.node_data: dict[int, tuple[int, int]] = {}
@@ -53,7 +54,7 @@ class Numa:
         self.distances: dict[tuple[int, int], int] = {}
         self._table: tuple[int, int] | None = None
         self._table_nodes = 0
-        self.old_distances: dict[tuple[int, int], int] = {}
+        self._physical: dict[int, int] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -70,48 +71,52 @@ class Numa:
         """One more than the highest possible node."""
         return max(self.possible, default=0) + 1
 
-    @property
-    def node_to_pxm(self) -> dict[int, int]:
-        """Each node's proximity domain."""
-        return {nid: pxm for pxm, nid in self.pxm_to_node.items()}
-
     # -- distances ----------------------------------------------------------------------------------------------
 
     def set_distance(self, source: int, target: int, distance: int) -> None:
-        """numa_set_distance: the first one allocates the table, one byte for each pair of nodes known so far."""
+        """numa_set_distance: the first one allocates the table."""
         if self._table is None:
-            nodes = max(self.parsed | self.meminfo.nodes(), default=0) + 1
-            place = self._allocate(nodes * nodes)
-            if not place:
-                self._boot.printk("Warning: can't allocate distance table!", warning=True)
-            self._table = (place, place + nodes * nodes)
-            self._table_nodes = nodes
+            self._make_table()
         if max(source, target) < self._table_nodes:
             self.distances[source, target] = distance
 
     def distance(self, source: int, target: int) -> int:
-        """node_distance."""
+        """node_distance; that of fake nodes is their physical nodes'."""
+        source, target = self._physical.get(source, source), self._physical.get(target, target)
         return self.distances.get((source, target), _LOCAL if source == target else _REMOTE)
-
-    def old_distance(self, source: int, target: int) -> int:
-        """The distance before :meth:`reset_distances`."""
-        return self.old_distances.get((source, target), _LOCAL if source == target else _REMOTE)
 
     def copy_distances(self) -> tuple[int, int] | None:
         """A copy of the table, where there is one: its range."""
-        self.old_distances = dict(self.distances)
-        if self._table is None:
+        if not self._table_nodes:
             return None
         size = self._table_nodes**2
         place = self._allocate(size)
         return (place, place + size) if place else None
 
+    def emulate_distances(self, physical: dict[int, int]) -> None:
+        """A new table, for fake nodes; `physical` tells each one's physical node."""
+        distances = self.distances
+        self.reset_distances()
+        self._make_table()
+        self.distances, self._physical = distances, physical
+
     def reset_distances(self) -> None:
         """Frees the table (numa_reset_distance)."""
-        if self._table is not None and self._table[0]:
+        if self._table is not None and self._table_nodes:
             self._boot.free(*self._table, owner=_DISTANCES, caller="numa_reset_distance")
         self._table = None
+        self._table_nodes = 0
         self.distances = {}
+        self._physical = {}
+
+    def _make_table(self) -> None:
+        """One byte for each pair of the nodes known so far; without room for it distances stay unknown."""
+        nodes = max(self.parsed | self.meminfo.nodes(), default=0) + 1
+        place = self._allocate(nodes * nodes)
+        if not place:
+            self._boot.printk("Warning: can't allocate distance table!", warning=True)
+        self._table = (place, place + nodes * nodes)
+        self._table_nodes = nodes if place else 0
 
     def _allocate(self, size: int) -> int:
         boot = self._boot

@@ -37,11 +37,17 @@ def numa_emulation(boot: Boot, numa: Numa, option: str) -> None:
         if failure.args[0]:
             boot.printk(failure.args[0], warning=True)
         return
+    if not split.physical:
+        return
     if not split.made.clean_up():
         boot.printk("NUMA: Warning: constructed meminfo invalid, disabling emulation", warning=True)
         return
     copy = numa.copy_distances()
-    _commit(boot, numa, split)
+    parsed, numa.parsed = numa.parsed, split.made.nodes()
+    if boot.rules.numa_fake_keeps_domains and not _keep_domains(numa, split.physical):
+        numa.parsed = parsed
+        return
+    _commit(numa, split)
     if copy is not None:
         boot.free(*copy, owner="NUMA distances", caller="numa_emulation")
 
@@ -51,44 +57,39 @@ def _leading_number(text: str) -> int:
     return int(found[0], 8 if re.fullmatch(r"0[0-7]+", found[0]) else 0) if found else 0
 
 
-def _commit(boot: Boot, numa: Numa, split: _Split) -> None:
-    """The fake nodes become the nodes: domains, CPUs and distances are carried over from the physical ones."""
+def _commit(numa: Numa, split: _Split) -> None:
+    """The fake nodes become the nodes; CPUs go to the first fake node of their physical one."""
     physical = split.physical
-    fake_of: dict[int, int] = {}
-    for fake, nid in sorted(physical.items()):
-        fake_of.setdefault(nid, fake)
-    numa.parsed = split.made.nodes()
-    if boot.rules.numa_fake_keeps_domains and numa.pxm_to_node:
-        _keep_domains(numa, physical)
     numa.meminfo = split.made
+    fake_of = {nid: fake for fake, nid in sorted(physical.items(), reverse=True)}
     numa.apic_to_node = {apic: fake_of.get(nid, 0) for apic, nid in numa.apic_to_node.items()}
-    numa.reset_distances()
-    highest = max(physical)
     default = physical[min(physical)]
-    for source in range(highest + 1):
-        for target in range(highest + 1):
-            numa.set_distance(
-                source, target, numa.old_distance(physical.get(source, default), physical.get(target, default))
-            )
+    numa.emulate_distances({fake: physical.get(fake, default) for fake in range(max(physical) + 1)})
 
 
-def _keep_domains(numa: Numa, physical: dict[int, int]) -> None:
-    """6.12: domains follow to the fake nodes; those of nodes without any (no RAM yet) get free numbers."""
-    node_to_pxm: dict[int, int] = {}
-    by_node = {nid: pxm for pxm, nid in numa.pxm_to_node.items()}
-    for fake, nid in physical.items():
-        if nid in by_node:
-            node_to_pxm[fake] = by_node[nid]
+def _keep_domains(numa: Numa, physical: dict[int, int]) -> bool:
+    """fix_pxm_node_maps (6.12): domains follow to the fake nodes; False where that ends the emulation.
+
+    The domains of physical nodes without fake ones (they have no RAM yet) get the free numbers, and their nodes are
+    possible nodes.
+    """
+    if numa.off:
+        return False
+    if numa.srat_disabled:
+        return True
+    node_to_pxm = {fake: numa.node_to_pxm[nid] for fake, nid in physical.items() if nid in numa.node_to_pxm}
     if not node_to_pxm:
-        return
-    for nid, pxm in sorted(by_node.items()):
+        return True
+    if max(node_to_pxm) != max(physical):
+        return False
+    for nid, pxm in sorted(numa.node_to_pxm.items()):
         if nid not in physical.values():
             hole = next(number for number in range(len(node_to_pxm) + 1) if number not in node_to_pxm)
             node_to_pxm[hole] = pxm
             numa.parsed.add(hole)
-    numa.pxm_to_node = {}
-    for nid, pxm in sorted(node_to_pxm.items()):
-        numa.pxm_to_node.setdefault(pxm, nid)
+    numa.node_to_pxm = dict(sorted(node_to_pxm.items()))
+    numa.pxm_to_node = {pxm: nid for nid, pxm in sorted(node_to_pxm.items(), reverse=True)}
+    return True
 
 
 class _Split:
@@ -141,13 +142,14 @@ class _Split:
 
     def uniform(self, count: int) -> None:
         """`fake=NU` (4.18 on): each physical node into N parts by address, holes and all."""
+        if not count or not self._rest.blocks:
+            raise _Failure("")
         number = 0
+        # Once all is shared out, the kernel still looks at the block that was the last.
+        first = self._rest.blocks[0]
         for nid in self._nodes:
-            if not self._rest.blocks:
-                break
-            first = self._rest.blocks[0]
-            if not count:
-                raise _Failure("")
+            if self._rest.blocks:
+                first = self._rest.blocks[0]
             size = (pfn_down(first.end) - pfn_down(first.start)) // count * PAGE_SIZE
             made = self._by_size(self._at_least(size, size), [first.nid], number, uniform=True)
             if made == number and self._boot.rules.numa_fake_uniform_test != "running id":

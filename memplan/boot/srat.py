@@ -65,6 +65,7 @@ def _node_of(boot: Boot, numa: Numa, pxm: int) -> int | None:
     if pxm >= max(limit, _LEAST_DOMAINS) or len(numa.pxm_to_node) >= limit:
         return None
     nid = numa.pxm_to_node[pxm] = len(numa.pxm_to_node)
+    numa.node_to_pxm[nid] = pxm
     return nid
 
 

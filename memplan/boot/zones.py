@@ -283,7 +283,7 @@ def _account(boot: Boot, layout: ZoneLayout, zone: Zone) -> None:
         free -= memory_map
     else:
         boot.printk(f"  {zone.name} zone: {memory_map} pages exceeds freesize {free}", warning=True)
-    if zone.name == "DMA" and free > boot.dma_reserve:
+    if zone.name == layout.limits[0].name and free > boot.dma_reserve:
         free -= boot.dma_reserve
     layout.nr_kernel_pages += free
     layout.nr_all_pages += free
