@@ -6,13 +6,12 @@ Addresses and sizes are in bytes and ranges half-open ``[start, end)``; a name t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 Op: TypeAlias = Literal["add", "reserve", "remove", "free"]
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(NamedTuple):
     """A region of one of the two arrays; `nid` is None where it has no node."""
 
     start: int
@@ -45,8 +44,7 @@ class Change:
     before_srat: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """An allocation line with nothing behind it: a request that failed."""
 
     text: str
@@ -55,8 +53,7 @@ class Request:
     logged: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A line that the kernel prints, word for word (a `warning` where it tells of trouble)."""
 
     text: str
@@ -65,8 +62,7 @@ class Message:
     logged: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """Both arrays at one moment; `dumped` where the kernel prints them ("MEMBLOCK configuration:")."""
 
     name: str
@@ -83,8 +79,7 @@ class Checkpoint:
 Event: TypeAlias = Change | Request | Message | Checkpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """A part of reserved memory and who has it at the hand-over to the page allocator."""
 
     start: int
@@ -95,8 +90,7 @@ class Reservation:
     before_srat: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TableRun:
+class TableRun(NamedTuple):
     """Page-table pages of one `level` (p4d, pud, pmd, pte) made while one range was mapped.
 
     `source` is "brk" or "memblock"; the pages lie in ``[start, end)`` (together with those of other levels).
@@ -110,8 +104,7 @@ class TableRun:
     nid: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(NamedTuple):
     """A piece of the direct map: ``[start, end)`` mapped with pages of `page_size` bytes."""
 
     start: int
@@ -119,8 +112,7 @@ class Mapping:
     page_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class PageTables:
+class PageTables(NamedTuple):
     """The direct map's tables: which pages, where from, and what they map.  `levels` is 4 or 5."""
 
     levels: int
@@ -133,8 +125,7 @@ class PageTables:
         return sum(r.pages for r in self.runs if source in (None, r.source))
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
+class Zone(NamedTuple):
     """A zone of a node: spanned pages ``[start_pfn, start_pfn + spanned)``, of which `present` are RAM."""
 
     nid: int
@@ -144,8 +135,7 @@ class Zone:
     present: int
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A NUMA node at boot: `online` where it has NODE_DATA, its RAM in bytes, its NODE_DATA's place."""
 
     nid: int
@@ -162,8 +152,7 @@ class Node:
         return sum(end - start for start, end in self.ranges)
 
 
-@dataclass(frozen=True, slots=True)
-class Blocker:
+class Blocker(NamedTuple):
     """A reservation that keeps a range from being movable, and what would move it away."""
 
     start: int
@@ -173,8 +162,7 @@ class Blocker:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a range of a node can be movable.
 
     `start_pfn` is where ZONE_MOVABLE begins in it (None: nowhere); `blocks` of the `total_blocks` memory blocks
@@ -193,8 +181,7 @@ class Verdict:
     blockers: tuple[Blocker, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """How the boot ended: `completed`, or else the step it died in, the kernel's words and the cause."""
 
     completed: bool
@@ -203,8 +190,7 @@ class End:
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """One replayed boot.
 
     `trace_style` and `free_line` say how this version words its memblock lines; `movable` holds the ranges

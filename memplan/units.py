@@ -55,7 +55,7 @@ def memparse(text: str) -> tuple[int, str]:
         return 0, text
     digits = found[0]
     rest = text[found.end() :]
-    octal = digits.startswith("0") and not digits[:2].lower() == "0x"
+    octal = digits.startswith("0") and digits[:2].lower() != "0x"
     value = int(digits, 8 if octal else 0)
     if rest and rest[0].lower() in _SUFFIXES:
         value <<= _SUFFIXES[rest[0].lower()]

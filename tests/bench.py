@@ -12,11 +12,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memplan.machine.load import load_machine
-from memplan.memblock.memblock import Memblock
-
 import memplan
 from memplan.kernel.load import find_kernel
+from memplan.machine.load import load_machine
+from memplan.memblock.memblock import Memblock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,10 +78,26 @@ def machine_text(nodes: int, size: int, *, entries: int = 0, cmdline: str = "mov
     return "\n".join(lines) + "\n"
 
 
+class Deaf:
+    """A listener that does nothing."""
+
+    def changed(self, op: str, base: int, size: int, count: int, descending: bool) -> None:
+        """A change."""
+
+    def message(self, text: str, warning: bool) -> None:
+        """A line."""
+
+    def array_growth(self, name: str) -> None:
+        """An array grows."""
+
+    def array_grown(self) -> None:
+        """It has grown."""
+
+
 def engine(regions: int) -> Memblock:
     """A memblock whose reserved array has that many regions, spread over its memory."""
     kernel = find_kernel("6.12")
-    block = Memblock(kernel.rules.memblock, max_numnodes=kernel.max_numnodes, listener=None)
+    block = Memblock(kernel.rules.memblock, max_numnodes=kernel.max_numnodes, listener=Deaf())
     block.add(0, 1 << 44)
     block.allow_resize()
     block.current_limit = 1 << 44

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,8 +78,8 @@ def test_every_byte_is_accounted_for(before: tuple[Reservation, ...], after: tup
 def test_verdicts_change_by_their_answer_not_their_wording() -> None:
     plan = a_plan()
     last = plan.verdicts[2]
-    assert compare(plan, replace(plan, verdicts=(*plan.verdicts[:2], replace(last, reason="other words")))).empty
-    diff = compare(plan, replace(plan, verdicts=(plan.verdicts[0], replace(last, blocks=31))))
+    assert compare(plan, plan._replace(verdicts=(*plan.verdicts[:2], last._replace(reason="other words")))).empty
+    diff = compare(plan, plan._replace(verdicts=(plan.verdicts[0], last._replace(blocks=31))))
     assert [(change.nid, change.start, change.after is None) for change in diff.verdicts] == [
         (0, 4 * GIB, True),
         (1, 6 * GIB, False),
@@ -91,7 +89,7 @@ def test_verdicts_change_by_their_answer_not_their_wording() -> None:
 def test_page_tables_stand_side_by_side() -> None:
     plan = a_plan()
     runs = (plan.page_tables.runs[0], TableRun("pte", "memblock", 0, 0x1000, 1, 1))
-    diff = compare(plan, replace(plan, page_tables=replace(plan.page_tables, runs=runs)))
+    diff = compare(plan, plan._replace(page_tables=plan.page_tables._replace(runs=runs)))
     assert [tuple(row) for row in diff.page_tables] == [
         ("pud", "brk", 0, 2, 2),
         ("pmd", "memblock", 0, 3, 0),
@@ -102,9 +100,8 @@ def test_page_tables_stand_side_by_side() -> None:
 
 def test_zones_warnings_and_ends() -> None:
     plan = a_plan()
-    other = replace(
-        plan,
-        zones=(plan.zones[0], replace(plan.zones[1], present=1)),
+    other = plan._replace(
+        zones=(plan.zones[0], plan.zones[1]._replace(present=1)),
         events=(Message("new", "step", warning=True),) * 2,
         end=End(False, "step", "words", "cause"),
     )
@@ -115,4 +112,4 @@ def test_zones_warnings_and_ends() -> None:
     ]
     assert (diff.warnings_gone, diff.warnings_new) == (("a word of warning",), ("new",))
     assert diff.ends[1].step == "step"
-    assert not compare(plan, replace(plan, end=other.end)).empty
+    assert not compare(plan, plan._replace(end=other.end)).empty

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -86,10 +85,9 @@ def _described(path: Path) -> Found:
     """A description's facts: the fields that are not at their defaults."""
     machine = load_machine(path)
     found = Found(str(path), "description")
-    for field in fields(Machine):
-        value = getattr(machine, field.name)
-        if field.name == "e820" or value != field.default:
-            found.put(field.name, value)
+    for name, value in machine._asdict().items():
+        if name == "e820" or value != Machine._field_defaults[name]:
+            found.put(name, value)
     return found
 
 

@@ -22,7 +22,6 @@ def command(sources: tuple[str, ...], output: str | None, force: bool, live: boo
     """
     if not sources and not live:
         raise UsageError("nothing to import: name at least one SOURCE, or give --live")
-    from dataclasses import replace
 
     from memplan.firmware.combine import import_files
     from memplan.machine.dump import dump_machine
@@ -33,7 +32,7 @@ def command(sources: tuple[str, ...], output: str | None, force: bool, live: boo
         from memplan.kernel.load import find_kernel
 
         find_kernel(kernel)
-        machine = replace(machine, kernel=replace(machine.kernel, build=kernel))
+        machine = machine._replace(kernel=machine.kernel._replace(build=kernel))
         comments["kernel.build"] = "--kernel"
     text = dump_machine(machine, comments)
     try:

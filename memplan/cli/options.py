@@ -65,9 +65,8 @@ def with_cmdline(machine: Machine, cmdline: str | None, append: tuple[str, ...] 
     text = " ".join(word for word in words if word)
     if text == machine.cmdline:
         return machine
-    from dataclasses import replace
 
-    return replace(machine, cmdline=text)
+    return machine._replace(cmdline=text)
 
 
 def _refuse_bad_options(option: str, text: str) -> None:

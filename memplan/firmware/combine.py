@@ -102,6 +102,6 @@ def combine(sources: Iterable[Found]) -> tuple[Machine, dict[str, str]]:
             values[part] = facts[path].value
         else:
             whole = values.get(part)
-            values[part] = replace(_PARTS[part]() if whole is None else whole, **{name: facts[path].value})
+            values[part] = (_PARTS[part]() if whole is None else whole)._replace(**{name: facts[path].value})
     machine = Machine(**values)
     return machine, {path: fact.origin for path, fact in facts.items()}

@@ -186,8 +186,7 @@ def with_rules(kernel: Kernel, version: str) -> Kernel:
 
 
 def _changed(kernel: Kernel, **changes: Any) -> Kernel:
-    fields = {name: getattr(kernel, name) for name in Kernel.__slots__}
-    return Kernel(**{**fields, **changes})
+    return kernel._replace(**changes)
 
 
 def nearest_version(release: str) -> str:

@@ -6,8 +6,7 @@ Only this package knows of versions; everything else asks a fact or a rule.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.errors import NotCoveredError
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 Value = int | str | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(NamedTuple):
     """One kernel build.
 
     `facts` maps dotted names to values: ``image.*`` (addresses and sizes in bytes; ``image._end`` and the like are

@@ -7,9 +7,9 @@ fields and never a version number, so a version that follows known rules is a ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -23,8 +23,7 @@ def config_folder() -> Path:
     return installed if installed.is_dir() else installed.parent.parent / "configs"
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """The rules of one version; see configs/rules/*.yaml for the values and where they come from."""
 
     version: str
@@ -249,7 +248,7 @@ def load_rules(version: str) -> Rules:
     text = path.read_bytes()
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     data = yaml.load(text, loader)
-    wanted = {f.name for f in fields(Rules)} - {"version"}
+    wanted = set(Rules._fields) - {"version"}
     found = set(data)
     if wanted != found:
         lacking, extra = sorted(wanted - found), sorted(found - wanted)

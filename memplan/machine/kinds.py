@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import MISSING
 from operator import attrgetter
 from typing import Any
 
@@ -105,12 +104,7 @@ class Section:
     ) -> None:
         self.doc = doc
         self.fields = fields
-        self.defaults: dict[str, Any] = {}
-        for name, own in getattr(cls, "__dataclass_fields__", {}).items():
-            if own.default is not MISSING:
-                self.defaults[name] = own.default
-            elif own.default_factory is not MISSING:
-                self.defaults[name] = own.default_factory()
+        self.defaults: dict[str, Any] = dict(getattr(cls, "_field_defaults", {}))
         self.required = tuple(f.name for f in fields if f.name not in self.defaults) if required is None else required
         self.build = build or (lambda values: cls(**values))
 

@@ -42,6 +42,9 @@ E820_TYPES: dict[str, int] = {
 }
 _TYPES_FOLDED = {name.lower(): number for name, number in E820_TYPES.items()}
 
+#: The longest line that is looked at; the kernel prints none of that length.
+_LONGEST = 500
+
 # Patterns are compiled where they are first used: most descriptions need few of them.
 _PREFIX = r"(?:.*?\[ *[0-9]+\.[0-9]+\] *)?"
 _RANGE = r"\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]"
@@ -54,6 +57,10 @@ _COPIED = r"(?P<indent> *)(?P<dash>- +)?(?P<line>[^\s\"'#].*?)(?P<rest> +#.*)?"
 E820_EXPECTED = "a line such as BIOS-e820: [mem 0x0000000000100000-0x00000000bffdffff] usable"
 MEMORY_EXPECTED = "a line such as ACPI: SRAT: Node 1 PXM 1 [mem 0x140000000-0x23fffffff] hotplug"
 CPU_EXPECTED = "a line such as SRAT: PXM 1 -> APIC 0x02 -> Node 1"
+
+
+def _match(pattern: str, line: str) -> re.Match[str] | None:
+    return re.fullmatch(pattern, line.strip(), re.IGNORECASE) if len(line) <= _LONGEST else None
 
 
 class LineError(Exception):
@@ -83,7 +90,7 @@ def e820_line(text: str) -> E820Entry | None:
     range, the one since 3.5 the last byte in it.  Raises LineError for an end below the start, and for an unknown
     type.
     """
-    found = re.fullmatch(_E820, text.strip(), re.IGNORECASE)
+    found = _match(_E820, text)
     if found is None:
         return None
     first, last, name, old_first, old_end, old_name = found.groups()
@@ -98,7 +105,7 @@ def e820_line(text: str) -> E820Entry | None:
 
 def memory_line(text: str) -> MemoryAffinity | None:
     """The memory affinity that a line tells; None where the line is none.  Raises LineError as `e820_line` does."""
-    found = re.fullmatch(_MEMORY, text.strip(), re.IGNORECASE)
+    found = _match(_MEMORY, text)
     if found is None:
         return None
     pxm, first, last, hotplug, nonvolatile = found.groups()
@@ -109,7 +116,7 @@ def memory_line(text: str) -> MemoryAffinity | None:
 
 def cpu_line(text: str) -> CpuAffinity | None:
     """The CPU affinity that a line tells (an x2APIC's id is printed with four digits); None where it is none."""
-    found = re.fullmatch(_CPU, text.strip(), re.IGNORECASE)
+    found = _match(_CPU, text)
     if found is None:
         return None
     pxm, apic, decimal = found.groups()
@@ -124,7 +131,7 @@ def quote_copied(text: str) -> tuple[str, dict[int, int]]:
     moved: dict[int, int] = {}
     lines = text.split("\n")
     for index, line in enumerate(lines):
-        found = re.fullmatch(_COPIED, line.rstrip("\r"))
+        found = re.fullmatch(_COPIED, line.rstrip("\r")) if len(line) <= _LONGEST else None
         if found is None or not _is_copied(found["line"]):
             continue
         quoted = found["line"].replace("\\", "\\\\").replace('"', '\\"')
@@ -134,11 +141,7 @@ def quote_copied(text: str) -> tuple[str, dict[int, int]]:
 
 
 def _is_copied(line: str) -> bool:
-    return bool(
-        re.fullmatch(_E820, line, re.IGNORECASE)
-        or re.fullmatch(_MEMORY, line, re.IGNORECASE)
-        or re.fullmatch(_CPU, line, re.IGNORECASE)
-    )
+    return bool(_match(_E820, line) or _match(_MEMORY, line) or _match(_CPU, line))
 
 
 def _check_range(start: int, end: int) -> None:

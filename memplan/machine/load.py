@@ -13,7 +13,7 @@ from memplan.errors import InputError, Problem
 from memplan.machine.document import Document, Path, field_text, read_document
 from memplan.machine.kinds import ADDRESS, SIZE
 from memplan.machine.options import bad_options
-from memplan.machine.schema import MACHINE, SRAT_FORMS, validator
+from memplan.machine.schema import MACHINE, MAX_CMDLINE, SRAT_FORMS, validator
 from memplan.machine.words import meant, offer
 
 if TYPE_CHECKING:
@@ -181,9 +181,10 @@ def _wrong_words(document: Document, source: str) -> Iterator[Problem]:
     top = document.value
     if not isinstance(top, dict):
         return
-    if isinstance(cmdline := top.get("cmdline"), str):
-        line, column = document.place(("cmdline",)) if bad_options(cmdline) else (0, 0)
+    cmdline = top.get("cmdline")
+    if isinstance(cmdline, str) and len(cmdline) <= MAX_CMDLINE:
         for message in bad_options(cmdline):
+            line, column = document.place(("cmdline",))
             yield Problem(source, message, line=line, column=column, field="cmdline")
     path: Path = ("kernel",)
     build = top.get("kernel")

@@ -6,8 +6,8 @@ Addresses and sizes are in bytes, ranges half-open ``[start, end)``.  Every clas
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 #: e820 types by the kernel's numbers (arch/x86/include/asm/e820/types.h).
 E820_RAM = 1
@@ -34,8 +34,7 @@ E820_NAMES: Mapping[int, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class E820Entry:
+class E820Entry(NamedTuple):
     """One entry of the firmware's map: ``[start, end)`` of `type` (a number, see the E820_ constants)."""
 
     start: int
@@ -43,8 +42,7 @@ class E820Entry:
     type: int
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryAffinity:
+class MemoryAffinity(NamedTuple):
     """SRAT memory affinity (sub-table type 1); `length` may be 0, `[base, base + length)` may lack RAM."""
 
     pxm: int
@@ -55,8 +53,7 @@ class MemoryAffinity:
     nonvolatile: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CpuAffinity:
+class CpuAffinity(NamedTuple):
     """SRAT processor affinity: local APIC (type 0), or x2APIC (type 2) where `x2apic`."""
 
     apic_id: int
@@ -65,8 +62,7 @@ class CpuAffinity:
     x2apic: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Srat:
+class Srat(NamedTuple):
     """The SRAT that the kernel parses (an override from the initrd, if there is one), entries in table order.
 
     `generic_initiators` are the proximity domains of the enabled type 5 entries.
@@ -78,16 +74,14 @@ class Srat:
     revision: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class CxlWindow:
+class CxlWindow(NamedTuple):
     """A CFMWS structure of the CEDT: the host physical window ``[base, base + size)``."""
 
     base: int
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class AcpiTable:
+class AcpiTable(NamedTuple):
     """A table where firmware put it: `length` bytes at `address`; `signature` has four characters."""
 
     signature: str
@@ -95,8 +89,7 @@ class AcpiTable:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class TableUpgrade:
+class TableUpgrade(NamedTuple):
     """A table inside the initrd's head (kernel/firmware/acpi/*.aml) of `length` bytes.
 
     `replaces` is True where the firmware has a table of that signature (and OEM ids) that it overrides; otherwise
@@ -108,8 +101,7 @@ class TableUpgrade:
     replaces: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Acpi:
+class Acpi(NamedTuple):
     """ACPI as found at boot.
 
     `tables` are those of the root table in its order, with DSDT and FACS after FACP as the kernel lists them,
@@ -130,8 +122,7 @@ class Acpi:
         return signature in {*(t.signature for t in self.tables), *(u.signature for u in self.upgrades)}
 
 
-@dataclass(frozen=True, slots=True)
-class MpTable:
+class MpTable(NamedTuple):
     """The MP floating pointer (16 bytes at `pointer`) and the table it names (`length` 0: none)."""
 
     pointer: int
@@ -139,8 +130,7 @@ class MpTable:
     length: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Bios:
+class Bios(NamedTuple):
     """What the BIOS data area says, and tables found by scanning.
 
     `lowmem` is the word at 0x413 in bytes (639 KiB: 0x9fc00), `ebda` the word at 0x40E times 16 (0: none).
@@ -156,8 +146,7 @@ class Bios:
     legacy_area: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Cpus:
+class Cpus(NamedTuple):
     """CPUs and those of their features that change memory.
 
     `possible` counts the CPUs that may ever come (nr_cpu_ids), `present` those at boot. `apic_ids` gives each
@@ -182,8 +171,7 @@ class Cpus:
     xsaveopt: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class KernelImage:
+class KernelImage(NamedTuple):
     """Which kernel boots and where its image lies.
 
     `build` names a file under configs/kernels (or is a path), `load_address` is the physical address of _text
@@ -194,19 +182,17 @@ class KernelImage:
     build: str = "6.12"
     load_address: int | None = None
     randomized: bool = False
-    overrides: Mapping[str, int | str | bool] = field(default_factory=dict)
+    overrides: Mapping[str, int | str | bool] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Initrd:
+class Initrd(NamedTuple):
     """The initial RAM disk as the boot loader placed it: `size` bytes at `start`."""
 
     start: int
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class SetupData:
+class SetupData(NamedTuple):
     """A setup_data node: 16 bytes of header plus `length` at `address`; `type` as in bootparam.h.
 
     An indirect node also names the `target` (address, length).  Type 1 (E820_EXT) carries `e820` entries.
@@ -219,8 +205,7 @@ class SetupData:
     e820: tuple[E820Entry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EfiRange:
+class EfiRange(NamedTuple):
     """An EFI memory descriptor: ``[start, end)``, EFI `type` number, `attribute` bits."""
 
     start: int
@@ -229,8 +214,7 @@ class EfiRange:
     attribute: int = 0xF
 
 
-@dataclass(frozen=True, slots=True)
-class Efi:
+class Efi(NamedTuple):
     """What an EFI boot adds.
 
     `memmap` is where the loader put the memory map (address, bytes; None when unknown), `descriptor_size` the
@@ -250,8 +234,7 @@ class Efi:
 HypervisorGuest = Literal["none", "kvm", "xen", "hyperv", "vmware"]
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """One machine with one kernel and one command line: all that a boot depends on."""
 
     e820: tuple[E820Entry, ...]

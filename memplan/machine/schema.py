@@ -41,7 +41,7 @@ from memplan.units import U64_MAX
 #: The most CPUs that a kernel of these versions can have (NR_CPUS with MAXSMP).
 _MAX_CPUS = 8192
 #: Room for the command line (COMMAND_LINE_SIZE) without its final NUL.
-_MAX_CMDLINE = 2047
+MAX_CMDLINE = 2047
 _U32 = (1 << 32) - 1
 
 #: Marks the two forms of the SRAT in the place that the validator gives for an error.
@@ -496,7 +496,7 @@ MACHINE = Section(
     "A machine with one kernel and one command line, as memplan replays its boot.",
     Field("name", text(200), "What to call the machine."),
     Field("kernel", _kernel(), "Which kernel boots: its name alone, or with details."),
-    Field("cmdline", text(_MAX_CMDLINE), "The boot options, as typed."),
+    Field("cmdline", text(MAX_CMDLINE), "The boot options, as typed."),
     Field(
         "e820",
         list_of(_E820_ENTRY, rows=True),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class MemblockRules:
+class MemblockRules(NamedTuple):
     """The memblock rules of one version; the values stand under ``memblock:`` in configs/rules/<version>.yaml."""
 
     #: An empty array counts one region of size 0 (else none).

@@ -177,7 +177,6 @@ def _page_tables(tables: PageTables, *, verbose: bool) -> Iterator[Block]:
 
 def _runs_by_level(runs: Iterable[TableRun]) -> list[TableRun]:
     """The runs of one level, source and node as one, within their outermost places."""
-    from dataclasses import replace
 
     found: dict[tuple[str, str, int | None], TableRun] = {}
     for run in runs:
@@ -186,8 +185,7 @@ def _runs_by_level(runs: Iterable[TableRun]) -> list[TableRun]:
         found[key] = (
             run
             if known is None
-            else replace(
-                known,
+            else known._replace(
                 start=min(known.start, run.start),
                 end=max(known.end, run.end),
                 pages=known.pages + run.pages,
@@ -198,12 +196,11 @@ def _runs_by_level(runs: Iterable[TableRun]) -> list[TableRun]:
 
 def _pieces(mappings: Iterable[Mapping]) -> Iterator[Mapping]:
     """The direct map upwards, neighbours of one page size together."""
-    from dataclasses import replace
 
     last: Mapping | None = None
     for part in sorted(mappings, key=lambda each: each.start):
         if last is not None and last.end == part.start and last.page_size == part.page_size:
-            last = replace(last, end=part.end)
+            last = last._replace(end=part.end)
             continue
         if last is not None:
             yield last

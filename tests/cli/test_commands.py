@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ class Library:
     def simulate(self, machine: Machine, *, kernel: str | None = None, bottom_up: bool | None = None) -> Plan:
         self.asked.append((machine.name, machine.cmdline, kernel, bottom_up))
         if kernel == "6.1":
-            return replace(self.plan, movable=())
+            return self.plan._replace(movable=())
         return self.plan
 
 
@@ -97,7 +96,7 @@ def test_formats(library: Library) -> None:
 
 def test_a_boot_that_dies_is_status_1(library: Library) -> None:
     assert run("simulate", "m.yaml").return_value == 0
-    library.plan = replace(library.plan, end=End(False, "initmem_init", "words", "cause"))
+    library.plan = library.plan._replace(end=End(False, "initmem_init", "words", "cause"))
     assert run("simulate", "m.yaml").return_value == 1
 
 

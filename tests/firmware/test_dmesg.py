@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -240,7 +239,7 @@ def test_the_older_layout_of_efi_lines(tmp_path: Path) -> None:
     new = values(read(UEFI, tmp_path))["efi.descriptors"]
     assert isinstance(told, tuple)
     assert isinstance(new, tuple)
-    assert told == tuple(replace(r, attribute=0xF) for r in new)
+    assert told == tuple(r._replace(attribute=0xF) for r in new)
 
 
 def test_types_of_memory(tmp_path: Path) -> None:

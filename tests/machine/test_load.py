@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import jsonschema
@@ -203,6 +204,23 @@ def test_examples(path: Path) -> None:
 
 def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(machine_schema())
+
+
+def test_the_command_prints_the_schema() -> None:
+    from click.testing import CliRunner
+
+    from memplan.cli.schema import command
+
+    result = CliRunner().invoke(command)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == machine_schema()
+
+
+def test_lines_of_any_length_are_read_in_no_time() -> None:
+    with pytest.raises(InputError, match="not YAML"):
+        _machine("e820: [\n- " + "[ 0.0] BIOS-e820 " * 100_000)
+    with pytest.raises(InputError, match="text of at most 2047 characters"):
+        _machine("e820: []\ncmdline: " + "mem=x " * 400_000)
 
 
 def test_the_annotated_example_shows_every_key() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import lzma
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -156,4 +155,4 @@ def a_plan(**fields: Any) -> Plan:
         movable=((1, 6 * GIB, 10 * GIB),),
         end=End(True),
     )
-    return replace(plan, **fields)
+    return plan._replace(**fields)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import jsonschema
 
@@ -22,10 +21,9 @@ LABELS = ("top-down", "bottom-up")
 def other_plan() -> Plan:
     plan = a_plan()
     first, second = plan.reservations
-    return replace(
-        plan,
-        reservations=(first, replace(second, start=second.start - GIB, end=second.end - GIB)),
-        verdicts=(*plan.verdicts[:2], replace(plan.verdicts[2], movable=False, blocks=0, reason="taken")),
+    return plan._replace(
+        reservations=(first, second._replace(start=second.start - GIB, end=second.end - GIB)),
+        verdicts=(*plan.verdicts[:2], plan.verdicts[2]._replace(movable=False, blocks=0, reason="taken")),
         movable=(),
     )
 

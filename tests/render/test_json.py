@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -93,8 +92,8 @@ def test_messages_and_checkpoints_know_their_place_among_the_events() -> None:
 def test_what_is_blocked_stands_there_with_its_blockers() -> None:
     plan = a_plan()
     blocker = Blocker(6 * GIB, 6 * GIB + 4096, "ACPI SRAT", "acpi_boot_table_init", "move it")
-    verdict = replace(plan.verdicts[2], movable=False, start_pfn=None, blocks=0, reason="taken", blockers=(blocker,))
-    blocked = written(replace(plan, verdicts=(verdict,)))["blocked"]
+    verdict = plan.verdicts[2]._replace(movable=False, start_pfn=None, blocks=0, reason="taken", blockers=(blocker,))
+    blocked = written(plan._replace(verdicts=(verdict,)))["blocked"]
     assert blocked == [
         {
             "node": 1,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 
 from rich.console import Console
 
@@ -26,8 +25,8 @@ def blocked_plan() -> Plan:
         Blocker(7 * GIB, 7 * GIB + 8192, "page tables", "init_mem_mapping", "movable_node"),
         Blocker(8 * GIB, 8 * GIB + 100, "ACPI SRAT", "acpi_boot_table_init", "other firmware"),
     )
-    verdict = replace(plan.verdicts[2], movable=False, start_pfn=None, blocks=0, reason="taken", blockers=blockers)
-    return replace(plan, verdicts=(*plan.verdicts[:2], verdict), movable=())
+    verdict = plan.verdicts[2]._replace(movable=False, start_pfn=None, blocks=0, reason="taken", blockers=blockers)
+    return plan._replace(verdicts=(*plan.verdicts[:2], verdict), movable=())
 
 
 def test_what_can_be_removed_stands_first() -> None:
