@@ -3,8 +3,6 @@
 Addresses and sizes are in bytes and ranges half-open ``[start, end)``; a name that ends in ``pfn`` counts pages.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 

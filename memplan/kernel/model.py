@@ -3,8 +3,6 @@
 Only this package knows of versions; everything else asks a fact or a rule.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,7 +29,7 @@ class Kernel(NamedTuple):
     release: str
     facts: Mapping[str, Value]
     sources: Mapping[str, str]
-    rules: Rules
+    rules: "Rules"
     options: frozenset[str] | None = None
     notes: tuple[str, ...] = ()
 

@@ -4,8 +4,6 @@ Each field says what it switches; the files say with which commit it changed.  C
 fields and never a version number, so a version that follows known rules is a new file and no code.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path

@@ -3,8 +3,6 @@
 Addresses and sizes are in bytes, ranges half-open ``[start, end)``.  Every class is frozen: a machine is input.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple

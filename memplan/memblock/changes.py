@@ -112,7 +112,7 @@ class Changes(Searches):
                 memory.replace(index, start, stop, attributes)
                 index += 1
             else:
-                memory.total_size -= end - base
+                memory.total -= end - base
                 memory.delete(index, index + 1)
                 self._check_emptied(memory)
 
@@ -139,7 +139,7 @@ class Changes(Searches):
         for index in range(len(memory) - 1, -1, -1):
             start, stop, (_, flags) = memory.region(index)
             if not kept[0] <= index < kept[1] and not flags & MEMBLOCK_NOMAP:
-                memory.total_size -= stop - start
+                memory.total -= stop - start
                 memory.delete(index, index + 1)
                 self._check_emptied(memory)
         self._remove_range(self.reserved, 0, base)
@@ -162,7 +162,7 @@ class Changes(Searches):
         if not array:
             if array.total_size:
                 self._warn_on(self.rules.add_function)
-            array.total_size = 0
+            array.total = 0
             self._insert(array, [(0, base, end)], attributes)
             return 0
         single_pass = self._fits_one_pass(array)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, TypeAlias
 
-from memplan.units import PAGE_SIZE, round_up
+from memplan.units import PAGE_SIZE, U64_MAX, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,15 +31,15 @@ class RegionArray:
     here take it that there is room.
     """
 
-    __slots__ = ("_empty_cnt", "_regions", "bases", "max", "name", "storage", "total_size", "unmerged")
+    __slots__ = ("_empty_cnt", "_regions", "bases", "max", "name", "storage", "total", "unmerged")
 
     def __init__(self, name: str, *, empty_counts_one: bool) -> None:
         self.name = name
         self.bases: list[int] = []
         self._regions: dict[int, tuple[int, Attributes]] = {}
         self.max = INIT_REGIONS
-        #: The kernel's running total; trimming does not correct it.
-        self.total_size = 0
+        #: The running total before it wraps around at 2^64; trimming does not correct it, so that it can.
+        self.total = 0
         #: Where the array lies itself, once it has grown (None: built in, or in slab).
         self.storage: int | None = None
         #: A split may have left neighbours that could be merged.
@@ -68,6 +68,11 @@ class RegionArray:
     def cnt(self) -> int:
         """The kernel's own count, which may be one for an empty array."""
         return len(self.bases) or self._empty_cnt
+
+    @property
+    def total_size(self) -> int:
+        """The kernel's running total of the regions' sizes."""
+        return self.total & U64_MAX
 
     # -- questions ----------------------------------------------------------------------------------------------
 
@@ -109,7 +114,7 @@ class RegionArray:
             return
         for index, base, end in reversed(pieces):
             self._insert(index, base, end, attributes)
-            self.total_size += end - base
+            self.total += end - base
         self.merge(pieces[0][0], pieces[-1][0] + len(pieces))
 
     def isolate(self, base: int, end: int) -> tuple[int, int]:
@@ -144,7 +149,7 @@ class RegionArray:
             _, high, above = self.region(behind - 1)
             size = sum(self._regions[start][0] - start for start in self.bases[first:behind])
             size -= max(base - low, 0) + max(high - end, 0)
-        self.total_size -= size
+        self.total -= size
         if low < base:
             self._regions[low] = base, attributes
             first += 1
@@ -205,7 +210,7 @@ class RegionArray:
 
     def _insert_merged(self, index: int, base: int, end: int, attributes: Attributes) -> None:
         bases, regions = self.bases, self._regions
-        self.total_size += end - base
+        self.total += end - base
         if index < len(bases) and bases[index] == end and regions[end][1] == attributes:
             stop = regions.pop(end)[0]
             if index and regions[below := bases[index - 1]] == (base, attributes):

@@ -1,7 +1,5 @@
 """What memblock itself does differently between kernel versions, as named rules."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 
