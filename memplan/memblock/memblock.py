@@ -225,10 +225,11 @@ class Memblock(Changes):
     def validate_numa_coverage(self, threshold: int) -> bool:
         """Whether no more than `threshold` bytes of memory lack a node; says so where more do."""
         pages = sum(end - first for first, end, nid in self.pfn_ranges(None) if not self._is_node(nid))
-        if pages << PAGE_SHIFT <= threshold:
+        uncovered = (pages << PAGE_SHIFT) & U64_MAX
+        if uncovered <= threshold:
             return True
         total = self.memory.total_size >> 20
-        self.listener.message(f"NUMA: no nodes coverage for {pages >> 8}MB of {total}MB RAM", True)
+        self.listener.message(f"NUMA: no nodes coverage for {uncovered >> 20}MB of {total}MB RAM", True)
         return False
 
     def reserved_array(self) -> tuple[int, int]:
