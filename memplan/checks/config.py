@@ -74,7 +74,7 @@ class Settings:
 
 def profile_names() -> list[str]:
     """The profiles that come with memplan."""
-    return sorted(path.stem for path in (config_folder() / "check").glob("*.yaml"))
+    return sorted(path.stem for path in Path(config_folder(), "check").glob("*.yaml"))
 
 
 def find_settings(source: Path, config: str | None, profile: str | None) -> Settings:
@@ -124,7 +124,7 @@ def forget() -> None:
 
 
 def _profile_file(name: str) -> Path | None:
-    path = config_folder() / "check" / f"{name}.yaml"
+    path = Path(config_folder(), "check", f"{name}.yaml")
     return path if "/" not in name and path.is_file() else None
 
 

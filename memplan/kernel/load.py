@@ -6,9 +6,9 @@ with `based_on` takes all facts and options of another one and may replace some.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,13 +28,17 @@ _BUILD = re.compile(r"^build: *(['\"]?)(.+)\1 *$", re.MULTILINE)
 _DEEPEST = 8
 
 
-def _folder() -> Path:
-    return config_folder() / "kernels"
+def _folder() -> str:
+    return os.path.join(config_folder(), "kernels")
+
+
+def _in_folder(name: object) -> str:
+    return os.path.join(_folder(), f"{name}.yaml")
 
 
 def kernel_names() -> list[str]:
     """The kernels that come with memplan: generic versions first, then builds."""
-    names = [path.stem for path in _folder().glob("*.yaml")]
+    names = [name.removesuffix(".yaml") for name in os.listdir(_folder()) if name.endswith(".yaml")]
     return sorted(names, key=lambda name: (not name[0].isdigit(), [int(n) for n in re.findall(r"\d+", name)], name))
 
 
@@ -43,10 +47,10 @@ def find_kernel(name_or_path: str) -> Kernel:
 
     Raises UsageError for an unknown name, InputError for a file that is broken or is not there.
     """
-    path = Path(name_or_path)
-    if "/" not in name_or_path and path.suffix not in (".yaml", ".yml"):
-        path = _folder() / f"{name_or_path}.yaml"
-        if not path.is_file():
+    path = name_or_path
+    if "/" not in path and not path.endswith((".yaml", ".yml")):
+        path = _in_folder(path)
+        if not os.path.isfile(path):
             from memplan.kernel.names import nearest
 
             names = kernel_names()
@@ -61,7 +65,7 @@ def find_kernel(name_or_path: str) -> Kernel:
                 sources[f"{kind}.{key}"] = group["source"]
     version = str(data["version"])
     return Kernel(
-        name=path.stem,
+        name=os.path.splitext(os.path.basename(path))[0],
         version=version,
         release=str(data.get("release", version)),
         facts=facts,
@@ -72,16 +76,17 @@ def find_kernel(name_or_path: str) -> Kernel:
     )
 
 
-def _text(path: Path) -> str:
+def _text(path: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            return file.read()
     except OSError as error:
-        raise InputError.single(str(path), f"can't be read: {error.strerror}") from None
+        raise InputError.single(path, f"can't be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise InputError.single(str(path), f"is not text: byte {error.start} is no UTF-8") from None
+        raise InputError.single(path, f"is not text: byte {error.start} is no UTF-8") from None
 
 
-def _read(path: Path, depth: int) -> dict[str, Any]:
+def _read(path: str, depth: int) -> dict[str, Any]:
     """The file at `path`, checked, with what it is based on before its own groups of facts."""
     text = _text(path)
     try:
@@ -90,33 +95,33 @@ def _read(path: Path, depth: int) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         raise InputError.single(
-            str(path), f"is no YAML: {getattr(error, 'problem', error)}", line=line, column=column
+            path, f"is no YAML: {getattr(error, 'problem', error)}", line=line, column=column
         ) from None
     data = _checked(path, data)
     if "based_on" not in data:
         return data
-    base_path = path.parent / f"{data['based_on']}.yaml"
-    if not base_path.is_file():
-        base_path = _folder() / f"{data['based_on']}.yaml"
-    if not base_path.is_file():
+    base_path = os.path.join(os.path.dirname(path), f"{data['based_on']}.yaml")
+    if not os.path.isfile(base_path):
+        base_path = _in_folder(data["based_on"])
+    if not os.path.isfile(base_path):
         from memplan.kernel.names import nearest
 
         wanted = data["based_on"]
         hint = nearest(str(wanted), kernel_names())
-        raise InputError.single(str(path), f"there is no kernel {wanted!r}{hint}", field="based_on")
+        raise InputError.single(path, f"there is no kernel {wanted!r}{hint}", field="based_on")
     if depth == _DEEPEST:
-        raise InputError.single(str(path), f"is based on itself, {depth} files deep", field="based_on")
+        raise InputError.single(path, f"is based on itself, {depth} files deep", field="based_on")
     base = _read(base_path, depth + 1)
     merged = {"options": base["options"], **data} if "options" in base else dict(data)
     merged["facts"] = [*base["facts"], *data.get("facts", [])]
     return merged
 
 
-def _checked(path: Path, data: Any) -> dict[str, Any]:
+def _checked(path: str, data: Any) -> dict[str, Any]:
     """`data`, if it has the fields that a kernel's file must have, each of its type; InputError if not."""
 
     def fail(field: str, message: str) -> InputError:
-        return InputError.single(str(path), message, field=field)
+        return InputError.single(path, message, field=field)
 
     if not isinstance(data, dict):
         raise fail("", "is no kernel: it should be a mapping with version and facts")
@@ -214,7 +219,7 @@ def match_release(release: str, version_line: str) -> tuple[str, str]:
     apart.  A release without a file gives the generic kernel of the nearest version.
     """
     for name in kernel_names():
-        text = _text(_folder() / f"{name}.yaml")
+        text = _text(_in_folder(name))
         found = _RELEASE.search(text)
         if found and found[1] == release:
             build = _BUILD.search(text)

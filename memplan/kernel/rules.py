@@ -4,9 +4,9 @@ Each field says what it switches; the files say with which commit it changed.  C
 fields and never a version number, so a version that follows known rules is a new file and no code.
 """
 
+import os
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import yaml
@@ -15,10 +15,11 @@ from memplan.errors import InputError, UsageError
 from memplan.memblock.rules import MemblockRules
 
 
-def config_folder() -> Path:
+def config_folder() -> str:
     """The folder of the data files: inside the installed package, or beside it in a checkout."""
-    installed = Path(__file__).resolve().parent.parent / "configs"
-    return installed if installed.is_dir() else installed.parent.parent / "configs"
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    installed = os.path.join(package, "configs")
+    return installed if os.path.isdir(installed) else os.path.join(os.path.dirname(package), "configs")
 
 
 class Rules(NamedTuple):
@@ -232,7 +233,7 @@ class Rules(NamedTuple):
 def rules_names() -> list[str]:
     """The versions that have rules, oldest first."""
     return sorted(
-        (path.stem for path in (config_folder() / "rules").glob("*.yaml")),
+        (name.removesuffix(".yaml") for name in os.listdir(os.path.join(config_folder(), "rules"))),
         key=lambda name: [int(part) for part in name.split(".")],
     )
 
@@ -240,17 +241,18 @@ def rules_names() -> list[str]:
 @cache
 def load_rules(version: str) -> Rules:
     """The rules of `version` ("6.1"); UsageError for one without rules, InputError for a broken file."""
-    path = config_folder() / "rules" / f"{version}.yaml"
-    if not path.is_file():
+    path = os.path.join(config_folder(), "rules", f"{version}.yaml")
+    if not os.path.isfile(path):
         raise UsageError(f"no rules for Linux {version}; there are rules for {', '.join(rules_names())}")
-    text = path.read_bytes()
+    with open(path, "rb") as file:
+        text = file.read()
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     data = yaml.load(text, loader)
     wanted = set(Rules._fields) - {"version"}
     found = set(data)
     if wanted != found:
         lacking, extra = sorted(wanted - found), sorted(found - wanted)
-        raise InputError.single(str(path), f"rules missing: {lacking or 'none'}; rules unknown: {extra or 'none'}")
+        raise InputError.single(path, f"rules missing: {lacking or 'none'}; rules unknown: {extra or 'none'}")
     data["memblock"] = MemblockRules(**data["memblock"])
     data["steps"] = tuple(data["steps"])
     return Rules(version=version, **data)
