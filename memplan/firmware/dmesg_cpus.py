@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.machine.model import CpuAffinity
+
 if TYPE_CHECKING:
     from memplan.firmware.dmesg_lines import BootLines
     from memplan.firmware.source import Found
@@ -17,6 +19,8 @@ _XSAVE_SSE = 0x240
 _XSAVE_AVX = 0x340
 #: What AMD's and Hygon's CPUs keep for HyperTransport below 1 TiB.
 _HYPERTRANSPORT = (0xFD00000000, 0x10000000000)
+#: The last APIC id of a local APIC entry.
+_LAST_XAPIC = 254
 _VIRTUAL_MACHINES = ("QEMU", "KVM", "VMware", "VirtualBox", "Virtual Machine", "Xen ", "Bochs", "Amazon EC2", "Google")
 #: OEM ids in the ACPI tables that virtual machines' firmware has.
 _VIRTUAL_OEMS = ("BOCHS", "FIRECK", "VBOX", "VMWARE", "VRTUAL", "XEN", "Xen", "AMAZON", "Google", "CLOUDH")
@@ -62,11 +66,50 @@ def _apic_ids(boot: BootLines) -> tuple[int, ...]:
     return tuple(ordered[:possible]) if len(ordered) >= possible else ()
 
 
+def affinities(boot: BootLines) -> tuple[CpuAffinity, ...]:
+    """The SRAT's processor affinities: those printed, or (6.12 prints none) such as the nodes' numbers ask for.
+
+    Nodes are numbered as their domains turn up, processors' first.  So where nodes are not numbered as memory's lines
+    name them, or are made up, the numbers and the CPUs' bring-up show what must have been there.
+    """
+    numbered = list(boot.pxm_nodes.values()) == list(range(len(boot.pxm_nodes)))
+    if boot.srat_cpus or len(boot.srat_memory) < 2 or (numbered and not boot.fake_nodes):
+        return tuple(boot.srat_cpus)
+    domains = {node: pxm for pxm, node in boot.pxm_nodes.items()}
+    cpus: dict[int, list[int]] = {}
+    for cpu, node in sorted({0: 0, **boot.cpu_nodes}.items()):
+        cpus.setdefault(_physical(boot, node), []).append(cpu)
+    ids = _apic_ids(boot) or tuple(range(_possible(boot)))
+    top = max(cpus) if numbered else max(*cpus, *domains)
+    next_id, next_pxm = max([*ids, len(ids)]) + 1, max(domains.values()) + 1
+    entries = []
+    for node in range(top + 1):
+        if node not in domains:
+            domains[node] = next_pxm
+            next_pxm += 1
+        own = [ids[cpu] for cpu in cpus.get(node, ()) if cpu < len(ids)]
+        if not own:
+            # No CPU of it came up: one that is not there.
+            own = [next_id]
+            next_id += 1
+        entries += [CpuAffinity(apic, domains[node], x2apic=apic > _LAST_XAPIC) for apic in own]
+    return tuple(entries)
+
+
+def _physical(boot: BootLines, node: int) -> int:
+    """The node of a CPU that came up on `node`, which may be made up of a part of it."""
+    start = boot.fake_nodes.get(node)
+    if start is None:
+        return node
+    owners = (m.pxm for m in boot.srat_memory if m.base <= start < m.base + m.length)
+    return boot.pxm_nodes.get(next(owners, 0), 0)
+
+
 def _cpu_nodes(boot: BootLines, found: Found) -> None:
     """Nodes of CPUs by the lines of their bring-up, where those tell more than the SRAT's."""
     possible = _possible(boot)
     nodes = dict(boot.cpu_nodes)
-    if not nodes or not possible or any(word.startswith("numa=fake=") for word in boot.words):
+    if not nodes or not possible or boot.fake_nodes or affinities(boot) != tuple(boot.srat_cpus):
         # Made-up nodes are the kernel's, not the machine's.
         return
     by_apic = {cpu.apic_id: boot.pxm_nodes.get(cpu.pxm, 0) for cpu in boot.srat_cpus}
@@ -74,7 +117,7 @@ def _cpu_nodes(boot: BootLines, found: Found) -> None:
     by_srat = {cpu: by_apic[apic] for cpu, apic in enumerate(ids) if apic in by_apic}
     if by_srat and all(by_srat.get(cpu) == node for cpu, node in nodes.items()):
         return
-    if not by_srat and set(nodes.values()) == {0}:
+    if not by_srat and set(nodes.values()) == {0} and len(boot.pxm_nodes) < 2:
         return
     known = {**by_srat, **nodes}
     # The first CPU is not brought up, so no line names its node unless another one mentions it.

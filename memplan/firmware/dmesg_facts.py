@@ -6,7 +6,7 @@ from math import isqrt
 from typing import TYPE_CHECKING
 
 from memplan.errors import MemplanError
-from memplan.firmware.dmesg_cpus import cpu_facts
+from memplan.firmware.dmesg_cpus import affinities, cpu_facts
 from memplan.firmware.dmesg_lines import BootLines, Reserved
 from memplan.machine.model import (
     E820_ACPI,
@@ -311,7 +311,7 @@ def _srat(boot: BootLines, found: Found) -> None:
         return
     line = boot.lines.get("srat_memory") or boot.lines.get("srat_cpu", 0)
     revision = listed.revision if listed is not None and listed.revision else 3
-    srat = Srat(tuple(boot.srat_memory), tuple(boot.srat_cpus), revision=revision)
+    srat = Srat(tuple(boot.srat_memory), affinities(boot), revision=revision)
     found.put("srat", srat, "SRAT", line=line)
 
 

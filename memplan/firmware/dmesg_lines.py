@@ -91,6 +91,7 @@ _HEADS = re.compile(
     r"|(?P<srat_memory>Node \d+ PXM )"
     r"|(?P<srat_cpu>PXM \d+ -> APIC )"
     r"|(?P<srat_unused>SRAT not used)"
+    r"|(?P<fake_node>Faking node \d+ at \[mem )"
     r"|(?P<upgrade>[!-~]{4} ACPI table found in initrd )"
     r"|(?P<override>Table Upgrade: (?:override|install) \[|Override \[)"
     r"|(?P<replaced>[A-Za-z0-9_]{4} (?:0x)?[0-9A-Fa-f]{8,16} (?:Physical|Logical) table override)"
@@ -197,6 +198,8 @@ class BootLines:
         self.srat_cpus: list[CpuAffinity] = []
         self.cpu_nodes: dict[int, int] = {}
         self.pxm_nodes: dict[int, int] = {}
+        #: Where each made-up node begins.
+        self.fake_nodes: dict[int, int] = {}
         self.srat_unused = False
         self.upgrades: list[tuple[str, int]] = []
         self.installed: list[str] = []
@@ -322,6 +325,9 @@ class BootLines:
             self.pxm_nodes[int(found[1])] = int(found[3])
             # A local APIC's id is printed with two digits, an x2APIC's with four.
             self.srat_cpus.append(CpuAffinity(int(found[2], 16), int(found[1]), x2apic=len(found[2]) > 2))
+
+    def _on_fake_node(self, text: str, _: int) -> None:
+        self.fake_nodes.setdefault(int(text.split()[2]), int(_HEX.findall(text)[0], 16))
 
     def _on_srat_unused(self, *_: object) -> None:
         self.srat_unused = True
