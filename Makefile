@@ -33,6 +33,7 @@ $(VENV)/bin/pip:
 
 $(VENV)/installed: $(VENV)/bin/pip pyproject.toml
 	$(BIN)/pip install --quiet --editable .
+	$(BIN)/python -m compileall -q memplan
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import random
 import resource
 import statistics
@@ -130,6 +131,8 @@ def show(what: str, value: float, limit: float, unit: str = "x") -> bool:
 
 def main() -> int:
     """Measure all; exit status 1 where a limit is passed."""
+    # As an installer does; an environment may keep python from caching what it compiles.
+    compileall.compile_dir(Path(memplan.__file__).parent, quiet=1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         eight = folder / "eight.yaml"

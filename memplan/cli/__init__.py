@@ -50,7 +50,10 @@ def main(args: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if args is None else list(args)
     # One short run makes hardly any cycles; looking for them as often as by default costs a tenth of the start.
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
-    sys.exit(_run(words))
+    status = _run(words)
+    # The process ends here: looking through all that is left for cycles would take as long as a plan.
+    gc.freeze()
+    sys.exit(status)
 
 
 def available() -> list[str]:
