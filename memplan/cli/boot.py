@@ -47,6 +47,8 @@ def command(
     import memplan
     from memplan import qemu
     from memplan.firmware.combine import import_files
+    from memplan.firmware.dmesg import boot_lines
+    from memplan.firmware.source import open_source
     from memplan.render.comparison import json_text, text_lines
     from memplan.verify import compare
 
@@ -68,7 +70,7 @@ def command(
         write_lines(lines, str(log))
         found = import_files([log])[0]
         plan = memplan.simulate(found, kernel=facts)
-        result = compare(enumerate(lines, 1), plan)
+        result = compare(boot_lines(open_source(log)), plan)
     write_lines([json_text(result, machine)] if format_ == "json" else text_lines(result, machine), output)
     return 0 if result.same else 1
 
