@@ -29,7 +29,7 @@ _DISTANCES = "NUMA distances"
 class Numa:
     """What is known of the machine's nodes; nodes are numbers from 0, addresses bytes.
 
-    `possible` are all nodes that may ever come, `online` those that serve; `node_data` gives the places of NODE_DATA,
+    `table_nodes` counts the nodes in the table of distances.  `possible` are all nodes that may ever come, `online` those that serve; `node_data` gives the places of NODE_DATA,
     which nodes off-line may have too.
     `hotplug` are the ranges that the SRAT marks hot-pluggable (none where it was not used), and `unmarked` the nodes
     that lost their marks, each with the reservations inside it that cost them.  `rejected` says why the firmware's word
@@ -53,7 +53,7 @@ class Numa:
         self.cpu_to_node: list[int] = []
         self.distances: dict[tuple[int, int], int] = {}
         self._table: tuple[int, int] | None = None
-        self._table_nodes = 0
+        self.table_nodes = 0
         self._physical: dict[int, int] = {}
         self.forget()
 
@@ -77,7 +77,7 @@ class Numa:
         """numa_set_distance: the first one allocates the table."""
         if self._table is None:
             self._make_table()
-        if max(source, target) < self._table_nodes:
+        if max(source, target) < self.table_nodes:
             self.distances[source, target] = distance
 
     def distance(self, source: int, target: int) -> int:
@@ -87,9 +87,9 @@ class Numa:
 
     def copy_distances(self) -> tuple[int, int] | None:
         """A copy of the table, where there is one: its range."""
-        if not self._table_nodes:
+        if not self.table_nodes:
             return None
-        size = self._table_nodes**2
+        size = self.table_nodes**2
         place = self._allocate(size)
         return (place, place + size) if place else None
 
@@ -102,10 +102,10 @@ class Numa:
 
     def reset_distances(self) -> None:
         """Frees the table (numa_reset_distance)."""
-        if self._table is not None and self._table_nodes:
+        if self._table is not None and self.table_nodes:
             self._boot.free(*self._table, owner=_DISTANCES, caller="numa_reset_distance")
         self._table = None
-        self._table_nodes = 0
+        self.table_nodes = 0
         self.distances = {}
         self._physical = {}
 
@@ -116,7 +116,7 @@ class Numa:
         if not place:
             self._boot.printk("Warning: can't allocate distance table!", warning=True)
         self._table = (place, place + nodes * nodes)
-        self._table_nodes = nodes if place else 0
+        self.table_nodes = nodes if place else 0
 
     def _allocate(self, size: int) -> int:
         boot = self._boot

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from memplan.boot.meminfo import Meminfo
-from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, memparse, pfn_down, pfn_up, round_down, round_up
+from memplan.boot.state import BootPanic
+from memplan.units import (
+    GIB,
+    MIB,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    leading_number,
+    memparse,
+    pfn_down,
+    pfn_up,
+    round_down,
+    round_up,
+)
 
 if TYPE_CHECKING:
     from memplan.boot.numa import Numa
@@ -26,7 +37,7 @@ def numa_emulation(boot: Boot, numa: Numa, option: str) -> None:
         return
     split = _Split(boot, numa)
     try:
-        count = _leading_number(option)
+        count = leading_number(option)[0] or 0
         if "U" in option and boot.rules.numa_fake_uniform:
             split.uniform(count)
         elif "M" in option or "G" in option:
@@ -48,13 +59,14 @@ def numa_emulation(boot: Boot, numa: Numa, option: str) -> None:
         numa.parsed = parsed
         return
     _commit(numa, split)
+    if copy is None and numa.table_nodes > max(split.physical) + 1:
+        # The last loop reads the physical distances of the nodes that follow the fake ones, and there are none.
+        raise BootPanic(
+            "BUG: kernel NULL pointer dereference, address: 0000000000000001",
+            "numa=fake= of this version can't do with a node without RAM where there is no SLIT",
+        )
     if copy is not None:
         boot.free(*copy, owner="NUMA distances", caller="numa_emulation")
-
-
-def _leading_number(text: str) -> int:
-    found = re.match(r"0[xX][0-9a-fA-F]+|[0-9]+", text)
-    return int(found[0], 8 if re.fullmatch(r"0[0-7]+", found[0]) else 0) if found else 0
 
 
 def _commit(numa: Numa, split: _Split) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from memplan.boot import (
@@ -23,7 +24,7 @@ from memplan.boot import (
 from memplan.boot.blocks import block_size, movable_ranges
 from memplan.boot.ledger import reservations
 from memplan.boot.state import Boot, BootPanic
-from memplan.boot.verdicts import verdicts
+from memplan.boot.verdicts import hotplug_ranges, verdicts
 from memplan.memblock.memblock import MemblockPanic
 from memplan.plan import Checkpoint, End, Node, PageTables, Plan
 
@@ -123,18 +124,26 @@ def _nodes(boot: Boot) -> tuple[Node, ...]:
     ranges: dict[int, list[tuple[int, int]]] = {nid: [] for nid in sorted(numa.online)}
     for base, size, nid, _ in boot.memblock.memory:
         ranges.setdefault(nid or 0, []).append((base, base + size))
+    marks = hotplug_ranges(boot)
+    domains = numa.node_to_pxm
     cpus: dict[int, list[int]] = {}
     for cpu, nid in enumerate(numa.cpu_to_node):
         cpus.setdefault(nid, []).append(cpu)
     return tuple(
         Node(
             nid,
-            numa.node_to_pxm.get(nid),
-            nid in numa.online,
+            domains.get(nid),
+            nid in numa.node_data,
             tuple(own),
-            any(low < end and high > start for start, end in own for low, high in numa.hotplug),
+            any(_meets(marks, start, end) for start, end in own),
             numa.node_data.get(nid),
             tuple(cpus.get(nid, ())),
         )
         for nid, own in sorted(ranges.items())
     )
+
+
+def _meets(ranges: list[tuple[int, int]], start: int, end: int) -> bool:
+    """Whether one of the sorted `ranges` overlaps ``[start, end)``."""
+    index = bisect_left(ranges, (end, 0)) - 1
+    return index >= 0 and ranges[index][1] > start

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.units import GIB, KIB, MIB, PAGE_SHIFT, PAGE_SIZE, memparse, pow2_up, round_up
+from memplan.units import GIB, KIB, MIB, PAGE_SHIFT, PAGE_SIZE, leading_number, pow2_up, round_up
 
 if TYPE_CHECKING:
     from memplan.boot.state import Boot
@@ -18,28 +18,60 @@ _OVERFLOW_SIZE = 32 * KIB
 _LOW_LIMIT = 4 * GIB - 1
 
 
-def _options(boot: Boot) -> tuple[int, int, str]:
-    """``swiotlb=[slots][,areas][,force|noforce]``: slots (0: default), areas (0: default), the word."""
-    slots = areas = 0
-    word = ""
-    for part in (boot.cmdline.last("swiotlb") or "").split(","):
-        number, rest = memparse(part)
-        if rest != part and not slots:
-            slots = round_up(number, _SEGMENT_SLOTS)
-        elif rest != part:
-            areas = number
-        elif part in ("force", "noforce"):
-            word = part
-    return slots, areas, word
+class _Wish(NamedTuple):
+    """What ``swiotlb=`` asks for; slots of None and areas of 0 are not named."""
+
+    slots: int | None = None
+    areas: int = 0
+    force: bool = False
+    disable: bool = False
+
+
+def _wish(boot: Boot) -> _Wish:
+    """``swiotlb=[slots][,areas][,force|noforce]``; each of several such words adds to what came before.
+
+    Areas come with 6.0; in 5.10 ``noforce`` leaves a single slot.
+    """
+    with_areas = boot.rules.swiotlb == "areas"
+    wish = _Wish()
+    for option in boot.cmdline.all("swiotlb"):
+        slots, rest = leading_number(option)
+        if slots is not None:
+            wish = wish._replace(slots=round_up(slots, _SEGMENT_SLOTS))
+        rest = rest.removeprefix(",")
+        if with_areas:
+            areas, rest = leading_number(rest)
+            if areas is not None:
+                wish = _with_areas(wish, areas)
+            rest = rest.removeprefix(",")
+        if rest == "force":
+            wish = wish._replace(force=True)
+        elif rest == "noforce" and boot.rules.swiotlb != "3.13":
+            wish = wish._replace(force=False, slots=1) if not with_areas else wish._replace(disable=True)
+    return wish
+
+
+def _with_areas(wish: _Wish, areas: int) -> _Wish:
+    """A power of two of areas, of a segment each at the least; the slots are rounded up to a power of two too."""
+    areas = pow2_up(areas)
+    slots = _DEFAULT_SLOTS if wish.slots is None else wish.slots
+    return wish._replace(areas=areas, slots=pow2_up(max(slots, areas * _SEGMENT_SLOTS)))
 
 
 def swiotlb_size_or_default(boot: Boot) -> int:
     """The IO TLB's size in bytes by the command line, else 64 MiB; the crash kernel's low part is sized by it."""
-    slots, areas, _ = _options(boot)
-    slots = slots or _DEFAULT_SLOTS
-    if areas and boot.rules.swiotlb == "areas":
-        slots = max(slots, pow2_up(areas) * _SEGMENT_SLOTS)
-    return slots << _SLOT_SHIFT
+    return (_wish(boot).slots or _DEFAULT_SLOTS) << _SLOT_SHIFT
+
+
+def _iommu_words(boot: Boot) -> list[str]:
+    """The parts of all ``iommu=`` words; of one word those behind ``usedac`` are not read."""
+    words: list[str] = []
+    for option in boot.cmdline.all("iommu"):
+        for word in option.split(","):
+            words.append(word)
+            if word.startswith("usedac"):
+                break
+    return words
 
 
 def swiotlb_init(boot: Boot) -> None:
@@ -49,22 +81,22 @@ def swiotlb_init(boot: Boot) -> None:
     """
     if not boot.kernel.config("SWIOTLB"):
         return
-    _, _, word = _options(boot)
-    iommu = (boot.cmdline.last("iommu") or "").split(",")
+    wish, iommu = _wish(boot), _iommu_words(boot)
     highest_pfn = boot.max_pfn if boot.rules.swiotlb == "3.13" else boot.max_possible_pfn
-    wanted = highest_pfn > 4 * GIB >> PAGE_SHIFT and "off" not in iommu
-    wanted = wanted or word == "force" or (boot.rules.swiotlb != "areas" and "soft" in iommu)
+    wanted = highest_pfn > 4 * GIB >> PAGE_SHIFT and not any(word.startswith("off") for word in iommu)
+    wanted = wanted or wish.force or any(word.startswith("soft") for word in iommu)
+    if not wanted or wish.disable:
+        return
     if boot.rules.swiotlb == "areas":
-        if wanted and word != "noforce":
-            _init_with_areas(boot)
-    elif wanted:
-        _init_single(boot, word)
+        _init_with_areas(boot, wish)
+    else:
+        _init_single(boot, wish)
 
 
-def _init_with_areas(boot: Boot) -> None:
-    slots, areas, _ = _options(boot)
-    areas = pow2_up(areas or boot.machine.cpus.possible)
-    slots = max(slots or _DEFAULT_SLOTS, areas * _SEGMENT_SLOTS)
+def _init_with_areas(boot: Boot, wish: _Wish) -> None:
+    if not wish.areas:
+        wish = _with_areas(wish, boot.machine.cpus.possible)
+    slots, areas = wish.slots or _DEFAULT_SLOTS, wish.areas
     boot.printk(f"software IO TLB: area num {areas}.")
     usable_areas = areas
     while not boot.alloc(
@@ -89,11 +121,9 @@ def _init_with_areas(boot: Boot) -> None:
     boot.alloc(area_size * count, owner="swiotlb areas", caller="swiotlb_init_remap")
 
 
-def _init_single(boot: Boot, word: str) -> None:
-    slots = _options(boot)[0] or _DEFAULT_SLOTS
+def _init_single(boot: Boot, wish: _Wish) -> None:
+    slots = wish.slots or _DEFAULT_SLOTS
     old = boot.rules.swiotlb == "3.13"
-    if word == "noforce" and not old:
-        slots = 1
     size = round_up(slots << _SLOT_SHIFT, PAGE_SIZE)
     if not boot.alloc(size, PAGE_SIZE, max_addr=_LOW_LIMIT, owner="swiotlb", caller="swiotlb_init"):
         boot.printk("software IO TLB: Cannot allocate buffer", warning=True)

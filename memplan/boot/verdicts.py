@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.remedies import remedy
@@ -38,7 +39,26 @@ def verdicts(
 
     `movable` are the ranges ``(nid, start, end)`` in ZONE_MOVABLE that hold nothing unmovable.
     """
-    return tuple(_verdict(boot, part, reservations, movable, block_size) for part in _parts(boot))
+    taken: dict[int | None, list[Reservation]] = {}
+    for reservation in reservations:
+        taken.setdefault(reservation.nid, []).append(reservation)
+    free: dict[int, list[tuple[int, int]]] = {}
+    for nid, start, end in movable:
+        free.setdefault(nid, []).append((start, end))
+    return tuple(
+        _verdict(boot, part, taken.get(part.nid, ()), free.get(part.nid, ()), block_size) for part in _parts(boot)
+    )
+
+
+def hotplug_ranges(boot: Boot) -> list[tuple[int, int]]:
+    """The ranges that the SRAT in use marks hot-pluggable, upwards, those that touch as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(boot.numa.hotplug):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _parts(boot: Boot) -> list[_Part]:
@@ -53,12 +73,15 @@ def _parts(boot: Boot) -> list[_Part]:
 
 def _pieces(boot: Boot) -> Iterator[tuple[int, int, int, bool]]:
     """RAM by node, cut where the SRAT's hot-pluggable ranges begin and end."""
-    marks = boot.numa.hotplug
+    marks = hotplug_ranges(boot)
+    first = 0
     for base, size, nid, _ in boot.memblock.memory:
         at, end = base, base + size
-        for low, high in marks:
-            if high <= at or low >= end:
-                continue
+        while first < len(marks) and marks[first][1] <= at:
+            first += 1
+        for low, high in islice(marks, first, None):
+            if low >= end:
+                break
             if at < low:
                 yield at, low, nid or 0, False
             at = max(at, low)
@@ -71,22 +94,20 @@ def _pieces(boot: Boot) -> Iterator[tuple[int, int, int, bool]]:
 def _verdict(
     boot: Boot,
     part: _Part,
-    reservations: Sequence[Reservation],
-    movable: Sequence[tuple[int, int, int]],
+    taken: Sequence[Reservation],
+    free: Sequence[tuple[int, int]],
     block_size: int,
 ) -> Verdict:
-    inside = [r for r in reservations if r.start < part.end and r.end > part.start and r.nid == part.nid]
+    """`taken` and `free` are the node's reservations, and its ranges that can go off-line."""
+    low, high = part.start, part.end
+    inside = [r for r in taken if r.start < high and r.end > low]
     zone_pfn = boot.zones.movable_start_pfn.get(part.nid)
     total = _blocks_touched(part.pieces, block_size)
     start_pfn = None
     blocks = 0
     if zone_pfn is not None and zone_pfn * PAGE_SIZE < part.end:
         start_pfn = max(zone_pfn, pfn_up(part.start))
-        blocks = sum(
-            _whole_blocks(max(start, part.start), min(end, part.end), block_size)
-            for nid, start, end in movable
-            if nid == part.nid
-        )
+        blocks = sum(_whole_blocks(max(start, low), min(end, high), block_size) for start, end in free)
         inside = [r for r in inside if r.end > start_pfn * PAGE_SIZE]
         reason = _reason_in_zone(part, start_pfn, blocks, total, block_size, bool(inside))
     else:

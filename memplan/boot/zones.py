@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.plan import Zone
@@ -201,16 +202,8 @@ def _spread_kernelcore(boot: Boot, needed: int, usable_start: int) -> dict[int, 
 # -- nodes ---------------------------------------------------------------------------------------------------------
 
 
-def _node_spans(boot: Boot) -> dict[int, tuple[int, int]]:
-    spans: dict[int, tuple[int, int]] = {}
-    for start, end, nid in boot.memblock.pfn_ranges(None):
-        first, last = spans.get(nid or 0, (start, end))
-        spans[nid or 0] = min(first, start), max(last, end)
-    return spans
-
-
 def _node_ends(boot: Boot) -> dict[int, int]:
-    return {nid: end for nid, (_, end) in _node_spans(boot).items()}
+    return {nid or 0: end for _, end, nid in boot.memblock.pfn_ranges(None)}
 
 
 def _memoryless_node(boot: Boot, nid: int) -> bool:
@@ -227,7 +220,8 @@ def _memoryless_node(boot: Boot, nid: int) -> bool:
 
 def _init_node(boot: Boot, layout: ZoneLayout, nid: int) -> None:
     """free_area_init_node: the zones of one node, and the pages that they give to the kernel."""
-    start, end = _node_spans(boot).get(nid, (0, 0))
+    ranges = boot.memblock.pfn_ranges(nid)
+    start, end = (ranges[0][0], ranges[-1][1]) if ranges else (0, 0)
     if boot.rules.initmem_line:
         if start < end or not boot.rules.memoryless_setup_line:
             boot.printk(f"Initmem setup node {nid} [mem {start << 12:#018x}-{max((end << 12) - 1, 0):#018x}]")
@@ -325,16 +319,18 @@ def _pages(start: int, end: int, width: int) -> str:
 
 def _print_unavailable(boot: Boot, layout: ZoneLayout) -> None:
     """Tells of pages in present sections that are no RAM; they go to the zone above them, the last to the one below."""
+    zones: dict[int, list[Zone]] = {}
+    for zone in layout.zones:
+        if zone.present:
+            zones.setdefault(zone.nid, []).append(zone)
     sections = _present_sections(boot)
     hole = end_pfn = 0
     last: Zone | None = None
     for start, end_pfn, nid in boot.memblock.pfn_ranges(None):
-        for zone in layout.zones:
+        for zone in zones.get(nid or 0, ()):
+            last = zone
             low = min(max(start, zone.start_pfn), zone.start_pfn + zone.spanned)
             high = min(max(end_pfn, zone.start_pfn), zone.start_pfn + zone.spanned)
-            if zone.nid != nid or not zone.present:
-                continue
-            last = zone
             if low < high:
                 _print_hole(boot, sections, hole, low, zone)
                 hole = high
@@ -343,7 +339,12 @@ def _print_unavailable(boot: Boot, layout: ZoneLayout) -> None:
 
 
 def _print_hole(boot: Boot, sections: Sequence[tuple[int, int]], start: int, end: int, zone: Zone) -> None:
-    pages = sum(max(0, min(high, end) - max(low, start)) for low, high in sections)
+    pages = 0
+    for index in range(bisect_right(sections, (start, start)) - 1, len(sections)) if start < end else ():
+        low, high = sections[max(index, 0)]
+        if low >= end:
+            break
+        pages += max(0, min(high, end) - max(low, start)) if index >= 0 else 0
     if pages:
         boot.printk(f"On node {zone.nid}, zone {zone.name}: {pages} pages in unavailable ranges")
 

@@ -103,7 +103,7 @@ class Changes(Searches):
     def trim_memory(self, align: int) -> None:
         """Rounds each region of memory inwards and drops what becomes empty; the total keeps what was shaved off."""
         memory = self.memory
-        self._gaps = None
+        self._memory_changed()
         index = 0
         while index < len(memory):
             base, end, attributes = memory.region(index)
@@ -134,7 +134,7 @@ class Changes(Searches):
         kept = self._isolate(memory, base, size)
         if kept is None:
             return
-        self._gaps = None
+        self._memory_changed()
         memory.unmerged = True
         for index in range(len(memory) - 1, -1, -1):
             start, stop, (_, flags) = memory.region(index)
@@ -186,7 +186,7 @@ class Changes(Searches):
     def _insert(self, array: RegionArray, pieces: list[tuple[int, int, int]], attributes: Attributes) -> None:
         array.insert(pieces, attributes)
         if array is self.memory:
-            self._gaps = None
+            self._memory_changed()
         elif self._gaps is not None:
             for _, start, stop in pieces:
                 self._gaps.take(start, stop)
@@ -200,7 +200,7 @@ class Changes(Searches):
         if array.cut(base, base + size):
             self._check_emptied(array)
             if array is self.memory:
-                self._gaps = None
+                self._memory_changed()
             elif self._gaps is not None:
                 self._gaps.give(base, base + size)
         return 0
@@ -226,7 +226,7 @@ class Changes(Searches):
             return -ENOMEM
         array.change(*isolated, change)
         if array is self.memory:
-            self._gaps = None
+            self._memory_changed()
         if self.rules.merges_whole_array:
             array.merge_all()
         return 0

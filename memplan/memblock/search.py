@@ -9,8 +9,6 @@ from memplan.memblock.regions import RegionArray
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, U64_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from memplan.memblock.listener import Listener
     from memplan.memblock.rules import MemblockRules
 
@@ -42,6 +40,7 @@ class Searches:
         self._can_resize = False
         self._warned: set[tuple[str, str]] = set()
         self._gaps: Gaps | None = None
+        self._pages: dict[int | None, list[tuple[int, int, int | None]]] | None = None
 
     # -- searches -------------------------------------------------------------------------------------------------
 
@@ -81,15 +80,26 @@ class Searches:
         """(start, end) of the reserved regions (for_each_reserved_mem_range)."""
         return [(base, end) for base, end, _ in self.reserved.regions()] or [(0, 0)] * self.reserved.cnt
 
-    def pfn_ranges(self, nid: int | None) -> Iterator[tuple[int, int, int | None]]:
+    def pfn_ranges(self, nid: int | None) -> list[tuple[int, int, int | None]]:
         """(first pfn, end pfn, nid) of memory that holds whole pages (for_each_mem_pfn_range)."""
-        every = nid is None or nid == self.max_numnodes or (self.rules.any_node == "invalid" and not self._is_node(nid))
-        for base, size, region_nid, _ in self.memory:
-            first, end = pfn_up_wrapping(base), (base + size) >> PAGE_SHIFT
-            if first < end and (every or region_nid == nid):
-                yield first, end, region_nid
+        if self._pages is None:
+            every: list[tuple[int, int, int | None]] = []
+            self._pages = {self.max_numnodes: every}
+            for base, size, region_nid, _ in self.memory:
+                first, end = pfn_up_wrapping(base), (base + size) >> PAGE_SHIFT
+                if first < end:
+                    every.append((first, end, region_nid))
+                    self._pages.setdefault(region_nid, []).append((first, end, region_nid))
+        if nid is None or (self.rules.any_node == "invalid" and not self._is_node(nid)):
+            nid = self.max_numnodes
+        return self._pages.get(nid, [])
 
     # -- how searches are made ------------------------------------------------------------------------------------
+
+    def _memory_changed(self) -> None:
+        """What was worked out from the array of memory holds no longer."""
+        self._gaps = None
+        self._pages = None
 
     def _search(
         self, start: int, end: int, size: int, align: int, nid: int | None, flags: int
