@@ -29,8 +29,8 @@ _DISTANCES = "NUMA distances"
 class Numa:
     """What is known of the machine's nodes; nodes are numbers from 0, addresses bytes.
 
-    `table_nodes` counts the nodes in the table of distances.  `possible` are all nodes that may ever come, `online` those that serve; `node_data` gives the places of NODE_DATA,
-    which nodes off-line may have too.
+    `possible` are all nodes that may ever come, `online` those that serve; `node_data` gives the places of NODE_DATA,
+    which nodes off-line may have too.  `table_nodes` counts the nodes in the table of distances.
     `hotplug` are the ranges that the SRAT marks hot-pluggable (none where it was not used), and `unmarked` the nodes
     that lost their marks, each with the reservations inside it that cost them.  `rejected` says why the firmware's word
     was not taken ("" where it was, or where there is none).
