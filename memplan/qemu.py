@@ -1,8 +1,9 @@
 """Builds the described machine in QEMU, as near as QEMU can, and boots a kernel image on it.
 
-QEMU decides the memory map by its own chipset's rules, so what is kept is: the nodes with their sizes, CPUs and
-hot-plug marks, the CPU features that matter, an initrd of the same size, and the boot options.  Guest memory is only
-touched where the kernel touches it, so machines larger than the host can be booted.
+QEMU lays out RAM in two pieces, one from 0 and one from 4 GiB.  What is kept is how much RAM lies in each, the SRAT
+(given through an initrd of the described size), the CPUs with those features that change memory, the firmware's kind
+and the boot options.  Guest memory is only touched where the kernel touches it, so machines larger than the host can
+be booted.
 """
 
 from __future__ import annotations
@@ -12,162 +13,267 @@ import select
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.errors import MemplanError, UsageError
 from memplan.machine.model import E820_RAM, CpuAffinity, MemoryAffinity, Srat
-from memplan.units import GIB, MIB, round_up
+from memplan.units import GIB, MIB, round_up, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
     from memplan.machine.model import Machine
 
 PROGRAM = "qemu-system-x86_64"
-#: RAM below 4 GiB of the i440FX machine: all of it up to 3.5 GiB, else 3 GiB.
-_LOW_ALL, _LOW_SPLIT = 3584 * MIB, 3 * GIB
+#: Where distributions put EFI firmware for QEMU that is one file.
+EFI_FIRMWARE = (
+    "/usr/share/ovmf/OVMF.fd",
+    "/usr/share/OVMF/OVMF.fd",
+    "/usr/share/qemu/OVMF.fd",
+    "/usr/share/edk2/x64/OVMF.4m.fd",
+    "/usr/share/edk2/ovmf/OVMF.fd",
+)
+#: What the i440FX machine can have: RAM below 4 GiB, RAM below the hole that AMD's address space has under 1 TiB
+#: (software emulation has 40 address bits), CPUs without an IOMMU, nodes.
+_LOW_LIMIT = 3584 * MIB
+_END = 0xFD00000000
+_MOST_CPUS = 255
+_MOST_NODES = 128
 #: Identity of QEMU's own tables; an override must have the same, and a higher revision.
 _OEM_ID, _OEM_TABLE_ID, _OEM_REVISION = b"BOCHS ", b"BXPC    ", 0x7FFF
-_LAST_LINE = re.compile(rb"Memory: \d+[Kk]/\d+[Kk] available")
-_DEAD = re.compile(rb"---\[ end Kernel panic|Kernel panic - not syncing")
-_ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|c)|\r")
+_SRAT_FILE = "kernel/firmware/acpi/SRAT.aml"
+#: Boot options that the guest's log needs, and those of the machine that would spoil it or name what the guest
+#: doesn't have.
 _CONSOLE = "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1 memblock=debug"
+_DROPPED = (
+    *("console=", "earlyprintk", "memblock=", "quiet", "loglevel=", "panic=", "nokaslr"),
+    *("root=", "BOOT_IMAGE=", "initrd=", "acpi_rsdp="),
+)
+_LAST_LINE = re.compile(rb"Memory: \d+[Kk]/\d+[Kk] available.*\n")
+_DEAD = re.compile(rb"Kernel panic - not syncing|PANIC: early exception")
+_ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|c)|\r")
+#: How long a kernel that has panicked may go on to talk, in seconds.
+_LAST_WORDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class GuestNode:
-    """A node of the guest: RAM in bytes, its CPUs' numbers, and whether its SRAT entries are marked hot-pluggable."""
+class Guest(NamedTuple):
+    """What QEMU is asked for: `low` bytes of RAM below 4 GiB and `high` above; `notes` tell what differs.
 
-    pxm: int
-    size: int
-    cpus: tuple[int, ...]
-    hotplug: bool
+    `nodes` are the bytes of RAM and the CPUs of each domain of the firmware's own SRAT, which `srat` overrides.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """What QEMU is asked for; `notes` say where that differs from the description."""
-
-    nodes: tuple[GuestNode, ...]
-    cpus: int
+    low: int
+    high: int
+    nodes: tuple[tuple[int, tuple[int, ...]], ...]
+    present: int
+    possible: int
     cpu_model: str
     initrd_size: int
     cmdline: str
     srat: Srat | None
+    firmware: str
     notes: tuple[str, ...]
 
-    @property
-    def memory(self) -> int:
-        """RAM in bytes."""
-        return sum(node.size for node in self.nodes)
+
+class Piece(NamedTuple):
+    """RAM of the machine ``[start, end)`` that the guest has from `guest` on."""
+
+    start: int
+    end: int
+    guest: int
 
 
-def guest_of(machine: Machine) -> Guest:
+def guest_of(machine: Machine, *, firmware: str | None = None, upgrades: bool = True) -> Guest:
     """The guest for `machine`.
 
-    Raises UsageError where nothing like it can be built (no RAM, more CPUs than QEMU has).
+    `firmware` is the EFI firmware for machines that boot by EFI (None: where distributions put it); `upgrades` says
+    whether the kernel takes ACPI tables from an initrd.  Raises UsageError where nothing like it can be built.
     """
-    if machine.cpus.possible > 255:
-        raise UsageError(f"QEMU's PC has at most 255 CPUs without an IOMMU; the machine has {machine.cpus.possible}")
-    nodes = _nodes(machine)
-    if not sum(node.size for node in nodes):
-        raise UsageError("the machine has no RAM in whole MiB that QEMU could be given")
-    features = "".join(
-        f",{'+' if on else '-'}{name}" for name, on in (("pdpe1gb", machine.cpus.gbpages), ("la57", machine.cpus.la57))
-    )
-    notes = []
-    if machine.e820:
-        notes.append("QEMU lays out RAM by its own chipset: 3 GiB below 4 GiB, the rest above")
-    if machine.efi is not None:
-        notes.append("the machine boots by EFI, the guest by a PC BIOS")
-    srat = _srat(nodes) if machine.srat is not None else None
+    notes: list[str] = []
+    pieces, low, high = _ram(machine)
+    if any(piece.start != piece.guest for piece in pieces):
+        notes.append(
+            f"QEMU puts RAM from 0 and from 4 GiB on, without further holes: {size_text(low)} and {size_text(high)};"
+            " the SRAT's ranges move with the RAM"
+        )
+    possible = min(machine.cpus.possible, _MOST_CPUS)
+    if possible < machine.cpus.possible:
+        notes.append(f"QEMU's PC has at most {_MOST_CPUS} CPUs, the machine {machine.cpus.possible}")
+    srat, nodes = None, []
+    if machine.srat is not None:
+        srat = _srat(machine, pieces, possible)
+        nodes = _firmware_nodes(srat, low, high, possible)
+        if len(nodes) > _MOST_NODES:
+            notes.append(f"QEMU's own SRAT has at most {_MOST_NODES} nodes, so the guest's firmware has none")
+            nodes = []
+        if not upgrades:
+            notes.append(
+                "the kernel takes no SRAT from an initrd (CONFIG_ACPI_TABLE_UPGRADE is off): it sees QEMU's own, "
+                "with the nodes one behind the other and nothing hot-pluggable"
+            )
+        elif machine.initrd is None:
+            notes.append("the machine has no initrd, the guest one with the SRAT in it")
+    features = [f"{'+' if machine.cpus.gbpages else '-'}pdpe1gb", f"{'+' if machine.cpus.la57 else '-'}la57"]
     return Guest(
+        low,
+        high,
         tuple(nodes),
-        machine.cpus.possible,
-        f"max{features}",
+        min(machine.cpus.present, possible),
+        possible,
+        ",".join(["max", *features]),
         machine.initrd.size if machine.initrd else 0,
-        " ".join([_CONSOLE, *_own_options(machine)]),
-        srat,
+        _cmdline(machine, notes),
+        srat if upgrades else None,
+        _firmware(machine, firmware, notes),
         tuple(notes),
     )
 
 
-def _own_options(machine: Machine) -> list[str]:
+def _firmware(machine: Machine, firmware: str | None, notes: list[str]) -> str:
+    """The file to boot from; "" for QEMU's own BIOS."""
+    if machine.efi is None:
+        if firmware is not None:
+            notes.append("the machine boots by a PC BIOS, so the given EFI firmware is not used")
+        return ""
+    if firmware is not None:
+        if not Path(firmware).is_file():
+            raise UsageError(f"{firmware}: there is no such file with EFI firmware")
+        return firmware
+    found = next((path for path in EFI_FIRMWARE if Path(path).is_file()), "")
+    if not found:
+        notes.append("the machine boots by EFI, the guest by a PC BIOS: no EFI firmware is installed (package ovmf)")
+    return found
+
+
+def _cmdline(machine: Machine, notes: list[str]) -> str:
     """The machine's boot options without those that the guest's console and log need otherwise."""
-    drop = ("console=", "earlyprintk", "memblock=", "quiet", "panic=", "root=", "BOOT_IMAGE=", "initrd=")
-    return [word for word in machine.cmdline.split() if not word.startswith(drop)]
+    words = machine.cmdline.split()
+    own = [_CONSOLE, "nokaslr"]
+    if machine.kernel.randomized and "nokaslr" not in words:
+        notes.append("KASLR is off in the guest: the places that it picks can't be planned")
+    if machine.efi is not None:
+        own.append("efi=debug")
+    return " ".join([*own, *(word for word in words if not word.startswith(_DROPPED))])
 
 
-def _nodes(machine: Machine) -> list[GuestNode]:
-    """RAM by proximity domain, in whole MiB; one domain without an SRAT."""
-    ram = [(entry.start, entry.end) for entry in machine.e820 if entry.type == E820_RAM]
-    cpus: dict[int, list[int]] = {}
-    if machine.srat is None:
-        size = sum(end - start for start, end in ram)
-        return [GuestNode(0, round_up(size, MIB), tuple(range(machine.cpus.possible)), False)]
-    apic_ids = machine.cpus.apic_ids or tuple(range(machine.cpus.possible))
-    domain_of = {entry.apic_id: entry.pxm for entry in machine.srat.cpus if entry.enabled}
-    memory = [entry for entry in machine.srat.memory if entry.enabled]
-    for cpu, apic_id in enumerate(apic_ids[: machine.cpus.possible]):
-        cpus.setdefault(domain_of.get(apic_id, memory[0].pxm if memory else 0), []).append(cpu)
-    domains = dict.fromkeys([*(entry.pxm for entry in memory), *sorted(cpus)])
-    nodes = []
-    for pxm in domains:
-        own = [entry for entry in memory if entry.pxm == pxm]
-        size = sum(
-            max(0, min(end, entry.base + entry.length) - max(start, entry.base)) for entry in own for start, end in ram
+def _ram(machine: Machine) -> tuple[list[Piece], int, int]:
+    """The machine's RAM in whole MiB and where the guest has it; its size below and above 4 GiB."""
+    ranges: list[list[int]] = []
+    for entry in sorted(entry for entry in machine.e820 if entry.type == E820_RAM):
+        start, end = entry.start // MIB * MIB, round_up(entry.end, MIB)
+        if ranges and start <= ranges[-1][1]:
+            ranges[-1][1] = max(ranges[-1][1], end)
+        else:
+            ranges.append([start, end])
+    total = sum(end - start for start, end in ranges)
+    if not total:
+        raise UsageError("the machine has no RAM (no e820 entry is usable), so there is nothing to boot")
+    low = min(sum(max(0, min(end, 4 * GIB) - start) for start, end in ranges), _LOW_LIMIT)
+    low, high = (low, total - low) if low else (min(total, _LOW_LIMIT), max(0, total - _LOW_LIMIT))
+    if 4 * GIB + high > _END:
+        most = size_text(_END - 4 * GIB + low)
+        raise UsageError(f"the machine has {size_text(total)} of RAM; QEMU's software emulation has room for {most}")
+    pieces, at = [], 0
+    for start, end in ranges:
+        size = end - start
+        for first, last, shift in ((at, min(at + size, low), 0), (max(at, low), at + size, 4 * GIB - low)):
+            if first < last:
+                pieces.append(Piece(start + first - at, start + last - at, first + shift))
+        at += size
+    return pieces, low, high
+
+
+def _srat(machine: Machine, pieces: Sequence[Piece], possible: int) -> Srat:
+    """The machine's SRAT for the guest: as it is where RAM lies where it lay, else moved with the RAM."""
+    assert machine.srat is not None
+    memory = machine.srat.memory
+    if any(piece.start != piece.guest for piece in pieces):
+        memory = tuple(moved for entry in memory for piece in pieces for moved in _moved(entry, piece))
+    apic_ids = machine.cpus.apic_ids or tuple(range(possible))
+    entries = {entry.apic_id: entry for entry in machine.srat.cpus}
+    known = [(cpu, entries[apic_id]) for cpu, apic_id in enumerate(apic_ids[:possible]) if apic_id in entries]
+    cpus = tuple(CpuAffinity(cpu, entry.pxm, entry.enabled) for cpu, entry in known)
+    if not entries:
+        domains = list(dict.fromkeys(entry.pxm for entry in memory if entry.enabled))
+        places = [(cpu, nid) for cpu, nid in enumerate(machine.cpus.nodes[:possible]) if nid < len(domains)]
+        cpus = tuple(CpuAffinity(cpu, domains[nid]) for cpu, nid in places)
+    return machine.srat._replace(memory=memory, cpus=cpus)
+
+
+def _moved(entry: MemoryAffinity, piece: Piece) -> Iterator[MemoryAffinity]:
+    """The part of `entry` that describes `piece`, at the guest's place; nothing where they don't meet.
+
+    An end that misses the piece's by less than a MiB is the piece's: only rounding made the difference.
+    """
+    start, end = max(entry.base, piece.start), min(entry.base + entry.length, piece.end)
+    if start >= end:
+        return
+    start = piece.start if start - piece.start < MIB else start
+    end = piece.end if piece.end - end < MIB else end
+    yield entry._replace(base=piece.guest + start - piece.start, length=end - start)
+
+
+def _firmware_nodes(srat: Srat, low: int, high: int, possible: int) -> list[tuple[int, tuple[int, ...]]]:
+    """RAM in whole MiB and CPUs by domain, in the order of the domains' numbers."""
+    entries = [entry for entry in srat.memory if entry.enabled]
+    sizes = dict.fromkeys(sorted({*(entry.pxm for entry in entries), *(cpu.pxm for cpu in srat.cpus)} or {0}), 0)
+    ram = ((0, low), (4 * GIB, 4 * GIB + high))
+    for entry in entries:
+        sizes[entry.pxm] += sum(
+            max(0, min(end, entry.base + entry.length) - max(start, entry.base)) for start, end in ram
         )
-        hotplug = bool(own) and all(entry.hotplug for entry in own)
-        nodes.append(GuestNode(pxm, round_up(size, MIB), tuple(cpus.get(pxm, ())), hotplug))
-    return nodes
+    left = low + high
+    for pxm in sizes:
+        sizes[pxm] = min(round_up(sizes[pxm], MIB), left)
+        left -= sizes[pxm]
+    sizes[max(sizes, key=lambda pxm: sizes[pxm])] += left
+    domain_of = {entry.apic_id: entry.pxm for entry in srat.cpus if entry.enabled}
+    first = next(iter(sizes))
+    return [
+        (size, tuple(cpu for cpu in range(possible) if domain_of.get(cpu, first) == pxm)) for pxm, size in sizes.items()
+    ]
 
 
-def _srat(nodes: list[GuestNode]) -> Srat:
-    """The guest's SRAT: each node's part of RAM below and above the PCI hole."""
-    total = sum(node.size for node in nodes)
-    low = total if total <= _LOW_ALL else _LOW_SPLIT
-    memory, cpus, at = [], [], 0
-    for nid, node in enumerate(nodes):
-        for start, end, shift in ((at, min(at + node.size, low), 0), (max(at, low), at + node.size, 4 * GIB - low)):
-            if start < end:
-                memory.append(MemoryAffinity(nid, start + shift, end - start, hotplug=node.hotplug))
-        cpus += [CpuAffinity(cpu, nid) for cpu in node.cpus]
-        at += node.size
-    return Srat(tuple(memory), tuple(cpus))
-
-
-def command(guest: Guest, image: Path, folder: Path) -> list[str]:
-    """QEMU's command line; the initrd that it needs is written into `folder`.
+def command(guest: Guest, image: Path, initrd: Path) -> list[str]:
+    """QEMU's command line; the initrd is to be at `initrd` (see :func:`initrd_of`).
 
     Raises UsageError where QEMU is not installed.
     """
     program = shutil.which(PROGRAM)
     if program is None:
-        raise UsageError(f"{PROGRAM} is not installed (Debian package qemu-system-x86)")
+        raise UsageError(f"{PROGRAM} is not installed (Debian: package qemu-system-x86 with seabios)")
     words = [program, "-accel", "tcg", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
-    words += ["-M", "pc", "-cpu", guest.cpu_model, "-smp", str(guest.cpus), "-m", f"{guest.memory // MIB}M"]
-    for nid, node in enumerate(guest.nodes):
-        numa = f"node,nodeid={nid}"
-        if node.size:
-            words += ["-object", f"memory-backend-ram,id=node{nid},size={node.size},reserve=off"]
-            numa += f",memdev=node{nid}"
-        words += ["-numa", numa + "".join(f",cpus={cpu}" for cpu in node.cpus)]
-    files: dict[str, bytes] = {}
-    if guest.srat is not None:
-        from memplan.firmware.acpi_encode import encode_srat
-
-        files["kernel/firmware/acpi/SRAT.aml"] = encode_srat(
-            guest.srat, oem_id=_OEM_ID, oem_table_id=_OEM_TABLE_ID, oem_revision=_OEM_REVISION
-        )
-    if guest.initrd_size:
-        files["padding"] = bytes(guest.initrd_size)
-    if files:
-        initrd = folder / "initrd.cpio"
-        initrd.write_bytes(_archive(files))
+    board = f"pc,max-ram-below-4g={guest.low}" if guest.high else "pc"
+    memory = guest.low + guest.high
+    numa: list[str] = []
+    for nid, (size, cpus) in enumerate(guest.nodes):
+        node = f"node,nodeid={nid}"
+        if size:
+            numa += ["-object", f"memory-backend-ram,id=node{nid},size={size},reserve=off"]
+            node += f",memdev=node{nid}"
+        numa += ["-numa", node + "".join(f",cpus={cpu}" for cpu in cpus)]
+    if not numa:
+        numa = ["-object", f"memory-backend-ram,id=ram,size={memory},reserve=off"]
+        board += ",memory-backend=ram"
+    words += ["-M", board, "-cpu", guest.cpu_model, "-m", f"{memory // MIB}M"]
+    topology = f"sockets=1,cores={guest.possible},threads=1,maxcpus={guest.possible}"
+    words += ["-smp", f"cpus={guest.present},{topology}", *numa]
+    if guest.firmware:
+        words += ["-bios", guest.firmware]
+    if initrd_of(guest):
         words += ["-initrd", str(initrd)]
     return [*words, "-kernel", str(image), "-append", guest.cmdline]
+
+
+def initrd_of(guest: Guest) -> bytes:
+    """The guest's initrd: the SRAT as the kernel looks for tables, zeros up to the wanted size; b"" for none."""
+    if guest.srat is None:
+        return bytes(guest.initrd_size)
+    from memplan.firmware.acpi_encode import encode_srat
+
+    table = encode_srat(guest.srat, oem_id=_OEM_ID, oem_table_id=_OEM_TABLE_ID, oem_revision=_OEM_REVISION)
+    return _archive({_SRAT_FILE: table}).ljust(guest.initrd_size, b"\0")
 
 
 def _archive(files: dict[str, bytes]) -> bytes:
@@ -183,38 +289,47 @@ def _archive(files: dict[str, bytes]) -> bytes:
     return bytes(out + bytes(-len(out) % 512))
 
 
-def boot(words: list[str], seconds: float, progress: Callable[[int], None]) -> list[str]:
-    """Run QEMU until the kernel hands memory over; the kernel's lines.
+def boot(words: list[str], seconds: float, progress: Callable[[int, float], None]) -> list[str]:
+    """Run QEMU until the kernel hands memory over, or panics; the kernel's lines.
 
-    `progress` is called with the number of lines so far.  Raises MemplanError, with the last lines, where the kernel
-    doesn't get there within `seconds`.
+    `progress` is called with the number of lines and the seconds so far.  Raises MemplanError, with the last lines,
+    where neither happens within `seconds`, or QEMU ends before.
     """
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
-    output, end, dead = b"", time.monotonic() + seconds, False
+    output, lines, searched, begin, dead = bytearray(), 0, 0, time.monotonic(), False
+    end, status = begin + seconds, None
     try:
-        while time.monotonic() < end:
+        while (now := time.monotonic()) < end:
+            progress(lines, now - begin)
             if not select.select([process.stdout], [], [], 1)[0]:
                 continue
             chunk = process.stdout.read1(65536)  # type: ignore[attr-defined]
             if not chunk:
+                status = process.wait()
                 break
             output += chunk
-            progress(output.count(b"\n"))
-            found = _LAST_LINE.search(output)
-            dead = dead or _DEAD.search(output) is not None
-            if found and b"\n" in output[found.end() :]:
-                return list(_kernel_lines(output))
+            lines += chunk.count(b"\n")
+            if _LAST_LINE.search(output, searched):
+                return _kernel_lines(output)
+            if not dead and _DEAD.search(output, searched):
+                dead, end = True, min(end, now + _LAST_WORDS)
+            searched = output.rfind(b"\n") + 1
     finally:
         process.kill()
         process.wait()
-    lines = list(_kernel_lines(output))
-    why = "the kernel panicked" if dead else f"the kernel did not get to the hand-over of memory within {seconds:.0f} s"
-    raise MemplanError("\n".join([f"{why}; its last lines:", *(f"  {line}" for line in lines[-8:])]))
+    if dead:
+        return _kernel_lines(output)
+    why = f"the kernel did not hand over memory within {seconds:.0f} s"
+    if status is not None:
+        why = f"QEMU ended with status {status} before the kernel handed over memory"
+    text = _ESCAPES.sub("", output.decode("ascii", "replace")).splitlines()
+    said = [f"  {line}" for line in text if line.strip()][-8:]
+    raise MemplanError("\n".join([f"{why}; the last lines:", *said] if said else [f"{why}, and it printed nothing"]))
 
 
-def _kernel_lines(output: bytes) -> Iterator[str]:
+def _kernel_lines(output: bytes | bytearray) -> list[str]:
     """The lines from the kernel's first one on, without terminal escapes."""
     lines = _ESCAPES.sub("", output.decode("ascii", "replace")).splitlines()
     first = next((i for i, line in enumerate(lines) if "Linux version" in line), 0)
-    yield from lines[first:]
+    return lines[first:]

@@ -17,7 +17,10 @@ from memplan.units import KIB, PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
+    from memplan.kernel.model import Kernel
+    from memplan.machine.model import Machine
     from memplan.plan import Event, Plan
 
 _CHANGE = re.compile(
@@ -87,6 +90,23 @@ class Comparison:
     def same(self) -> bool:
         """Whether nothing differs."""
         return self.first is None
+
+
+def verify(log: Path, machine: Machine | None = None, *, kernel: str | Kernel | None = None) -> Comparison:
+    """Plan the boot that the file `log` tells of, and compare.
+
+    The machine is `machine`, or else what the log itself says of firmware and loader; the kernel build is `kernel`,
+    or else the machine's.  Raises InputError for a log that can't be used, and what `memplan.simulate` raises.
+    """
+    import memplan
+    from memplan.firmware.dmesg import boot_lines
+    from memplan.firmware.source import open_source
+
+    if machine is None:
+        from memplan.firmware.combine import import_files
+
+        machine = import_files([log])[0]
+    return compare(boot_lines(open_source(log)), memplan.simulate(machine, kernel=kernel))
 
 
 def compare(lines: Iterable[tuple[int, str]], plan: Plan) -> Comparison:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from memplan.cli.options import format_option, load, output_option, write_lines
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from memplan.kernel.model import Kernel
+#: Seconds between two reports of progress: on a terminal, and elsewhere.
+_REDRAW, _REPORT = 0.2, 5.0
 
 
 @click.command("boot")
@@ -24,9 +21,13 @@ if TYPE_CHECKING:
 )
 @click.option("--config", metavar="FILE", help="Its configuration, where it isn't inside the image.")
 @click.option("--kernel", metavar="NAME", help="Its facts, where they are known already (else learned).")
-@click.option("--seconds", default=300.0, show_default=True, help="Give up after this time.")
-@click.option("--log", "keep", metavar="FILE", help="Keep the boot's log here.")
-@click.option("--show", is_flag=True, help="Only print QEMU's command line.")
+@click.option("--firmware", metavar="FILE", help="EFI firmware, for machines that boot by EFI (else searched for).")
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), default=300, show_default=True, help="Give up after this time."
+)
+@click.option("--log", "keep", metavar="FILE", type=click.Path(dir_okay=False), help="Keep the boot's log here.")
+@click.option("--initrd", metavar="FILE", type=click.Path(dir_okay=False), help="Keep the guest's initrd here.")
+@click.option("--show", is_flag=True, help="Only print QEMU's command line (and write the file of --initrd).")
 @format_option("text", "json")
 @output_option
 def command(
@@ -34,73 +35,71 @@ def command(
     kernel_image: str,
     config: str | None,
     kernel: str | None,
+    firmware: str | None,
     seconds: float,
     keep: str | None,
+    initrd: str | None,
     show: bool,
     format_: str,
     output: str | None,
 ) -> int:
     """Boot a kernel on MACHINE in QEMU, as near as QEMU can build it, and verify the plan of that boot.
 
-    Exit status: 0 the plan equals the boot; 1 it doesn't; 2 for bad input, or where QEMU or the boot fails.
+    Where the guest differs from MACHINE, notes say so; the plan is that of the guest.  Exit status: 0 the plan
+    equals the boot; 1 it doesn't; 2 for bad input, or where QEMU or the boot fails.
     """
-    import memplan
-    from memplan import qemu
-    from memplan.firmware.combine import import_files
-    from memplan.firmware.dmesg import boot_lines
-    from memplan.firmware.source import open_source
+    from memplan import qemu, trial
+    from memplan.kernel.load import find_kernel
     from memplan.render.comparison import json_text, text_lines
-    from memplan.verify import compare
 
-    guest = qemu.guest_of(load(machine))
+    described = load(machine)
     image = Path(kernel_image)
+    trial.check_image(image)
     with tempfile.TemporaryDirectory(prefix="memplan-") as name:
         folder = Path(name)
-        words = qemu.command(guest, image, folder)
+        if kernel is not None:
+            facts = find_kernel(kernel)
+        else:
+            print(f"learning the facts of {image}", file=sys.stderr)
+            facts = trial.learned_kernel(image, Path(config) if config else None, folder)
+        guest = qemu.guest_of(described, firmware=firmware, upgrades=trial.takes_tables(facts))
+        for note in guest.notes:
+            print(f"note: {note}", file=sys.stderr)
+        archive = Path(initrd) if initrd else folder / "initrd.cpio"
         if show:
             import shlex
 
+            words = qemu.command(guest, image, archive)
+            if initrd:
+                archive.write_bytes(qemu.initrd_of(guest))
             write_lines([shlex.join(words)], output)
             return 0
-        for note in guest.notes:
-            print(f"note: {note}", file=sys.stderr)
-        facts = _kernel(kernel, image, config, folder)
-        lines = qemu.boot(words, seconds, _progress(machine))
         log = Path(keep) if keep else folder / "boot.log"
-        write_lines(lines, str(log))
-        found = import_files([log])[0]
-        plan = memplan.simulate(found, kernel=facts)
-        result = compare(boot_lines(open_source(log)), plan)
+        with _Progress(machine) as progress:
+            result = trial.run(guest, image, facts, initrd=archive, log=log, seconds=seconds, progress=progress)
     write_lines([json_text(result, machine)] if format_ == "json" else text_lines(result, machine), output)
     return 0 if result.same else 1
 
 
-def _kernel(name: str | None, image: Path, config: str | None, folder: Path) -> Kernel:
-    """The kernel's facts: known ones by name, or learned from the image."""
-    from memplan.kernel.load import find_kernel
+class _Progress:
+    """Shows how far the boot has come: one line that is rewritten on a terminal, else a line every few seconds."""
 
-    if name is not None:
-        return find_kernel(name)
-    from memplan.kernel.learn import Inputs, learn, to_yaml
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._terminal = sys.stderr.isatty()
+        self._next = 0.0
 
-    print(f"learning the facts of {image}", file=sys.stderr)
-    learned = learn(Inputs(image, config=Path(config) if config else None))
-    path = folder / f"{learned.release}.yaml"
-    write_lines(to_yaml(learned), str(path))
-    return find_kernel(str(path))
+    def __enter__(self) -> _Progress:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        if self._terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
-def _progress(machine: str) -> Callable[[int], None]:
-    """Shows how far the boot has come: one line that is rewritten on a terminal, else one every 200 lines."""
-    terminal = sys.stderr.isatty()
-    shown = 0
-
-    def show(lines: int) -> None:
-        nonlocal shown
-        if terminal:
-            print(f"\rbooting {machine}: {lines} lines", end="", file=sys.stderr, flush=True)
-        elif lines // 200 > shown:
-            shown = lines // 200
-            print(f"booting {machine}: {lines} lines", file=sys.stderr, flush=True)
-
-    return show
+    def __call__(self, lines: int, seconds: float) -> None:
+        """Called often, with the number of lines that the guest has printed in so many seconds."""
+        if seconds < self._next:
+            return
+        self._next = seconds + (_REDRAW if self._terminal else _REPORT)
+        text = f"booting {self._name}: {lines} lines in {seconds:.0f} s"
+        print(f"\r{text}" if self._terminal else text, end="" if self._terminal else "\n", file=sys.stderr, flush=True)

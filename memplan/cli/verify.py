@@ -21,19 +21,9 @@ def command(log: str, machine: str | None, kernel: str | None, format_: str, out
     The machine is MACHINE, or else what the log itself says of firmware and loader (nothing that an allocator
     decided is taken from it).  Exit status: 0 equal; 1 not; 2 for bad input.
     """
-    import memplan
-    from memplan.firmware.dmesg import boot_lines
-    from memplan.firmware.source import open_source
     from memplan.render.comparison import json_text, text_lines
-    from memplan.verify import compare
+    from memplan.verify import verify
 
-    if machine is None:
-        from memplan.firmware.combine import import_files
-
-        described = import_files([Path(log)])[0]
-    else:
-        described = load(machine)
-    plan = memplan.simulate(described, kernel=kernel)
-    result = compare(boot_lines(open_source(Path(log))), plan)
+    result = verify(Path(log), load(machine) if machine is not None else None, kernel=kernel)
     write_lines([json_text(result, log)] if format_ == "json" else text_lines(result, log), output)
     return 0 if result.same else 1
