@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from memplan.plan import Reservation
 
 
+#: How many owners a reason names.
+_OWNERS_NAMED = 3
+
+
 class _Part(NamedTuple):
     """RAM of one node that is alike hot-pluggable or not, with nothing of another kind between its pieces."""
 
@@ -39,6 +43,7 @@ def verdicts(
 
     `movable` are the ranges ``(nid, start, end)`` in ZONE_MOVABLE that hold nothing unmovable.
     """
+    early = [reservation for reservation in reservations if reservation.before_srat]
     taken: dict[int | None, list[Reservation]] = {}
     for reservation in reservations:
         taken.setdefault(reservation.nid, []).append(reservation)
@@ -46,7 +51,8 @@ def verdicts(
     for nid, start, end in movable:
         free.setdefault(nid, []).append((start, end))
     return tuple(
-        _verdict(boot, part, taken.get(part.nid, ()), free.get(part.nid, ()), block_size) for part in _parts(boot)
+        _verdict(boot, part, taken.get(part.nid, ()), free.get(part.nid, ()), early, block_size)
+        for part in _parts(boot)
     )
 
 
@@ -96,9 +102,13 @@ def _verdict(
     part: _Part,
     taken: Sequence[Reservation],
     free: Sequence[tuple[int, int]],
+    early: Sequence[Reservation],
     block_size: int,
 ) -> Verdict:
-    """`taken` and `free` are the node's reservations, and its ranges that can go off-line."""
+    """`taken` and `free` are the node's reservations, and its ranges that can go off-line.
+
+    `early` are all reservations made before the SRAT was read, wherever they lie.
+    """
     low, high = part.start, part.end
     inside = [r for r in taken if r.start < high and r.end > low]
     zone_pfn = boot.zones.movable_start_pfn.get(part.nid)
@@ -111,9 +121,9 @@ def _verdict(
         inside = [r for r in inside if r.end > start_pfn * PAGE_SIZE]
         reason = _reason_in_zone(part, start_pfn, blocks, total, block_size, bool(inside))
     else:
+        if part.hotplug and part.nid in boot.numa.unmarked:
+            inside = _unmarking(boot.numa.unmarked[part.nid], early)
         reason = _reason_outside(boot, part, inside)
-        if boot.movable_node and part.hotplug:
-            inside = [r for r in inside if r.before_srat] or inside
     return Verdict(
         part.nid,
         part.start,
@@ -126,6 +136,11 @@ def _verdict(
         reason,
         tuple(Blocker(r.start, r.end, r.owner, r.step, remedy(r.owner)) for r in inside) if blocks < total else (),
     )
+
+
+def _unmarking(ranges: Sequence[tuple[int, int]], early: Sequence[Reservation]) -> list[Reservation]:
+    """The early reservations that lie in `ranges`: what cost a node its marks, RAM or not."""
+    return [r for r in early if any(r.start < end and r.end > start for start, end in ranges)]
 
 
 def _whole_blocks(start: int, end: int, block_size: int) -> int:
@@ -169,10 +184,10 @@ def _reason_outside(boot: Boot, part: _Part, inside: Sequence[Reservation]) -> s
                 why = f"the kernel does not use the SRAT ({boot.numa.rejected})"
             return f"{why}, and movable_node takes only what is marked"
         if part.nid in boot.numa.unmarked:
-            early = next((r for r in inside if r.before_srat), None)
-            what = f" ({early.owner})" if early else ""
+            owners = list(dict.fromkeys(r.owner for r in inside))
+            what = ", ".join(owners[:_OWNERS_NAMED]) + (" and others" if len(owners) > _OWNERS_NAMED else "")
             return (
-                f"node {part.nid} holds memory that was reserved before the SRAT was read{what}, "
+                f"what was reserved before the SRAT was read lies in node {part.nid}'s range ({what}), "
                 "so the kernel took the hot-plug marks off the whole node"
             )
         return "movable_node found no memory in it to begin ZONE_MOVABLE with"
