@@ -15,7 +15,7 @@ SECTION_SIZE = 128 * MIB
 U64_MAX = (1 << 64) - 1
 
 _SUFFIXES = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*(?![0-9])|[1-9][0-9]*")
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
 
 
 def round_up(value: int, unit: int) -> int:
@@ -43,6 +43,16 @@ def pow2_up(value: int) -> int:
     return 1 << max(value - 1, 0).bit_length()
 
 
+def leading_number(text: str) -> tuple[int | None, str]:
+    """The number at the head of `text` (decimal, 0x hexadecimal or 0 octal; None: there is none), and the rest."""
+    found = _NUMBER.match(text)
+    if found is None:
+        return None, text
+    digits = found[0]
+    octal = digits.startswith("0") and digits[:2].lower() != "0x"
+    return int(digits, 8 if octal else 0), text[found.end() :]
+
+
 def memparse(text: str) -> tuple[int, str]:
     """A number with an optional suffix K M G T P E at the head of `text`, and what stands behind it.
 
@@ -50,14 +60,9 @@ def memparse(text: str) -> tuple[int, str]:
     of either case, a power of two.  Text that does not begin with a digit gives 0 and the whole text back.
     Values wrap at 64 bits, as the kernel's do.
     """
-    found = _NUMBER.match(text)
-    if found is None:
-        return 0, text
-    digits = found[0]
-    rest = text[found.end() :]
-    octal = digits.startswith("0") and digits[:2].lower() != "0x"
-    value = int(digits, 8 if octal else 0)
-    if rest and rest[0].lower() in _SUFFIXES:
+    number, rest = leading_number(text)
+    value = number or 0
+    if number is not None and rest and rest[0].lower() in _SUFFIXES:
         value <<= _SUFFIXES[rest[0].lower()]
         rest = rest[1:]
     return value & U64_MAX, rest
