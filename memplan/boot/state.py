@@ -13,7 +13,7 @@ from memplan.boot.ranges import RangeSet
 from memplan.boot.record import Recorder
 from memplan.machine.cmdline import CommandLine
 from memplan.memblock.memblock import Memblock
-from memplan.units import U64_MAX
+from memplan.units import U64_MAX, leading_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from memplan.plan import Mapping, TableRun
 
 
+#: Options that keep the kernel from the MADT's IO-APICs.
+_NO_MADT_IOAPICS = ("noapic", "nolapic", "disableapic")
 #: The direct map's base with five levels of page tables, without KASLR.
 _BASE_5LEVEL = 0xFF11000000000000
 
@@ -127,9 +129,15 @@ class Boot:
 
     @property
     def ioapics(self) -> int:
-        """The IO-APICs that the kernel registers, from the MADT or the MP table; none with noapic and the like."""
-        off = any(self.cmdline.has(word) for word in ("noapic", "nolapic", "disableapic"))
-        return 0 if off else self.machine.acpi.ioapics
+        """The IO-APICs that the kernel registers: the MADT's, or where that is not asked for them an MP table's."""
+        asked = not (self.acpi_disabled or self.no_smp or any(self.cmdline.has(word) for word in _NO_MADT_IOAPICS))
+        asked = asked and "noirq" not in self.cmdline.all("acpi")
+        return self.machine.acpi.ioapics if asked or self.machine.bios.mp_table is not None else 0
+
+    @property
+    def no_smp(self) -> bool:
+        """Whether other CPUs are ruled out, and IO-APICs with them (nosmp, or maxcpus=0)."""
+        return self.cmdline.has("nosmp") or (leading_number(self.cmdline.last("maxcpus") or "")[0] == 0)
 
     # -- changes without a search -------------------------------------------------------------------------------
 

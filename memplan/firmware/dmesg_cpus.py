@@ -9,6 +9,7 @@ from memplan.machine.model import CpuAffinity
 if TYPE_CHECKING:
     from memplan.firmware.dmesg_lines import BootLines
     from memplan.firmware.source import Found
+    from memplan.kernel.model import Kernel
 
 #: max_arch_pfn of a kernel that runs with five page-table levels (52 bits of physical address).
 _MAX_PFN_5LEVEL = 1 << 40
@@ -27,11 +28,11 @@ _VIRTUAL_OEMS = ("BOCHS", "FIRECK", "VBOX", "VMWARE", "VRTUAL", "XEN", "Xen", "A
 _HYPERVISORS = (("KVM", "kvm"), ("Xen", "xen"), ("Hyper", "hyperv"), ("VMware", "vmware"))
 
 
-def cpu_facts(boot: BootLines, found: Found) -> None:
-    """Put what the lines of `boot` tell of the CPUs into `found`."""
+def cpu_facts(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
+    """Put what the lines of `boot`, printed by `kernel` where that is known, tell of the CPUs into `found`."""
     _cpus(boot, found)
     _cpu_nodes(boot, found)
-    _features(boot, found)
+    _features(boot, kernel, found)
     _hypervisor(boot, found)
 
 
@@ -129,10 +130,11 @@ def _cpu_nodes(boot: BootLines, found: Found) -> None:
     )
 
 
-def _features(boot: BootLines, found: Found) -> None:
+def _features(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
     words = boot.words
     mapped = boot.has("ramdisk") or boot.has("cpus") or boot.has("table")
-    disabled = "nogbpages" in words or any(w.startswith("debug_pagealloc") for w in words)
+    small_pages = kernel is None or kernel.config("DEBUG_PAGEALLOC")
+    disabled = "nogbpages" in words or (small_pages and any(w.startswith("debug_pagealloc") for w in words))
     if boot.has("gbpages"):
         found.put("cpus.gbpages", True, "Using GB pages", line=boot.lines["gbpages"])
     elif mapped and not disabled and boot.has("last_pfn"):

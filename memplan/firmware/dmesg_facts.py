@@ -58,7 +58,7 @@ def facts_of(boot: BootLines, found: Found) -> None:
     _srat(boot, found)
     _bios(boot, found)
     _dmi(boot, kernel, found)
-    cpu_facts(boot, found)
+    cpu_facts(boot, kernel, found)
     _efi(boot, found)
     _missing(boot, found)
 
