@@ -17,8 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.errors import MemplanError, UsageError
-from memplan.machine.model import E820_RAM, CpuAffinity, MemoryAffinity, Srat
-from memplan.units import GIB, MIB, round_up, size_text
+from memplan.machine.model import (
+    E820_ACPI,
+    E820_NVS,
+    E820_PMEM,
+    E820_PRAM,
+    E820_RAM,
+    E820_SOFT_RESERVED,
+    CpuAffinity,
+    MemoryAffinity,
+    Srat,
+)
+from memplan.units import GIB, MIB, U64_MAX, round_up, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +50,8 @@ _LOW_LIMIT = 3584 * MIB
 _END = 0xFD00000000
 _MOST_CPUS = 255
 _MOST_NODES = 128
+#: Memory that the kernel does not take for RAM.
+_NO_RAM = (E820_PMEM, E820_PRAM, E820_SOFT_RESERVED)
 #: Identity of QEMU's own tables; an override must have the same, and a higher revision.
 _OEM_ID, _OEM_TABLE_ID, _OEM_REVISION = b"BOCHS ", b"BXPC    ", 0x7FFF
 _SRAT_FILE = "kernel/firmware/acpi/SRAT.aml"
@@ -157,19 +169,33 @@ def _cmdline(machine: Machine, notes: list[str]) -> str:
     return " ".join([*own, *(word for word in words if not word.startswith(_DROPPED))])
 
 
+def _ram_ranges(machine: Machine) -> Iterator[tuple[int, int]]:
+    """RAM in whole MiB, with what firmware keeps for itself between two parts of it, as that is RAM too."""
+    for floor, ceiling in ((0, 4 * GIB), (4 * GIB, U64_MAX)):
+        first = last = reach = -1
+        for entry in sorted(machine.e820):
+            start, end = max(entry.start, floor) // MIB * MIB, round_up(min(entry.end, ceiling), MIB)
+            if start >= end or entry.type in _NO_RAM:
+                continue
+            if entry.type == E820_RAM and start > reach:
+                if first >= 0:
+                    yield first, last
+                first, last, reach = start, end, end
+            elif start <= reach:
+                reach = max(reach, end)
+                if entry.type in (E820_RAM, E820_ACPI, E820_NVS):
+                    last = reach
+        if first >= 0:
+            yield first, last
+
+
 def _ram(machine: Machine) -> tuple[list[Piece], int, int]:
-    """The machine's RAM in whole MiB and where the guest has it; its size below and above 4 GiB."""
-    ranges: list[list[int]] = []
-    for entry in sorted(entry for entry in machine.e820 if entry.type == E820_RAM):
-        start, end = entry.start // MIB * MIB, round_up(entry.end, MIB)
-        if ranges and start <= ranges[-1][1]:
-            ranges[-1][1] = max(ranges[-1][1], end)
-        else:
-            ranges.append([start, end])
+    """The machine's RAM and where the guest has it; its size below and above 4 GiB."""
+    ranges = list(_ram_ranges(machine))
     total = sum(end - start for start, end in ranges)
     if not total:
         raise UsageError("the machine has no RAM (no e820 entry is usable), so there is nothing to boot")
-    low = min(sum(max(0, min(end, 4 * GIB) - start) for start, end in ranges), _LOW_LIMIT)
+    low = min(sum(end - start for start, end in ranges if end <= 4 * GIB), _LOW_LIMIT)
     low, high = (low, total - low) if low else (min(total, _LOW_LIMIT), max(0, total - _LOW_LIMIT))
     if 4 * GIB + high > _END:
         most = size_text(_END - 4 * GIB + low)

@@ -55,7 +55,7 @@ def setup_per_cpu_areas(boot: Boot) -> None:
                 start + used if unit < len(cpus) else start,
                 start + unit_size,
                 owner="percpu",
-                caller="pcpu_embed_first_chunk",
+                caller="pcpu_fc_free",
             )
     sizes = f"s{static} r{reserved} d{dynamic} u{unit_size}"
     if rules.percpu_chunk == "3.13":

@@ -247,7 +247,7 @@ class _Vmemmap:
             size,
             size,
             owner=owner,
-            caller=self._boot.rules.vmemmap_caller,
+            caller="vmemmap_alloc_block_zero" if owner == _TABLES else "vmemmap_alloc_block_buf",
             min_addr=_DMA_END,
             nid=nid,
             raw=True,

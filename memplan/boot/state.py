@@ -143,17 +143,17 @@ class Boot:
 
     def add(self, start: int, end: int, *, owner: str, caller: str) -> None:
         """memblock_add of ``[start, end)``."""
-        self.recorder.tag(owner, caller)
+        self.recorder.tag(owner, self.rules.callers.get(caller, caller))
         self.memblock.add(start, end - start)
 
     def reserve(self, start: int, end: int, *, owner: str, caller: str) -> None:
         """memblock_reserve of ``[start, end)``."""
-        self.recorder.tag(owner, caller)
+        self.recorder.tag(owner, self.rules.callers.get(caller, caller))
         self.memblock.reserve(start, end - start)
 
     def free(self, start: int, end: int, *, owner: str, caller: str) -> None:
         """Give ``[start, end)`` back (memblock_free, memblock_phys_free from 5.16)."""
-        self.recorder.tag(owner, caller)
+        self.recorder.tag(owner, self.rules.callers.get(caller, caller))
         self.memblock.free(start, end - start)
 
     def printk(self, text: str, *, warning: bool = False) -> None:
@@ -176,8 +176,9 @@ class Boot:
     ) -> list[Run]:
         """`count` equal blocks as by as many calls of :meth:`phys_alloc_range`; fewer where no more are free."""
         if not self.rules.phys_alloc_range:
-            self.recorder.tag(owner, caller)
+            self.recorder.tag(owner, self.rules.callers.get(caller, caller))
             return self.memblock.find_reserve_run(size, align, start, end, count)
+        caller = self.rules.request_callers.get(caller, caller)
         text = (
             f"memblock_phys_alloc_range: {size} bytes align={align:#x} from={start:#018x} max_addr={end:#018x} {caller}"
         )
@@ -267,6 +268,7 @@ class Boot:
         if self.rules.bootmem_calls:
             self.recorder.tag(owner, "__alloc_memory_core_early")
             return self._bootmem(count, size, align, min_addr, max_addr, nid)
+        caller = self.rules.request_callers.get(caller, caller)
         name = "memblock_alloc_exact_nid_raw" if exact else "memblock_alloc_try_nid"
         name = "memblock_alloc_try_nid_raw" if raw and not exact else name
         text = (

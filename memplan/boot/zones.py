@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.boot.state import BootPanic
 from memplan.plan import Zone
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, memparse, pfn_down, pfn_up, round_up
 
@@ -310,7 +311,8 @@ def _print_ranges(boot: Boot, layout: ZoneLayout) -> None:
         boot.printk(f"  Node {nid}: {pfn << PAGE_SHIFT:#0{width}x}")
     boot.printk("Early memory node ranges")
     for start, end, node in boot.memblock.pfn_ranges(None):
-        boot.printk(f"  node {node or 0:3}: {_pages(start, end, width)}")
+        number = boot.kernel.max_numnodes if node is None else node
+        boot.printk(f"  node {number:3}: {_pages(start, end, width)}")
 
 
 def _pages(start: int, end: int, width: int) -> str:
@@ -318,7 +320,10 @@ def _pages(start: int, end: int, width: int) -> str:
 
 
 def _print_unavailable(boot: Boot, layout: ZoneLayout) -> None:
-    """Tells of pages in present sections that are no RAM; they go to the zone above them, the last to the one below."""
+    """Tells of pages in present sections that are no RAM; they go to the zone above them, the last to the one below.
+
+    The kernel meets them as it walks all RAM by node (memmap_init); it dies at RAM that has none.
+    """
     zones: dict[int, list[Zone]] = {}
     for zone in layout.zones:
         if zone.present:
@@ -327,6 +332,12 @@ def _print_unavailable(boot: Boot, layout: ZoneLayout) -> None:
     hole = end_pfn = 0
     last: Zone | None = None
     for start, end_pfn, nid in boot.memblock.pfn_ranges(None):
+        if nid not in boot.numa.node_data:
+            raise BootPanic(
+                "BUG: kernel NULL pointer dereference",
+                f"no SRAT entry covers the RAM at {start << PAGE_SHIFT:#x}, so it has no node; below 1 MiB in all the "
+                "kernel takes such an SRAT, and then looks for that node's data",
+            )
         for zone in zones.get(nid or 0, ()):
             last = zone
             low = min(max(start, zone.start_pfn), zone.start_pfn + zone.spanned)

@@ -33,8 +33,10 @@ class Rules(NamedTuple):
     trace_style: str
     #: What freeing is called in the log.
     free_line: str
-    #: Symbols that this version prints where another name is usual: {usual: printed}.
+    #: Symbols that this version's builds print where a function is inlined: {function: printed}, for changes
+    #: that a caller makes itself, and for allocation requests.
     callers: Mapping[str, str]
+    request_callers: Mapping[str, str]
 
     # memblock's callers
     #: memblock_phys_alloc_range is one call with its own line; before, callers search and reserve by themselves.
@@ -169,8 +171,6 @@ class Rules(NamedTuple):
     # memory map
     #: "3.13", or "per node" (sparse_init of 4.19 on).
     sparse_init: str
-    #: The printed caller of vmemmap's table pages.
-    vmemmap_caller: str
 
     # zones
     #: kernelcore=mirror, percentages and movable_node decide ZONE_MOVABLE ("5.10"), or sizes alone ("3.13").
