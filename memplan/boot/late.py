@@ -28,7 +28,7 @@ def setup_log_buf_early(boot: Boot) -> None:
     size = min(memparse(value)[0], _LOG_BUF_MAX)
     size = pow2_up(size) if size else 0
     if size > 1 << boot.kernel.config_number("LOG_BUF_SHIFT"):
-        boot.new_log_buf = _log_buffers(boot, size)
+        boot.new_log_buf = _log_buffers(boot, size, early=True)
 
 
 def setup_log_buf(boot: Boot) -> None:
@@ -38,14 +38,15 @@ def setup_log_buf(boot: Boot) -> None:
     shift = boot.kernel.config_number("LOG_BUF_SHIFT")
     extra = (boot.machine.cpus.possible - 1) << boot.kernel.config_number("LOG_CPU_MAX_BUF_SHIFT")
     if extra > 1 << (shift - 1):
-        boot.new_log_buf = _log_buffers(boot, pow2_up(extra + (1 << shift)))
+        boot.new_log_buf = _log_buffers(boot, pow2_up(extra + (1 << shift)), early=False)
 
 
-def _log_buffers(boot: Boot, size: int) -> bool:
+def _log_buffers(boot: Boot, size: int, *, early: bool) -> bool:
     """The text, and from 5.10 on the ring buffer's descriptors and infos, one each for 32 bytes of text."""
     if boot.rules.log_buf == "text":
-        found = boot.alloc(round_up(size, PAGE_SIZE), PAGE_SIZE, owner="log buffer", caller="setup_log_buf")
-        return bool(found)
+        if early:
+            return bool(boot.alloc_base(size, PAGE_SIZE, owner="log buffer"))
+        return bool(boot.alloc(round_up(size, PAGE_SIZE), PAGE_SIZE, owner="log buffer", caller="setup_log_buf"))
     count = size >> 5
     parts = (
         ("log buffer", size),

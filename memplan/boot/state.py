@@ -195,6 +195,11 @@ class Boot:
         self.recorder.tag(owner, "memblock_alloc_range_nid")
         return self.memblock.alloc_range_nid(size, align, start, end, nid, exact=True)
 
+    def alloc_base(self, size: int, align: int, *, owner: str) -> int:
+        """A block below the limit in force as 3.13's early code takes it (memblock_alloc); it panics without one."""
+        self.recorder.tag(owner, "memblock_alloc_base_nid")
+        return self.memblock.alloc_base(size, align, 0)
+
     def phys_alloc_try_nid(self, size: int, align: int, nid: int, *, any_node: bool, owner: str) -> int:
         """A block on the node, else on any where `any_node`; only its reservation is printed."""
         if self.rules.bootmem_calls:
