@@ -8,9 +8,13 @@ kind.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.errors import InputError
 from memplan.plan import Change, Checkpoint, Message
 from memplan.render.trace import single_ranges
 from memplan.units import KIB, PAGE_SIZE
@@ -38,10 +42,22 @@ _PERCPU = re.compile(r"(?:percpu|PERCPU): Embedded (\d+) pages/cpu.*? s(\d+) r(\
 _CRASH = re.compile(r"crashkernel (?:low memory )?reserved: (0x[0-9a-f]+) - (0x[0-9a-f]+)")
 _CRASH_OLD = re.compile(r"Reserving (\d+)MB of (?:low )?memory at (\d+)MB for crashkernel")
 _MEMORY = re.compile(r"^Memory: \d+[Kk]/(\d+)[Kk] available")
-_RELEASE = re.compile(r"Linux version (\S+)")
+_RELEASE = re.compile(r"Linux version (\d+\.\d\S*)")
 _DUMP_HEAD = "MEMBLOCK configuration"
-#: How many facts must agree to find where a log begins that lacks its head.
-_ALIGNMENT = 3
+_CMDLINE = re.compile(r"(?:Kernel c|C)ommand line: (.*)")
+_LOST = re.compile(r"^\*\* (\d+) (?:printk )?messages (?:dropped|suppressed)")
+_DEAD = re.compile(r"Kernel panic - not syncing|PANIC: early exception")
+#: Kinds of facts whose first two numbers are a range.
+_RANGES = ("reserve", "free", "add", "NODE_DATA")
+#: The step whose allocations depend on random places where KASLR is on.
+_RANDOM_STEP = "setup_cpu_entry_areas"
+#: How many facts tell where a log begins that lacks its head, and how far to look for one side's next fact in the
+#: other.
+_ALIGNMENT, _AHEAD = 200, 3
+#: How many facts of a plan are looked at: so many more than twice the log's, or so many where the log lacks its head.
+_MORE, _MOST = 1000, 500_000
+#: Up to so many pairs the facts behind a difference are matched in their order, else one by one.
+_MATCHED = 4_000_000
 
 
 class Fact(NamedTuple):
@@ -92,6 +108,17 @@ class Comparison:
         return self.first is None
 
 
+class _Log(NamedTuple):
+    """What a log tells: `complete` where it comes to the hand-over of memory, `dropped` lines that the kernel lost."""
+
+    release: str
+    version: str
+    cmdline: str | None
+    facts: list[Fact]
+    complete: bool
+    dropped: int
+
+
 def verify(log: Path, machine: Machine | None = None, *, kernel: str | Kernel | None = None) -> Comparison:
     """Plan the boot that the file `log` tells of, and compare.
 
@@ -102,35 +129,119 @@ def verify(log: Path, machine: Machine | None = None, *, kernel: str | Kernel | 
     from memplan.firmware.dmesg import boot_lines
     from memplan.firmware.source import open_source
 
+    source = open_source(log)
     if machine is None:
         from memplan.firmware.combine import import_files
 
         machine = import_files([log])[0]
-    return compare(boot_lines(open_source(log)), memplan.simulate(machine, kernel=kernel))
+    plan = memplan.simulate(machine, kernel=kernel)
+    return compare(boot_lines(source), plan, randomized=machine.kernel.randomized)
 
 
-def compare(lines: Iterable[tuple[int, str]], plan: Plan) -> Comparison:
-    """Compare the kernel's own `lines` (number in the log, text without stamps) with `plan`."""
-    release, logged, complete = "", [], False
+def compare(lines: Iterable[tuple[int, str]], plan: Plan, *, randomized: bool = False) -> Comparison:
+    """Compare the kernel's own `lines` (number in the log, text without stamps) with `plan`.
+
+    A log may lack its head (a ring buffer that has wrapped) and its tail.  `randomized` says that KASLR was on: what
+    depends on places that it picks at random is left out where it differs.  Raises InputError where the log tells
+    nothing that a plan tells too.
+    """
+    log = _read(lines)
+    if not log.facts:
+        raise InputError.single(
+            "the log",
+            "tells nothing that a plan tells too: no memblock lines, no zones, no Memory: line",
+            hint="take it from the boot's start, best with memblock=debug",
+        )
+    debug = any(fact.kind in ("reserve", "add") for fact in log.facts)
+    notes = _notes(log, plan, debug)
+    planned = list(islice(_plan_facts(plan, debug), 2 * len(log.facts) + _MORE if log.release else _MOST))
+    if not debug:
+        return _by_kind(log, plan, planned, notes)
+    if not log.release:
+        start = _beginning(log.facts, planned)
+        notes.append(
+            "the log lacks its head, and nothing in it stands in the plan"
+            if start is None
+            else f"the log lacks its head; it is compared from the plan's fact {start + 1} on"
+        )
+        planned = planned[start or 0 :]
+    if not log.complete:
+        planned = planned[: len(log.facts)]
+    result = _in_order(log, plan, log.facts, planned, notes)
+    random_from = _first_random(plan, planned) if randomized else len(planned)
+    if result.first is None or result.first.index < random_from:
+        return result
+    notes.append(
+        "KASLR was on: what is allocated from the CPU entry areas on depends on random places and is left out "
+        "(nokaslr makes it comparable)"
+    )
+    return _in_order(log, plan, log.facts[:random_from], planned[:random_from], notes)
+
+
+def _read(lines: Iterable[tuple[int, str]]) -> _Log:
+    """The facts of the boot that an import takes: the first one with its memory map, as it was printed last."""
+    release, version, cmdline, mapped, dropped = "", "", None, False, 0
+    facts: list[Fact] = []
     for number, text in lines:
-        if not release and (found := _RELEASE.search(text)):
-            release = found[1]
-        logged += [fact._replace(line=number) for fact in _line_facts(text)]
-        if _MEMORY.match(text):
-            complete = True
-            break
-    debug = any(fact.kind in ("reserve", "add") for fact in logged)
-    notes = [] if complete else ["the log ends before the hand-over to the page allocator; it is compared that far"]
-    planned = list(_plan_facts(plan))
+        if found := _RELEASE.match(text):
+            if mapped and text.strip() != version:
+                break
+            release, version, cmdline, mapped, dropped, facts = found[1], text.strip(), None, False, 0, []
+        elif cmdline is None and (found := _CMDLINE.match(text)):
+            cmdline = found[1].strip()
+        elif found := _LOST.search(text):
+            dropped += int(found[1])
+        mapped = mapped or "e820: [mem" in text or "physical RAM map" in text
+        facts += [fact._replace(line=number) for fact in _line_facts(text)]
+        if facts and facts[-1].kind in ("total", "end"):
+            return _Log(release, version, cmdline, facts, True, dropped)
+    return _Log(release, version, cmdline, facts, False, dropped)
+
+
+def _notes(log: _Log, plan: Plan, debug: bool) -> list[str]:
+    notes = []
+    if not log.complete:
+        notes.append("the log ends before the hand-over to the page allocator; it is compared that far")
     if not debug:
         notes.append("the log was made without memblock=debug: only what an ordinary log says is compared")
-        return _by_kind(release, plan, logged, planned, complete, notes)
-    if not release:
-        logged, planned, note = _aligned(logged, planned)
-        notes.append(note)
-    if not complete:
-        planned = planned[: len(logged)]
-    return _in_order(release, plan, logged, planned, notes)
+    if log.dropped:
+        notes.append(f"the kernel lost {log.dropped} lines of this log, so facts are missing in it (log_buf_len=16M)")
+    if _other_build(log, plan):
+        notes.append(f"planned with the facts of {plan.kernel}, not with those of {log.release}'s own build")
+    if other := _other_options(log, plan):
+        notes.append(other)
+    return notes
+
+
+def _other_build(log: _Log, plan: Plan) -> bool:
+    """Whether the plan was made with other facts than those of the log's build."""
+    if not log.release or log.release in plan.kernel:
+        return False
+    from memplan.kernel.load import match_release
+
+    return match_release(log.release, log.version) != (plan.kernel, "")
+
+
+def _other_options(log: _Log, plan: Plan) -> str:
+    """How the boot options of log and plan differ; "" where they don't, or the log doesn't tell them."""
+    if log.cmdline is None:
+        return ""
+    theirs, ours = Counter(log.cmdline.split()), Counter(plan.cmdline.split())
+    words = [("the log alone has", theirs - ours), ("the plan alone has", ours - theirs)]
+    return (
+        "boot options differ: " + "; ".join(f"{who} {' '.join(more)}" for who, more in words if more)
+        if (theirs != ours)
+        else ""
+    )
+
+
+def _first_random(plan: Plan, planned: Sequence[Fact]) -> int:
+    """The index of the first fact that may depend on the random places of the CPU entry areas."""
+    from memplan.kernel.rules import load_rules
+
+    steps = load_rules(plan.kernel_version).steps
+    late = set(steps[steps.index(_RANDOM_STEP) :]) if _RANDOM_STEP in steps else set()
+    return next((index for index, fact in enumerate(planned) if fact.step in late), len(planned))
 
 
 def _line_facts(text: str) -> Iterator[Fact]:
@@ -159,14 +270,20 @@ def _line_facts(text: str) -> Iterator[Fact]:
         yield Fact("crash kernel", (int(crash[1]), int(crash[2])), text)
     elif memory := _MEMORY.match(text):
         yield Fact("total", (int(memory[1]),), text)
+    elif _DEAD.search(text):
+        yield Fact("end", (), text)
 
 
-def _plan_facts(plan: Plan) -> Iterator[Fact]:
+def _plan_facts(plan: Plan, debug: bool) -> Iterator[Fact]:
+    """The plan's facts in their order; without `debug` only those that an ordinary log tells."""
     for event in plan.events:
-        yield from _event_facts(event, plan)
+        if debug or isinstance(event, Message):
+            yield from _event_facts(event, plan)
     if plan.end.completed:
         total = sum(zone.present for zone in plan.zones) * PAGE_SIZE // KIB
         yield Fact("total", (total,), f"Memory: …/{total}K available", 0, "memblock_free_all", "")
+    else:
+        yield Fact("end", (), plan.end.text, 0, plan.end.step, "")
 
 
 def _event_facts(event: Event, plan: Plan) -> Iterator[Fact]:
@@ -191,88 +308,102 @@ def _event_facts(event: Event, plan: Plan) -> Iterator[Fact]:
             yield fact._replace(step=event.step)
 
 
-def _aligned(logged: list[Fact], planned: list[Fact]) -> tuple[list[Fact], list[Fact], str]:
-    """Both from the place in the plan at which a log without its head begins."""
-    head = [fact.key for fact in logged[:_ALIGNMENT]]
-    keys = [fact.key for fact in planned]
-    for start in range(len(keys)):
-        if keys[start : start + len(head)] == head:
-            return (
-                logged,
-                planned[start:],
-                f"the log lacks its head; it is compared from the plan's fact {start + 1} on",
-            )
-    return logged, planned, "the log lacks its head, and its first facts stand nowhere in the plan"
+def _beginning(logged: Sequence[Fact], planned: Sequence[Fact]) -> int | None:
+    """Where in the plan a log without its head begins: what most of its first facts agree on; None for nowhere."""
+    times = Counter(fact.key for fact in planned)
+    places = {fact.key: index for index, fact in enumerate(planned) if times[fact.key] == 1}
+    head = enumerate(logged[:_ALIGNMENT])
+    votes = Counter(places[fact.key] - index for index, fact in head if fact.key in places)
+    return max(votes.most_common(1)[0][0], 0) if votes else None
 
 
-def _in_order(
-    release: str, plan: Plan, logged: Sequence[Fact], planned: Sequence[Fact], notes: list[str]
-) -> Comparison:
-    equal = sum(a.key == b.key for a, b in zip(logged, planned, strict=False))
+def _equal(logged: Sequence[Fact], planned: Sequence[Fact]) -> list[int]:
+    """The indices of the facts of the log that the plan has too, in the same order."""
+    theirs, ours = [fact.key for fact in logged], [fact.key for fact in planned]
+    both = min(len(theirs), len(ours))
+    head = next((i for i in range(both) if theirs[i] != ours[i]), both)
+    tail = next((i for i in range(both - head) if theirs[-1 - i] != ours[-1 - i]), both - head)
+    end, our_end = len(theirs) - tail, len(ours) - tail
+    same = [*range(head), *range(end, len(theirs))]
+    if (end - head) * (our_end - head) <= _MATCHED:
+        blocks = SequenceMatcher(None, theirs[head:end], ours[head:our_end], autojunk=False).get_matching_blocks()
+        return same + [head + block.a + i for block in blocks for i in range(block.size)]
+    return same + [i for i in range(head, min(end, our_end)) if theirs[i] == ours[i]]
+
+
+def _in_order(log: _Log, plan: Plan, logged: Sequence[Fact], planned: Sequence[Fact], notes: list[str]) -> Comparison:
+    equal = _equal(logged, planned)
     shorter = min(len(logged), len(planned))
     at = next((i for i in range(shorter) if logged[i].key != planned[i].key), shorter)
     first = None
     if at < max(len(logged), len(planned)):
         ours, theirs = (side[at] if at < len(side) else None for side in (planned, logged))
-        first = Difference(at, theirs, ours, _cause(release, plan, logged, planned, at))
-    kinds: dict[str, list[int]] = {}
-    for index, fact in enumerate(logged):
-        count = kinds.setdefault(fact.kind, [0, 0])
-        count[0] += index < len(planned) and planned[index].key == fact.key
-        count[1] += 1
+        first = Difference(at, theirs, ours, _cause(log, plan, logged, planned, at))
+    had, found = Counter(fact.kind for fact in logged), Counter(logged[index].kind for index in equal)
     return Comparison(
-        release,
+        log.release,
         plan.kernel,
         True,
-        equal,
+        len(equal),
         max(len(logged), len(planned)),
-        tuple((kind, a, b) for kind, (a, b) in kinds.items()),
+        tuple((kind, found[kind], count) for kind, count in had.items()),
         first,
         tuple(notes),
     )
 
 
-def _by_kind(
-    release: str, plan: Plan, logged: Sequence[Fact], planned: Sequence[Fact], complete: bool, notes: list[str]
-) -> Comparison:
-    """An ordinary log: each kind on its own, kinds that it doesn't tell left out."""
-    order = list(dict.fromkeys(fact.kind for fact in logged))
-    kinds, first, position = [], None, 0
+def _by_kind(log: _Log, plan: Plan, planned: Sequence[Fact], notes: list[str]) -> Comparison:
+    """An ordinary log: each kind on its own.
+
+    A log that comes to the hand-over tells all kinds; one that ends before, or lacks its head, those that it has, and
+    of them perhaps only the first, or the last.
+    """
+    whole = log.complete and bool(log.release)
+    order = dict.fromkeys(fact.kind for fact in (*log.facts, *(planned if whole else ())))
+    kinds, first, position, equal = [], None, 0, 0
     for kind in order:
-        theirs = [fact for fact in logged if fact.kind == kind]
+        theirs = [fact for fact in log.facts if fact.kind == kind]
         ours = [fact for fact in planned if fact.kind == kind]
-        if not complete:
-            ours = ours[: len(theirs)]
-        total = max(len(theirs), len(ours))
-        part = _in_order(release, plan, theirs, ours, [])
-        kinds.append((kind, part.equal, total))
+        if not whole:
+            ours = ours[-len(theirs) :] if log.complete else ours[: len(theirs)]
+        part = _in_order(log, plan, theirs, ours, [])
+        kinds.append((kind, part.equal, part.total))
         if part.first is not None and first is None:
             first = Difference(position + part.first.index, part.first.kernel, part.first.plan, part.first.cause)
-        position += total
-    equal = sum(count for _, count, _ in kinds)
-    return Comparison(release, plan.kernel, False, equal, position, tuple(kinds), first, tuple(notes))
+        position += part.total
+        equal += part.equal
+    return Comparison(log.release, plan.kernel, False, equal, position, tuple(kinds), first, tuple(notes))
 
 
-def _cause(release: str, plan: Plan, logged: Sequence[Fact], planned: Sequence[Fact], at: int) -> str:
+def _cause(log: _Log, plan: Plan, logged: Sequence[Fact], planned: Sequence[Fact], at: int) -> str:
     """What most likely explains the difference at `at`."""
-    if release and release not in plan.kernel:
-        build = f"the log is of {release}, planned with {plan.kernel}: sizes of that build may differ (memplan kernel)"
-    else:
-        build = ""
-    if at >= len(planned):
-        if not plan.end.completed:
-            return f"the plan ends in {plan.end.step}: {plan.end.text}"
-        return build or "a step that the plan lacks, or an option that it does not know"
-    if at >= len(logged):
+    theirs, ours = (side[at] if at < len(side) else None for side in (logged, planned))
+    if _other_options(log, plan):
+        return "the boot options differ (see the note)"
+    if ours is not None and ours.kind == "end":
+        return f"the plan ends in {plan.end.step}: {plan.end.cause or plan.end.text}"
+    if theirs is not None and theirs.kind == "end":
+        return "the kernel died here, which the plan does not foresee: a fact of the machine, or a rule"
+    if log.dropped:
+        return "a line that the log lacks, as the kernel lost some"
+    if _other_build(log, plan):
+        return f"sizes of {log.release}, which differ from those of {plan.kernel} (memplan kernel learns them)"
+    if theirs is None:
         return "the kernel did nothing more: an option or a fact of the machine that the plan takes for given"
-    theirs, ours = logged[at], planned[at]
-    if theirs.key in [fact.key for fact in planned[at + 1 : at + 4]]:
-        return f"the plan's {ours.owner or ours.kind} ({ours.step}) did not happen: a fact of the machine, or an option"
-    if ours.key in [fact.key for fact in logged[at + 1 : at + 4]]:
-        return build or "the kernel did one thing more: an unknown option, or a fact that the machine lacks"
-    if theirs.kind == ours.kind and len(theirs.values) > 1 and theirs.kind in ("reserve", "free", "add", "NODE_DATA"):
-        (a, b), (c, d) = theirs.values[:2], ours.values[:2]
-        if isinstance(a, int) and isinstance(b, int) and isinstance(c, int) and isinstance(d, int) and b - a != d - c:
-            return build or f"the size of {ours.owner or ours.kind}: a fact of the kernel build or of the machine"
-        return build or f"the place of {ours.owner or ours.kind}: a rule, or a range reserved that the machine lacks"
-    return build or "a rule of this kernel version"
+    if ours is None:
+        return "a step that the plan lacks, or an option that it does not know"
+    what = ours.owner or ours.kind
+    if theirs.key in [fact.key for fact in planned[at + 1 : at + 1 + _AHEAD]]:
+        return f"the plan's {what} ({ours.step}) did not happen: a fact of the machine, or an option"
+    if ours.key in [fact.key for fact in logged[at + 1 : at + 1 + _AHEAD]]:
+        return "the kernel did one thing more: an unknown option, or a fact that the machine lacks"
+    if theirs.kind == ours.kind and theirs.kind in _RANGES:
+        (a, b), (c, d) = (tuple(int(value) for value in fact.values[:2]) for fact in (theirs, ours))
+        if b - a != d - c:
+            return f"the size of {what}: a fact of the kernel build or of the machine"
+        return f"the place of {what}: a rule, or a range reserved that the machine lacks"
+    if theirs.kind == ours.kind == "percpu":
+        return "a size of the per-CPU area: a fact of the kernel build, or the number of CPUs"
+    if theirs.kind == ours.kind and theirs.kind in ("memory", "node range", "total"):
+        return f"the machine's RAM or its nodes ({theirs.kind}): a fact of the machine"
+    return "a rule of this kernel version"
