@@ -15,6 +15,20 @@ _MAX_DMA_PFN = 16 * MIB >> PAGE_SHIFT
 _LOG_BUF_MAX = 2 * GIB
 #: Words that boot loaders leave on the command line (unknown_bootoption, 6.x).
 _LOADER_WORDS = ("BOOT_IMAGE=", "kexec")
+#: Handlers that leave all other values to init; None stands for the word alone.
+_VALUES: dict[str, tuple[str | None, ...]] = {
+    "numa_balancing": ("enable", "disable"),
+    "preempt": ("none", "voluntary", "full"),
+    "retain_initrd": (None,),
+    "ro": (None,),
+    "rootwait": (None,),
+    "rw": (None,),
+    "schedstats": ("enable", "disable"),
+    "transparent_hugepage": ("always", "madvise", "never"),
+}
+#: Words and environment that init can be given (CONFIG_INIT_ENV_ARG_LIMIT), without HOME and TERM.
+_MOST_ARGUMENTS = 32
+_MOST_ENVIRONMENT = 31
 
 
 # -- setup_arch ----------------------------------------------------------------------------------------------------
@@ -197,7 +211,10 @@ def print_unknown_bootoptions(boot: Boot) -> None:
 
 
 def _unknown_options(boot: Boot) -> list[str]:
-    """Words for init (no value) and then for its environment (name=value), in the kernel's order."""
+    """Words for init (no value) and then for its environment (name=value), in the kernel's order.
+
+    Where they are more than init takes, the kernel lists none, and panics over them later.
+    """
     known = boot.kernel.options
     if known is None:
         raise NotCoveredError(
@@ -208,12 +225,16 @@ def _unknown_options(boot: Boot) -> list[str]:
     environment: dict[str, str] = {}
     for name, value in boot.cmdline.args:
         word = name if value is None else f"{name}={value}"
-        if name.replace("-", "_") in known or "." in name or word.startswith(_LOADER_WORDS):
+        option = name.replace("-", "_")
+        handled = option in known and (option not in _VALUES or value in _VALUES[option])
+        if handled or "." in name or word.startswith(_LOADER_WORDS):
             continue
         if value is None:
             arguments.append(word)
         elif name not in ("HOME", "TERM"):
             environment[name] = word
+    if len(arguments) > _MOST_ARGUMENTS or len(environment) > _MOST_ENVIRONMENT:
+        return []
     return arguments + list(environment.values())
 
 

@@ -35,7 +35,10 @@ _FORMS: dict[str, tuple[str, str]] = {
     "nr_cpus": (_NUMBER, "a number of CPUs"),
     "maxcpus": (_NUMBER, "a number of CPUs"),
     "possible_cpus": (_NUMBER, "a number of CPUs"),
-    "swiotlb": (r"(?:[0-9]+)?(?:,[0-9]+)?(?:,?(?:force|noforce|any))*", "a number of slabs, force or noforce"),
+    "swiotlb": (
+        rf"(?:{_NUMBER})?(?:,(?:{_NUMBER})?)?(?:,?(?:force|noforce|any))*",
+        "a number of slabs, force or noforce",
+    ),
 }
 
 
