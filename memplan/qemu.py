@@ -344,6 +344,7 @@ def boot(words: list[str], seconds: float, progress: Callable[[int, float], None
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
     if dead:
         return _kernel_lines(output)
     why = f"the kernel did not hand over memory within {seconds:.0f} s"

@@ -135,10 +135,12 @@ def verify(log: Path, machine: Machine | None = None, *, kernel: str | Kernel | 
 
         machine = import_files([log])[0]
     plan = memplan.simulate(machine, kernel=kernel)
-    return compare(boot_lines(source), plan, randomized=machine.kernel.randomized)
+    return compare(boot_lines(source), plan, randomized=machine.kernel.randomized, source=source.name)
 
 
-def compare(lines: Iterable[tuple[int, str]], plan: Plan, *, randomized: bool = False) -> Comparison:
+def compare(
+    lines: Iterable[tuple[int, str]], plan: Plan, *, randomized: bool = False, source: str = "the log"
+) -> Comparison:
     """Compare the kernel's own `lines` (number in the log, text without stamps) with `plan`.
 
     A log may lack its head (a ring buffer that has wrapped) and its tail.  `randomized` says that KASLR was on: what
@@ -148,7 +150,7 @@ def compare(lines: Iterable[tuple[int, str]], plan: Plan, *, randomized: bool = 
     log = _read(lines)
     if not log.facts:
         raise InputError.single(
-            "the log",
+            source,
             "tells nothing that a plan tells too: no memblock lines, no zones, no Memory: line",
             hint="take it from the boot's start, best with memblock=debug",
         )
