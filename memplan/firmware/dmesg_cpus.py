@@ -170,6 +170,9 @@ def _hypervisor(boot: BootLines, found: Found) -> None:
         found.put("cpus.hypervisor", True, "Hypervisor detected", line=line)
     elif boot.has("virtual"):
         found.put("cpus.hypervisor", True, "due to virtualization", line=boot.lines["virtual"])
+    elif boot.has("physical"):
+        # The kernel says so only where the CPU tells of no hypervisor.
+        found.put("cpus.hypervisor", False, "Broken PMU hardware", line=boot.lines["physical"])
     elif any(word in boot.dmi for word in _VIRTUAL_MACHINES):
         found.put("cpus.hypervisor", True, "DMI's name of a virtual machine", line=boot.lines["dmi"], weak=True)
     elif boot.oem in _VIRTUAL_OEMS:

@@ -116,6 +116,7 @@ _HEADS = re.compile(
     r"|(?P<dmi>DMI: )"
     r"|(?P<hypervisor>Hypervisor detected: |Booting paravirtualized kernel on )"
     r"|(?P<virtual>Performance Events: .*due to virtualization)"
+    r"|(?P<physical>Performance Events: .*Broken PMU hardware)"
     r"|(?P<first_cpu>CPU0: .*\(fam(?:ily)?: )"
     r"|(?P<ibft>iBFT found at )"
     r"|(?P<snb>reserving inaccessible SNB gfx)"

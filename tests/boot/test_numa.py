@@ -58,6 +58,7 @@ def booted(version: str, subject: Machine, reserved: tuple[tuple[int, int], ...]
         boot.memblock.reserve(start, end - start)
     boot.max_pfn = boot.max_possible_pfn = boot.max_pfn_mapped = max(e.end for e in subject.e820) >> PAGE_SHIFT
     boot.memblock.current_limit = boot.max_pfn * PAGE_SIZE
+    boot.memblock.allow_resize()
     boot.movable_node = boot.memblock.movable_node = boot.memblock.bottom_up = boot.cmdline.has("movable_node")
     boot.recorder.events.clear()
     initmem_init(boot)

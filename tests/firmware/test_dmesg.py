@@ -72,7 +72,7 @@ def test_the_srat_is_the_one_that_was_given(name: str, tmp_path: Path) -> None:
     cpus = [(e["cpu"], e["node"]) for e in given if "cpu" in e]
     if "6.12" not in name:
         assert srat.cpus == tuple(CpuAffinity(cpu, node) for cpu, node in cpus)
-    elif "cpus.nodes" in found:
+    elif cpus and "cpus.nodes" in found:
         assert found["cpus.nodes"] == tuple(node for _, node in cpus)
     upgrades = found["acpi.upgrades"]
     assert isinstance(upgrades, tuple)
@@ -84,7 +84,9 @@ def test_the_cpus_are_qemus(name: str, tmp_path: Path) -> None:
     found = values(read(text(name), tmp_path))
     told = case(name)
     if "acpi=off" not in told.get("append", "") and name != "ovmf-4g-3.13":
-        assert found["cpus.possible"] == told.get("smp", 1)
+        # QEMU's firmware does not offer the CPUs up to maxcpus=; nolapic leaves one.
+        number = int(str(told.get("smp", 1)).partition(",")[0])
+        assert found["cpus.possible"] == (1 if "nolapic" in told.get("append", "") else number)
     model = told.get("cpu", "max")
     if "cpus.gbpages" in found:
         assert found["cpus.gbpages"] is ("-pdpe1gb" not in model)

@@ -1,0 +1,130 @@
+"""Reading the SRAT: the order in which nodes get their numbers, and what is refused."""
+
+import pytest
+
+from memplan.boot.state import Boot
+from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, CxlWindow, E820Entry, Machine, MemoryAffinity, Srat
+from memplan.units import GIB, MIB
+from tests.boot.test_numa import KERNELS, booted, machine, messages
+
+RAM = [(MIB, 2 * GIB), (2 * GIB, 3 * GIB)]
+
+
+def memory(*domains: int) -> tuple[MemoryAffinity, ...]:
+    """The RAM in equal parts, one a domain."""
+    size = 3 * GIB // len(domains)
+    return tuple(MemoryAffinity(pxm, index * size, size) for index, pxm in enumerate(domains))
+
+
+def spans(boot: Boot) -> dict[int | None, int]:
+    """MiB by node."""
+    sizes: dict[int | None, int] = {}
+    for _, size, nid, _ in boot.memblock.memory:
+        sizes[nid] = sizes.get(nid, 0) + (size >> 20)
+    return sizes
+
+
+@pytest.mark.parametrize("version", KERNELS)
+def test_nodes_are_numbered_as_domains_turn_up_processors_first(version: str) -> None:
+    cpus = (CpuAffinity(0, 40), CpuAffinity(1, 5, enabled=False), CpuAffinity(2, 7))
+    boot = booted(version, machine(RAM, Srat(memory=memory(5, 7, 40), cpus=cpus)))
+    assert boot.numa.pxm_to_node == {40: 0, 7: 1, 5: 2}
+    assert boot.numa.node_to_pxm == {0: 40, 1: 7, 2: 5}
+
+
+@pytest.mark.parametrize(("version", "first"), [("3.13", 9), ("5.10", 3), ("6.1", 3), ("6.12", 3)])
+def test_x2apic_entries_come_before_the_others_in_3_13(version: str, first: int) -> None:
+    cpus = (CpuAffinity(0, 3), CpuAffinity(1, 9, x2apic=True))
+    boot = booted(version, machine(RAM, Srat(memory=memory(3, 9), cpus=cpus)))
+    assert boot.numa.node_to_pxm[0] == first
+
+
+@pytest.mark.parametrize(("version", "nodes"), [("3.13", 2), ("5.10", 3), ("6.12", 3)])
+def test_generic_initiators_have_nodes_since_5_10(version: str, nodes: int) -> None:
+    boot = booted(version, machine(RAM, Srat(memory=memory(1, 2), generic_initiators=(6,))))
+    assert boot.numa.nr_node_ids == nodes
+    assert boot.numa.initiators == ({0} if nodes == 3 else set())
+
+
+@pytest.mark.parametrize("version", KERNELS)
+def test_the_first_revision_has_domains_of_one_byte(version: str) -> None:
+    boot = booted(version, machine(RAM, Srat(memory=memory(0x101, 0x202), cpus=(CpuAffinity(0, 0x302),), revision=1)))
+    assert boot.numa.pxm_to_node == {2: 0, 1: 1}
+
+
+@pytest.mark.parametrize("version", KERNELS)
+def test_entries_that_are_not_enabled_count_for_nothing(version: str) -> None:
+    off = MemoryAffinity(9, 0, 3 * GIB, enabled=False)
+    assert spans(booted(version, machine(RAM, Srat(memory=(off, *memory(1, 2)))))) == {0: 1535, 1: 1536}
+    boot = booted(version, machine(RAM, Srat(memory=(off,), cpus=(CpuAffinity(0, 0),))))
+    assert "No NUMA configuration found" in messages(boot)
+
+
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        ("3.13", "NUMA: Warning: node 0 [mem 0x00000000-0x7fffffff] overlaps with itself [mem 0x40000000-0xbfffffff]"),
+        ("6.1", "Warning: node 0 [mem 0x00000000-0x7fffffff] overlaps with itself [mem 0x40000000-0xbfffffff]"),
+    ],
+)
+def test_a_node_may_name_memory_twice(version: str, line: str) -> None:
+    twice = (MemoryAffinity(4, 0, 2 * GIB), MemoryAffinity(4, GIB, 2 * GIB))
+    boot = booted(version, machine(RAM, Srat(memory=twice)))
+    assert line in messages(boot)
+    assert spans(boot) == {0: 3071}
+
+
+@pytest.mark.parametrize("version", KERNELS)
+def test_blocks_of_a_node_are_joined_unless_another_lies_between(version: str) -> None:
+    between = (MemoryAffinity(0, 0, GIB), MemoryAffinity(1, GIB, GIB), MemoryAffinity(0, 2 * GIB, GIB))
+    boot = booted(version, machine(RAM, Srat(memory=between)))
+    assert not any("+" in text for text in messages(boot))
+    assert spans(boot) == {0: 2047, 1: 1024}
+
+
+@pytest.mark.parametrize(("version", "limit"), [("3.13", 256), ("6.12", 1024)])
+def test_too_high_a_domain_costs_the_whole_table(version: str, limit: int) -> None:
+    boot = booted(version, machine(RAM, Srat(memory=memory(0, limit))))
+    assert messages(boot)[1:4] == [
+        "SRAT: Too many proximity domains.",
+        "SRAT: SRAT not used.",
+        "No NUMA configuration found",
+    ]
+    cpu = Srat(memory=memory(0, 1), cpus=(CpuAffinity(0, limit + 0xA),))
+    boot = booted(version, machine(RAM, cpu))
+    assert messages(boot)[:2] == [f"SRAT: Too many proximity domains {limit + 0xA:x}", "SRAT: SRAT not used."]
+    assert booted(version, machine(RAM, Srat(memory=memory(0, limit - 1)))).numa.nr_node_ids == 2
+
+
+@pytest.mark.parametrize("version", ["5.10", "6.1", "6.12"])
+def test_memory_to_come_raises_the_highest_possible_pfn(version: str) -> None:
+    window = MemoryAffinity(1, 64 * GIB, 64 * GIB, hotplug=True)
+    boot = booted(version, machine(RAM, Srat(memory=(*memory(0, 1), window))))
+    assert boot.max_possible_pfn == 128 * GIB >> 12
+    assert boot.numa.hotplug == [(64 * GIB, 128 * GIB)]
+    assert spans(boot) == {0: 1535, 1: 1536}
+
+
+def with_windows(*windows: CxlWindow) -> Machine:
+    entries = tuple(E820Entry(start, end, 1) for start, end in [*RAM, (8 * GIB, 10 * GIB)])
+    srat = Srat(memory=(*memory(0, 1), MemoryAffinity(2, 8 * GIB, GIB), MemoryAffinity(3, 9 * GIB, GIB - MIB)))
+    return Machine(e820=entries, srat=srat, acpi=Acpi(tables=(AcpiTable("SRAT", 0x1000, 64),), cxl_windows=windows))
+
+
+@pytest.mark.parametrize(("version", "nodes"), [("5.10", 4), ("6.1", 5), ("6.12", 5)])
+def test_a_cxl_window_without_memory_is_a_node_of_its_own(version: str, nodes: int) -> None:
+    whole = MemoryAffinity(3, 9 * GIB, GIB)
+    subject = with_windows(CxlWindow(32 * GIB, 4 * GIB))
+    assert subject.srat is not None
+    subject = subject._replace(srat=subject.srat._replace(memory=(*subject.srat.memory[:-1], whole)))
+    boot = booted(version, subject)
+    assert boot.numa.possible == set(range(nodes))
+    assert boot.numa.online == {0, 1, 2, 3}
+    assert boot.numa.node_to_pxm.get(4) == (4 if nodes == 5 else None)
+
+
+@pytest.mark.parametrize("version", ["6.1", "6.12"])
+def test_a_cxl_window_completes_the_nodes_inside(version: str) -> None:
+    # The last MiB of RAM has no node by the SRAT.
+    boot = booted(version, with_windows(CxlWindow(8 * GIB, 2 * GIB)))
+    assert spans(boot) == {0: 1535, 1: 1536, 2: 1024, 3: 1024}
