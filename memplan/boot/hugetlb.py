@@ -2,38 +2,193 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from memplan.units import GIB, PAGE_SIZE, memparse
+from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, memparse
 
 if TYPE_CHECKING:
     from memplan.boot.state import Boot
 
 
 def parse_hugepages(boot: Boot) -> None:
-    """Allocates 1 GiB pages at each ``hugepages=`` that stands behind ``hugepagesz=1G``; all versions.
+    """Allocates 1 GiB pages at each ``hugepages=`` that counts for them (mm/hugetlb.c); all versions.
 
-    ``default_hugepagesz=1G`` makes a ``hugepages=`` before it, or right behind it, count too.  Smaller huge pages
-    come from the page allocator and are no business of memblock.
+    Smaller huge pages come from the page allocator and are no business of memblock.
     """
-    if not boot.kernel.config("HUGETLBFS") or not boot.machine.cpus.gbpages:
+    if not boot.kernel.config("HUGETLBFS"):
         return
-    pages = _Gigantic(boot)
-    size: int | None = None
-    early: str | None = None
+    options = _Checked(boot) if boot.rules.hugepagesz_checked else _Unchecked(boot)
+    handlers = {
+        "hugepages": options.hugepages,
+        "hugepagesz": options.hugepagesz,
+        "default_hugepagesz": options.default_hugepagesz,
+    }
     for name, value in boot.cmdline.args:
-        if name == "hugepagesz" and value:
-            size = memparse(value)[0]
-        elif name == "default_hugepagesz" and value:
-            size = memparse(value)[0]
-            if early is not None and size == GIB:
-                pages.take(early)
-            early = None
-        elif name == "hugepages" and value:
-            if size is None:
-                early = value
-            elif size == GIB:
-                pages.take(value)
+        if value is not None and name in handlers:
+            handlers[name](value)
+
+
+class _Count:
+    """How many pages a size is to have (an hstate's max_huge_pages): in all, and of those that name their nodes."""
+
+    __slots__ = ("in_nodes", "pages")
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self.in_nodes: dict[int, int] = {}
+
+
+class _Options:
+    """What is known of sizes and counts while the words are read.
+
+    `counts` has the sizes in use; `parsed` is the one that the next ``hugepages=`` counts for.  Before any size is
+    named that is `default`, whose size is then open.  `twice` is the message for a second ``hugepages=`` of one size.
+    """
+
+    twice = "hugepages= specified twice without interleaving hugepagesz=, ignoring"
+
+    def __init__(self, boot: Boot) -> None:
+        self.boot = boot
+        self.gigantic = _Gigantic(boot)
+        self.counts: dict[int, _Count] = {}
+        self.parsed = 0
+        self.default = _Count()
+        self._last: _Count | None = None
+
+    def hugepagesz(self, value: str) -> None:
+        """A size comes into use."""
+        raise NotImplementedError
+
+    def default_hugepagesz(self, value: str) -> None:
+        """The size of ``hugepages=`` that name none."""
+        raise NotImplementedError
+
+    def hugepages(self, value: str) -> None:
+        """The pages of the size named last; without a size named between, a second word does not count."""
+        boot = self.boot
+        count = self.counts[self.parsed] if self.counts else self.default
+        if count is self._last:
+            boot.printk(self.twice.format(value), warning=True)
+            return
+        if boot.rules.hugepages_per_node:
+            if not self._by_node(count, value):
+                boot.printk(f"HugeTLB: Invalid hugepages parameter {value}", warning=True)
+                return
+        else:
+            found = re.match(r"\d+", value)
+            count.pages = int(found[0]) if found else 0
+        if self.counts and self.parsed == GIB:
+            self.gigantic.take(count)
+        self._last = count
+
+    def _by_node(self, count: _Count, value: str) -> bool:
+        """Takes ``N`` or ``node:N[,node:N]`` into `count`; False where that is malformed, or the node off-line."""
+        rest = value
+        while rest:
+            found = re.match(r"(\d+)(?:(:)(\d*))?", rest)
+            if found is None:
+                count.in_nodes.clear()
+                return False
+            if not found[2]:
+                if rest is not value:
+                    count.in_nodes.clear()
+                    return False
+                count.pages = int(found[1])
+                return True
+            node = int(found[1])
+            if node not in self.boot.numa.online or not found[3]:
+                count.in_nodes.clear()
+                return False
+            count.in_nodes[node] = int(found[3])
+            count.pages += int(found[3])
+            rest = rest[found.end() :]
+            if not rest.startswith(","):
+                return True
+            rest = rest[1:]
+        return True
+
+    def supported(self, size: int) -> bool:
+        """Whether the CPU has pages of `size`."""
+        return size == SIZE_2M or (size == GIB and self.boot.machine.cpus.gbpages)
+
+    def add(self, size: int) -> None:
+        """hugetlb_add_hstate: a size that is in use already stays behind the one named last."""
+        if size not in self.counts:
+            self.counts[size] = _Count()
+            self.parsed = size
+
+
+class _Checked(_Options):
+    """5.8 on: each size once, ``hugepages=`` behind a good size only, and the default size may be gigantic."""
+
+    twice = f"HugeTLB: {_Options.twice} hugepages={{}}"
+
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
+        self._valid = True
+        self._default_size = 0
+
+    def hugepagesz(self, value: str) -> None:
+        """A size comes into use, or the default one without pages is named again."""
+        size = memparse(value)[0]
+        self._valid = False
+        if not self.supported(size):
+            self.boot.printk(f"HugeTLB: unsupported hugepagesz={value}", warning=True)
+            return
+        if size not in self.counts:
+            self.add(size)
+        elif size == self._default_size and not self.counts[size].pages:
+            self.parsed = size
+        else:
+            self.boot.printk(f"HugeTLB: hugepagesz={value} specified twice, ignoring", warning=True)
+            return
+        self._valid = True
+
+    def default_hugepagesz(self, value: str) -> None:
+        """The default size comes into use; a ``hugepages=`` before it is allocated now, if that makes it gigantic."""
+        size = memparse(value)[0]
+        self._valid = False
+        if self._default_size:
+            self.boot.printk(f"HugeTLB: default_hugepagesz previously specified, ignoring {value}", warning=True)
+            return
+        if not self.supported(size):
+            self.boot.printk(f"HugeTLB: unsupported default_hugepagesz={value}", warning=True)
+            return
+        self.add(size)
+        self._valid = True
+        self._default_size = size
+        if self.default.pages:
+            count = self.counts[size]
+            count.pages, count.in_nodes = self.default.pages, dict(self.default.in_nodes)
+            if size == GIB:
+                self.gigantic.take(count)
+            self.default.pages = 0
+
+    def hugepages(self, value: str) -> None:
+        """As ever, but not behind a size that was refused."""
+        if not self._valid:
+            self.boot.printk(f"HugeTLB: hugepages={value} does not follow a valid hugepagesz, ignoring", warning=True)
+            self._valid = True
+            return
+        super().hugepages(value)
+
+
+class _Unchecked(_Options):
+    """Up to 5.7: a size that is refused leaves the one before it, and the default size is never gigantic here."""
+
+    def hugepagesz(self, value: str) -> None:
+        """A size comes into use, once."""
+        size = memparse(value)[0]
+        if not self.supported(size):
+            self.boot.printk(f"hugepagesz: Unsupported page size {size // MIB} M", warning=True)
+        elif size in self.counts:
+            self.boot.printk("hugepagesz= specified twice, ignoring", warning=True)
+        else:
+            self.add(size)
+
+    def default_hugepagesz(self, value: str) -> None:
+        """Only looked at when the page allocator serves, too late for gigantic pages."""
 
 
 class _Gigantic:
@@ -43,26 +198,25 @@ class _Gigantic:
         self.boot = boot
         self.nodes = [nid for nid in sorted(boot.numa.online) if any(boot.memblock.pfn_ranges(nid))]
         self.turn = 0
+        self.skipped = False
 
-    def take(self, value: str) -> None:
-        """``N`` pages in turn over the nodes, or ``node:count[,node:count]`` where the version has it."""
-        boot = self.boot
-        if boot.hugetlb_cma:
-            boot.printk("HugeTLB: hugetlb_cma is enabled, skip boot time allocation", warning=True)
+    def take(self, count: _Count) -> None:
+        """The pages of `count`: of the nodes that it names, in their order, or in turn over all nodes."""
+        if self.boot.hugetlb_cma:
+            if not self.skipped:
+                self.boot.printk("HugeTLB: hugetlb_cma is enabled, skip boot time allocation", warning=True)
+            self.skipped = True
             return
-        if ":" in value:
-            if not boot.rules.hugepages_per_node:
-                return
-            for part in value.split(","):
-                node, _, count = part.partition(":")
-                if not (node.isdigit() and count.isdigit() and int(node) in boot.numa.online):
-                    boot.printk(f"HugeTLB: Invalid hugepages parameter {value}", warning=True)
-                    return
-                self._fill(int(count), int(node))
-            return
-        self._fill(memparse(value)[0], None)
+        named = [nid for nid in sorted(self.boot.numa.online) if count.in_nodes.get(nid)]
+        for nid in named:
+            missing = self._fill(count.in_nodes[nid], nid)
+            count.in_nodes[nid] -= missing
+            count.pages -= missing
+        if not named:
+            count.pages -= self._fill(count.pages, None)
 
-    def _fill(self, count: int, nid: int | None) -> None:
+    def _fill(self, count: int, nid: int | None) -> int:
+        """Takes `count` pages; how many are missing in the end."""
         taken = 0
         while taken < count and (self._one(nid) if nid is not None else self._next()):
             taken += 1
@@ -72,6 +226,7 @@ class _Gigantic:
                 f"HugeTLB: allocating {count} of page size 1.00 GiB failed{where}.  Only allocated {taken} hugepages.",
                 warning=True,
             )
+        return count - taken
 
     def _next(self) -> bool:
         """A page from the node whose turn it is; before 5.19 the other nodes are tried too when it fails."""
