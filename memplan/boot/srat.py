@@ -38,7 +38,7 @@ def acpi_numa_init(boot: Boot, numa: Numa) -> bool:
                 accepted += _parse_memory(boot, numa, srat, entry)
         except _BadSrat as problem:
             boot.printk(str(problem), warning=True)
-            boot.printk("SRAT: SRAT not used.", warning=True)
+            boot.printk(f"{boot.rules.srat_line_prefix}SRAT: SRAT not used.", warning=True)
             numa.srat_disabled = True
     _parse_slit(boot, numa)
     if boot.rules.cfmws:
@@ -81,7 +81,7 @@ def _parse_cpus(boot: Boot, numa: Numa, srat: Srat) -> None:
         for pxm in srat.generic_initiators:
             nid = _node_of(boot, numa, pxm)
             if nid is None:
-                boot.printk("SRAT: Too many proximity domains.", warning=True)
+                boot.printk(f"{boot.rules.srat_line_prefix}SRAT: Too many proximity domains.", warning=True)
                 return
             numa.parsed.add(nid)
             numa.initiators.add(nid)
@@ -113,9 +113,9 @@ def _parse_memory(boot: Boot, numa: Numa, srat: Srat, entry: MemoryAffinity) -> 
     pxm = entry.pxm if srat.revision > 1 else entry.pxm & 0xFF
     nid = _node_of(boot, numa, pxm)
     if nid is None:
-        raise _BadSrat("SRAT: Too many proximity domains.")
+        raise _BadSrat(f"{boot.rules.srat_line_prefix}SRAT: Too many proximity domains.")
     if not numa.meminfo.add(start, end, nid):
-        raise _BadSrat(f"SRAT: Failed to add memblk to node {nid} {mem_range(start, end)}")
+        raise _BadSrat(f"{boot.rules.srat_line_prefix}SRAT: Failed to add memblk to node {nid} {mem_range(start, end)}")
     numa.parsed.add(nid)
     boot.printk(
         f"{boot.rules.srat_line_prefix}SRAT: Node {nid} PXM {pxm} {mem_range(start, end)}"
@@ -139,7 +139,7 @@ def _parse_slit(boot: Boot, numa: Numa) -> None:
     for row, distances in enumerate(slit):
         for column, distance in enumerate(distances):
             if (distance != _LOCAL_DISTANCE) if row == column else (distance <= _LOCAL_DISTANCE):
-                boot.printk("SLIT table looks invalid. Not used.", warning=True)
+                boot.printk("ACPI: SLIT table looks invalid. Not used.", warning=True)
                 return
     for row, distances in enumerate(slit):
         for column, distance in enumerate(distances):
@@ -157,9 +157,10 @@ def _parse_cfmws(boot: Boot, numa: Numa) -> None:
             continue
         nid = _node_of(boot, numa, pxm)
         if nid is None:
-            boot.printk("ACPI NUMA: Too many proximity domains while processing CFMWS.", warning=True)
+            boot.printk("ACPI: ACPI NUMA: Too many proximity domains while processing CFMWS.", warning=True)
             return
         if not numa.meminfo.add(start, end, nid):
-            boot.printk(f"ACPI NUMA: Failed to add memblk for CFMWS node {nid} [mem {start:#x}-{end:#x}]", warning=True)
+            place = f"[mem {start:#x}-{end:#x}]"
+            boot.printk(f"ACPI: ACPI NUMA: Failed to add memblk for CFMWS node {nid} {place}", warning=True)
         numa.parsed.add(nid)
         pxm += 1

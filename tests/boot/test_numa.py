@@ -14,7 +14,7 @@ from tests.boot import real
 
 NODES = re.compile(
     r"(ACPI: )?SRAT: (Node|SRAT)|NUMA: (Node|nodes|Warning|no nodes)|(  )?NODE_DATA|    NODE_DATA|No NUMA|NUMA turned"
-    r"|Faking|node \d+ \[mem|SLIT table|Initmem setup|Initializing node|Fake node"
+    r"|Faking|node \d+ \[mem|ACPI: SLIT table|Initmem setup|Initializing node|Fake node"
 )
 KERNELS = ["3.13", "5.10", "6.1", "6.12"]
 
@@ -192,5 +192,5 @@ def test_the_table_of_distances_is_made_while_the_direction_is_still_upwards(ver
 def test_a_table_of_distances_that_is_wrong_is_not_used() -> None:
     for wrong in (((10, 10), (20, 10)), ((11, 20), (20, 10))):
         boot = booted("6.1", machine(TWO, SRAT_TWO, slit=wrong))
-        assert "SLIT table looks invalid. Not used." in messages(boot)
+        assert "ACPI: SLIT table looks invalid. Not used." in messages(boot)
         assert boot.numa.distance(0, 1) == 20
