@@ -261,15 +261,20 @@ def _firmware_nodes(srat: Srat, low: int, high: int, possible: int) -> list[tupl
     ]
 
 
+def find_program() -> str:
+    """QEMU's path; UsageError where it is not installed."""
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise UsageError(f"{PROGRAM} is not installed (Debian: packages qemu-system-x86 and seabios)")
+    return program
+
+
 def command(guest: Guest, image: Path, initrd: Path) -> list[str]:
     """QEMU's command line; the initrd is to be at `initrd` (see :func:`initrd_of`).
 
     Raises UsageError where QEMU is not installed.
     """
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise UsageError(f"{PROGRAM} is not installed (Debian: package qemu-system-x86 with seabios)")
-    words = [program, "-accel", "tcg", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
+    words = [find_program(), "-accel", "tcg", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
     board = f"pc,max-ram-below-4g={guest.low}" if guest.high else "pc"
     memory = guest.low + guest.high
     numa: list[str] = []

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memplan import qemu, trial
-from memplan.errors import MemplanError
+from memplan.errors import MemplanError, UsageError
 from memplan.kernel.model import Kernel
 from memplan.machine.load import load_machine
 from memplan.render.comparison import text_lines
@@ -141,8 +141,10 @@ class Speaker:
 
 def builds(cache: Path) -> list[Build]:
     """The kernels of today: one at least, else Unavailable; a second one where it can be had."""
-    if shutil.which(qemu.PROGRAM) is None:
-        raise Unavailable(f"{qemu.PROGRAM} is not installed (Debian: apt-get install qemu-system-x86 seabios)")
+    try:
+        qemu.find_program()
+    except UsageError as error:
+        raise Unavailable(str(error)) from None
     cache.mkdir(parents=True, exist_ok=True)
     found: list[Build] = []
     for package in image_packages():

@@ -55,6 +55,7 @@ def command(
     described = load(machine)
     image = Path(kernel_image)
     trial.check_image(image)
+    qemu.find_program()
     with tempfile.TemporaryDirectory(prefix="memplan-") as name:
         folder = Path(name)
         if kernel is not None:
