@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.errors import NotCoveredError
 from memplan.machine.model import E820_RAM, E820_RESERVED_KERN
-from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, memparse, pfn_down, pfn_up, pow2_up, round_up
+from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, leading_number, memparse, pfn_down, pfn_up, pow2_up, round_up
 
 if TYPE_CHECKING:
     from memplan.boot.state import Boot
@@ -246,20 +246,21 @@ def pidhash_init(boot: Boot) -> None:
 
 
 def vfs_caches_init_early(boot: Boot) -> None:
-    """Dentry and inode hash tables, where they don't wait for vmalloc (hashdist): on machines of one node.
+    """Dentry and inode hash tables, where they don't wait for vmalloc: on machines of one node, or as hashdist= has it.
 
     The tables grow by one bucket for 8 KiB (dentries) and 16 KiB (inodes) of kernel memory, less on large machines
     (4.13 on), at most a sixteenth of all memory.
     """
-    value = boot.cmdline.last("hashdist")
-    hashdist = boot.kernel.config("NUMA") if value is None else value != "0"
+    hashdist = boot.kernel.config("NUMA")
     if boot.rules.hash_single_node and sum(1 for nid in boot.numa.online if any(boot.memblock.pfn_ranges(nid))) == 1:
         hashdist = False
+    for value in boot.cmdline.all("hashdist"):
+        hashdist = bool(leading_number(value)[0])
     if hashdist:
         return
     for owner, option, scale in (("dentry hash", "dhash_entries", 13), ("inode hash", "ihash_entries", 14)):
-        asked = boot.cmdline.last(option)
-        entries = _hash_entries(boot, scale, memparse(asked)[0] if asked else 0)
+        asked = leading_number(boot.cmdline.last(option) or "")[0] or 0
+        entries = _hash_entries(boot, scale, asked)
         while not boot.alloc(8 * entries, owner=owner, caller="alloc_large_system_hash") and 8 * entries > PAGE_SIZE:
             entries >>= 1
 
