@@ -68,23 +68,30 @@ def _apic_ids(boot: BootLines) -> tuple[int, ...]:
 
 
 def affinities(boot: BootLines) -> tuple[CpuAffinity, ...]:
-    """The SRAT's processor affinities: those printed, or (6.12 prints none) such as the nodes' numbers ask for.
+    """The SRAT's processor affinities: those printed (6.12 prints none), and such as the nodes' numbers ask for.
 
     Nodes are numbered as their domains turn up, processors' first.  So where nodes are not numbered as memory's lines
-    name them, or are made up, the numbers and the CPUs' bring-up show what must have been there.
+    name them, are made up, or are more than those lines name, their numbers and the CPUs' bring-up show what must have
+    been there.
     """
-    numbered = list(boot.pxm_nodes.values()) == list(range(len(boot.pxm_nodes)))
-    if boot.srat_cpus or len(boot.srat_memory) < 2 or (numbered and not boot.fake_nodes):
-        return tuple(boot.srat_cpus)
     domains = {node: pxm for pxm, node in boot.pxm_nodes.items()}
+    named = dict.fromkeys(boot.pxm_nodes[cpu.pxm] for cpu in boot.srat_cpus)
+    numbered = [*domains] == [*range(len(domains))]
+    highest = max([*domains, 0 if boot.fake_nodes else boot.nr_node_ids - 1], default=0)
+    hidden = highest not in domains
+    made_up = len(domains) > 1 and bool(boot.fake_nodes)
+    if not boot.srat_memory or not (hidden or (not boot.srat_cpus and (made_up or not numbered))):
+        return tuple(boot.srat_cpus)
     cpus: dict[int, list[int]] = {}
-    for cpu, node in sorted({0: 0, **boot.cpu_nodes}.items()):
+    for cpu, node in sorted({0: 0, **boot.cpu_nodes}.items()) if not boot.srat_cpus else ():
         cpus.setdefault(_physical(boot, node), []).append(cpu)
     ids = _apic_ids(boot) or tuple(range(_possible(boot)))
-    top = max(cpus) if numbered else max(*cpus, *domains)
+    top = max(cpus) if numbered and not hidden else max([*cpus, highest])
     next_id, next_pxm = max([*ids, len(ids)]) + 1, max(domains.values()) + 1
-    entries = []
+    entries = list(boot.srat_cpus)
     for node in range(top + 1):
+        if node in named:
+            continue
         if node not in domains:
             domains[node] = next_pxm
             next_pxm += 1

@@ -142,6 +142,7 @@ _REPLACED = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ")
 _LAPIC = re.compile(r"(?:lapic_id|apic_id)\[0x([0-9a-f]+)\](?: uid\[0x[0-9a-f]+\])? (enabled|disabled)")
 _CPUS = re.compile(r"Allowing (\d+) (?:present )?CPUs(?:,| plus) (\d+) hotplug CPUs")
 _NR_CPUS = re.compile(r"nr_cpu_ids:(\d+)")
+_NR_NODES = re.compile(r"nr_node_ids:(\d+)")
 _SIBLING = re.compile(r"CPU #(\d+)'s \S+ CPU #(\d+) is not on the same node! \[node: (\d+) != (\d+)\]")
 _RESERVE = re.compile(r"memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: flags \S+)? (\w+)")
 _DUMPED = re.compile(r"\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
@@ -211,6 +212,7 @@ class BootLines:
         self.ioapics = 0
         self.allowed: tuple[int, int] | None = None
         self.nr_cpu_ids = 0
+        self.nr_node_ids = 0
         self.mp_table: int | None = None
         self.reserves: list[Reserved] = []
         self.dumps = 0
@@ -373,6 +375,8 @@ class BootLines:
     def _on_nr_cpus(self, text: str, _: int) -> None:
         if found := _NR_CPUS.search(text):
             self.nr_cpu_ids = int(found[1])
+        if found := _NR_NODES.search(text):
+            self.nr_node_ids = int(found[1])
 
     def _on_bringup(self, text: str, _: int) -> None:
         node, cpus = text.split(",", 1)
