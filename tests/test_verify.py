@@ -253,6 +253,13 @@ def test_another_build_of_a_known_release_is_noted(lines: list[str], plan: Plan)
 # -- boots that die ------------------------------------------------------------------------------------------------
 
 
+def test_a_real_boot_that_died_is_equal_to_its_last_word(tmp_path: Path) -> None:
+    real = lzma.open(LOGS.parent / "boot" / "logs" / "srat-overlap-fake-6.12.log.xz", "rt").read().splitlines()
+    result = verify(file_of(tmp_path, real))
+    assert result.same, result.first
+    assert result.kinds[-1] == ("end", 1, 1)
+
+
 def dying(plan: Plan, facts: int) -> Plan:
     """The plan of a boot that dies after `facts` events."""
     return plan._replace(
