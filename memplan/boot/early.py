@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.e820 import parse_early_mem, parse_early_memmap
 from memplan.boot.state import BootPanic
+from memplan.boot.swiotlb import setup_io_tlb_npages
 from memplan.units import KIB, MIB, PAGE_SIZE, memparse, round_up
 
 if TYPE_CHECKING:
@@ -95,9 +96,10 @@ def parse_early_param(boot: Boot) -> None:
             boot.user_map |= parse_early_mem(boot, value)
         elif name == "memmap":
             boot.user_map |= parse_early_memmap(boot, value)
+    setup_io_tlb_npages(boot)
     boot.movable_node = boot.cmdline.has("movable_node") and boot.kernel.config(boot.rules.movable_node_config)
     boot.memblock.movable_node = boot.movable_node
-    boot.memblock.mirrored_kernelcore = boot.cmdline.last("kernelcore") == "mirror"
+    boot.memblock.mirrored_kernelcore = "mirror" in boot.cmdline.all("kernelcore")
     boot.memblock.kernel_end = boot.kernel_end
 
 

@@ -27,10 +27,15 @@ class _Wish(NamedTuple):
     disable: bool = False
 
 
-def _wish(boot: Boot) -> _Wish:
+def setup_io_tlb_npages(boot: Boot) -> None:
+    """What the kernel says while it reads the options; 6.0 on."""
+    _wish(boot, tell=True)
+
+
+def _wish(boot: Boot, *, tell: bool = False) -> _Wish:
     """``swiotlb=[slots][,areas][,force|noforce]``; each of several such words adds to what came before.
 
-    Areas come with 6.0; in 5.10 ``noforce`` leaves a single slot.
+    Areas come with 6.0; in 5.10 ``noforce`` leaves a single slot.  With `tell` it prints what the kernel prints.
     """
     with_areas = boot.rules.swiotlb == "areas"
     wish = _Wish()
@@ -42,7 +47,7 @@ def _wish(boot: Boot) -> _Wish:
         if with_areas:
             areas, rest = leading_number(rest)
             if areas is not None:
-                wish = _with_areas(wish, areas)
+                wish = _with_areas(boot, wish, areas, tell=tell)
             rest = rest.removeprefix(",")
         if rest == "force":
             wish = wish._replace(force=True)
@@ -51,11 +56,16 @@ def _wish(boot: Boot) -> _Wish:
     return wish
 
 
-def _with_areas(wish: _Wish, areas: int) -> _Wish:
+def _with_areas(boot: Boot, wish: _Wish, areas: int, *, tell: bool) -> _Wish:
     """A power of two of areas, of a segment each at the least; the slots are rounded up to a power of two too."""
     areas = pow2_up(areas)
-    slots = _DEFAULT_SLOTS if wish.slots is None else wish.slots
-    return wish._replace(areas=areas, slots=pow2_up(max(slots, areas * _SEGMENT_SLOTS)))
+    before = _DEFAULT_SLOTS if wish.slots is None else wish.slots
+    slots = pow2_up(max(before, areas * _SEGMENT_SLOTS))
+    if tell:
+        boot.printk(f"software IO TLB: area num {areas}.")
+        if slots != before:
+            boot.printk(f"software IO TLB: SWIOTLB bounce buffer size roundup to {slots << _SLOT_SHIFT >> 20}MB")
+    return wish._replace(areas=areas, slots=slots)
 
 
 def swiotlb_size_or_default(boot: Boot) -> int:
@@ -95,9 +105,8 @@ def swiotlb_init(boot: Boot) -> None:
 
 def _init_with_areas(boot: Boot, wish: _Wish) -> None:
     if not wish.areas:
-        wish = _with_areas(wish, boot.machine.cpus.possible)
+        wish = _with_areas(boot, wish, boot.machine.cpus.possible, tell=True)
     slots, areas = wish.slots or _DEFAULT_SLOTS, wish.areas
-    boot.printk(f"software IO TLB: area num {areas}.")
     usable_areas = areas
     while not boot.alloc(
         round_up(slots << _SLOT_SHIFT, PAGE_SIZE),
@@ -114,6 +123,8 @@ def _init_with_areas(boot: Boot, wish: _Wish) -> None:
             return
         slots = round_up(slots >> 1, _SEGMENT_SLOTS)
         usable_areas = min(usable_areas, slots // _SEGMENT_SLOTS)
+    if slots != wish.slots:
+        boot.printk(f"software IO TLB: SWIOTLB bounce buffer size adjusted {wish.slots} -> {slots} slabs")
     slot_size = boot.kernel.fact("struct.io_tlb_slot")
     area_size = boot.kernel.fact("struct.io_tlb_area")
     boot.alloc(round_up(slot_size * slots, PAGE_SIZE), PAGE_SIZE, owner="swiotlb slots", caller="swiotlb_init_remap")
