@@ -281,7 +281,8 @@ def affinity_length(subject: Subject) -> Iterator[Found]:
     "structure-length",
     "warning",
     group=_GROUP,
-    checks="Each structure has the length of its type (those that Linux refuses an SRAT for are MP110's).",
+    checks="Each structure has the length of its type (MP110 has those that Linux refuses an SRAT for, "
+    "MP314 the HMAT's).",
     linux="Linux goes on behind the structure by its length, whatever its type; one that is too short may be read past "
     "its end, or left out.",
     mend="Let the structure's length be that of its type.",
@@ -293,7 +294,7 @@ def structure_length(subject: Subject) -> Iterator[Found]:
     """Structures of an odd length that Linux lives with."""
     for name, table, defect in _defects(subject, "subtable-length"):
         entry = _entry_at(table, defect.offset)
-        if entry is None or not _refused(name, entry):
+        if table.signature != "HMAT" and (entry is None or not _refused(name, entry)):
             yield _found(name, defect.offset, defect.message)
 
 
