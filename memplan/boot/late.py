@@ -50,7 +50,7 @@ def setup_log_buf(boot: Boot) -> None:
     if boot.new_log_buf:
         return
     shift = boot.kernel.config_number("LOG_BUF_SHIFT")
-    extra = (boot.machine.cpus.possible - 1) << boot.kernel.config_number("LOG_CPU_MAX_BUF_SHIFT")
+    extra = (boot.possible_cpus - 1) << boot.kernel.config_number("LOG_CPU_MAX_BUF_SHIFT")
     if extra > 1 << (shift - 1):
         boot.new_log_buf = _log_buffers(boot, pow2_up(extra + (1 << shift)), early=False)
 
@@ -181,7 +181,7 @@ def alloc_bootmem_cpumasks(boot: Boot) -> None:
     """CPU masks kept off the stack: one a node (setup_node_to_cpumask_map), then the scheduler's and others'."""
     if not boot.kernel.config("CPUMASK_OFFSTACK"):
         return
-    size = 8 * -(-boot.machine.cpus.possible // 64)
+    size = 8 * -(-boot.possible_cpus // 64)
     for _ in range(boot.numa.nr_node_ids + boot.rules.cpumasks):
         boot.alloc_or_panic(size, owner="CPU mask", caller="alloc_bootmem_cpumask_var")
 

@@ -268,7 +268,7 @@ def alloc_node_data(boot: Boot, nid: int, span: tuple[int, int]) -> None:
 def _numa_init_array(boot: Boot, numa: Numa) -> None:
     """CPUs take turns over the nodes on-line, until the APIC ids tell more."""
     nodes = sorted(numa.online)
-    numa.cpu_to_node = [nodes[cpu % len(nodes)] if nodes else 0 for cpu in range(boot.machine.cpus.possible)]
+    numa.cpu_to_node = [nodes[cpu % len(nodes)] if nodes else 0 for cpu in range(boot.possible_cpus)]
 
 
 def init_cpu_to_node(boot: Boot) -> None:

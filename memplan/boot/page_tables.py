@@ -376,7 +376,7 @@ def setup_cpu_entry_areas(boot: Boot) -> None:
     """
     size = boot.kernel.fact("struct.cpu_entry_area")
     unmapped = 0 if boot.machine.cpus.intel else _DEBUG_STORE + _VC_STACKS
-    end = PAGE_SIZE + boot.machine.cpus.possible * size - unmapped
+    end = PAGE_SIZE + boot.possible_cpus * size - unmapped
     pages = 1 + -(-end // GIB) + -(-end // SIZE_2M)
     _spp_getpage(boot, pages, "cpu entry area page tables")
 

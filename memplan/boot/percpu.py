@@ -109,7 +109,7 @@ def _alloc_info_size(boot: Boot, slots: list[int]) -> int:
 def _setup_first_chunk(boot: Boot, groups: int, static: int, reserved: int, dynamic: int, unit_size: int) -> None:
     """pcpu_setup_first_chunk: maps and offsets, the lists of chunks, then the chunks of the first area."""
     rules = boot.rules
-    cpus = boot.machine.cpus.possible
+    cpus = boot.possible_cpus
     for what, size in (
         ("percpu group offsets", 8 * groups),
         ("percpu group sizes", 8 * groups),

@@ -54,7 +54,7 @@ def acpi_numa_init(boot: Boot, numa: Numa) -> bool:
 def present_cpus(boot: Boot) -> list[tuple[int, int]]:
     """The CPUs of which the kernel knows the APIC id: those present at boot, as (CPU, APIC id)."""
     cpus = boot.machine.cpus
-    return [(cpu, cpus.apic_ids[cpu] if cpu < len(cpus.apic_ids) else cpu) for cpu in range(cpus.present)]
+    return [(cpu, cpus.apic_ids[cpu] if cpu < len(cpus.apic_ids) else cpu) for cpu in range(boot.present_cpus)]
 
 
 def _node_of(boot: Boot, numa: Numa, pxm: int) -> int | None:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from memplan.plan import Mapping, TableRun
 
 
-#: Options that keep the kernel from the MADT's IO-APICs.
-_NO_MADT_IOAPICS = ("noapic", "nolapic", "disableapic")
+#: Options that leave the boot CPU alone, and those that keep the kernel from the MADT's IO-APICs.
+_NO_LOCAL_APIC = ("nolapic", "disableapic")
+_NO_MADT_IOAPICS = ("noapic", *_NO_LOCAL_APIC)
 #: The direct map's base with five levels of page tables, without KASLR.
 _BASE_5LEVEL = 0xFF11000000000000
 
@@ -137,7 +138,29 @@ class Boot:
     @property
     def no_smp(self) -> bool:
         """Whether other CPUs are ruled out, and IO-APICs with them (nosmp, or maxcpus=0)."""
-        return self.cmdline.has("nosmp") or (leading_number(self.cmdline.last("maxcpus") or "")[0] == 0)
+        return self.cmdline.has("nosmp") or self._number("maxcpus") == 0
+
+    @property
+    def possible_cpus(self) -> int:
+        """The CPUs that may ever come (nr_cpu_ids): the machine's, within what the options allow."""
+        possible = self.machine.cpus.possible
+        named = self._number("possible_cpus")
+        if named is not None:
+            possible = min(named, possible) if self.rules.possible_cpus_limits else named
+        limit = self._number("nr_cpus")
+        if limit:
+            possible = min(limit, possible)
+        if self.no_smp or any(self.cmdline.has(word) for word in _NO_LOCAL_APIC):
+            possible = 1
+        return max(possible, 1)
+
+    @property
+    def present_cpus(self) -> int:
+        """The CPUs present at boot that the options let in."""
+        return min(self.machine.cpus.present, self.possible_cpus)
+
+    def _number(self, option: str) -> int | None:
+        return leading_number(self.cmdline.last(option) or "")[0]
 
     # -- changes without a search -------------------------------------------------------------------------------
 

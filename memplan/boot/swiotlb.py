@@ -105,7 +105,7 @@ def swiotlb_init(boot: Boot) -> None:
 
 def _init_with_areas(boot: Boot, wish: _Wish) -> None:
     if not wish.areas:
-        wish = _with_areas(boot, wish, boot.machine.cpus.possible, tell=True)
+        wish = _with_areas(boot, wish, boot.possible_cpus, tell=True)
     slots, areas = wish.slots or _DEFAULT_SLOTS, wish.areas
     usable_areas = areas
     while not boot.alloc(

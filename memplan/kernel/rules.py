@@ -163,6 +163,8 @@ class Rules(NamedTuple):
     crashkernel: str
     #: Gigantic pages: the first node that has no room ends it (else the other nodes are tried).
     hugepages_stop_at_failure: bool
+    #: possible_cpus= only lowers their number; it sets it before.
+    possible_cpus_limits: bool
     #: Each hugepagesz= counts once, and hugepages= behind a good size only; default_hugepagesz= may be gigantic.
     hugepagesz_checked: bool
     #: hugepages=node:count,… exists.
