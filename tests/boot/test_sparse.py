@@ -17,7 +17,12 @@ FIRST = ("sparse_init", "__alloc_memory_core_early")
 SECTION_PAGES = SECTION_SIZE // PAGE_SIZE
 
 
-@pytest.mark.parametrize("name", sorted(path.name.removesuffix(".log.xz") for path in LOGS.glob("*.xz")))
+#: A boot that dies before its zones has nothing to compare here.
+BOOTS = sorted(path.name.removesuffix(".log.xz") for path in LOGS.glob("*.xz"))
+ALIVE = [name for name in BOOTS if any(line.startswith("Zone ranges") for line in BootLog(name).lines)]
+
+
+@pytest.mark.parametrize("name", ALIVE)
 def test_real_boots_take_the_same_blocks(name: str) -> None:
     log = BootLog(name)
     zones = next(i for i, line in enumerate(log.lines) if line.startswith("Zone ranges"))
