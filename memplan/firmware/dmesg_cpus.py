@@ -79,8 +79,12 @@ def affinities(boot: BootLines) -> tuple[CpuAffinity, ...]:
     numbered = [*domains] == [*range(len(domains))]
     highest = max([*domains, 0 if boot.fake_nodes else boot.nr_node_ids - 1], default=0)
     hidden = highest not in domains
-    made_up = len(domains) > 1 and bool(boot.fake_nodes)
-    if not boot.srat_memory or not (hidden or (not boot.srat_cpus and (made_up or not numbered))):
+    made_up = bool(boot.fake_nodes) and all(_is_first(boot, node) for node in boot.cpu_nodes.values())
+    if (
+        not boot.srat_memory
+        or boot.has("no_numa")
+        or not (hidden or (not boot.srat_cpus and (made_up or not numbered)))
+    ):
         return tuple(boot.srat_cpus)
     cpus: dict[int, list[int]] = {}
     for cpu, node in sorted({0: 0, **boot.cpu_nodes}.items()) if not boot.srat_cpus else ():
@@ -111,6 +115,11 @@ def _physical(boot: BootLines, node: int) -> int:
         return node
     owners = (m.pxm for m in boot.srat_memory if m.base <= start < m.base + m.length)
     return boot.pxm_nodes.get(next(owners, 0), 0)
+
+
+def _is_first(boot: BootLines, node: int) -> bool:
+    """Whether a made-up node is the first of its machine's node; CPUs with an affinity come up on no other."""
+    return all(other >= node for other in boot.fake_nodes if _physical(boot, other) == _physical(boot, node))
 
 
 def _cpu_nodes(boot: BootLines, found: Found) -> None:

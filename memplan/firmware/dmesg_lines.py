@@ -91,6 +91,7 @@ _HEADS = re.compile(
     r"|(?P<srat_memory>Node \d+ PXM )"
     r"|(?P<srat_cpu>PXM \d+ -> APIC )"
     r"|(?P<srat_unused>SRAT not used)"
+    r"|(?P<no_numa>No NUMA configuration found|NUMA turned off)"
     r"|(?P<fake_node>Faking node \d+ at \[mem )"
     r"|(?P<upgrade>[!-~]{4} ACPI table found in initrd )"
     r"|(?P<override>Table Upgrade: (?:override|install) \[|Override \[)"

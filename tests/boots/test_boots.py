@@ -24,8 +24,8 @@ STAMP = re.compile(r"^\[ *\d+\.\d+\] ?")
 #: Lines that no ordinary boot prints, or that tell what an allocator decided.
 DECIDED = re.compile(
     r"memblock_|MEMBLOCK|^ (memory|reserved)(\.cnt|\[| size)|NODE_DATA|Zone ranges|^ +(DMA|Normal|Device|Node \d)"
-    r"|Movable zone|Early memory|^ +node +\d|Initmem setup|On node|crash ?kernel.*(reserved|MB)|percpu:|IO TLB|Memory: "
-    r"|RAMDISK.*new|Move RAMDISK|Allocated new RAMDISK|BRK \[|init_memory_mapping|cma: |^block \d"
+    r"|Movable zone|Early memory|^ +node +\d|Initmem setup|On node|crash ?kernel.*(reserved|MB)|(?<!setup_)percpu:"
+    r"|IO TLB|Memory: |RAMDISK.*new|Move RAMDISK|Allocated new RAMDISK|BRK \[|init_memory_mapping|cma: |^block \d"
 )
 #: Under EFI the loader's map tells what boot services had; a log has it only with efi=debug, or as reservations.
 EFI_MAP_UNKNOWN = re.compile(r"^ovmf.*-(5\.10|6\.1|6\.12)$|^user-ovmf.*-(5\.10|6\.1|6\.12)$")

@@ -17,7 +17,7 @@ _STAMP = re.compile(r"^\[ *(\d+)\.(\d+)\] ?")
 #: Lines that tell what an allocator decided.
 _DECIDED = re.compile(
     r"memblock|MEMBLOCK|memory\.cnt|reserved\.cnt|memory size =|\s(?:memory|reserved)\[0x|NODE_DATA|Zone ranges"
-    r"|Movable zone|Early memory node|node\s+\d+: \[mem|Reserving \d+MB|percpu:|Memory: |cma: Reserved"
+    r"|Movable zone|Early memory node|node\s+\d+: \[mem|Reserving \d+MB|(?<!setup_)percpu:|Memory: |cma: Reserved"
     r"|Allocated new RAMDISK|BRK \[|init_memory_mapping|software IO TLB",
     re.IGNORECASE,
 )
