@@ -15,6 +15,9 @@ _MAX_DMA_PFN = 16 * MIB >> PAGE_SHIFT
 _LOG_BUF_MAX = 2 * GIB
 #: Words that boot loaders leave on the command line (unknown_bootoption, 6.x).
 _LOADER_WORDS = ("BOOT_IMAGE=", "kexec")
+#: What reserve_mem= has room for (RESERVE_MEM_MAX_ENTRIES, RESERVE_MEM_NAME_SIZE).
+_RESERVE_MEM_ENTRIES = 8
+_RESERVE_MEM_NAME = 16
 #: Handlers that leave all other values to init; None stands for the word alone.
 _VALUES: dict[str, tuple[str | None, ...]] = {
     "numa_balancing": ("enable", "disable"),
@@ -187,13 +190,21 @@ def alloc_bootmem_cpumasks(boot: Boot) -> None:
 
 
 def reserve_mem(boot: Boot) -> None:
-    """``reserve_mem=size:align:name``: memory that keeps its place over a warm boot (6.12 on)."""
+    """``reserve_mem=size:align:name``: memory that keeps its place over a warm boot (6.12 on).
+
+    What is malformed, a name that is taken or too long and the words behind the eighth are passed over.
+    """
+    names: set[str] = set()
     for value in boot.cmdline.all("reserve_mem"):
-        size_text, _, tail = (value or "").partition(":")
-        align_text, _, name = tail.partition(":")
-        size, align = memparse(size_text)[0], memparse(align_text)[0]
-        if size and name:
-            boot.phys_alloc(size, max(align, 64), owner=f"reserve_mem {name}", caller="reserve_mem")
+        size, rest = memparse(value)
+        align, name = memparse(rest[1:])
+        if not size or rest[:1] != ":" or name[:1] != ":":
+            continue
+        name = name[1:]
+        if not name.strip() or len(name) >= _RESERVE_MEM_NAME or name in names or len(names) >= _RESERVE_MEM_ENTRIES:
+            continue
+        if boot.phys_alloc(size, max(align, 64), owner=f"reserve_mem {name}", caller="reserve_mem"):
+            names.add(name)
 
 
 def print_unknown_bootoptions(boot: Boot) -> None:
