@@ -98,8 +98,7 @@ def table_length(subject: Subject) -> Iterator[Found]:
     "warning",
     group=_GROUP,
     checks="All bytes of a table add up to 0 (modulo 256).",
-    linux="Linux uses the table all the same: early boot does not sum up tables (x86 needs "
-    "acpi_force_table_verification for that); once memory management runs, it warns.",
+    linux="Linux warns, with both sums, and uses the table all the same.",
     mend="Compute the checksum last, once nothing in the table changes any more.",
     reference="ACPI 6.5, 5.2.6; acpi_ut_verify_checksum (drivers/acpi/acpica/utcksum.c, 6.12)",
     needs=("tables",),
@@ -107,7 +106,9 @@ def table_length(subject: Subject) -> Iterator[Found]:
 )
 def table_checksum(subject: Subject) -> Iterator[Found]:
     """Tables whose bytes don't add up."""
-    yield from _each(subject, "checksum")
+    for name, table, defect in _defects(subject, "checksum"):
+        line = f"ACPI BIOS Warning (bug): Incorrect checksum in table [{table.signature}] - {table.data[9]:#04X}"
+        yield _found(name, defect.offset, defect.message, line.replace("0X", "0x"))
 
 
 @rule(
@@ -272,8 +273,7 @@ def affinity_length(subject: Subject) -> Iterator[Found]:
     for name, table, defect in _defects(subject, "subtable-length"):
         entry = _entry_at(table, defect.offset)
         if entry is not None and _refused(name, entry):
-            line = f"Unexpected header length: {entry.length}" if entry.type == _MEMORY else "SRAT not used."
-            yield _found(name, defect.offset, defect.message, f"{prefix}SRAT: {line}")
+            yield _found(name, defect.offset, defect.message, f"{prefix}SRAT: SRAT not used.")
 
 
 @rule(
