@@ -63,10 +63,12 @@ _DROPPED = (
     *("root=", "BOOT_IMAGE=", "initrd=", "acpi_rsdp="),
 )
 _LAST_LINE = re.compile(rb"Memory: \d+[Kk]/\d+[Kk] available.*\n")
+#: What a log tells of the first CPU comes a little later, or at the latest before the other CPUs.
+_FIRST_CPU = re.compile(rb"CPU0: .*\(fam.*\n|Bringing up secondary CPUs|Booting SMP configuration|Booting Node")
 _DEAD = re.compile(rb"Kernel panic - not syncing|PANIC: early exception")
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|c)|\r")
-#: How long a kernel that has panicked may go on to talk, in seconds.
-_LAST_WORDS = 3.0
+#: How long a kernel may go on to talk when it has handed memory over or panicked, in seconds.
+_TO_FIRST_CPU, _LAST_WORDS = 20.0, 3.0
 
 
 class Guest(NamedTuple):
@@ -321,14 +323,14 @@ def _archive(files: dict[str, bytes]) -> bytes:
 
 
 def boot(words: list[str], seconds: float, progress: Callable[[int, float], None]) -> list[str]:
-    """Run QEMU until the kernel hands memory over, or panics; the kernel's lines.
+    """Run QEMU until the kernel has handed memory over and told of the first CPU, or panics; the kernel's lines.
 
     `progress` is called with the number of lines and the seconds so far.  Raises MemplanError, with the last lines,
     where neither happens within `seconds`, or QEMU ends before.
     """
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
-    output, lines, searched, begin, dead = bytearray(), 0, 0, time.monotonic(), False
+    output, lines, searched, begin, done = bytearray(), 0, 0, time.monotonic(), False
     end, status = begin + seconds, None
     try:
         while (now := time.monotonic()) < end:
@@ -341,16 +343,16 @@ def boot(words: list[str], seconds: float, progress: Callable[[int, float], None
                 break
             output += chunk
             lines += chunk.count(b"\n")
-            if _LAST_LINE.search(output, searched):
-                return _kernel_lines(output)
-            if not dead and _DEAD.search(output, searched):
-                dead, end = True, min(end, now + _LAST_WORDS)
+            if not done and (found := _LAST_LINE.search(output, searched) or _DEAD.search(output, searched)):
+                done, end = True, min(end, now + (_TO_FIRST_CPU if found.re is _LAST_LINE else _LAST_WORDS))
+            if done and _FIRST_CPU.search(output, searched):
+                break
             searched = output.rfind(b"\n") + 1
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
-    if dead:
+    if done:
         return _kernel_lines(output)
     why = f"the kernel did not hand over memory within {seconds:.0f} s"
     if status is not None:

@@ -294,17 +294,19 @@ def ignore(lines: int, seconds: float) -> None:
     """No progress is shown."""
 
 
-def test_a_boot_ends_with_the_memory_line_without_the_firmwares_words(program: Program) -> None:
+def test_a_boot_ends_with_the_first_cpu_and_lacks_the_firmwares_words(program: Program) -> None:
     lines = [
         "SeaBIOS (version 1.16)\\033[2J\\r",
         "\\033c[    0.000000] Linux version 6.1.0\\r",
         "[    0.1] Memory: 100K/200K available (1K kernel code)\\r",
+        "[    0.2] smpboot: CPU0: AMD QEMU (family: 0xf, model: 0x6b)\\r",
     ]
     path = program("\n".join(f"printf '{line}\\n'" for line in lines) + "\nexec sleep 60")
     seen: list[int] = []
     assert qemu.boot([str(path)], 30, lambda count, _: seen.append(count)) == [
         "[    0.000000] Linux version 6.1.0",
         "[    0.1] Memory: 100K/200K available (1K kernel code)",
+        "[    0.2] smpboot: CPU0: AMD QEMU (family: 0xf, model: 0x6b)",
     ]
     assert seen[0] == 0
 

@@ -24,10 +24,10 @@ class Place(NamedTuple):
     image: str
     program: Path
 
-    def prints(self, name: str, then: str = "exec sleep 60") -> None:
+    def prints(self, name: str) -> None:
         log = self.folder / "real.log"
         log.write_bytes(lzma.decompress((TESTS / "boots" / f"{name}.log.xz").read_bytes()))
-        self.does(f"echo SeaBIOS; cat {log}; {then}")
+        self.does(f"echo SeaBIOS; cat {log}")
 
     def does(self, script: str) -> None:
         self.program.write_text(f'#!/bin/sh\necho "$@" >{self.folder}/words\n{script}\n')
@@ -60,7 +60,7 @@ def test_a_boot_that_the_plan_equals(place: Place, capsys: pytest.CaptureFixture
     assert f"booting {MACHINE}: 0 lines in 0 s" in err
     kept = log.read_text().splitlines()
     assert "Linux version 6.12" in kept[0]
-    assert "Memory: " in kept[-1]
+    assert any("Memory: " in line for line in kept)
     assert f"-kernel {place.image} -append console=ttyS0" in (place.folder / "words").read_text()
 
 
