@@ -82,11 +82,11 @@ class Meminfo:
                 first, second = blocks[index], blocks[other]
                 if first.end > second.start and first.start < second.end and not self._tell_overlap(first, second):
                     return False
+                if first.nid != second.nid:
+                    other += 1
+                    continue
                 start, end = min(first.start, second.start), max(first.end, second.end)
-                alone = first.nid == second.nid and not any(
-                    block.nid != first.nid and start < block.end and end > block.start for block in blocks
-                )
-                if not alone:
+                if any(block.nid != first.nid and start < block.end and end > block.start for block in blocks):
                     other += 1
                     continue
                 self._boot.printk(f"NUMA: Node {first.nid} {first} + {second} -> {mem_range(start, end)}")
