@@ -335,8 +335,8 @@ def _print_unavailable(boot: Boot, layout: ZoneLayout) -> None:
         if nid not in boot.numa.node_data:
             raise BootPanic(
                 "BUG: kernel NULL pointer dereference",
-                f"no SRAT entry covers the RAM at {start << PAGE_SHIFT:#x}; so little of it passes the kernel's test of "
-                "the SRAT, but it has no node, and the kernel then reads the data of its node",
+                f"no SRAT entry covers the RAM at {start << PAGE_SHIFT:#x}; so little of it passes the kernel's test "
+                "of the SRAT, but it has no node, and the kernel then reads the data of its node",
             )
         for zone in zones.get(nid or 0, ()):
             last = zone
