@@ -21,6 +21,8 @@ _MOST = 64
 _WINDOW_ALIGN = 256 * MIB
 #: Domains that the map from domain to node has room for, where nodes are fewer (MAX_PXM_DOMAINS).
 _LEAST_DOMAINS = 256
+#: CXL's codes for the number of ways that a window is interleaved.
+_WAYS = frozenset((*range(5), *range(8, 11)))
 _ATTRIBUTES, _LOCALITY, _CACHE = 0, 1, 2
 _DATA_TYPES = 6
 _HMAT_REVISIONS = (1, 2)
@@ -361,6 +363,11 @@ def _window(window: CxlWindow) -> str:
     return f"the window {mem_range(window.base, window.base + window.size)}"
 
 
+def _driver_line(subject: Subject, text: str) -> str:
+    """What the CXL driver says of a window that it refuses, once it finds the device of the CXL root (ACPI0017)."""
+    return f"cxl_acpi ACPI0017:00: CFMWS {text}" if subject.kernel.rules.cfmws else ""
+
+
 def _described(subject: Subject, window: CxlWindow) -> int:
     """How many bytes of a window enabled entries of the SRAT describe."""
     parts = sorted(
@@ -391,8 +398,11 @@ def window_alignment(subject: Subject) -> Iterator[Found]:
     """Windows that the CXL driver refuses."""
     for index, window in enumerate(_windows(subject)):
         if window.base % _WINDOW_ALIGN or window.size % _WINDOW_ALIGN:
-            what = "base" if window.base % _WINDOW_ALIGN else f"size ({size_text(window.size)})"
-            yield Found(f"{_window(window)}: its {what} is not a multiple of 256 MiB", _path(index))
+            what, line = f"size ({size_text(window.size)})", "Window Size not 256MB aligned"
+            if window.base % _WINDOW_ALIGN:
+                what, line = "base", "Base HPA not 256MB aligned"
+            text = f"{_window(window)}: its {what} is not a multiple of 256 MiB"
+            yield Found(text, _path(index), dmesg=_driver_line(subject, line))
 
 
 @rule(
@@ -527,11 +537,13 @@ def window_interleave(subject: Subject) -> Iterator[Found]:
     """Windows whose interleaving Linux does not know."""
     table = next((table for table in subject.tables if table.signature == "CEDT"), None)
     for entry in table.of_type(1) if table is not None else ():
-        wrong = ""
+        ways, wrong, line = entry["interleave_ways"], "", ""
         if entry["arithmetic"] > 1:
             wrong = f"the interleave arithmetic {entry['arithmetic']}"
-        elif entry["interleave_ways"] not in (*range(5), *range(8, 11)):
-            wrong = f"the code {entry['interleave_ways']} for interleave ways"
+        elif ways not in _WAYS:
+            wrong = f"the code {ways} for interleave ways"
+            if not (entry["base"] % _WINDOW_ALIGN or entry["size"] % _WINDOW_ALIGN):
+                line = _driver_line(subject, f"Interleave Ways ({ways}) invalid")
         if wrong:
             text = f"CEDT: the window at offset {entry.offset:#x}: {wrong} is reserved"
-            yield Found(text, "CEDT", f"CEDT+{entry.offset:#x}", "", entry.offset)
+            yield Found(text, "CEDT", f"CEDT+{entry.offset:#x}", line, entry.offset)

@@ -42,6 +42,7 @@ RULES = {
     "hmat-domain": ("MP312", "acpi/hmat: Ignoring: Invalid table"),
     "hmat-initiator": ("MP313", "acpi/hmat: Ignoring: Invalid table"),
     "hmat-list": ("MP314", "acpi/hmat: Unexpected locality header length:44, minimum required:56"),
+    "cxl-windows": ("MP321", "cxl_acpi ACPI0017:00: CFMWS Base HPA not 256MB aligned"),
     "cfmws-too-many": ("MP325", "ACPI: ACPI NUMA: Too many proximity domains while processing CFMWS."),
 }
 _STAMP = re.compile(r"^\[[^]]*\] ?")
