@@ -41,6 +41,16 @@ def _enabled(subject: Subject) -> Iterator[tuple[int, MemoryAffinity]]:
     return ((index, entry) for index, entry in enumerate(_table(subject).memory) if entry.enabled)
 
 
+def _ranges(subject: Subject) -> Iterator[tuple[int, MemoryAffinity]]:
+    """The enabled entries that are a range of memory."""
+    return ((index, entry) for index, entry in _enabled(subject) if entry.length and _end(entry) <= U64_MAX)
+
+
+def _room(subject: Subject) -> int:
+    """How many ranges the kernel has room for (NR_NODE_MEMBLKS)."""
+    return 2 * subject.kernel.max_numnodes
+
+
 def _end(entry: MemoryAffinity) -> int:
     return entry.base + entry.length
 
@@ -57,9 +67,11 @@ def _words(entry: MemoryAffinity) -> str:
 
 
 def _overlaps(subject: Subject) -> Iterator[_Overlap]:
-    """Pairs of enabled entries that claim the same memory, by its start; entries that wrap around claim nothing."""
-    entries = [(own.base, _end(own), index) for index, own in _enabled(subject) if own.length and _end(own) <= U64_MAX]
-    entries.sort()
+    """Pairs of enabled entries that claim the same memory, by its start.
+
+    Entries that wrap around claim nothing, nor do those that the kernel has no room for.
+    """
+    entries = sorted((own.base, _end(own), index) for index, own in islice(_ranges(subject), _room(subject)))
     open_: list[tuple[int, int, int]] = []
     for start, end, index in entries:
         open_ = [own for own in open_ if own[1] > start]
@@ -73,9 +85,12 @@ def _overlaps(subject: Subject) -> Iterator[_Overlap]:
 def _between_domains(subject: Subject) -> Iterator[tuple[_Overlap, bool]]:
     """Overlaps of entries of different domains, and whether Linux refuses the SRAT because of them."""
     memory = _table(subject).memory
-    found = (own for own in _overlaps(subject) if memory[own.first].pxm != memory[own.second].pxm)
+    pairs = (own for own in _overlaps(subject) if memory[own.first].pxm != memory[own.second].pxm)
+    found = list(islice(pairs, _MOST))
+    if not found:
+        return
     refused = not subject.has("plan") or any("overlaps with node" in text for text in lines(subject, " overlaps "))
-    for own in islice(found, _MOST):
+    for own in found:
         yield own, refused and _both_in_ram(subject, own)
 
 
@@ -448,8 +463,8 @@ def _first_named(subject: Subject, pxm: int) -> tuple[str, str]:
 )
 def too_many_ranges(subject: Subject) -> Iterator[Found]:
     """More ranges than the kernel has room for."""
-    most = 2 * subject.kernel.max_numnodes
-    ranges = [index for index, entry in _enabled(subject) if entry.length and _end(entry) <= U64_MAX]
+    most = _room(subject)
+    ranges = [index for index, _ in _ranges(subject)]
     if len(ranges) > most:
         words = "too many memblk ranges"
         line = quote(subject, words, otherwise=subject.kernel.rules.numa_overlap_prefix + words)

@@ -102,3 +102,13 @@ def test_no_processor_is_read_behind_a_disabled_initiator(version: str, tmp_path
     told = [line for line in log("initiator-off", "6.1") if line.startswith("SRAT: PXM")]
     assert told == ["SRAT: PXM 0 -> APIC 0x00 -> Node 0"]
     assert "ACPI: SRAT: Node 1 PXM 1 [mem 0x40000000-0x7fffffff]" in log("initiator-off", version)
+
+
+def test_an_old_kernel_is_quoted_in_its_own_words(tmp_path: Path) -> None:
+    text = lzma.decompress((BOOTS / "srat-overlap-3.13.log.xz").read_bytes()).decode()
+    boot = tmp_path / "boot.log"
+    boot.write_text(text)
+    report = check_input(str(boot), Options())
+    (finding,) = (finding for finding in report.findings if finding.rule == "MP201")
+    assert finding.dmesg.startswith("NUMA: node 0 ")
+    assert finding.dmesg in {_STAMP.sub("", line).rstrip() for line in text.splitlines()}
