@@ -79,12 +79,10 @@ def affinities(boot: BootLines) -> tuple[CpuAffinity, ...]:
     numbered = [*domains] == [*range(len(domains))]
     highest = max([*domains, 0 if boot.fake_nodes else boot.nr_node_ids - 1], default=0)
     hidden = highest not in domains
-    made_up = bool(boot.fake_nodes) and all(_is_first(boot, node) for node in boot.cpu_nodes.values())
-    if (
-        not boot.srat_memory
-        or boot.has("no_numa")
-        or not (hidden or (not boot.srat_cpus and (made_up or not numbered)))
-    ):
+    made_up = bool(boot.fake_nodes) and not boot.has("no_numa")
+    made_up = made_up and all(_is_first(boot, node) for node in boot.cpu_nodes.values())
+    telling = hidden or (not boot.srat_cpus and (made_up or not numbered))
+    if not telling or not boot.srat_memory:
         return tuple(boot.srat_cpus)
     cpus: dict[int, list[int]] = {}
     for cpu, node in sorted({0: 0, **boot.cpu_nodes}.items()) if not boot.srat_cpus else ():

@@ -102,6 +102,7 @@ _HEADS = re.compile(
     r"|(?P<hpet>HPET id: )"
     r"|(?P<cpus>Allowing \d+ )"
     r"|(?P<nr_cpus>setup_percpu: NR_CPUS:|PERCPU: NR_CPUS)"
+    r"|(?P<slub>SLUB: .*Nodes=\d+)"
     r"|(?P<bringup>\.\.\.\. node +#\d+, CPUs:|Booting Node +\d+, Processors)"
     r"|(?P<bringup_rest> *(?:#\d+ *)+$)"
     r"|(?P<sibling>sched: CPU #\d+'s )"
@@ -143,7 +144,7 @@ _REPLACED = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ")
 _LAPIC = re.compile(r"(?:lapic_id|apic_id)\[0x([0-9a-f]+)\](?: uid\[0x[0-9a-f]+\])? (enabled|disabled)")
 _CPUS = re.compile(r"Allowing (\d+) (?:present )?CPUs(?:,| plus) (\d+) hotplug CPUs")
 _NR_CPUS = re.compile(r"nr_cpu_ids:(\d+)")
-_NR_NODES = re.compile(r"nr_node_ids:(\d+)")
+_NR_NODES = re.compile(r"(?:nr_node_ids:|Nodes=)(\d+)")
 _SIBLING = re.compile(r"CPU #(\d+)'s \S+ CPU #(\d+) is not on the same node! \[node: (\d+) != (\d+)\]")
 _RESERVE = re.compile(r"memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: flags \S+)? (\w+)")
 _DUMPED = re.compile(r"\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
@@ -376,6 +377,9 @@ class BootLines:
     def _on_nr_cpus(self, text: str, _: int) -> None:
         if found := _NR_CPUS.search(text):
             self.nr_cpu_ids = int(found[1])
+        self._on_slub(text, 0)
+
+    def _on_slub(self, text: str, _: int) -> None:
         if found := _NR_NODES.search(text):
             self.nr_node_ids = int(found[1])
 
