@@ -55,7 +55,7 @@ def _few(found: list[str]) -> str:
     mend="Let the matrix have 10 on its diagonal.",
     reference="ACPI 6.5, 5.2.17; slit_valid (drivers/acpi/numa/srat.c)",
     needs=(),
-    fwts="SLITBadCornerEntry",
+    fwts="SLITBadCornerEntry, KlogAcpiSratMemBlkAddFailed",
 )
 def slit_diagonal(subject: Subject) -> Iterator[Found]:
     """Wrong distances of domains to themselves."""
@@ -75,7 +75,7 @@ def slit_diagonal(subject: Subject) -> Iterator[Found]:
     mend="Give the true distance, a number from 11 to 254, or 255 for domains that can't reach each other.",
     reference="ACPI 6.5, 5.2.17; slit_valid (drivers/acpi/numa/srat.c)",
     needs=(),
-    fwts="SLITEntryReserved",
+    fwts="SLITEntryReserved, KlogAcpiSratMemBlkAddFailed",
 )
 def slit_too_near(subject: Subject) -> Iterator[Found]:
     """Distances of different domains that say they are one, or less."""
@@ -289,7 +289,7 @@ def _locality_size(entry: Entry) -> int:
     checks="The type of data of a latency and bandwidth structure is one of the six that are defined.",
     linux="Linux prints the structure as it reads it, and makes nothing of its values.",
     mend="Use a type from 0 to 5.",
-    reference="ACPI 6.5, 5.2.28.4 (table 5.146); hmat_parse_locality (drivers/acpi/numa/hmat.c, 6.12)",
+    reference="ACPI 6.5, 5.2.28.4; hmat_parse_locality (drivers/acpi/numa/hmat.c, 6.12)",
     needs=("tables",),
     fwts="HMATBadFDataType",
 )
@@ -484,6 +484,7 @@ def windows_overlap(subject: Subject) -> Iterator[Found]:
     mend="Describe the windows in the SRAT, or use lower numbers for its domains.",
     reference="acpi_parse_cfmws, acpi_map_pxm_to_node (drivers/acpi/numa/srat.c)",
     needs=("srat",),
+    fwts="KlogAcpiMapNodeFail",
 )
 def window_without_node(subject: Subject) -> Iterator[Found]:
     """Windows for which no domain is left."""

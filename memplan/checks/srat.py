@@ -258,7 +258,7 @@ def empty_range(subject: Subject) -> Iterator[Found]:
     "normal.",
     linux="Linux skips disabled entries and prints nothing about them.",
     mend="Nothing needs to be done, unless memory that is there should be found in one of them.",
-    reference="ACPI 6.5, 5.2.16.2 (table 5.59); acpi_parse_memory_affinity (drivers/acpi/numa/srat.c)",
+    reference="ACPI 6.5, 5.2.16.2; acpi_parse_memory_affinity (drivers/acpi/numa/srat.c)",
     needs=("srat",),
 )
 def disabled_entries(subject: Subject) -> Iterator[Found]:
@@ -297,7 +297,7 @@ def disabled_entry_immovable(subject: Subject) -> Iterator[Found]:
     checks="A hot-pluggable range is enabled: without that its other flags mean nothing.",
     linux="Linux skips the entry: memory in it has no node and is not hot-pluggable. It prints nothing about it.",
     mend="Set the Enabled flag, too, or set the length to 0 until the range is in use.",
-    reference="ACPI 6.5, 5.2.16.2 (table 5.59); acpi_parse_memory_affinity (drivers/acpi/numa/srat.c)",
+    reference="ACPI 6.5, 5.2.16.2; acpi_parse_memory_affinity (drivers/acpi/numa/srat.c)",
     needs=("srat",),
 )
 def hotpluggable_not_enabled(subject: Subject) -> Iterator[Found]:
@@ -422,6 +422,7 @@ def domain_order(subject: Subject) -> Iterator[Found]:
     mend="Use fewer domains and lower numbers, or a kernel built with a higher CONFIG_NODES_SHIFT.",
     reference="acpi_map_pxm_to_node, acpi_parse_memory_affinity (drivers/acpi/numa/srat.c)",
     needs=("srat",),
+    fwts="KlogAcpiSratTooManyNodes",
 )
 def too_many_domains(subject: Subject) -> Iterator[Found]:
     """Domains that Linux has no room for."""
@@ -460,6 +461,7 @@ def _first_named(subject: Subject, pxm: int) -> tuple[str, str]:
     mend="Join neighbouring ranges of a domain, or use a kernel built with a higher CONFIG_NODES_SHIFT.",
     reference="numa_add_memblk_to (mm/numa_memblks.c, 6.12; arch/x86/mm/numa.c before)",
     needs=("srat",),
+    fwts="KlogAcpiSratMemBlkAddFailed",
 )
 def too_many_ranges(subject: Subject) -> Iterator[Found]:
     """More ranges than the kernel has room for."""

@@ -138,7 +138,7 @@ def old_revision(subject: Subject) -> Iterator[Found]:
     checks="The field behind the SRAT's header, reserved for compatibility, is 1.",
     linux="Linux does not look at it.",
     mend="Let the four bytes at offset 36 be 1.",
-    reference="ACPI 6.5, 5.2.16 (table 5.55, offset 36)",
+    reference="ACPI 6.5, 5.2.16",
     needs=("tables",),
     fwts="SRATBadFieldValue",
 )
@@ -244,7 +244,7 @@ def stray_bytes(subject: Subject) -> Iterator[Found]:
     mend="Let each structure's length be its size, or the table end before it.",
     reference="ACPI 6.5, 5.2.16; acpi_parse_entries_array (lib/fw_table.c, 6.12)",
     needs=("tables",),
-    fwts="SRATBadStructureLength, HMATStructLengthZero, CEDTStructLengthZero",
+    fwts="SRATBadStructureLength, HMATStructLengthZero, CEDTStructLengthZero, KlogAcpiMadtZeroLengthSubTable",
 )
 def zero_length_structure(subject: Subject) -> Iterator[Found]:
     """Structures behind which nothing can be found."""
@@ -265,7 +265,7 @@ def zero_length_structure(subject: Subject) -> Iterator[Found]:
     reference="ACPI 6.5, 5.2.16.1 to 5.2.16.3; acpi_parse_memory_affinity (drivers/acpi/numa/srat.c), "
     "acpi_numa_processor_affinity_init (arch/x86/mm/srat.c)",
     needs=("tables",),
-    fwts="SRATBadStructureLength",
+    fwts="SRATBadStructureLength, KlogAcpiSratBadHeaderLength, KlogAcpiSratNotUsed",
 )
 def affinity_length(subject: Subject) -> Iterator[Found]:
     """Affinities because of which Linux drops the SRAT."""
@@ -306,7 +306,7 @@ def structure_length(subject: Subject) -> Iterator[Found]:
     checks="Each structure is of a type that ACPI defines.",
     linux="Linux skips structures of types that it does not know, and prints nothing about them.",
     mend="Use the types of the ACPI level that the firmware declares.",
-    reference="ACPI 6.5, 5.2.16 (table 5.56); acpi_parse_entries_array (lib/fw_table.c, 6.12)",
+    reference="ACPI 6.5, 5.2.16; acpi_parse_entries_array (lib/fw_table.c, 6.12)",
     needs=("tables",),
     fwts="SRATInvalidType, HMATBadSubTableType, CEDTBadSubtableType",
 )
