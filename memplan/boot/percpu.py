@@ -1,11 +1,11 @@
-"""The per-CPU areas of the first chunk: mm/percpu.c's embedding allocator, as x86 uses it."""
+"""The per-CPU areas of the first chunk: mm/percpu.c's two allocators, as x86 uses them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.state import BootPanic
-from memplan.units import KIB, MIB, PAGE_SIZE, SIZE_2M, round_up
+from memplan.units import GIB, KIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_up
 
 if TYPE_CHECKING:
     from memplan.boot.state import Boot
@@ -15,55 +15,147 @@ _MIN_UNIT = 32 * KIB
 _MODULE_RESERVE = 8 * KIB
 #: The smallest unit that the bitmaps of a chunk count (PCPU_MIN_ALLOC_SIZE).
 _BITMAP_UNIT = 4
+#: The vmalloc area by levels of page tables (VMALLOC_TOTAL); areas further apart than 3/4 of it can't be embedded.
+_VMALLOC_4LEVEL, _VMALLOC_5LEVEL = 32 * TIB, 12800 * TIB
+_ENOMEM, _EINVAL = 12, 22
+
+
+class _Layout(NamedTuple):
+    """What pcpu_build_alloc_info decides: bytes of each part of a unit, units of each group, and the unit's size."""
+
+    static: int
+    reserved: int
+    dynamic: int
+    unit_size: int
+    slots: tuple[int, ...]
+
+    @property
+    def used(self) -> int:
+        """The bytes of a unit that are in use."""
+        return self.static + self.reserved + self.dynamic
 
 
 def setup_per_cpu_areas(boot: Boot) -> None:
-    """Allocates each node's CPUs' units, gives back what the units don't use, then the chunks' own books."""
-    kernel, rules = boot.kernel, boot.rules
-    groups = _groups(boot)
-    static = kernel.fact("image.percpu_static")
-    reserved = _MODULE_RESERVE if kernel.config("MODULES") else 0
-    used = round_up(static + reserved + rules.percpu_dynamic_reserve, PAGE_SIZE)
-    dynamic = used - static - reserved
-    units_per_alloc, unit_size = _units(max(used, _MIN_UNIT), groups)
-    slots = [round_up(len(cpus), units_per_alloc) for cpus in groups.values()]
+    """Allocates the CPUs' units and then the chunks' own books.
 
-    info_size = _alloc_info_size(boot, slots)
-    info = boot.alloc_or_panic(info_size, rules.percpu_info_align, owner="percpu info", caller="pcpu_build_alloc_info")
+    The areas are embedded in the direct map, or mapped page by page with percpu_alloc=page and where that fails.
+    """
+    if boot.cmdline.last("percpu_alloc") == "page":
+        _map_pages(boot)
+        return
+    error = _embed(boot)
+    if error:
+        prefix = "PERCPU: " if boot.rules.percpu_chunk == "3.13" else "setup_percpu: "
+        boot.printk(f"{prefix}auto allocator failed ({error}), falling back to page size", warning=True)
+        _map_pages(boot)
+
+
+def _embed(boot: Boot) -> int:
+    """pcpu_embed_first_chunk: one block for each node's CPUs, less what the units don't use; the error, 0 for none."""
+    rules = boot.rules
+    groups = _groups(boot)
+    layout, info, info_size = _build_info(boot, rules.percpu_dynamic_reserve, SIZE_2M, groups)
     areas_size = round_up(8 * len(groups), PAGE_SIZE)
     areas = boot.alloc_or_panic(areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")
-    bases = []
-    for (nid, _), count in zip(groups.items(), slots, strict=True):
-        base = boot.alloc(
-            count * unit_size,
-            SIZE_2M,
-            min_addr=_DMA_END,
-            nid=nid if nid in boot.numa.online else None,
-            owner="percpu",
-            caller="pcpu_fc_alloc",
-        )
+    bases: list[int] = []
+    error = 0
+    for (nid, _), count in zip(groups.items(), layout.slots, strict=True):
+        base = _alloc_units(boot, nid, count * layout.unit_size, SIZE_2M)
         if not base:
-            raise BootPanic(
-                "Failed to initialize percpu areas (error=-12).",
-                f"no free block holds the {count * unit_size} bytes of node {nid}'s per-CPU areas",
-            )
+            error = -_ENOMEM
+            break
         bases.append(base)
-    for base, count, cpus in zip(bases, slots, groups.values(), strict=True):
+    else:
+        ends = [base + count * layout.unit_size for base, count in zip(bases, layout.slots, strict=True)]
+        distance = max(bases) - min(bases) + ends[bases.index(max(bases))] - max(bases)
+        vmalloc = _VMALLOC_5LEVEL if boot.levels == 5 else _VMALLOC_4LEVEL
+        if distance > vmalloc * 3 // 4:
+            text = f"max_distance={distance:#x} too large for vmalloc space {vmalloc:#x}"
+            boot.printk(f"{rules.percpu_prefix}{text}", warning=True)
+            error = -_EINVAL
+    if error:
+        for base, count in zip(bases, layout.slots, strict=False):
+            boot.free(base, base + count * layout.unit_size, owner="percpu", caller="pcpu_fc_free")
+    else:
+        _free_unused(boot, bases, layout, groups)
+        sizes = f"s{layout.static} r{layout.reserved} d{layout.dynamic} u{layout.unit_size}"
+        if rules.percpu_chunk == "3.13":
+            sizes = f"@{boot.direct_map_base + min(bases):x} {sizes}"
+        boot.printk(f"{rules.percpu_prefix}Embedded {layout.used // PAGE_SIZE} pages/cpu {sizes}")
+        _setup_first_chunk(boot, layout)
+    boot.free(info, info + info_size, owner="percpu info", caller="pcpu_free_alloc_info")
+    boot.free(areas, areas + areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")
+    return error
+
+
+def _map_pages(boot: Boot) -> None:
+    """pcpu_page_first_chunk: single pages of each CPU's node, mapped at the start of the vmalloc area."""
+    everyone = {0: tuple(range(boot.possible_cpus))}
+    layout, info, info_size = _build_info(boot, boot.rules.percpu_dynamic_early, PAGE_SIZE, everyone)
+    count = layout.unit_size // PAGE_SIZE
+    list_size = round_up(8 * count * boot.possible_cpus, PAGE_SIZE)
+    pages = boot.alloc_or_panic(list_size, owner="percpu info", caller="pcpu_page_first_chunk")
+    taken: list[int] = []
+    for cpu, nid in enumerate(boot.numa.cpu_to_node):
+        for _ in range(count):
+            page = _alloc_units(boot, nid, PAGE_SIZE, PAGE_SIZE)
+            if not page:
+                boot.printk(f"{boot.rules.percpu_prefix}failed to allocate 4K page for cpu{cpu}", warning=True)
+                for start in reversed(taken):
+                    boot.free(start, start + PAGE_SIZE, owner="percpu", caller="pcpu_fc_free")
+                _free_books(boot, (pages, list_size), (info, info_size))
+                raise BootPanic(
+                    f"cannot initialize percpu area (err=-{_ENOMEM})",
+                    f"no free memory is left for CPU {cpu}'s {layout.unit_size} bytes of per-CPU area",
+                )
+            taken.append(page)
+    mapped = layout.unit_size * boot.possible_cpus
+    tables = (boot.levels == 5) + sum(-(-mapped // size) for size in (512 * GIB, GIB, SIZE_2M))
+    boot.alloc_run(tables, PAGE_SIZE, PAGE_SIZE, owner="percpu page tables", caller="spp_getpage")
+    sizes = f"s{layout.static} r{layout.reserved} d{layout.dynamic}"
+    boot.printk(f"{boot.rules.percpu_prefix}{count} 4K pages/cpu {sizes}")
+    _setup_first_chunk(boot, layout)
+    _free_books(boot, (pages, list_size), (info, info_size))
+
+
+def _free_books(boot: Boot, pages: tuple[int, int], info: tuple[int, int]) -> None:
+    """Gives back the list of pages and the layout's block, each with its place and size."""
+    for (start, size), caller in ((pages, "pcpu_page_first_chunk"), (info, "pcpu_free_alloc_info")):
+        boot.free(start, start + size, owner="percpu info", caller=caller)
+
+
+def _build_info(
+    boot: Boot, dynamic_reserve: int, atom: int, groups: dict[int, tuple[int, ...]]
+) -> tuple[_Layout, int, int]:
+    """The layout, and the place and size of the block that the kernel notes it in."""
+    static = boot.kernel.fact("image.percpu_static")
+    reserved = _MODULE_RESERVE if boot.kernel.config("MODULES") else 0
+    used = round_up(static + reserved + dynamic_reserve, PAGE_SIZE)
+    units_per_alloc, unit_size = _units(max(used, _MIN_UNIT), atom, groups)
+    slots = tuple(round_up(len(cpus), units_per_alloc) for cpus in groups.values())
+    size = _alloc_info_size(boot, slots)
+    align = boot.rules.percpu_info_align
+    info = boot.alloc_or_panic(size, align, owner="percpu info", caller="pcpu_build_alloc_info")
+    return _Layout(static, reserved, used - static - reserved, unit_size, slots), info, size
+
+
+def _alloc_units(boot: Boot, nid: int, size: int, align: int) -> int:
+    """pcpu_fc_alloc: memory of the node, or of any where it is not on-line; 0 where there is none."""
+    near = nid if nid in boot.numa.online else None
+    return boot.alloc(size, align, min_addr=_DMA_END, nid=near, owner="percpu", caller="pcpu_fc_alloc")
+
+
+def _free_unused(boot: Boot, bases: list[int], layout: _Layout, groups: dict[int, tuple[int, ...]]) -> None:
+    """Gives back whole units without a CPU, and what lies behind the used part of the others."""
+    for base, count, cpus in zip(bases, layout.slots, groups.values(), strict=True):
         for unit in range(count):
-            start = base + unit * unit_size
+            start = base + unit * layout.unit_size
             boot.free(
-                start + used if unit < len(cpus) else start,
-                start + unit_size,
+                start + layout.used if unit < len(cpus) else start,
+                start + layout.unit_size,
                 owner="percpu",
                 caller="pcpu_fc_free",
             )
-    sizes = f"s{static} r{reserved} d{dynamic} u{unit_size}"
-    if rules.percpu_chunk == "3.13":
-        sizes = f"@{boot.direct_map_base + min(bases):x} {sizes}"
-    boot.printk(f"{rules.percpu_prefix}Embedded {used // PAGE_SIZE} pages/cpu {sizes}")
-    _setup_first_chunk(boot, len(groups), static, reserved, dynamic, unit_size)
-    boot.free(info, info + info_size, owner="percpu info", caller="pcpu_free_alloc_info")
-    boot.free(areas, areas + areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")
 
 
 def _groups(boot: Boot) -> dict[int, tuple[int, ...]]:
@@ -74,12 +166,12 @@ def _groups(boot: Boot) -> dict[int, tuple[int, ...]]:
     return {nid: tuple(cpus) for nid, cpus in groups.items()}
 
 
-def _units(min_unit: int, groups: dict[int, tuple[int, ...]]) -> tuple[int, int]:
-    """How many units share one 2 MiB-grained allocation, and a unit's size (pcpu_build_alloc_info).
+def _units(min_unit: int, atom: int, groups: dict[int, tuple[int, ...]]) -> tuple[int, int]:
+    """How many units share one allocation of whole `atom` bytes, and a unit's size (pcpu_build_alloc_info).
 
     The most units that waste no more than a third of the CPUs' number, and that need the fewest allocations.
     """
-    alloc_size = round_up(min_unit, SIZE_2M)
+    alloc_size = round_up(min_unit, atom)
     possible = sum(map(len, groups.values()))
     best = upa = alloc_size // min_unit
     last_allocs = None
@@ -98,7 +190,7 @@ def _units(min_unit: int, groups: dict[int, tuple[int, ...]]) -> tuple[int, int]
     return best, alloc_size // best
 
 
-def _alloc_info_size(boot: Boot, slots: list[int]) -> int:
+def _alloc_info_size(boot: Boot, slots: tuple[int, ...]) -> int:
     """pcpu_alloc_alloc_info: a header, one entry a group, and the map of all units, in whole pages."""
     header = round_up(
         boot.kernel.fact("struct.pcpu_alloc_info") + len(slots) * boot.kernel.fact("struct.pcpu_group_info"), 4
@@ -106,30 +198,30 @@ def _alloc_info_size(boot: Boot, slots: list[int]) -> int:
     return round_up(header + 4 * sum(slots), PAGE_SIZE)
 
 
-def _setup_first_chunk(boot: Boot, groups: int, static: int, reserved: int, dynamic: int, unit_size: int) -> None:
+def _setup_first_chunk(boot: Boot, layout: _Layout) -> None:
     """pcpu_setup_first_chunk: maps and offsets, the lists of chunks, then the chunks of the first area."""
     rules = boot.rules
     cpus = boot.possible_cpus
     for what, size in (
-        ("percpu group offsets", 8 * groups),
-        ("percpu group sizes", 8 * groups),
+        ("percpu group offsets", 8 * len(layout.slots)),
+        ("percpu group sizes", 8 * len(layout.slots)),
         ("percpu unit map", 4 * cpus),
         ("percpu unit offsets", 8 * cpus),
     ):
         boot.alloc_or_panic(size, owner=what, caller="pcpu_setup_first_chunk")
-    lists = unit_size.bit_length() - 3 + rules.percpu_extra_lists
+    lists = layout.unit_size.bit_length() - 3 + rules.percpu_extra_lists
     if rules.percpu_lists_per_memcg and boot.kernel.config("MEMCG_KMEM"):
         lists *= 2
     boot.alloc_or_panic(16 * lists, owner="percpu chunk lists", caller="pcpu_setup_first_chunk")
     if rules.percpu_chunk == "3.13":
-        for _ in range(2 if reserved else 1):
-            size = boot.kernel.fact("struct.pcpu_chunk") + unit_size // PAGE_SIZE // 8
+        for _ in range(2 if layout.reserved else 1):
+            size = boot.kernel.fact("struct.pcpu_chunk") + layout.unit_size // PAGE_SIZE // 8
             boot.alloc_or_panic(round_up(size, 8), owner="percpu chunk", caller="pcpu_setup_first_chunk")
         return
     # A first chunk for the modules' reserve comes first, then the dynamic one; each begins where static data ends.
-    if reserved:
-        _first_chunk(boot, static, reserved)
-    _first_chunk(boot, static + reserved, dynamic)
+    if layout.reserved:
+        _first_chunk(boot, layout.static, layout.reserved)
+    _first_chunk(boot, layout.static + layout.reserved, layout.dynamic)
 
 
 def _first_chunk(boot: Boot, offset: int, size: int) -> None:

@@ -198,8 +198,9 @@ class Rules(NamedTuple):
     unavailable_ranges: bool
 
     # later allocations
-    #: PERCPU_DYNAMIC_RESERVE in bytes.
+    #: PERCPU_DYNAMIC_RESERVE in bytes, and PERCPU_DYNAMIC_EARLY_SIZE, which the areas have where mapped by pages.
     percpu_dynamic_reserve: int
+    percpu_dynamic_early: int
     #: What stands before the line about the per-CPU areas.
     percpu_prefix: str
     #: The alignment of pcpu_build_alloc_info's block.
