@@ -79,6 +79,7 @@ def size_text(size: int) -> str:
 def mem_range(start: int, end: int, width: int = 8) -> str:
     """Half-open `[start, end)` the kernel's way, inclusive: ``[mem 0x00100000-0x001fffff]``.
 
-    `width` is the least number of digits: 8 for the kernel's %#010Lx, 16 for %#018Lx.
+    `width` is the least number of digits: 8 for the kernel's %#010Lx, 16 for %#018Lx.  The last byte of a range
+    that ends at 0 is 2^64 - 1, as it is in the kernel's 64 bits.
     """
-    return f"[mem {start:#0{width + 2}x}-{end - 1:#0{width + 2}x}]"
+    return f"[mem {start:#0{width + 2}x}-{(end - 1) & U64_MAX:#0{width + 2}x}]"

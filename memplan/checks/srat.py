@@ -241,12 +241,10 @@ def empty_range(subject: Subject) -> Iterator[Found]:
     """Enabled ranges of no length."""
     nodes = node_numbers(subject)
     for index, entry in _enabled(subject):
-        if not entry.length and entry.base:
+        if not entry.length:
             words = f"SRAT: Node {nodes[entry.pxm]} PXM {entry.pxm} {mem_range(entry.base, entry.base)}"
             line = quote(subject, words, otherwise=f"{subject.kernel.rules.srat_line_prefix}{words}")
             yield Found(f"domain {entry.pxm} has a range of no length at {entry.base:#x}", _path(index), dmesg=line)
-        elif not entry.length:
-            yield Found(f"domain {entry.pxm} has a range of no length", _path(index))
 
 
 @rule(

@@ -31,6 +31,7 @@ RULES = {
     "self-overlap": ("MP203", "Warning: node 1 [mem 0x40000000-0x7ffdffff] overlaps with itself"),
     "wrap": ("MP204", "Warning: invalid memblk node 1 [mem 0xffffffff00000000-0xffffffff]"),
     "zero-size": ("MP205", "ACPI: SRAT: Node 2 PXM 2 [mem 0x200000000-0x1ffffffff]"),
+    "zero-size-at-0": ("MP205", "ACPI: SRAT: Node 2 PXM 2 [mem 0x00000000-0xffffffffffffffff]"),
     "none-enabled": ("MP211", "No NUMA configuration found"),
     "domain-too-high": ("MP214", "ACPI: SRAT: Too many proximity domains."),
     "cpu-domain-too-high": ("MP214", "SRAT: Too many proximity domains 1388"),
