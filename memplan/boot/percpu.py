@@ -16,7 +16,7 @@ _MODULE_RESERVE = 8 * KIB
 #: The smallest unit that the bitmaps of a chunk count (PCPU_MIN_ALLOC_SIZE).
 _BITMAP_UNIT = 4
 #: The vmalloc area by levels of page tables (VMALLOC_TOTAL); areas further apart than 3/4 of it can't be embedded.
-_VMALLOC_4LEVEL, _VMALLOC_5LEVEL = 32 * TIB, 12800 * TIB
+_VMALLOC_4LEVEL, _VMALLOC_5LEVEL = 32 * TIB - 1, 12800 * TIB - 1
 _ENOMEM, _EINVAL = 12, 22
 
 

@@ -1,0 +1,43 @@
+"""Per-CPU areas that are mapped page by page, against real boots of builds next to those that are known."""
+
+import lzma
+from pathlib import Path
+
+import pytest
+
+import memplan
+from memplan.machine.model import CpuAffinity as Cpu
+from memplan.machine.model import Cpus, E820Entry, Machine, MemoryAffinity, Srat
+from memplan.units import GIB, TIB
+from memplan.verify import verify
+
+LOGS = Path(__file__).parent / "percpu"
+BOOTS = [
+    ("by-pages-6.12", "debian-6.12.107+deb12-amd64", "total"),
+    ("no-memory-6.1", "debian-6.1.0-55-amd64", "end"),
+]
+
+
+@pytest.mark.parametrize(("name", "kernel", "last"), BOOTS)
+def test_a_boot_with_mapped_areas_is_equal(name: str, kernel: str, last: str, tmp_path: Path) -> None:
+    log = tmp_path / "boot.log"
+    log.write_bytes(lzma.decompress((LOGS / f"{name}.log.xz").read_bytes()))
+    result = verify(log, kernel=kernel)
+    assert result.same, result.first
+    assert result.kinds[-1] == (last, 1, 1)
+
+
+@pytest.mark.parametrize(("la57", "embedded"), [(False, False), (True, True)])
+def test_nodes_too_far_apart_for_the_vmalloc_area_can_not_be_embedded(la57: bool, embedded: bool) -> None:
+    far = 25 * TIB
+    machine = Machine(
+        (E820Entry(0, 2 * GIB, 1), E820Entry(far, far + 8 * GIB, 1)),
+        srat=Srat((MemoryAffinity(0, 0, 2 * GIB), MemoryAffinity(1, far, 8 * GIB)), (Cpu(0, 0), Cpu(1, 1))),
+        cpus=Cpus(2, 2, la57=la57),
+    )
+    plan = memplan.simulate(machine, kernel="debian-6.12.107+deb12-amd64")
+    texts = [text for event in plan.events if "pages/cpu" in (text := getattr(event, "text", ""))]
+    assert [text.startswith("percpu: Embedded") for text in texts] == [embedded]
+    warnings = [warning.text for warning in plan.warnings]
+    assert ("setup_percpu: auto allocator failed (-22), falling back to page size" in warnings) is not embedded
+    assert any("too large for vmalloc space 0x1fffffffffff" in text for text in warnings) is not embedded
