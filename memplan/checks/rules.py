@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from memplan.checks.model import Rule
 
 #: The modules of this package that declare rules.
-MODULES = ("tables", "srat", "distances", "coverage", "e820", "hotplug", "options", "kaslr", "expectations")
+MODULES = ("tables", "srat", "distances", "cxl", "coverage", "e820", "hotplug", "options", "kaslr", "expectations")
 
 
 @cache
