@@ -38,7 +38,7 @@ def command(sources: tuple[str, ...], output: str | None, force: bool, live: boo
     try:
         parse_machine(text, output or "<stdout>")
     except InputError as error:
-        # Real kernels boot with options that mean nothing to them; the user may want to mend those.
+        # Sources may tell what no plan can be made of; the user may want to mend that.
         notes += [f"{problem}: to be mended before a plan can be made" for problem in error.problems]
     for note in notes:
         click.echo(note, err=True)

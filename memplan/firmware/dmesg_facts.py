@@ -21,6 +21,7 @@ from memplan.machine.model import (
     Srat,
     TableUpgrade,
 )
+from memplan.machine.options import bad_options
 from memplan.units import KIB, MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -149,6 +150,9 @@ def _cmdline(boot: BootLines, found: Found) -> None:
     found.put("cmdline", boot.cmdline, "Command line", line=line)
     if len(boot.cmdline) >= _LONGEST_LINE:
         found.note("the command line is so long that printk may have cut it; /proc/cmdline has it whole", line)
+    for message in bad_options(boot.cmdline):
+        found.put("booted", True, "bad values among the options", line=line)
+        found.note(f"{message}; planned as the kernel takes it", line)
 
 
 def _placement(boot: BootLines, kernel: Kernel | None, found: Found) -> None:

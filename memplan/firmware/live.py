@@ -10,6 +10,7 @@ from pathlib import Path
 
 from memplan.errors import InputError
 from memplan.firmware.source import Found, open_source, read_file, read_source
+from memplan.machine.options import bad_options
 
 #: Commands and files that hold the log of this boot; the first that tells of the memory map is taken.
 _LOG_COMMANDS = (("journalctl", "-k", "-b", "-o", "short-monotonic", "--no-pager"), ("dmesg",))
@@ -74,6 +75,8 @@ def _proc(proc: Path, possible: Path, *, kernel_known: bool) -> Found:
     found = Found(str(proc), "live")
     if cmdline := _text(proc / "cmdline"):
         found.put("cmdline", cmdline.strip(), "cmdline")
+        if bad_options(cmdline):
+            found.put("booted", True, "bad values among the options")
     if not kernel_known and (version := _text(proc / "version")):
         from memplan.kernel.load import match_release
 

@@ -66,7 +66,7 @@ def parse_machine(text: bytes | str, source: str) -> Machine:
         machine = validator().validate_python(document.value)
     except ValidationError as error:
         problems += _translated(document, source, error)
-    problems += _wrong_words(document, source)
+    problems += _wrong_words(document, source, booted=machine is not None and machine.booted)
     if machine is not None and not problems:
         problems += _overlaps(document, source, machine)
     if machine is None or problems:
@@ -176,13 +176,13 @@ def _mend(found: Any, kind: Kind | None) -> str:
 # -- what no single field shows ----------------------------------------------------------------------------------------
 
 
-def _wrong_words(document: Document, source: str) -> Iterator[Problem]:
-    """Boot options with values that no kernel takes, and an unknown kernel."""
+def _wrong_words(document: Document, source: str, *, booted: bool) -> Iterator[Problem]:
+    """Boot options with values that no kernel takes (where none has `booted` with them), and an unknown kernel."""
     top = document.value
     if not isinstance(top, dict):
         return
     cmdline = top.get("cmdline")
-    if isinstance(cmdline, str) and len(cmdline) <= MAX_CMDLINE:
+    if isinstance(cmdline, str) and len(cmdline) <= MAX_CMDLINE and not booted:
         for message in bad_options(cmdline):
             line, column = document.place(("cmdline",))
             yield Problem(source, message, line=line, column=column, field="cmdline")

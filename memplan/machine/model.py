@@ -249,3 +249,5 @@ class Machine(NamedTuple):
     hypervisor: HypervisorGuest = "none"
     #: MTRR trimming: RAM at or above this address is not write-back and is taken away (0: all RAM is covered).
     mtrr_limit: int = 0
+    #: A kernel has booted with the command line: what it makes of bad values is planned, not refused.
+    booted: bool = False

@@ -497,6 +497,7 @@ MACHINE = Section(
     Field("name", text(200), "What to call the machine."),
     Field("kernel", _kernel(), "Which kernel boots: its name alone, or with details."),
     Field("cmdline", text(MAX_CMDLINE), "The boot options, as typed."),
+    Field("booted", SWITCH, "A kernel has booted with these options: bad values are planned as it takes them."),
     Field(
         "e820",
         list_of(_E820_ENTRY, rows=True),

@@ -15,7 +15,7 @@ from memplan.errors import InputError
 from memplan.firmware.combine import combine, import_files
 from memplan.firmware.source import Found
 from memplan.machine.dump import dump_machine
-from memplan.machine.load import parse_machine
+from memplan.machine.load import load_machine, parse_machine
 from memplan.machine.model import E820_RAM, E820_RESERVED, Acpi, E820Entry, Efi, Machine
 from tests.firmware.logs import NAMES, ordinary, text
 
@@ -187,13 +187,14 @@ def test_bad_sources_end_in_one_message_and_status_2(make: object, words: str, t
     assert not done.stdout
 
 
-def test_an_option_that_no_plan_can_follow_is_told_at_once(tmp_path: Path) -> None:
+def test_an_option_with_a_bad_value_is_told_and_planned_as_the_kernel_took_it(tmp_path: Path) -> None:
     log = text("plain-4g-3.13").replace("nokaslr", "nokaslr kernelcore=plenty")
     out = tmp_path / "machine.yaml"
     done = run(str(log_file(tmp_path, log)), "-o", str(out))
     assert done.returncode == 0
     assert b"kernelcore=plenty has a bad value" in done.stderr
     assert "kernelcore=plenty" in out.read_text()
+    assert load_machine(out).booted
 
 
 def test_nothing_to_import_is_an_error() -> None:

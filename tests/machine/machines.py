@@ -117,4 +117,5 @@ MACHINES = st.builds(
     efi=st.none() | _EFIS,
     hypervisor=st.sampled_from(["none", "kvm", "xen", "hyperv", "vmware"]),
     mtrr_limit=_ADDRESSES,
+    booted=st.booleans(),
 )

@@ -238,3 +238,10 @@ def test_the_annotated_example_shows_every_key() -> None:
 
     missing = {key for key in keys(machine_schema()) if f"{key}:" not in text}
     assert not missing
+
+
+def test_bad_values_with_which_a_kernel_has_booted_are_left_to_it() -> None:
+    text = "e820: [{start: 0, end: 1G}]\ncmdline: crashkernel=foo\n"
+    with pytest.raises(InputError, match="crashkernel=foo has a bad value"):
+        parse_machine(text, "m.yaml")
+    assert parse_machine(f"booted: true\n{text}", "m.yaml").cmdline == "crashkernel=foo"
