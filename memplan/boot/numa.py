@@ -138,8 +138,8 @@ def initmem_init(boot: Boot) -> None:
     firmware = boot.kernel.config("ACPI_NUMA") and not numa.off
     if not (firmware and _try(boot, numa, acpi_numa_init)) and not _try(boot, numa, _dummy):
         raise NotCoveredError(
-            f"RAM lies at or above {boot.max_pfn * PAGE_SIZE:#x}, where page tables of {boot.levels} levels end: no node "
-            "can be made of it, and what the kernel does then is not replayed"
+            f"RAM lies at or above {boot.max_pfn * PAGE_SIZE:#x}, where page tables of {boot.levels} levels end: no "
+            "node can be made of it, and what the kernel does then is not replayed"
         )
     _numa_init_array(boot, numa)
 
