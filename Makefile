@@ -21,6 +21,7 @@ lint: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python tests/bench.py
+	$(BIN)/python -m tests.bench_check
 
 boot-test: $(VENV)/installed-dev
 	$(BIN)/python tests/boot_test.py

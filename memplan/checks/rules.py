@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from memplan.checks.model import RULES
@@ -22,8 +21,7 @@ MODULES = ("tables", "srat", "distances", "cxl", "coverage", "e820", "hotplug", 
 def all_rules() -> dict[str, Rule]:
     """All rules by id, in the ids' order."""
     for name in MODULES:
-        if find_spec(f"memplan.checks.{name}"):
-            import_module(f"memplan.checks.{name}")
+        import_module(f"memplan.checks.{name}")
     return dict(sorted(RULES.items()))
 
 
