@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.checks.coverage import common, ram_of
+from memplan.checks.coverage import common, joined, ram_of, without
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import lines
 from memplan.machine.cmdline import CommandLine
-from memplan.units import memparse, size_text
+from memplan.units import GIB, MIB, U64_MAX, memparse, round_down, round_up, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from memplan.plan import Plan
+
 _GROUP = "boot options"
+_CRASH_STEP = "reserve_crashkernel"
+_CRASH_ALIGN = 16 * MIB
+#: Below which a crash kernel lies that is not asked for with ",high".
+_LOW = 4 * GIB
+_LOW_3_13 = 896 * MIB
+#: What Linux says where the machine is too small for every range: no crash kernel is asked for.
+_NO_CRASH_SIZE = "crashkernel size resulted in zero bytes"
 #: Options that decide what early boot does with memory.
 MEMORY_OPTIONS = (
     "acpi",
@@ -47,6 +56,9 @@ MEMORY_OPTIONS = (
     "swiotlb",
     "vmalloc",
 )
+
+#: Those that are read before Linux proper runs, and that it knows nothing of.
+_DECOMPRESSOR_OPTIONS = frozenset({"nokaslr", "no5lvl"})
 
 
 def _cmdline(subject: Subject) -> CommandLine:
@@ -88,28 +100,30 @@ def kernelcore_without_effect(subject: Subject) -> Iterator[Found]:
 )
 def crashkernel_fails(subject: Subject) -> Iterator[Found]:
     """A crash kernel that gets nothing, and the largest gap."""
-    value = _cmdline(subject).last("crashkernel")
+    values = _cmdline(subject).all("crashkernel")
     plan = subject.plan
-    if value is None or not plan.end.completed or memparse(value)[0] == 0:
+    if not values or any(own.owner.startswith("crash kernel") for own in plan.reservations):
         return
-    if any(own.owner.startswith("crash kernel") for own in plan.reservations):
+    line = next((event.text for event in plan.warnings if event.step == _CRASH_STEP), "")
+    if not line or line == _NO_CRASH_SIZE:
         return
-    assert subject.machine is not None
-    taken = sorted((own.start, own.end) for own in plan.reservations)
-    gaps: list[int] = []
-    for start, end in ram_of(subject.machine):
-        at = start
-        for low, high in taken:
-            if low < end and high > at:
-                gaps.append(low - at)
-                at = max(at, high)
-        gaps.append(end - at)
-    line = next(
-        (line for words in (("rashkernel", "fail"), ("annot", "crashkernel")) for line in lines(subject, *words)), ""
-    )
-    largest = max(gaps, default=0) >> 24 << 24
-    text = f"crashkernel={value} gets no memory; the largest gap is {size_text(largest)}"
+    asked = " ".join(f"crashkernel={value}" for value in values)
+    old = subject.kernel.rules.crashkernel == "3.13"
+    limit = _LOW_3_13 if old else _LOW
+    text = f"{asked} gets no memory; the largest gap below {size_text(limit)} is {size_text(largest_gap(plan, limit))}"
+    if any(end > limit for node in plan.nodes for _, end in node.ranges):
+        text += f", anywhere {size_text(largest_gap(plan))}"
     yield Found(text, "cmdline", "crashkernel", line)
+
+
+def largest_gap(plan: Plan, limit: int = U64_MAX) -> int:
+    """The most that crashkernel= could get below `limit`: a whole number of MiB from a multiple of 16 MiB on.
+
+    What the boot reserves after it counts as taken, too: a crash kernel that leaves it no room is of no use.
+    """
+    ram = joined([(start, min(end, limit)) for node in plan.nodes for start, end in node.ranges])
+    free = without(ram, joined([(own.start, own.end) for own in plan.reservations]))
+    return max((0, *(round_down(end - round_up(start, _CRASH_ALIGN), MIB) for start, end in free)))
 
 
 @rule(
@@ -160,3 +174,28 @@ def misspelt_option(subject: Subject) -> Iterator[Found]:
         near = get_close_matches(word, MEMORY_OPTIONS, 1, 0.8)
         if near:
             yield Found(f"{name} is no option of Linux; {near[0]} is", "cmdline", name, line if name in line else "")
+
+
+@rule(
+    "MP705",
+    "option-of-other-kernels",
+    "warning",
+    group=_GROUP,
+    checks="The chosen kernel knows each boot option about memory.",
+    linux="Linux takes an option of another version, or of a configuration that it is built without, for a word to "
+    "init; since 5.13 it lists such words.",
+    mend="Leave the option out, or boot a kernel that has it.",
+    reference="print_unknown_bootoptions (init/main.c, 5.13 on)",
+    needs=("memory",),
+)
+def option_of_other_kernels(subject: Subject) -> Iterator[Found]:
+    """Options about memory that this kernel's image has no handler for."""
+    known = subject.kernel.options
+    if known is None:
+        return
+    line = next(lines(subject, "Unknown kernel command line parameters"), "")
+    for name in dict.fromkeys(name for name, _ in _cmdline(subject).args):
+        word = name.replace("-", "_")
+        if word in MEMORY_OPTIONS and word not in known and word not in _DECOMPRESSOR_OPTIONS:
+            text = f"this kernel, {subject.kernel.name}, has no option {name}"
+            yield Found(text, "cmdline", name, line if name in line else "")
