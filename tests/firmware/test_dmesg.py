@@ -89,7 +89,7 @@ def test_the_cpus_are_qemus(name: str, tmp_path: Path) -> None:
     limited = any(option in told.get("append", "") for option in ("acpi=off", "nolapic", "nr_cpus=", "possible_cpus="))
     if not limited and name != "ovmf-4g-3.13":
         # QEMU's firmware does not offer the CPUs up to maxcpus=.
-        assert found["cpus.possible"] == int(str(told.get("smp", 1)).partition(",")[0])
+        assert found["cpus.possible"] == int(str(told.get("smp", 2)).partition(",")[0])
     model = told.get("cpu", "max")
     if "cpus.gbpages" in found:
         assert found["cpus.gbpages"] is ("-pdpe1gb" not in model)
