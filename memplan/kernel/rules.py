@@ -59,6 +59,8 @@ class Rules(NamedTuple):
     max_pfn_counts_acpi: bool
     #: EFI MMIO ranges of at least 256 KiB leave the map.
     efi_mmio_removed: bool
+    #: EFI's stub unpacks the image at a random place of its own choice (else the decompressor chooses).
+    efi_stub_places_image: bool
 
     # first reservations
     #: The configuration option that movable_node needs.
