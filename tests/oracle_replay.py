@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 import sys
 import tarfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memplan.kernel.rules import load_rules
-from memplan.memblock.memblock import Memblock, MemblockPanic
+# Any python may run this: the package is taken from this checkout, its requirements where `make` has put them.
+_ROOT = Path(__file__).resolve().parent.parent
+_OWN_PYTHON = _ROOT / ".venv" / "bin" / "python"
+if find_spec("yaml") is None and _OWN_PYTHON.is_file() and Path(sys.prefix) != _ROOT / ".venv":
+    os.execv(_OWN_PYTHON, [str(_OWN_PYTHON), *sys.argv])
+if str(_ROOT) not in sys.path:
+    sys.path.insert(0, str(_ROOT))
+
+from memplan.kernel.rules import load_rules  # noqa: E402 - the path is set above
+from memplan.memblock.memblock import Memblock, MemblockPanic  # noqa: E402 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
