@@ -6,18 +6,25 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class RangeSet:
     """Half-open ranges, sorted, never touching; each change is one operation whatever its length."""
 
-    def __init__(self) -> None:
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        """The set of all numbers of `ranges`, which may overlap, touch, be empty and come in any order."""
         self._starts: list[int] = []
         self._ends: list[int] = []
+        for start, end in ranges:
+            if start < end:
+                self.add(start, end)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return zip(self._starts, self._ends, strict=True)
+
+    def __bool__(self) -> bool:
+        return bool(self._starts)
 
     def add(self, start: int, end: int) -> int:
         """Put ``[start, end)`` in; how many of its numbers are new."""

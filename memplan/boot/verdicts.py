@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.boot.ranges import RangeSet
 from memplan.boot.remedies import remedy
 from memplan.plan import Blocker, Verdict
 from memplan.units import PAGE_SIZE, pfn_up, size_text
@@ -58,13 +59,7 @@ def verdicts(
 
 def hotplug_ranges(boot: Boot) -> list[tuple[int, int]]:
     """The ranges that the SRAT in use marks hot-pluggable, upwards, those that touch as one."""
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted(boot.numa.hotplug):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = joined[-1][0], max(end, joined[-1][1])
-        else:
-            joined.append((start, end))
-    return joined
+    return list(RangeSet(boot.numa.hotplug))
 
 
 def _parts(boot: Boot) -> list[_Part]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.boot.ranges import RangeSet
 from memplan.boot.state import BootPanic
 from memplan.plan import Zone
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, memparse, pfn_down, pfn_up, round_up
@@ -349,26 +349,15 @@ def _print_unavailable(boot: Boot, layout: ZoneLayout) -> None:
         _print_hole(boot, sections, hole, round_up(end_pfn, _PAGES_PER_SECTION), last)
 
 
-def _print_hole(boot: Boot, sections: Sequence[tuple[int, int]], start: int, end: int, zone: Zone) -> None:
-    pages = 0
-    for index in range(bisect_right(sections, (start, start)) - 1, len(sections)) if start < end else ():
-        low, high = sections[max(index, 0)]
-        if low >= end:
-            break
-        pages += max(0, min(high, end) - max(low, start)) if index >= 0 else 0
+def _print_hole(boot: Boot, sections: RangeSet, start: int, end: int, zone: Zone) -> None:
+    pages = sum(high - low for low, high in sections.within(start, end)) if start < end else 0
     if pages:
         boot.printk(f"On node {zone.nid}, zone {zone.name}: {pages} pages in unavailable ranges")
 
 
-def _present_sections(boot: Boot) -> list[tuple[int, int]]:
-    """The pfns of sections that hold RAM, neighbours joined."""
-    joined: list[tuple[int, int]] = []
-    for start, end in _section_ranges(boot):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = joined[-1][0], max(end, joined[-1][1])
-        else:
-            joined.append((start, end))
-    return joined
+def _present_sections(boot: Boot) -> RangeSet:
+    """The pfns of sections that hold RAM."""
+    return RangeSet(_section_ranges(boot))
 
 
 def _section_ranges(boot: Boot) -> Iterator[tuple[int, int]]:

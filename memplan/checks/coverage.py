@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from memplan.boot.ranges import RangeSet
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import lines, quote
 from memplan.machine.model import E820_RAM
 from memplan.units import MIB, SECTION_SIZE, mem_range, round_down, round_up, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from memplan.machine.model import Machine, MemoryAffinity, Srat
 
@@ -21,40 +22,19 @@ _BLOCKS = "memory_block_size_bytes (arch/x86/mm/init_64.c), memory_block_offline
 Ranges = list[tuple[int, int]]
 
 
-def joined(ranges: Ranges) -> Ranges:
-    """`ranges` upwards, those that touch or overlap as one."""
-    found: Ranges = []
-    for start, end in sorted(ranges):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(end, found[-1][1])
-        elif start < end:
-            found.append((start, end))
-    return found
+def without(ranges: Iterable[tuple[int, int]], others: RangeSet) -> Ranges:
+    """What of `ranges` is not in `others`."""
+    return [part for start, end in ranges for part in others.outside(start, end)]
 
 
-def without(ranges: Ranges, others: Ranges) -> Ranges:
-    """What of `ranges` none of `others` covers; both as `joined` makes them."""
-    left: Ranges = []
-    for start, end in ranges:
-        for low, high in others:
-            if high <= start or low >= end:
-                continue
-            if start < low:
-                left.append((start, low))
-            start = max(start, high)
-        if start < end:
-            left.append((start, end))
-    return left
+def common(ranges: Iterable[tuple[int, int]], others: RangeSet) -> Ranges:
+    """What of `ranges` is in `others`, too."""
+    return [part for start, end in ranges for part in others.within(start, end)]
 
 
-def common(ranges: Ranges, others: Ranges) -> Ranges:
-    """What both cover."""
-    return [(max(a, c), min(b, d)) for a, b in ranges for c, d in others if max(a, c) < min(b, d)]
-
-
-def ram_of(machine: Machine) -> Ranges:
+def ram_of(machine: Machine) -> RangeSet:
     """The map's RAM."""
-    return joined([(entry.start, entry.end) for entry in machine.e820 if entry.type == E820_RAM])
+    return RangeSet((entry.start, entry.end) for entry in machine.e820 if entry.type == E820_RAM)
 
 
 def enabled(srat: Srat) -> Iterator[tuple[int, MemoryAffinity]]:
@@ -75,7 +55,7 @@ def _both(subject: Subject) -> tuple[Machine, Srat]:
 
 def _uncovered(subject: Subject) -> Ranges:
     machine, srat = _both(subject)
-    return without(ram_of(machine), joined([range_of(entry) for _, entry in enabled(srat)]))
+    return without(ram_of(machine), RangeSet(range_of(entry) for _, entry in enabled(srat)))
 
 
 def _amount(ranges: Ranges) -> str:
@@ -163,7 +143,7 @@ def range_without_ram(subject: Subject) -> Iterator[Found]:
     machine, srat = _both(subject)
     ram = ram_of(machine)
     for index, entry in enabled(srat):
-        if not entry.hotplug and not common([range_of(entry)], ram):
+        if not entry.hotplug and not ram.within(*range_of(entry)):
             text = f"domain {entry.pxm}'s range {mem_range(*range_of(entry))} holds no RAM"
             yield Found(text, f"srat.memory[{index}]", mem_range(*range_of(entry)))
 
@@ -184,9 +164,7 @@ def boundary_inside_section(subject: Subject) -> Iterator[Found]:
     machine, srat = _both(subject)
     ram = ram_of(machine)
     parts = sorted(
-        (start, end, entry.pxm, index)
-        for index, entry in enabled(srat)
-        for start, end in common([range_of(entry)], ram)
+        (start, end, entry.pxm, index) for index, entry in enabled(srat) for start, end in ram.within(*range_of(entry))
     )
     for (_, end, pxm, _), (start, _, other, index) in pairwise(parts):
         section = round_down(start, SECTION_SIZE)
@@ -214,8 +192,8 @@ def stranded_in_block(subject: Subject) -> Iterator[Found]:
     marked = [(index, entry) for index, entry in enabled(srat) if entry.hotplug]
     ram = ram_of(machine)
     for pxm in dict.fromkeys(entry.pxm for _, entry in marked):
-        own = joined([range_of(entry) for _, entry in marked if entry.pxm == pxm])
-        held = joined(common(own, ram))
+        own = RangeSet(range_of(entry) for _, entry in marked if entry.pxm == pxm)
+        held = RangeSet(common(own, ram))
         lost = sum(end - start - max(0, round_down(end, size) - round_up(start, size)) for start, end in held)
         if lost:
             index = next(index for index, entry in marked if entry.pxm == pxm)
@@ -242,7 +220,7 @@ def domain_without_memory(subject: Subject) -> Iterator[Found]:
     """Domains of CPUs alone."""
     machine, srat = _both(subject)
     ram = ram_of(machine)
-    holding = {entry.pxm for _, entry in enabled(srat) if common([range_of(entry)], ram)}
+    holding = {entry.pxm for _, entry in enabled(srat) if ram.within(*range_of(entry))}
     for index, cpu in enumerate(srat.cpus):
         if cpu.enabled and cpu.pxm not in holding:
             holding.add(cpu.pxm)
@@ -268,7 +246,7 @@ def domain_without_cpus(subject: Subject) -> Iterator[Found]:
     if not with_cpus:
         return
     for index, entry in enabled(srat):
-        if entry.pxm not in with_cpus and common([range_of(entry)], ram):
+        if entry.pxm not in with_cpus and ram.within(*range_of(entry)):
             with_cpus.add(entry.pxm)
             yield Found(f"domain {entry.pxm} has RAM and no CPUs", f"srat.memory[{index}]", f"domain {entry.pxm}")
 

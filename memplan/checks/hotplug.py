@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.ranges import RangeSet
 from memplan.boot.remedies import remedy
-from memplan.checks.coverage import common, enabled, joined, ram_of, range_of
+from memplan.checks.coverage import enabled, ram_of, range_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import quote
 from memplan.units import mem_range, size_text
@@ -13,7 +14,6 @@ from memplan.units import mem_range, size_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.checks.coverage import Ranges
     from memplan.plan import Reservation
 
 _GROUP = "hot-plug"
@@ -24,17 +24,17 @@ _MOST_MOVABLE = 4
 _MOST_MAP = 0.25
 
 
-def _marked(subject: Subject) -> Ranges:
+def _marked(subject: Subject) -> RangeSet:
     """The SRAT's hot-pluggable ranges."""
     assert subject.srat is not None
-    return joined([range_of(entry) for _, entry in enabled(subject.srat) if entry.hotplug])
+    return RangeSet(range_of(entry) for _, entry in enabled(subject.srat) if entry.hotplug)
 
 
 def _inside(subject: Subject, *heads: str) -> Iterator[Reservation]:
     """Reservations in hot-pluggable ranges whose owners begin with one of `heads`."""
     marked = _marked(subject)
     for own in subject.plan.reservations:
-        if own.owner.startswith(heads) and common([(own.start, own.end)], marked):
+        if own.owner.startswith(heads) and marked.within(own.start, own.end):
             yield own
 
 
@@ -108,8 +108,7 @@ def all_hotplug(subject: Subject) -> Iterator[Found]:
     assert subject.machine is not None
     marked = _marked(subject)
     ram = ram_of(subject.machine)
-    total = sum(end - start for start, end in ram)
-    if ram and sum(end - start for start, end in common(ram, marked)) == total:
+    if ram and all(marked.covers(start, end) for start, end in ram):
         yield Found("all RAM is marked hot-pluggable", "srat", "all")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.checks.coverage import common, enabled, joined, ram_of, range_of, without
+from memplan.boot.ranges import RangeSet
+from memplan.checks.coverage import common, enabled, ram_of, range_of, without
 from memplan.checks.model import Found, Subject, rule
 from memplan.machine.cmdline import CommandLine
 from memplan.units import MIB, round_up
@@ -62,7 +63,7 @@ def kaslr_into_hotplug(subject: Subject) -> Iterator[Found]:
         walked, why = _decompressor_walks(subject, subject.machine, subject.srat, cmdline)
     sizes = [kernel.fact(name) for name in ("image.end", "image.output_len") if name in kernel.facts]
     size = round_up(max(sizes), _ALIGN)
-    marked = joined([range_of(entry) for _, entry in enabled(subject.srat) if entry.hotplug])
+    marked = RangeSet(range_of(entry) for _, entry in enabled(subject.srat) if entry.hotplug)
     total = _slots(walked, size)
     hot = total - _slots(without(walked, marked), size)
     if hot:
@@ -73,15 +74,15 @@ def kaslr_into_hotplug(subject: Subject) -> Iterator[Found]:
 def _stub_walks(machine: Machine, efi: Efi) -> Ranges:
     """Conventional memory that is for any purpose; all RAM where the EFI map is not known."""
     if not efi.descriptors:
-        return ram_of(machine)
+        return list(ram_of(machine))
     fit = (own for own in efi.descriptors if own.type == _CONVENTIONAL and not own.attribute & _NOT_FOR_KERNEL)
-    return joined([(own.start, own.end) for own in fit])
+    return list(RangeSet((own.start, own.end) for own in fit))
 
 
 def _decompressor_walks(subject: Subject, machine: Machine, srat: Srat, cmdline: CommandLine) -> tuple[Ranges, str]:
     """RAM that the SRAT lets it take without initrd and setup_data, and why hot-pluggable memory may be among it."""
     ram = ram_of(machine)
-    stays = joined([range_of(entry) for entry in srat.memory if entry.length and not entry.hotplug])
+    stays = RangeSet(range_of(entry) for entry in srat.memory if entry.length and not entry.hotplug)
     if any(upgrade.signature == "SRAT" for upgrade in machine.acpi.upgrades):
         why = "firmware's SRAT is replaced by the initrd's"
     elif not subject.kernel.config("MEMORY_HOTREMOVE") or cmdline.last("acpi") == "off":
@@ -89,9 +90,9 @@ def _decompressor_walks(subject: Subject, machine: Machine, srat: Srat, cmdline:
     elif not stays:
         why = "the SRAT marks all memory hot-pluggable, and the decompressor takes any then"
     else:
-        ram = joined(common(ram, stays))
+        ram = RangeSet(common(ram, stays))
         why = "entries without the mark cover it, and the decompressor takes disabled ones, too"
     forbidden = [(own.address, own.address + 16 + own.length) for own in machine.setup_data]
     if machine.initrd is not None:
         forbidden.append((machine.initrd.start, machine.initrd.start + machine.initrd.size))
-    return without(ram, joined(forbidden)), why
+    return without(ram, RangeSet(forbidden)), why

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.checks.coverage import common, joined, ram_of, without
+from memplan.boot.ranges import RangeSet
+from memplan.checks.coverage import common, ram_of, without
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import lines
 from memplan.machine.cmdline import CommandLine
@@ -121,8 +122,8 @@ def largest_gap(plan: Plan, limit: int = U64_MAX) -> int:
 
     What the boot reserves after it counts as taken, too: a crash kernel that leaves it no room is of no use.
     """
-    ram = joined([(start, min(end, limit)) for node in plan.nodes for start, end in node.ranges])
-    free = without(ram, joined([(own.start, own.end) for own in plan.reservations]))
+    ram = RangeSet((start, min(end, limit)) for node in plan.nodes for start, end in node.ranges)
+    free = without(ram, RangeSet((own.start, own.end) for own in plan.reservations))
     return max((0, *(round_down(end - round_up(start, _CRASH_ALIGN), MIB) for start, end in free)))
 
 
