@@ -164,7 +164,8 @@ class Verdict(NamedTuple):
     """Whether a range of a node can be movable.
 
     `start_pfn` is where ZONE_MOVABLE begins in it (None: nowhere); `blocks` of the `total_blocks` memory blocks
-    can go off-line.  `reason` is one sentence; `blockers` name what stands in the way.
+    can go off-line.  `reason` is one sentence; `blockers` name what stands in the way.  It is `unmarked` where
+    the node has lost its hot-plug marks, and nothing but that keeps it from being movable.
     """
 
     nid: int
@@ -177,6 +178,7 @@ class Verdict(NamedTuple):
     total_blocks: int
     reason: str
     blockers: tuple[Blocker, ...] = ()
+    unmarked: bool = False
 
 
 class End(NamedTuple):

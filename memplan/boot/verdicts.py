@@ -110,6 +110,7 @@ def _verdict(
     total = _blocks_touched(part.pieces, block_size)
     start_pfn = None
     blocks = 0
+    unmarked = False
     if zone_pfn is not None and zone_pfn * PAGE_SIZE < part.end:
         start_pfn = max(zone_pfn, pfn_up(part.start))
         blocks = sum(_whole_blocks(max(start, low), min(end, high), block_size) for start, end in free)
@@ -118,6 +119,7 @@ def _verdict(
     else:
         if part.hotplug and part.nid in boot.numa.unmarked:
             inside = _unmarking(boot.numa.unmarked[part.nid], early)
+            unmarked = _marks_decide(boot)
         reason = _reason_outside(boot, part, inside)
     return Verdict(
         part.nid,
@@ -130,7 +132,13 @@ def _verdict(
         total,
         reason,
         tuple(Blocker(r.start, r.end, r.owner, r.step, remedy(r.owner)) for r in inside) if blocks < total else (),
+        unmarked,
     )
+
+
+def _marks_decide(boot: Boot) -> bool:
+    """Whether ZONE_MOVABLE follows the SRAT's hot-plug marks: with movable_node, from 3.14 on."""
+    return boot.movable_node and boot.rules.movable_zone_rules != "3.13"
 
 
 def _unmarking(ranges: Sequence[tuple[int, int]], early: Sequence[Reservation]) -> list[Reservation]:
@@ -170,7 +178,7 @@ def _reason_outside(boot: Boot, part: _Part, inside: Sequence[Reservation]) -> s
     sizes = [f"{name}={value}" for name in ("kernelcore", "movablecore") if (value := boot.cmdline.last(name))]
     if boot.movable_node and boot.rules.movable_zone_rules == "3.13" and not sizes:
         return "movable_node of this version only turns the direction; ZONE_MOVABLE needs kernelcore= or movablecore="
-    if boot.movable_node and boot.rules.movable_zone_rules != "3.13":
+    if _marks_decide(boot):
         if not part.hotplug:
             why = "the SRAT does not mark it hot-pluggable"
             if not boot.numa.hotplug:

@@ -127,7 +127,7 @@ def all_hotplug(subject: Subject) -> Iterator[Found]:
 def node_unmarked(subject: Subject) -> Iterator[Found]:
     """Nodes that a reservation cost their marks."""
     for verdict in subject.plan.verdicts:
-        if verdict.hotplug and not verdict.movable and "hot-plug marks" in verdict.reason:
+        if verdict.unmarked:
             named = ", ".join(dict.fromkeys(own.owner for own in verdict.blockers))
             size = size_text(verdict.end - verdict.start)
             yield Found(

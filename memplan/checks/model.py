@@ -129,11 +129,6 @@ class Subject:
     _plan: Plan | None = None
 
     @property
-    def has_srat(self) -> bool:
-        """Whether the input tells of an SRAT."""
-        return self.srat is not None
-
-    @property
     def plan(self) -> Plan:
         """The replayed boot; only for rules that need "plan"."""
         assert self._plan is not None

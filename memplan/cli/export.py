@@ -6,7 +6,7 @@ import os
 
 import click
 
-from memplan.cli.options import load
+from memplan.cli.options import load, write_bytes
 from memplan.errors import UsageError
 
 
@@ -37,20 +37,4 @@ def command(machine: str, srat: str | None, slit: str | None) -> None:
             raise UsageError(f"{machine}: the machine has no SLIT (field acpi.slit) to write")
         files.append((slit, encode_slit(described.acpi.slit)))
     for path, data in files:
-        _write(path, data)
-
-
-def _write(path: str, data: bytes) -> None:
-    """Write a file beside its place and move it there; a device or a pipe is written to.  UsageError on failure."""
-    target = os.path.realpath(path)
-    in_place = os.path.exists(target) and not os.path.isfile(target)
-    beside = target if in_place else f"{target}.{os.getpid()}.tmp"
-    try:
-        with open(beside, "wb") as file:
-            file.write(data)
-        if not in_place:
-            os.replace(beside, target)
-    except OSError as error:
-        if not in_place and os.path.exists(beside):
-            os.unlink(beside)
-        raise UsageError(f"{path}: can't be written: {error.strerror}") from error
+        write_bytes(data, path)

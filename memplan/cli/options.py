@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +13,7 @@ import click
 from memplan.errors import InputError, Problem, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from memplan.machine.model import Machine
 
@@ -91,15 +92,32 @@ def write_lines(lines: Iterable[str], output: str | None) -> None:
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
         _write(lines, sys.stdout)
         return
+    with _in_place_of(output) as path, _open(path, output) as file:
+        _write(lines, file)
+
+
+def write_bytes(data: bytes, output: str) -> None:
+    """Write `data` to the file `output`, whole or not at all, as :func:`write_lines` does.
+
+    UsageError where it can't be written.
+    """
+    try:
+        with _in_place_of(output) as path, open(path, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise UsageError(f"{output}: can't be written: {error.strerror}") from error
+
+
+@contextmanager
+def _in_place_of(output: str) -> Iterator[str]:
+    """A path to write to: a file beside `output` that is moved there in the end, or a device or pipe itself."""
     target = os.path.realpath(output)
     if os.path.exists(target) and not os.path.isfile(target):
-        with _open(target, output) as file:
-            _write(lines, file)
+        yield target
         return
     beside = f"{target}.{os.getpid()}.tmp"
     try:
-        with _open(beside, output) as file:
-            _write(lines, file)
+        yield beside
         os.replace(beside, target)
     finally:
         if os.path.exists(beside):
