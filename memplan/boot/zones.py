@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.ranges import RangeSet
 from memplan.boot.state import BootPanic
+from memplan.errors import NotCoveredError
 from memplan.plan import Zone
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, memparse, pfn_down, pfn_up, round_up
 
@@ -263,6 +264,11 @@ def _zone_of_node(
             inside = max(0, min(pfn_down(base + size), end) - max(pfn_up(base), start))
             if bool(flags & _MIRROR) == (zone.name == _MOVABLE) and zone.name in (_MOVABLE, "Normal"):
                 present -= inside
+        if present < 0:
+            raise NotCoveredError(
+                f"kernelcore=mirror on nodes that lie in one another: Linux counts pages of node {nid}'s {zone.name} "
+                "zone twice and gets below zero; what it does then is not replayed"
+            )
     return Zone(nid, zone.name, start, end - start, present)
 
 

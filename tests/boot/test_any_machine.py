@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -136,3 +137,24 @@ def test_what_is_reserved_has_an_owner(machine: Machine, bottom_up: bool | None)
     assert list(plan_lines(plan))
     assert list(trace_lines(plan, everything=True))
     assert list(report_lines(plan_report(plan, verbose=True), terminal=False))
+
+
+def test_a_count_below_zero_is_no_number_of_pages() -> None:
+    machine = Machine(
+        e820=(
+            E820Entry(0, 0x9FC00, 1),
+            E820Entry(MIB, 96 * MIB, 1),
+            E820Entry(4 * GIB, 4 * GIB + 512 * MIB, 1),
+        ),
+        cmdline="kernelcore=mirror",
+        srat=Srat(
+            (
+                MemoryAffinity(0, 0, 16 * MIB),
+                MemoryAffinity(1, 16 * MIB, 4 * GIB),
+                MemoryAffinity(0, 4 * GIB + 16 * MIB, 496 * MIB),
+            )
+        ),
+        kernel=KernelImage("5.10"),
+    )
+    with pytest.raises(memplan.NotCoveredError, match="kernelcore=mirror on nodes that lie in one another"):
+        memplan.simulate(machine)
