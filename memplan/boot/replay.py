@@ -3,80 +3,38 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from typing import TYPE_CHECKING
 
-from memplan.boot import (
-    cma,
-    crash,
-    e820,
-    early,
-    efi,
-    firmware_tables,
-    hugetlb,
-    late,
-    numa,
-    page_tables,
-    percpu,
-    sparse,
-    swiotlb,
-    zones,
-)
 from memplan.boot.blocks import block_size, movable_ranges
 from memplan.boot.ledger import reservations
+from memplan.boot.registry import find_step
 from memplan.boot.state import Boot, BootPanic
 from memplan.boot.verdicts import hotplug_ranges, verdicts
 from memplan.memblock.memblock import MemblockPanic
 from memplan.plan import Checkpoint, End, Node, PageTables, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
+    from memplan.boot.registry import Step
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
 
-#: Where the steps are, each a function named in configs/rules/*.yaml.
-MODULES = (
-    early,
-    e820,
-    efi,
-    page_tables,
-    firmware_tables,
-    numa,
-    cma,
-    crash,
-    sparse,
-    zones,
-    percpu,
-    hugetlb,
-    swiotlb,
-    late,
-)
-#: The step that reads the SRAT.
-SRAT_STEP = "initmem_init"
 
+def run(boot: Boot) -> Iterator[Step]:
+    """Runs the version's steps in order and yields after each: whoever iterates can look at `boot`, or stop.
 
-def find_step(name: str) -> Callable[[Boot], None]:
-    """The function of the step `name`; KeyError where no module has it."""
-    for module in MODULES:
-        step: Callable[[Boot], None] | None = getattr(module, name, None)
-        if step is not None:
-            return step
-    raise KeyError(name)
-
-
-def run(boot: Boot) -> End:
-    """Run all steps in the version's order, to the hand-over or to the step in which the kernel dies."""
+    Raises BootPanic where the kernel dies; the step in which it does is ``boot.recorder.step``.
+    """
     for name in boot.rules.steps:
+        step = find_step(name)
         boot.recorder.step = name
-        if name == SRAT_STEP:
-            boot.recorder.before_srat = False
         try:
-            find_step(name)(boot)
-        except BootPanic as panic:
-            return End(False, name, panic.text, panic.cause)
+            step.run(boot)
         except MemblockPanic as panic:
-            return End(False, name, str(panic), "memblock itself can't go on")
-    return End(True)
+            raise BootPanic(str(panic), "memblock itself can't go on") from panic
+        yield step
 
 
 def replay(machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None) -> Plan:
@@ -86,8 +44,11 @@ def replay(machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None) -
     Raises NotCoveredError where the boot needs something that isn't replayed.
     """
     boot = Boot(machine, kernel, bottom_up=bottom_up)
-    end = run(boot)
-    if not end.completed:
+    end = End(True)
+    try:
+        deque(run(boot), maxlen=0)
+    except BootPanic as panic:
+        end = End(False, boot.recorder.step, panic.text, panic.cause)
         boot.recorder.checkpoint("end", boot.memblock, dumped=False)
     return _plan(boot, end)
 

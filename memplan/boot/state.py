@@ -18,9 +18,9 @@ from memplan.units import U64_MAX, leading_number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from memplan.boot.e820 import E820Table
-    from memplan.boot.numa import Numa
-    from memplan.boot.zones import ZoneLayout
+    from memplan.boot.steps.e820 import E820Table
+    from memplan.boot.steps.numa import Numa
+    from memplan.boot.steps.zones import ZoneLayout
     from memplan.kernel.model import Kernel
     from memplan.kernel.rules import Rules
     from memplan.machine.model import EfiRange, Machine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from memplan.boot.e820 import ZEROPAGE_ENTRIES
+from memplan.boot.steps.e820 import ZEROPAGE_ENTRIES
 from memplan.checks.model import Found, Subject, rule
 from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import E820_NAMES, E820_RAM

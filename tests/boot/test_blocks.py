@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memplan.boot.blocks import block_size, movable_ranges
-from memplan.boot.zones import free_area_init
+from memplan.boot.steps.zones import free_area_init
 from memplan.machine.model import Cpus, MemoryAffinity, Srat
 from memplan.units import GIB, MIB, PAGE_SIZE
 from tests.boot import real
-from tests.boot.test_numa import booted, machine
+from tests.boot.steps.test_numa import booted, machine
 
 BLOCK = re.compile(r"block (\d+) node(\d+) zones '(\w*)[^']*' was online (\w+)")
 SIZE = "/sys/devices/system/memory/block_size_bytes: "

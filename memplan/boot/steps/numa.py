@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.meminfo import Meminfo
-from memplan.boot.numa_fake import numa_emulation
-from memplan.boot.srat import acpi_numa_init, present_cpus
+from memplan.boot.registry import step
 from memplan.boot.state import BootPanic
+from memplan.boot.steps.meminfo import Meminfo
+from memplan.boot.steps.numa_fake import numa_emulation
+from memplan.boot.steps.srat import acpi_numa_init, present_cpus
 from memplan.errors import NotCoveredError
 from memplan.units import MIB, PAGE_SHIFT, PAGE_SIZE, U64_MAX, mem_range, pfn_down, round_up
 
@@ -127,11 +128,13 @@ class Numa:
         return boot.phys_alloc_range(size, PAGE_SIZE, 0, end, owner=_DISTANCES, caller=caller)
 
 
+@step("arch/x86/mm/numa.c")
 def initmem_init(boot: Boot) -> None:
     """Tries firmware's tables, then a single node; the first way that works counts (x86_numa_init).
 
     Allocations go upwards, where movable_node asks for it, until a way has been parsed; from then on downwards.
     """
+    boot.recorder.before_srat = False
     numa = boot.numa = Numa(boot)
     if not boot.kernel.config("NUMA"):
         raise NotCoveredError(f"kernel {boot.kernel.name} is built without CONFIG_NUMA; such boots are not replayed")
@@ -274,6 +277,7 @@ def _numa_init_array(boot: Boot, numa: Numa) -> None:
     numa.cpu_to_node = [nodes[cpu % len(nodes)] if nodes else 0 for cpu in range(boot.possible_cpus)]
 
 
+@step("arch/x86/mm/numa.c")
 def init_cpu_to_node(boot: Boot) -> None:
     """CPUs that are present go to the nodes of their APIC ids; what becomes of nodes off-line is by version.
 

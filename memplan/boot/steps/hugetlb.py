@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from memplan.boot.registry import step
 from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, memparse
 
 if TYPE_CHECKING:
     from memplan.boot.state import Boot
 
 
+@step("mm/hugetlb.c")
 def parse_hugepages(boot: Boot) -> None:
     """Allocates 1 GiB pages at each ``hugepages=`` that counts for them (mm/hugetlb.c); all versions.
 

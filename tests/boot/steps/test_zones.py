@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 import memplan
-from memplan.boot.zones import free_area_init
+from memplan.boot.steps.zones import free_area_init
 from memplan.firmware.combine import import_files
 from memplan.machine.model import MemoryAffinity, Srat
 from memplan.units import GIB, MIB, PAGE_SHIFT
 from tests.boot import real
-from tests.boot.test_numa import KERNELS, booted, machine
+from tests.boot.steps.test_numa import KERNELS, booted, machine
 
 ZONES = re.compile(
     r"Zone ranges:|  (DMA|DMA32|Normal|Device) +(empty|\[mem)|Movable zone start|  Node \d+: 0x|Early memory node"
     r"|  node +\d+: \[mem|On node \d+, zone"
 )
 ZONEINFO = re.compile(r"/proc/zoneinfo: +(Node (?P<nid>\d+), zone +(?P<name>\w+)|(?P<key>\w+):? +(?P<value>\d+))")
-LOGS = Path(__file__).parent / "logs"
+LOGS = Path(__file__).parent.parent / "logs"
 
 
 @pytest.mark.parametrize("name", real.NAMES)

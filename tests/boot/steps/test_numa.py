@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from memplan.boot.numa import init_cpu_to_node, initmem_init
 from memplan.boot.state import Boot
+from memplan.boot.steps.numa import init_cpu_to_node, initmem_init
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, Cpus, E820Entry, Machine, MemoryAffinity, Srat
 from memplan.plan import Change, Message

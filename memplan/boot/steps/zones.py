@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.ranges import RangeSet
+from memplan.boot.registry import step
 from memplan.boot.state import BootPanic
 from memplan.errors import NotCoveredError
 from memplan.plan import Zone
@@ -50,6 +51,7 @@ class ZoneLayout:
         self.nr_all_pages = 0
 
 
+@step("mm/mm_init.c")
 def free_area_init(boot: Boot) -> None:
     """Lays the zones out and tells of them; all versions (3.13: free_area_init_nodes).
 

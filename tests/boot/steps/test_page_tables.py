@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memplan.boot.page_tables import early_alloc_pgt_buf, init_mem_mapping, setup_cpu_entry_areas
 from memplan.boot.state import Boot, BootPanic
+from memplan.boot.steps.kernel_tables import setup_cpu_entry_areas
+from memplan.boot.steps.page_tables import early_alloc_pgt_buf, init_mem_mapping
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, Machine
 from memplan.plan import Mapping

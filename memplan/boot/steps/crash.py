@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.swiotlb import swiotlb_size_or_default
+from memplan.boot.registry import step
+from memplan.boot.steps.swiotlb import swiotlb_size_or_default
 from memplan.units import GIB, MIB, TIB, U64_MAX, memparse, round_up
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _parse(boot: Boot, suffix: str | None) -> tuple[int, int] | None:
         return 0, 0
 
 
+@step("arch/x86/kernel/setup.c")
 def reserve_crashkernel(boot: Boot) -> None:
     """Reserves memory for the crash kernel; always top-down and after the SRAT; all versions.
 

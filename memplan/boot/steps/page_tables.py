@@ -1,4 +1,4 @@
-"""The direct map's page tables: arch/x86/mm/init.c and init_64.c, and the early tables made after them.
+"""The direct map's page tables: arch/x86/mm/init.c and init_64.c.
 
 The kernel walks pages; here one range is arithmetic.  A range of the direct map needs so many pages of each level,
 and pages of all levels are alike for memblock, so what one part of RAM needs is taken as one run, however large.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.ranges import RangeSet
+from memplan.boot.registry import step
 from memplan.boot.state import BootPanic
 from memplan.plan import Mapping, TableRun
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SIZE_2M, mem_range, round_down, round_up
@@ -26,9 +27,6 @@ _PUD_SHIFT = 30
 _P4D_SHIFT = 39
 _PGDIR_SHIFT = 48
 _LOW_END_PFN = 1 << (32 - PAGE_SHIFT)
-#: The last parts of a cpu_entry_area: the guarded stacks of the VC exception; the debug store and its buffers.
-_VC_STACKS = 7 * PAGE_SIZE
-_DEBUG_STORE = 33 * PAGE_SIZE
 
 
 class PageSizes(NamedTuple):
@@ -49,6 +47,7 @@ class Piece(NamedTuple):
     sizes: PageSizes
 
 
+@step("arch/x86/mm/init.c")
 def early_alloc_pgt_buf(boot: Boot) -> None:
     """Takes the buffer of the first table pages from the brk; all versions.
 
@@ -64,6 +63,7 @@ def early_alloc_pgt_buf(boot: Boot) -> None:
     boot.pgt_buffer = (start, boot.brk_end)
 
 
+@step("arch/x86/mm/init.c")
 def init_mem_mapping(boot: Boot) -> None:
     """Maps all RAM, and makes the page tables on the way, in the direction of allocations; all versions."""
     mapper = _Mapper(boot)
@@ -78,6 +78,12 @@ def init_mem_mapping(boot: Boot) -> None:
         mapper.map_top_down(_ISA_END, end)
     boot.max_low_pfn = max(boot.max_low_pfn, boot.max_pfn)
     boot.mappings = list(mapper.mappings())
+
+
+@step("arch/x86/kernel/setup.c")
+def set_current_limit(boot: Boot) -> None:
+    """Searches end at the direct map's end from here on (memblock_set_current_limit); all versions."""
+    boot.memblock.current_limit = boot.max_pfn_mapped * PAGE_SIZE
 
 
 def probe_page_size_mask(boot: Boot) -> PageSizes:
@@ -365,27 +371,3 @@ def _by_table(tables: RangeSet, start: int, end: int, shift: int) -> list[tuple[
     units = _units(start, end, shift)
     parts = [(*part, True) for part in tables.within(*units)] + [(*part, False) for part in tables.outside(*units)]
     return [(max(start, low << shift), min(end, high << shift), split) for low, high, split in sorted(parts)]
-
-
-def setup_cpu_entry_areas(boot: Boot) -> None:
-    """The tables of the CPUs' entry areas (spp_getpage): one PUD page, and PMD and PTE pages for what they span.
-
-    The areas follow a page for the IDT.  The last parts of one are mapped on some machines only: the stacks of the VC
-    exception in encrypted guests, the debug store on Intel's CPUs.  From 6.2 on (commit 97e3d26b5e5f) KASLR places each
-    CPU's area at random; no plan can tell these places, so the areas are taken as they lie without KASLR.
-    """
-    size = boot.kernel.fact("struct.cpu_entry_area")
-    unmapped = 0 if boot.machine.cpus.intel else _DEBUG_STORE + _VC_STACKS
-    end = PAGE_SIZE + boot.possible_cpus * size - unmapped
-    pages = 1 + -(-end // GIB) + -(-end // SIZE_2M)
-    _spp_getpage(boot, pages, "cpu entry area page tables")
-
-
-def map_vsyscall(boot: Boot) -> None:
-    """The page table of the vsyscall page, where memblock still provides it; 3.13."""
-    _spp_getpage(boot, 1, "vsyscall page table")
-
-
-def _spp_getpage(boot: Boot, pages: int, owner: str) -> None:
-    if boot.alloc_run(pages, PAGE_SIZE, PAGE_SIZE, owner=owner, caller="spp_getpage") < pages:
-        raise BootPanic("set_pte_phys: cannot allocate page data", f"no free memory is left for the {owner}")

@@ -1,59 +1,18 @@
-"""The initrd once the direct map is there, the tables inside it, and firmware's ACPI tables."""
+"""ACPI tables: those that the initrd brings, and firmware's own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.state import BootPanic
+from memplan.boot.registry import step
 from memplan.machine.model import E820_ACPI, E820_NVS
-from memplan.units import PAGE_SIZE, pfn_down, round_up
+from memplan.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     from memplan.boot.state import Boot
 
 
-def reserve_initrd(boot: Boot) -> None:
-    """Moves an initrd that is not wholly in the direct map into it (relocate_initrd), and frees its old place.
-
-    All versions; 3.13 panics first where the initrd is half of the mapped RAM or more.
-    """
-    if boot.initrd is None or boot.machine.initrd is None:
-        return
-    start, end = boot.initrd
-    size = boot.machine.initrd.size
-    mapped_end = boot.max_pfn_mapped * PAGE_SIZE
-    boot.printk(f"RAMDISK: [mem {start:#010x}-{end - 1:#010x}]")
-    if boot.rules.initrd_half_limit:
-        mapped = boot.memblock.mem_size_below_pfn(boot.max_pfn_mapped)
-        if size >= mapped >> 1:
-            raise BootPanic(
-                f"initrd too large to handle, disabling initrd ({size} needed, {mapped >> 1} available)",
-                "the initrd is at least half of the mapped RAM",
-            )
-    if _mapped(boot, pfn_down(start), pfn_down(end)):
-        return
-    place = boot.phys_alloc_range(
-        round_up(size, PAGE_SIZE), PAGE_SIZE, 0, mapped_end, owner="initrd", caller="relocate_initrd"
-    )
-    if not place:
-        raise BootPanic(
-            f"Cannot find place for new RAMDISK of size {size}",
-            "the initrd lies outside the direct map and no free block inside it is large enough",
-        )
-    boot.printk(f"Allocated new RAMDISK: [mem {place:#010x}-{place + size - 1:#010x}]")
-    boot.printk(
-        f"Move RAMDISK from [mem {boot.machine.initrd.start:#010x}-{boot.machine.initrd.start + size - 1:#010x}] "
-        f"to [mem {place:#010x}-{place + size - 1:#010x}]"
-    )
-    boot.free(start, end, owner="initrd", caller="reserve_initrd")
-    boot.initrd = (place, place + round_up(size, PAGE_SIZE))
-
-
-def _mapped(boot: Boot, start_pfn: int, end_pfn: int) -> bool:
-    """Whether ``[start_pfn, end_pfn)`` lies in one mapped range (pfn_range_is_mapped)."""
-    return boot.mapped.covers(start_pfn, end_pfn)
-
-
+@step("drivers/acpi/tables.c")
 def acpi_table_upgrade(boot: Boot) -> None:
     """Copies the ACPI tables from the initrd's head to a place of their own; 3.13: acpi_initrd_override."""
     upgrades = boot.machine.acpi.upgrades
@@ -80,6 +39,7 @@ def acpi_table_upgrade(boot: Boot) -> None:
         place += upgrade.length
 
 
+@step("arch/x86/kernel/acpi/boot.c")
 def acpi_boot_table_init(boot: Boot) -> None:
     """Reserves the ACPI tables, exact bytes, in the root table's order (5.11 and stable 5.10 on).
 

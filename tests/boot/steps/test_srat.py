@@ -5,7 +5,7 @@ import pytest
 from memplan.boot.state import Boot
 from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, CxlWindow, E820Entry, Machine, MemoryAffinity, Srat
 from memplan.units import GIB, MIB
-from tests.boot.test_numa import KERNELS, booted, machine, messages
+from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
 
 RAM = [(MIB, 2 * GIB), (2 * GIB, 3 * GIB)]
 

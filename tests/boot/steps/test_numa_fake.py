@@ -6,7 +6,7 @@ from memplan.boot.state import Boot, BootPanic
 from memplan.machine.model import CpuAffinity, Cpus, MemoryAffinity, Srat
 from memplan.plan import Change
 from memplan.units import GIB, MIB
-from tests.boot.test_numa import KERNELS, booted, machine, messages
+from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
 
 RAM = [(MIB, 3 * GIB), (4 * GIB, 6 * GIB)]
 TWO = Srat(

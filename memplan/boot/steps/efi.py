@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.registry import step
 from memplan.errors import NotCoveredError
 from memplan.machine.model import E820_RAM, E820_RESERVED, EfiRange
 from memplan.units import MIB, PAGE_SIZE, round_down, round_up
@@ -21,6 +22,7 @@ _LARGE_MMIO = 256 << 10
 _LATE_TABLES = ("ESRT", "MOK variables")
 
 
+@step("arch/x86/platform/efi/efi.c")
 def efi_memblock_x86_reserve_range(boot: Boot) -> None:
     """Reserves the EFI memory map where the loader put it; all versions."""
     efi = boot.machine.efi
@@ -31,6 +33,7 @@ def efi_memblock_x86_reserve_range(boot: Boot) -> None:
         boot.reserve(efi.memmap[0], sum(efi.memmap), owner="EFI memory map", caller="efi_memblock_x86_reserve_range")
 
 
+@step("arch/x86/platform/efi/efi.c")
 def efi_init(boot: Boot) -> None:
     """Reserves firmware's tables that Linux keeps: memory attributes, TPM event log, MEMRESERVE entries; all versions.
 
@@ -51,6 +54,7 @@ def efi_init(boot: Boot) -> None:
         boot.e820.update()
 
 
+@step("arch/x86/platform/efi/efi.c")
 def efi_find_mirror(boot: Boot) -> None:
     """Marks mirrored memory; 5.10 always, later with kernelcore=mirror only (memblock decides); 4.6 on."""
     mirrored = total = 0
@@ -63,6 +67,7 @@ def efi_find_mirror(boot: Boot) -> None:
         boot.printk(f"efi: Memory: {mirrored // MIB}M/{total // MIB}M mirrored memory")
 
 
+@step("drivers/firmware/efi/esrt.c")
 def efi_mem_reserve_tables(boot: Boot) -> None:
     """ESRT and MOK variables (efi_esrt_init, efi_mokvar_table_init): their boot-services pages become runtime."""
     efi = boot.machine.efi
@@ -115,6 +120,7 @@ def _efi_mem_reserve(boot: Boot, address: int, length: int, what: str) -> None:
     boot.e820.update()
 
 
+@step("arch/x86/platform/efi/quirks.c")
 def efi_reserve_boot_services(boot: Boot) -> None:
     """Reserves the boot services' memory, which firmware is known to use after ExitBootServices.
 

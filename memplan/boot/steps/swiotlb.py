@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.boot.registry import step
 from memplan.units import GIB, KIB, MIB, PAGE_SHIFT, PAGE_SIZE, leading_number, pow2_up, round_up
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def _iommu_words(boot: Boot) -> list[str]:
     return words
 
 
+@step("kernel/dma/swiotlb.c")
 def swiotlb_init(boot: Boot) -> None:
     """Allocates the IO TLB where RAM (or hot-pluggable memory to come) passes 4 GiB; rules.swiotlb names the way.
 

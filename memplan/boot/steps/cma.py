@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.registry import step
 from memplan.units import GIB, MIB, PAGE_SIZE, memparse, round_down, round_up
 
 if TYPE_CHECKING:
     from memplan.boot.state import Boot
 
 
+@step("kernel/dma/contiguous.c")
 def dma_contiguous_reserve(boot: Boot) -> None:
     """Reserves the default area for DMA, sized by ``cma=`` or the configuration; all versions with DMA_CMA.
 
@@ -47,6 +49,7 @@ def _configured_size(boot: Boot) -> int:
     return min(size, share) if kernel.config("CMA_SIZE_SEL_MIN") else max(size, share)
 
 
+@step("mm/hugetlb.c")
 def hugetlb_cma_reserve(boot: Boot) -> None:
     """Reserves ``hugetlb_cma=`` for gigantic pages, shared out over the nodes; 5.7 on, with 1 GiB pages."""
     value = boot.cmdline.last("hugetlb_cma")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from memplan.units import U64_MAX, mem_range, pfn_up
 
 if TYPE_CHECKING:
-    from memplan.boot.numa import Numa
     from memplan.boot.state import Boot
+    from memplan.boot.steps.numa import Numa
     from memplan.machine.model import CpuAffinity, MemoryAffinity, Srat
 
 #: Proximity domains that the map from domain to node has room for, where nodes are fewer (MAX_PXM_DOMAINS).

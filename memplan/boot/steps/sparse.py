@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.ranges import RangeSet
+from memplan.boot.registry import step
 from memplan.boot.state import BootPanic
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, SIZE_2M, round_down, round_up
 
@@ -37,6 +38,7 @@ class SectionRun(NamedTuple):
         return sum(end - start for start, end in self.parts)
 
 
+@step("mm/sparse.c")
 def sparse_init(boot: Boot) -> None:
     """Notes the present sections and gives each its usage map and its memory map; rules.sparse_init names the way.
 

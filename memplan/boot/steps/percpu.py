@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.boot.registry import step
 from memplan.boot.state import BootPanic
 from memplan.units import GIB, KIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_up
 
@@ -35,6 +36,7 @@ class _Layout(NamedTuple):
         return self.static + self.reserved + self.dynamic
 
 
+@step("arch/x86/kernel/setup_percpu.c")
 def setup_per_cpu_areas(boot: Boot) -> None:
     """Allocates the CPUs' units and then the chunks' own books.
 

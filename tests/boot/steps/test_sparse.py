@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from memplan.boot.sparse import SectionRun, section_runs, sparse_init
 from memplan.boot.state import Boot
+from memplan.boot.steps.sparse import SectionRun, section_runs, sparse_init
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, Machine
 from memplan.plan import Change

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.meminfo import Meminfo
 from memplan.boot.state import BootPanic
+from memplan.boot.steps.meminfo import Meminfo
 from memplan.units import (
     GIB,
     MIB,
@@ -20,8 +20,8 @@ from memplan.units import (
 )
 
 if TYPE_CHECKING:
-    from memplan.boot.numa import Numa
     from memplan.boot.state import Boot
+    from memplan.boot.steps.numa import Numa
 
 _MIN_SIZE = 32 * MIB
 _DMA32_END = 4 * GIB

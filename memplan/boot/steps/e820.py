@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.registry import step
 from memplan.boot.state import BootPanic
 from memplan.errors import NotCoveredError
 from memplan.machine.model import (
@@ -155,6 +156,7 @@ class E820Table:
         return last
 
 
+@step("arch/x86/kernel/e820.c")
 def e820__memory_setup(boot: Boot) -> None:
     """Takes the loader's table, with the entries that setup_data adds; all versions.
 
@@ -232,17 +234,7 @@ def _retype(table: E820Table, start: int, end: int, tail: str) -> None:
         table.range_remove(start, end, old or None)
 
 
-def e820__reserve_setup_data(boot: Boot) -> None:
-    """RAM under setup_data becomes RESERVED_KERN, and the map is sorted again; all versions."""
-    if not boot.machine.setup_data:
-        return
-    for node in boot.machine.setup_data:
-        boot.e820.range_update(node.address, node.address + 16 + node.length, E820_RAM, E820_RESERVED_KERN)
-        if node.target is not None:
-            boot.e820.range_update(node.target[0], sum(node.target), E820_RAM, E820_RESERVED_KERN)
-    boot.e820.update()
-
-
+@step("arch/x86/kernel/e820.c")
 def e820__finish_early_params(boot: Boot) -> None:
     """Sorts a map that the command line changed; all versions (3.13: finish_e820_parsing)."""
     if not boot.user_map:
@@ -252,6 +244,7 @@ def e820__finish_early_params(boot: Boot) -> None:
     boot.printk(f"{boot.rules.e820_prefix}user-defined physical RAM map:")
 
 
+@step("arch/x86/kernel/setup.c")
 def e820_add_kernel_range(boot: Boot) -> None:
     """The kernel's own range is RAM, whatever the map says; all versions."""
     start, end = boot.kernel_start, boot.kernel_end
@@ -262,6 +255,7 @@ def e820_add_kernel_range(boot: Boot) -> None:
     boot.e820.range_add(start, end, E820_RAM)
 
 
+@step("arch/x86/kernel/setup.c")
 def trim_bios_range(boot: Boot) -> None:
     """Page 0 is the BIOS's, and [640K, 1M) is never RAM; all versions."""
     boot.e820.range_update(0, PAGE_SIZE, E820_RAM, E820_RESERVED)
@@ -269,6 +263,7 @@ def trim_bios_range(boot: Boot) -> None:
     boot.e820.update()
 
 
+@step("arch/x86/kernel/e820.c")
 def e820__end_of_ram_pfn(boot: Boot) -> None:
     """Sets max_pfn, after RAM beyond the write-back MTRRs is taken away, and max_low_pfn; all versions."""
     kinds = (E820_RAM, E820_ACPI) if boot.rules.max_pfn_counts_acpi else (E820_RAM,)
@@ -290,6 +285,7 @@ def e820__end_of_ram_pfn(boot: Boot) -> None:
         boot.max_low_pfn = boot.e820.end_pfn(four_gib_pfn, *kinds)
 
 
+@step("arch/x86/kernel/e820.c")
 def e820__memblock_setup(boot: Boot) -> None:
     """Fills memblock from the map, cuts partial pages and dumps; all versions (3.13: memblock_x86_fill).
 

@@ -1,0 +1,58 @@
+"""The registry of boot steps: each is a function of one Boot, registered under its own name where it is defined."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from memplan.boot import steps
+from memplan.errors import NotCoveredError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from memplan.boot.state import Boot
+
+    Action: TypeAlias = Callable[[Boot], None]
+
+
+class Step(NamedTuple):
+    """One step: `name` is the kernel function that it follows, `source` that function's file in the kernel tree."""
+
+    name: str
+    source: str
+    run: Action
+
+
+_steps: dict[str, Step] = {}
+
+
+def step(source: str) -> Callable[[Action], Action]:
+    """Registers the decorated function as the step of its name; `source` is the kernel file that it follows."""
+
+    def register(function: Action) -> Action:
+        name = function.__name__
+        if name in _steps:
+            raise ValueError(f"two functions for the step {name}")
+        _steps[name] = Step(name, source, function)
+        return function
+
+    return register
+
+
+@cache
+def registered() -> Mapping[str, Step]:
+    """All steps by name; every module of memplan.boot.steps is imported for it, so that a new one needs no list."""
+    for module in iter_modules(steps.__path__, f"{steps.__name__}."):
+        import_module(module.name)
+    return _steps
+
+
+def find_step(name: str) -> Step:
+    """The step of that name; NotCoveredError where no module has it, though the version's rules name it."""
+    found = registered().get(name)
+    if found is None:
+        raise NotCoveredError(f"the boot step {name} of this version is not replayed")
+    return found

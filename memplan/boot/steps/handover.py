@@ -1,0 +1,22 @@
+"""The hand-over to the page allocator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.boot.registry import step
+
+if TYPE_CHECKING:
+    from memplan.boot.state import Boot
+
+
+@step("mm/memblock.c")
+def memblock_free_all(boot: Boot) -> None:
+    """The hand-over: the arrays as they are are what stays reserved; all versions (3.13: free_all_bootmem).
+
+    From 6.x on (rules.free_all_sets_nid) reserved regions first get the node that their memory has.
+    """
+    if boot.rules.free_all_sets_nid:
+        for base, size, nid, _ in list(boot.memblock.memory):
+            boot.memblock.set_node_reserved(base, size, nid)
+    boot.recorder.checkpoint("memblock_free_all", boot.memblock, dumped=False)

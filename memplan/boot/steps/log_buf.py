@@ -1,0 +1,60 @@
+"""The kernel's log buffer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.boot.registry import step
+from memplan.units import GIB, PAGE_SIZE, memparse, pow2_up, round_up
+
+if TYPE_CHECKING:
+    from memplan.boot.state import Boot
+
+_LOG_BUF_MAX = 2 * GIB
+
+
+@step("kernel/printk/printk.c")
+def setup_log_buf_early(boot: Boot) -> None:
+    """The log buffer of ``log_buf_len=``, before the SRAT is read (setup_log_buf(1)); all versions."""
+    value = boot.cmdline.last("log_buf_len")
+    if value is None:
+        return
+    size = min(memparse(value)[0], _LOG_BUF_MAX)
+    size = pow2_up(size) if size else 0
+    if size > 1 << boot.kernel.config_number("LOG_BUF_SHIFT"):
+        boot.new_log_buf = _log_buffers(boot, size, early=True)
+
+
+@step("kernel/printk/printk.c")
+def setup_log_buf(boot: Boot) -> None:
+    """A larger log buffer where many CPUs may come (setup_log_buf(0)); 5.10 on."""
+    if boot.new_log_buf:
+        return
+    shift = boot.kernel.config_number("LOG_BUF_SHIFT")
+    extra = (boot.possible_cpus - 1) << boot.kernel.config_number("LOG_CPU_MAX_BUF_SHIFT")
+    if extra > 1 << (shift - 1):
+        boot.new_log_buf = _log_buffers(boot, pow2_up(extra + (1 << shift)), early=False)
+
+
+def _log_buffers(boot: Boot, size: int, *, early: bool) -> bool:
+    """The text, and from 5.10 on the ring buffer's descriptors and infos, one each for 32 bytes of text."""
+    if boot.rules.log_buf == "text":
+        if early:
+            return bool(boot.alloc_base(size, PAGE_SIZE, owner="log buffer"))
+        return bool(boot.alloc(round_up(size, PAGE_SIZE), PAGE_SIZE, owner="log buffer", caller="setup_log_buf"))
+    count = size >> 5
+    parts = (
+        ("log buffer", size),
+        ("log descriptors", count * boot.kernel.fact("struct.prb_desc")),
+        ("log infos", count * boot.kernel.fact("struct.printk_info")),
+    )
+    taken: list[tuple[int, int, str]] = []
+    for owner, length in parts:
+        found = boot.alloc(length, 8, owner=owner, caller="setup_log_buf")
+        if not found:
+            boot.printk(f"log_buf_len: {length} bytes not available", warning=True)
+            for start, end, name in reversed(taken):
+                boot.free(start, end, owner=name, caller="setup_log_buf")
+            return False
+        taken.append((found, found + length, owner))
+    return True

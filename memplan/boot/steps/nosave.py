@@ -1,0 +1,53 @@
+"""What hibernation must not save."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.boot.registry import step
+from memplan.machine.model import E820_RAM, E820_RESERVED_KERN
+from memplan.units import pfn_down, pfn_up
+
+if TYPE_CHECKING:
+    from memplan.boot.state import Boot
+
+
+@step("arch/x86/kernel/e820.c")
+def e820__register_nosave_regions(boot: Boot) -> None:
+    """What hibernation must not save: the gaps of RAM; rules.nosave names how a version walks the map."""
+    if not boot.kernel.config("HIBERNATION"):
+        return
+    last_end: int | None = None
+    for start_pfn, end_pfn in _nosave_regions(boot):
+        if start_pfn >= end_pfn:
+            continue
+        if start_pfn != last_end:
+            boot.alloc_or_panic(
+                boot.kernel.fact("struct.nosave_region"), owner="nosave region", caller="register_nosave_region"
+            )
+        last_end = end_pfn
+
+
+def _nosave_regions(boot: Boot) -> list[tuple[int, int]]:
+    entries = list(boot.e820)
+    regions = []
+    if boot.rules.nosave == "gaps":
+        last = 0
+        for start, end, kind in entries:
+            if kind in (E820_RAM, E820_RESERVED_KERN):
+                if last < start:
+                    regions.append((pfn_down(last), pfn_up(start)))
+                last = end
+        return [*regions, (pfn_down(last), boot.max_pfn)]
+    # "entries": every hole between entries, and every entry that is not RAM; 3.13 ends at the low memory.
+    limit = boot.max_low_pfn if boot.rules.nosave == "low entries" else boot.max_pfn
+    pfn = pfn_down(entries[0][1]) if boot.rules.nosave == "low entries" else 0
+    for start, end, kind in entries[1:] if boot.rules.nosave == "low entries" else entries:
+        if pfn < pfn_up(start):
+            regions.append((pfn, pfn_up(start)))
+        pfn = pfn_down(end)
+        if kind not in (E820_RAM, E820_RESERVED_KERN):
+            regions.append((pfn_up(start), pfn))
+        if pfn >= limit:
+            break
+    return regions
