@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memplan.checks.model import Place
+from memplan.klog.entries import cpu_line, e820_line, memory_line
 from memplan.machine.document import Document, field_text, read_document
-from memplan.machine.lines import cpu_line, e820_line, memory_line
 
 if TYPE_CHECKING:
     from memplan.firmware.acpi_tables import Table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from memplan.errors import MemplanError
 from memplan.firmware.dmesg_cpus import affinities, cpu_facts
 from memplan.firmware.dmesg_lines import BootLines, Reserved
+from memplan.klog.memory_types import EFI_BOOT_DATA
 from memplan.machine.model import (
     E820_ACPI,
     E820_NVS,
@@ -34,7 +35,6 @@ _SETUP_HEADER = 16
 _BASE_MEMORY_MOST = 0x9F000
 #: The range in which the kernel believes the BIOS's word on where base memory ends.
 _BASE_MEMORY = (128 * KIB, 640 * KIB)
-_EFI_BOOT_SERVICES = 4
 _PAGE_SLIT = 44
 #: printk's longest record, about which a command line is cut.
 _LONGEST_LINE = 980
@@ -405,6 +405,8 @@ def _efi(boot: BootLines, found: Found) -> None:
             "efi.memattr", "the EFI memory attributes table's length is not in the log; its reservation is left out"
         )
     _efi_tables(boot, found)
+    for number, name in boot.unknown_efi_types:
+        found.damage(f"an EFI memory type called {name!r} is unknown", line=number)
     ranges, origin = _efi_ranges(boot)
     if ranges:
         found.put("efi.descriptors", ranges, origin, line=boot.lines.get("efi_mem", 0))
@@ -436,7 +438,7 @@ def _efi_ranges(boot: BootLines) -> tuple[tuple[EfiRange, ...], str]:
     if boot.efi_ranges:
         return tuple(boot.efi_ranges), "efi: mem"
     services = [
-        EfiRange(r.start, r.end, _EFI_BOOT_SERVICES) for r in boot.reserves if r.caller == "efi_reserve_boot_services"
+        EfiRange(r.start, r.end, EFI_BOOT_DATA) for r in boot.reserves if r.caller == "efi_reserve_boot_services"
     ]
     return tuple(sorted((*services, *boot.efi_mmio), key=lambda e: e.start)), "boot services and MMIO lines only"
 

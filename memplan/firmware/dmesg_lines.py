@@ -5,82 +5,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from memplan.machine.model import (
-    E820_ACPI,
-    E820_NVS,
-    E820_PMEM,
-    E820_PRAM,
-    E820_RAM,
-    E820_RESERVED,
-    E820_SOFT_RESERVED,
-    E820_UNUSABLE,
-    CpuAffinity,
-    E820Entry,
-    EfiRange,
-    MemoryAffinity,
-)
-
-#: The kernel's words for e820 types, in all versions' spellings.
-_TYPES = {
-    "usable": E820_RAM,
-    "reserved": E820_RESERVED,
-    "device reserved": E820_RESERVED,
-    "acpi data": E820_ACPI,
-    "acpi nvs": E820_NVS,
-    "unusable": E820_UNUSABLE,
-    "persistent (type 7)": E820_PMEM,
-    "persistent ram": E820_PMEM,
-    "persistent (type 12)": E820_PRAM,
-    "soft reserved": E820_SOFT_RESERVED,
-    "application reserved": E820_SOFT_RESERVED,
-}
-#: EFI memory types by the first words that the kernel prints for them, at most 12 characters (memory_type_name).
-_EFI_TYPES = {
-    "reserved": 0,
-    "loader code": 1,
-    "loader data": 2,
-    "boot code": 3,
-    "boot data": 4,
-    "runtime code": 5,
-    "runtime data": 6,
-    "conventional": 7,
-    "unusable": 8,
-    "unusable mem": 8,
-    "acpi reclaim": 9,
-    "acpi mem nvs": 10,
-    "acpi memory": 10,
-    "mmio": 11,
-    "memory mappe": 11,
-    "mmio port": 12,
-    "mmio port sp": 12,
-    "pal code": 13,
-    "persistent": 14,
-    "persistent m": 14,
-    "unaccepted": 15,
-}
-#: Attribute bits by the kernel's abbreviations (efi_md_typeattr_format).
-_EFI_ATTRIBUTES = {
-    "RUN": 63,
-    "HP": 62,
-    "CC": 19,
-    "SP": 18,
-    "MR": 16,
-    "NV": 15,
-    "XP": 14,
-    "RP": 13,
-    "WP": 12,
-    "RO": 17,
-    "UCE": 4,
-    "WB": 3,
-    "WT": 2,
-    "WC": 1,
-    "UC": 0,
-}
-EFI_MMIO = 11
+from memplan.klog.memory_types import EFI_MMIO, efi_attributes, efi_type, printed_e820_type
+from memplan.machine.model import CpuAffinity, E820Entry, EfiRange, MemoryAffinity
 
 #: How each line of interest begins, behind what names the part of the kernel that speaks.
 _HEADS = re.compile(
-    r"(?:(?:e820|ACPI|SRAT|NUMA|smpboot|efi|secureboot|esrt|mem auto-init|ACPI NUMA|x86/fpu|CPU topo): )*(?:"
+    r"(?:(?:e820|ACPI|SRAT|NUMA|smpboot|smp|efi|secureboot|esrt|mem auto-init|ACPI NUMA|x86/fpu|CPU topo): )*(?:"
     r"(?P<version>Linux version )"
     r"|(?P<cmdline>(?:Kernel c|C)ommand line: )"
     r"|(?P<bios>BIOS-e820: )"
@@ -134,6 +64,7 @@ _HEADS = re.compile(
     r")"
 )
 _RANGE = re.compile(r"\[mem (0x[0-9a-fA-F]+)-(0x[0-9a-fA-F]+)\]\s*(.*)")
+_GAP = re.compile(r"BIOS-e820: \[gap 0x")
 _OLD_RANGE = re.compile(r"([0-9a-fA-F]{8,16}) - ([0-9a-fA-F]{8,16}) \((.*?)\)")
 _SRAT_MEMORY = re.compile(r"Node (\d+) PXM (\d+) \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\](.*)")
 _SRAT_CPU = re.compile(r"PXM (\d+) -> APIC 0x([0-9a-f]+) -> Node (\d+)")
@@ -232,6 +163,8 @@ class BootLines:
         self.efi_tables: dict[str, int] = {}
         self.efi_ranges: list[EfiRange] = []
         self.efi_mmio: list[EfiRange] = []
+        #: The line and the name of each EFI memory type that is none.
+        self.unknown_efi_types: list[tuple[int, str]] = []
         self.esrt: tuple[int, int] | None = None
         self.kaslr: bool | None = None
         self.kernel_code: int | None = None
@@ -284,6 +217,9 @@ class BootLines:
         self.map_heads.add(text.split()[0])
 
     def _on_bios(self, text: str, number: int) -> None:
+        if _GAP.match(text):
+            # Linux 7.0 on: what no entry covers.
+            return
         if _entry(text) is None:
             self.broken.append(number)
         self._map_entry("BIOS-e820", text)
@@ -456,15 +392,18 @@ class BootLines:
         for name, address in _EFI_TABLE.findall(text):
             self.efi_tables[name.strip()] = int(address, 16)
 
-    def _on_efi_mem(self, text: str, _: int) -> None:
+    def _on_efi_mem(self, text: str, line: int) -> None:
         found = _EFI_MEM.match(text)
         if found is None:
             return
         words, flags, number, attribute, start, end, closing = found.groups()
         if number is not None:
             kind, attributes = int(number), int(attribute, 16)
+        elif (named := efi_type(words)) is not None:
+            kind, attributes = named, efi_attributes(flags)
         else:
-            kind, attributes = _efi_type(words), _efi_attributes(flags)
+            self.unknown_efi_types.append((line, words.strip()))
+            return
         if extent := _extent(start, end, inclusive=closing == "]"):
             self.efi_ranges.append(EfiRange(*extent, kind, attributes))
 
@@ -485,20 +424,6 @@ class BootLines:
             self.kernel_code = int(found[1], 16)
 
 
-def _efi_type(words: str) -> int:
-    name = words.strip().lower()
-    if name.startswith("type="):
-        return int(name[5:])
-    return _EFI_TYPES.get(name[:12].rstrip(), 0)
-
-
-def _efi_attributes(flags: str) -> int:
-    if found := re.search(r"attr=0x([0-9a-f]+)", flags):
-        return int(found[1], 16)
-    names = flags.replace(" ", "").split("|")
-    return sum(1 << bit for flag, bit in _EFI_ATTRIBUTES.items() if flag in names)
-
-
 def _extent(start: str, end: str, *, inclusive: bool = True) -> tuple[int, int] | None:
     """The half-open range of two hexadecimal numbers; None where that is no range of 64-bit addresses."""
     first, last = int(start, 16), int(end, 16) + inclusive
@@ -513,14 +438,5 @@ def _entry(text: str) -> E820Entry | None:
         extent = _extent(found[1], found[2], inclusive=False)
     else:
         return None
-    kind = _type(found[3])
+    kind = printed_e820_type(found[3])
     return E820Entry(*extent, kind) if extent is not None and kind is not None else None
-
-
-def _type(words: str) -> int | None:
-    name = words.strip().lower()
-    if name in _TYPES:
-        return _TYPES[name]
-    if found := re.match(r"type (\d+)$", name):
-        return int(found[1])
-    return next((kind for word, kind in _TYPES.items() if name.startswith(word + " ")), None)

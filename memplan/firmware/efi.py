@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from memplan.errors import InputError
 from memplan.firmware.source import Found, Source
+from memplan.klog.memory_types import EFI_ATTRIBUTES, efi_attributes, efi_type
 from memplan.machine.model import (
     E820_ACPI,
     E820_NVS,
@@ -51,55 +52,7 @@ _SHELL_SFO = re.compile(
 )
 _LOG = re.compile(rb"Linux version |BIOS-e820: |[Cc]ommand line: ")
 
-#: Types by their first letters without spaces and underscores: the kernel's names (cut at 12 characters in 6.12)
-#: and the shell's.
-_TYPES = (
-    ("reserved", 0),
-    ("loadercode", 1),
-    ("loaderdata", 2),
-    ("bootcode", 3),
-    ("bootdata", 4),
-    ("bootservicecode", 3),
-    ("bootservicedata", 4),
-    ("bscode", 3),
-    ("bsdata", 4),
-    ("runtimecode", 5),
-    ("runtimedata", 6),
-    ("rtcode", 5),
-    ("rtdata", 6),
-    ("conventional", 7),
-    ("available", 7),
-    ("unusable", 8),
-    ("acpirecl", 9),
-    ("acpimem", 10),
-    ("acpinvs", 10),
-    ("mmioport", 12),
-    ("memorymappedioport", 12),
-    ("mmio", 11),
-    ("memorymapped", 11),
-    ("palcode", 13),
-    ("persistent", 14),
-    ("unaccepted", 15),
-)
-_ATTRIBUTES = {
-    "UC": 0,
-    "WC": 1,
-    "WT": 2,
-    "WB": 3,
-    "UCE": 4,
-    "WP": 12,
-    "RP": 13,
-    "XP": 14,
-    "NV": 15,
-    "MR": 16,
-    "RO": 17,
-    "SP": 18,
-    "CC": 19,
-    "HP": 62,
-    "RT": 63,
-    "RUN": 63,
-}
-_SPECIFIC_PURPOSE = 1 << _ATTRIBUTES["SP"]
+_SPECIFIC_PURPOSE = 1 << EFI_ATTRIBUTES["SP"]
 #: EFI types that are RAM once the boot services have gone, and what each type becomes in e820; others are left out.
 _FREE = (1, 2, 3, 4, 7)
 _E820_TYPES = {
@@ -196,21 +149,12 @@ def _descriptor(row: re.Match[str]) -> EfiRange | None:
     if words.get("bracket") != ")":
         end += 1
     number = words.get("typed") or words.get("number")
-    kind = int(number) if number else _type(row["name"])
+    kind = int(number) if number else efi_type(row["name"])
     if kind is None:
         return None
     bits = words.get("attribute") or words.get("bits") or words.get("typed_bits")
     flags = words.get("flags") or words.get("typed_flags") or ""
-    attribute = int(bits, 16) if bits else sum(1 << _ATTRIBUTES.get(flag.strip(), 64) for flag in flags.split("|"))
-    return EfiRange(start, end, kind, attribute & 0xFFFFFFFFFFFFFFFF)
-
-
-def _type(name: str) -> int | None:
-    plain = re.sub(r"[ _\[\]/]", "", name).lower()
-    for begin, number in _TYPES:
-        if plain.startswith(begin):
-            return number
-    return int(plain, 16) if re.fullmatch(r"[0-9a-f]{8}", plain) else None
+    return EfiRange(start, end, kind, int(bits, 16) if bits else efi_attributes(flags))
 
 
 def _check_pages(found: Found, row: re.Match[str], descriptor: EfiRange, line: int) -> None:

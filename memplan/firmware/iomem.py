@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from memplan.errors import InputError
-from memplan.firmware.memmap import TYPE_NAMES
 from memplan.firmware.source import Found, Source
+from memplan.klog.memory_types import RESOURCE_TYPES
 from memplan.machine.model import E820Entry
 
 _LINE = re.compile(rb"( *)([0-9a-f]{8,16})-([0-9a-f]{8,16}) : (.*)")
@@ -42,7 +42,7 @@ def read(source: Source) -> Found:
         name = row[4].decode("latin-1").strip()
         if inside is not None and depth <= inside:
             inside = None
-        kind = TYPE_NAMES.get(name.lower())
+        kind = RESOURCE_TYPES.get(name.lower())
         if kind is not None and inside is None:
             inside = depth
             if end < start:

@@ -12,31 +12,9 @@ from pathlib import Path
 
 from memplan.errors import InputError
 from memplan.firmware.source import Found, Source
-from memplan.machine.model import (
-    E820_ACPI,
-    E820_NVS,
-    E820_PMEM,
-    E820_PRAM,
-    E820_RAM,
-    E820_RESERVED,
-    E820_SOFT_RESERVED,
-    E820_UNUSABLE,
-    E820Entry,
-)
+from memplan.klog.memory_types import RESOURCE_TYPES
+from memplan.machine.model import E820_RESERVED, E820Entry
 
-#: What the kernel calls e820 types here and in /proc/iomem (e820_type_to_string), in lower case: before 4.12 it
-#: wrote "reserved".
-TYPE_NAMES = {
-    "system ram": E820_RAM,
-    "reserved": E820_RESERVED,
-    "acpi tables": E820_ACPI,
-    "acpi non-volatile storage": E820_NVS,
-    "unusable memory": E820_UNUSABLE,
-    "persistent memory": E820_PMEM,
-    "persistent memory (legacy)": E820_PRAM,
-    "soft reserved": E820_SOFT_RESERVED,
-    "unknown e820 type": E820_RESERVED,
-}
 _FILES = ("start", "end", "type")
 _ENTRY_LIMIT = 4096
 _GREP = re.compile(rb"(?:.*/)?(\d{1,5})/(start|end|type):(.*)")
@@ -109,7 +87,7 @@ def _found(name: str, raw: dict[int, dict[str, str]]) -> Found:
         if end < start:
             found.damage(f"entry {number} ends at {end:#x}, before its start {start:#x}")
             continue
-        kind = TYPE_NAMES.get(values["type"].lower())
+        kind = RESOURCE_TYPES.get(values["type"].lower())
         if kind is None:
             found.damage(f"entry {number}: the type {values['type']!r} is unknown; it counts as reserved")
             kind = E820_RESERVED

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from memplan.errors import InputError, Problem
-from memplan.machine.lines import quote_copied
+from memplan.klog.entries import quote_copied
 
 #: The way to a value: keys and indices from the top.
 Path: TypeAlias = tuple[str | int, ...]
@@ -177,7 +177,7 @@ def read_document(text: str, source: str) -> Document:
         failure = error
     if document is None or document.problems:
         mended, moved = quote_copied(text)
-        if moved:
+        if mended != text:
             return Document(mended, source, moved)
     if document is None:
         raise failure or AssertionError

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 from pydantic_core import core_schema as cs
 
+from memplan.klog.entries import LineError
 from memplan.machine.document import Quoted
-from memplan.machine.lines import LineError
 from memplan.units import U64_MAX, size_text
 
 #: Errors of fields carry this type; their message says what was expected.

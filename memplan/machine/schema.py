@@ -13,7 +13,9 @@ from typing import Any
 from pydantic_core import SchemaValidator
 from pydantic_core import core_schema as cs
 
-from memplan.machine import lines, model
+from memplan.klog import entries
+from memplan.klog.memory_types import E820_TYPES, EFI_TYPES, e820_type
+from memplan.machine import model
 from memplan.machine.kinds import (
     ADDRESS,
     FACT,
@@ -47,25 +49,7 @@ _U32 = (1 << 32) - 1
 #: Marks the two forms of the SRAT in the place that the validator gives for an error.
 SRAT_FORMS = ("<fields>", "<lines>")
 
-_EFI_TYPES = (
-    "Reserved",
-    "Loader Code",
-    "Loader Data",
-    "Boot Code",
-    "Boot Data",
-    "Runtime Code",
-    "Runtime Data",
-    "Conventional",
-    "Unusable",
-    "ACPI Reclaim",
-    "ACPI Mem NVS",
-    "MMIO",
-    "MMIO Port",
-    "PAL Code",
-    "Persistent",
-    "Unaccepted",
-)
-_EFI_NUMBERS = {name.lower().replace(" ", ""): number for number, name in enumerate(_EFI_TYPES)}
+_EFI_NUMBERS = {name.lower().replace(" ", ""): number for number, name in enumerate(EFI_TYPES)}
 
 _END_DOC = (
     "The last byte, as the kernel prints it (0xbffdffff). An even number can't be a last byte and is taken for the "
@@ -74,7 +58,7 @@ _END_DOC = (
 
 
 def _e820_type(value: str) -> int:
-    number = lines.e820_type(value)
+    number = e820_type(value)
     if number is None:
         raise ValueError
     return number
@@ -154,7 +138,7 @@ def _srat_of_lines(entries: tuple[model.MemoryAffinity | model.CpuAffinity, ...]
 
 
 def _srat_line(value: str) -> model.MemoryAffinity | model.CpuAffinity | None:
-    return lines.memory_line(value) or lines.cpu_line(value)
+    return entries.memory_line(value) or entries.cpu_line(value)
 
 
 def _pair(doc: str, size_doc: str) -> Kind:
@@ -185,9 +169,9 @@ _E820_ENTRY = or_line(
                 "type",
                 leaf(
                     _e820_type,
-                    {"anyOf": [{"enum": list(lines.E820_TYPES)}, {"type": ["string", "integer"]}]},
-                    "an e820 type: " + ", ".join(list(lines.E820_TYPES)[:8]) + ", or a number",
-                    words=tuple(lines.E820_TYPES),
+                    {"anyOf": [{"enum": list(E820_TYPES)}, {"type": ["string", "integer"]}]},
+                    "an e820 type: " + ", ".join(list(E820_TYPES)[:8]) + ", or a number",
+                    words=tuple(E820_TYPES),
                 ),
                 "What the range is: the kernel's word, or the type's number (default: usable).",
             ),
@@ -195,8 +179,8 @@ _E820_ENTRY = or_line(
             required=("start",),
         )
     ),
-    lines.e820_line,
-    lines.E820_EXPECTED,
+    entries.e820_line,
+    entries.E820_EXPECTED,
     _write_e820,
 )
 
@@ -216,8 +200,8 @@ _MEMORY_AFFINITY = or_line(
             required=("pxm", "base"),
         )
     ),
-    lines.memory_line,
-    lines.MEMORY_EXPECTED,
+    entries.memory_line,
+    entries.MEMORY_EXPECTED,
 )
 
 _CPU_AFFINITY = or_line(
@@ -231,8 +215,8 @@ _CPU_AFFINITY = or_line(
             Field("x2apic", SWITCH, "Whether it is a local x2APIC affinity (type 2)."),
         )
     ),
-    lines.cpu_line,
-    lines.CPU_EXPECTED,
+    entries.cpu_line,
+    entries.CPU_EXPECTED,
 )
 
 _SRAT_SECTION = of(
@@ -249,7 +233,7 @@ _SRAT_SECTION = of(
 
 
 def _srat() -> Kind:
-    expected = f"{lines.MEMORY_EXPECTED} or {lines.CPU_EXPECTED.removeprefix('a line such as ')}"
+    expected = f"{entries.MEMORY_EXPECTED} or {entries.CPU_EXPECTED.removeprefix('a line such as ')}"
 
     def line(value: Any) -> Any:
         value = joined(value)
@@ -455,10 +439,10 @@ _EFI = of(
                             "type",
                             leaf(
                                 _efi_type,
-                                {"anyOf": [{"enum": list(_EFI_TYPES)}, {"type": ["string", "integer"]}]},
+                                {"anyOf": [{"enum": list(EFI_TYPES)}, {"type": ["string", "integer"]}]},
                                 "an EFI memory type by the kernel's word (Conventional, Boot Data …) or number",
-                                lambda own: _EFI_TYPES[own] if own < len(_EFI_TYPES) else str(own),
-                                words=_EFI_TYPES,
+                                lambda own: EFI_TYPES[own] if own < len(EFI_TYPES) else str(own),
+                                words=EFI_TYPES,
                             ),
                             "What it is: the kernel's word or the number.",
                         ),

@@ -7,40 +7,10 @@ from __future__ import annotations
 
 import re
 
-from memplan.machine.model import (
-    E820_ACPI,
-    E820_NVS,
-    E820_PMEM,
-    E820_PRAM,
-    E820_RAM,
-    E820_RESERVED,
-    E820_RESERVED_KERN,
-    E820_SOFT_RESERVED,
-    E820_UNUSABLE,
-    CpuAffinity,
-    E820Entry,
-    MemoryAffinity,
-)
+from memplan.klog.memory_types import E820_TYPES, e820_type
+from memplan.machine.model import CpuAffinity, E820Entry, MemoryAffinity
 from memplan.machine.words import meant
 from memplan.units import U64_MAX
-
-#: The names by which a type may be called; the first one of a type is the one to offer.
-E820_TYPES: dict[str, int] = {
-    "usable": E820_RAM,
-    "reserved": E820_RESERVED,
-    "ACPI data": E820_ACPI,
-    "ACPI NVS": E820_NVS,
-    "unusable": E820_UNUSABLE,
-    "persistent": E820_PMEM,
-    "soft reserved": E820_SOFT_RESERVED,
-    "PRAM": E820_PRAM,
-    "reserved kern": E820_RESERVED_KERN,
-    "persistent (type 7)": E820_PMEM,
-    "persistent (type 12)": E820_PRAM,
-    "RAM": E820_RAM,
-    "PMEM": E820_PMEM,
-}
-_TYPES_FOLDED = {name.lower(): number for name, number in E820_TYPES.items()}
 
 #: The longest line that is looked at; the kernel prints none of that length.
 _LONGEST = 500
@@ -51,7 +21,9 @@ _RANGE = r"\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]"
 _E820 = rf"{_PREFIX}(?:.*?BIOS-e820: *)?(?:{_RANGE} +([^#]+?)|([0-9a-f]{{1,16}}) - ([0-9a-f]{{1,16}}) +\(([^#]+?)\)) *"
 _MEMORY = rf"{_PREFIX}(?:.*?SRAT: *)?Node [0-9]+ PXM ([0-9]+) {_RANGE}( hotplug)?( non-volatile)? *"
 _CPU = rf"{_PREFIX}(?:.*?SRAT: *)?PXM ([0-9]+) -> APIC (?:0x([0-9a-f]+)|([0-9]+)) -> Node [0-9]+ *"
-_COPIED = r"(?P<indent> *)(?P<dash>- +)?(?P<line>[^\s\"'#].*?)(?P<rest> +#.*)?"
+#: What Linux 7.0 and later print between the entries of a map: a range that no entry covers.
+_GAP = rf"{_PREFIX}(?:.*?BIOS-e820: *)?\[gap 0x[0-9a-f]+-0x[0-9a-f]+\] *"
+_COPIED = r"(?P<indent> *)(?P<dash>- +)?(?P<line>[^\s\"'#-].*?)(?P<rest> +#.*)?"
 
 #: What a line that can't be read should have looked like.
 E820_EXPECTED = "a line such as BIOS-e820: [mem 0x0000000000100000-0x00000000bffdffff] usable"
@@ -69,18 +41,6 @@ class LineError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
-
-
-def e820_type(text: str) -> int | None:
-    """The number of an e820 type by its name, ``type N`` or the bare number; None for anything else."""
-    folded = " ".join(text.lower().split())
-    number = _TYPES_FOLDED.get(folded)
-    if number is None:
-        try:
-            number = int(folded.removeprefix("type "), 0)
-        except ValueError:
-            return None
-    return number if 0 <= number < 1 << 32 else None
 
 
 def e820_line(text: str) -> E820Entry | None:
@@ -126,13 +86,19 @@ def cpu_line(text: str) -> CpuAffinity | None:
 def quote_copied(text: str) -> tuple[str, dict[int, int]]:
     """`text` with quotes around lines that were copied out of a log, which are no YAML as they stand.
 
-    Gives also by how many columns each such line (counted from 1) was moved to the right.
+    Lines that name a gap of the map are emptied.  Gives also by how many columns each quoted line (counted from 1) was
+    moved to the right.
     """
     moved: dict[int, int] = {}
     lines = text.split("\n")
     for index, line in enumerate(lines):
         found = re.fullmatch(_COPIED, line.rstrip("\r")) if len(line) <= _LONGEST else None
-        if found is None or not _is_copied(found["line"]):
+        if found is None:
+            continue
+        if _match(_GAP, found["line"]):
+            lines[index] = ""
+            continue
+        if not _is_copied(found["line"]):
             continue
         quoted = found["line"].replace("\\", "\\\\").replace('"', '\\"')
         lines[index] = f'{found["indent"]}{found["dash"] or "- "}"{quoted}"{found["rest"] or ""}'
