@@ -9,6 +9,7 @@ from memplan.errors import InputError
 
 _SECTOR = 512
 _HEADER_END = 0x268
+_LONGEST_VERSION = 512
 #: The boot protocol that brought init_size, 2.10 (Linux 2.6.31).
 _PROTOCOL = 0x020A
 
@@ -59,7 +60,9 @@ def read_bzimage(data: bytes, source: str) -> BzImage:
             f"{len(data):#x}"
         )
     version_at += 0x200
-    end = data.find(b"\0", version_at)
+    end = data.find(b"\0", version_at, version_at + _LONGEST_VERSION)
+    if end < 0:
+        raise fail(f"has no version text of at most {_LONGEST_VERSION} bytes at byte {version_at:#x}")
     (output_len,) = struct.unpack_from("<I", data, start + length - 4)
     return BzImage(
         version=data[version_at:end].decode("latin-1"),

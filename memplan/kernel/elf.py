@@ -11,6 +11,9 @@ _PT_LOAD = 1
 _SHT_NOBITS = 8
 _SHT_SYMTAB = 2
 _MACHINE_X86_64 = 62
+#: A kernel has five segments at most; its names are shorter than KSYM_NAME_LEN.
+_MOST_SEGMENTS = 64
+_LONGEST_NAME = 512
 
 
 class Section(NamedTuple):
@@ -66,6 +69,8 @@ class Elf:
 
     def _read_segments(self, offset: int, size: int, count: int) -> list[Segment]:
         segments = []
+        if count > _MOST_SEGMENTS:
+            raise InputError.single(self.source, f"has {count} program headers; a kernel has a handful")
         for at in range(offset, offset + size * count, size or 1):
             kind, _, *place, _ = self._unpack("<IIQQQQQ", at, "a program header")
             if kind == _PT_LOAD:
@@ -84,7 +89,7 @@ class Elf:
         self._rows = rows
         sections: dict[str, Section] = {}
         for name_at, kind, _, address, place, length, link, _, _, entry_size in rows:
-            name = names[name_at : names.find(b"\0", name_at)].decode("latin-1")
+            name = _name(names, name_at)
             sections.setdefault(name, Section(name, kind, address, place, length, link, entry_size))
         return sections
 
@@ -112,11 +117,11 @@ class Elf:
         return None
 
     def string(self, address: int) -> str | None:
-        """The NUL-ended text at virtual `address`; None where there is none."""
+        """The NUL-ended text at virtual `address`; None where there is none, or one longer than any of a kernel's."""
         offset = self.offset_of(address)
         if offset is None:
             return None
-        end = self.data.find(b"\0", offset)
+        end = self.data.find(b"\0", offset, offset + _LONGEST_NAME)
         return None if end < 0 else self.data[offset:end].decode("latin-1")
 
     def symbols(self) -> dict[str, int]:
@@ -128,6 +133,11 @@ class Elf:
         names = self.data[row[4] : row[4] + row[5]]
         found: dict[str, int] = {}
         for name_at, _, _, _, value, _ in struct.iter_unpack("<IBBHQQ", table[: len(table) // 24 * 24]):
-            name = names[name_at : names.find(b"\0", name_at)].decode("latin-1")
-            found.setdefault(name, value)
+            found.setdefault(_name(names, name_at), value)
         return found
+
+
+def _name(names: bytes, at: int) -> str:
+    """The NUL-ended name at byte `at` of a string table, cut at the longest that a kernel has."""
+    end = names.find(b"\0", at, at + _LONGEST_NAME)
+    return names[at : end if end >= 0 else at + _LONGEST_NAME].decode("latin-1")

@@ -22,6 +22,9 @@ _TYPES = frozenset(b"aAbBcCdDgGiInNrRsStTuUvVwW?")
 _FEWEST, _MOST = 100, 1 << 20
 #: Packed names take between 2 and 40 bytes each; seqs_of_names (6.2, 6.3) and markers may follow them.
 _NAME_BYTES = (2, 48)
+_LONGEST_NAME = 512
+#: Names that may be looked at in all before it is clear that there are no such tables: many times what a kernel has.
+_MOST_STEPS = 4 << 20
 _MASK = (1 << 64) - 1
 
 
@@ -30,13 +33,17 @@ def kallsyms(elf: Elf) -> dict[str, int]:
     section = ".rodata" if ".rodata" in elf.sections else ".init.rodata"
     data = elf.content(section) or b""
     at = -1
-    while (at := data.find(_DIGITS, at + 1)) >= 0:
+    steps = [_MOST_STEPS]
+    while steps[0] > 0 and (at := data.find(_DIGITS, at + 1)) >= 0:
         tokens = _token_table(data, at)
         if tokens is None:
+            steps[0] -= _TOKENS
             continue
         start, table, after = tokens
-        for count_at, count, names_at in _name_tables(data, start, table):
+        for count_at, count, names_at in _name_tables(data, start, table, steps):
             names = _names(data, names_at, count, table)
+            if names is None:
+                continue
             for addresses in _addresses(data, count_at, count, after):
                 found: dict[str, int] = {}
                 for name, address in zip(names, addresses, strict=True):
@@ -62,14 +69,21 @@ def _token_table(data: bytes, digits_at: int) -> tuple[int, list[bytes], int] | 
         if index[0] or start < 0 or any(a >= b for a, b in pairwise(index)):
             continue
         table = [data[start + place : data.find(b"\0", start + place)] for place in index]
-        return start, table, index_at + 2 * _TOKENS
+        if max(map(len, table)) < _LONGEST_NAME:
+            return start, table, index_at + 2 * _TOKENS
     return None
 
 
-def _name_tables(data: bytes, tokens_at: int, table: list[bytes]) -> Iterator[tuple[int, int, int]]:
-    """Places that may hold the number of symbols with the names behind it, nearest to the token table first."""
+def _name_tables(data: bytes, tokens_at: int, table: list[bytes], steps: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Places that may hold the number of symbols with the names behind it, nearest to the token table first.
+
+    What is looked at is taken off `steps`; it ends when those are used up.
+    """
     first_types = [bool(token) and token[0] in _TYPES for token in table]
-    for at in range(tokens_at - 8 & ~3, -1, -4):
+    for at in range(tokens_at - 8 & ~3, max(tokens_at - _NAME_BYTES[1] * _MOST, 0) - 1, -4):
+        steps[0] -= 1
+        if steps[0] <= 0:
+            return
         (count,) = struct.unpack_from("<I", data, at)
         if not _FEWEST <= count <= _MOST:
             continue
@@ -78,29 +92,31 @@ def _name_tables(data: bytes, tokens_at: int, table: list[bytes]) -> Iterator[tu
             continue
         names_at = at + 8 if at + 8 <= tokens_at else at + 4
         for start in (names_at, at + 4):
-            if _walks(data, start, count, tokens_at, first_types):
+            walked = _walk(data, start, count, tokens_at, first_types)
+            steps[0] -= walked
+            if walked == count:
                 yield at, count, start
                 break
 
 
-def _walks(data: bytes, at: int, count: int, end: int, first_types: list[bool]) -> bool:
-    """Whether `count` packed names, each beginning with a symbol's type, fit between `at` and `end`."""
-    for _ in range(count):
+def _walk(data: bytes, at: int, count: int, end: int, first_types: list[bool]) -> int:
+    """How many of `count` packed names, each beginning with a symbol's type, stand between `at` and `end`."""
+    for number in range(count):
         if at + 2 >= end:
-            return False
+            return number
         length = data[at]
         at += 1
         if length & 0x80:
             length = length & 0x7F | data[at] << 7
             at += 1
         if not length or not first_types[data[at]]:
-            return False
+            return number
         at += length
-    return at <= end
+    return count if at <= end else count - 1
 
 
-def _names(data: bytes, at: int, count: int, table: list[bytes]) -> list[str]:
-    """The symbols' names, without the type letter before each."""
+def _names(data: bytes, at: int, count: int, table: list[bytes]) -> list[str] | None:
+    """The symbols' names, without the type letter before each; None where one is longer than any of a kernel's."""
     names = []
     for _ in range(count):
         length = data[at]
@@ -108,7 +124,12 @@ def _names(data: bytes, at: int, count: int, table: list[bytes]) -> list[str]:
         if length & 0x80:
             length = length & 0x7F | data[at] << 7
             at += 1
-        names.append(b"".join([table[code] for code in data[at : at + length]])[1:].decode("latin-1"))
+        if length > _LONGEST_NAME:
+            return None
+        name = b"".join([table[code] for code in data[at : at + length]])[1:]
+        if len(name) > _LONGEST_NAME:
+            return None
+        names.append(name.decode("latin-1"))
         at += length
     return names
 

@@ -14,16 +14,20 @@ from textwrap import fill
 from typing import NamedTuple
 
 from memplan.errors import InputError, UsageError
+from memplan.files import read_regular
 from memplan.kernel.btf import struct_sizes
 from memplan.kernel.bzimage import BzImage, is_bzimage, read_bzimage
+from memplan.kernel.config_file import Config, read_config
 from memplan.kernel.elf import Elf
-from memplan.kernel.kallsyms import kallsyms
+from memplan.kernel.facts import is_right, misplaced, wanted
 from memplan.kernel.load import check_values, find_kernel, kernel_names, nearest_version
 from memplan.kernel.model import Value
 from memplan.kernel.names import CONFIGS, IMAGE, STRUCTS
 from memplan.kernel.options import option_words
+from memplan.kernel.symbols import read_symbols
 from memplan.kernel.unpack import unpack_kernel
-from memplan.units import PAGE_SIZE, round_up
+from memplan.machine.kinds import quoted
+from memplan.units import GIB, MIB, PAGE_SIZE, round_up
 
 #: Options that a build has where it has one of these functions, for builds whose config file does not say.
 _CONFIG_SYMBOLS = {
@@ -54,13 +58,15 @@ _CONFIG_SYMBOLS = {
     "X86_CHECK_BIOS_CORRUPTION": ("setup_bios_corruption_check",),
     "X86_MPPARSE": ("default_find_smp_config", "mpparse_find_mptable"),
 }
-_CONFIG_LINE = re.compile(r"^(?:CONFIG_(\w+)=(.*)|# CONFIG_(\w+) is not set)$", re.MULTILINE)
-_MAP_LINE = re.compile(r"^([0-9a-f]{8,16}) \S (\S+)", re.MULTILINE)
 _IKCONFIG = b"IKCFG_ST"
-_BANNER = re.compile(rb"Linux version (\d+\.\d+[^\s%]*) .*?(#\d[^\n\0]*)")
+_BANNER = re.compile(rb"Linux version (\d+\.\d+[^\s%]{0,60}) [^\n\0]{0,512}?(#\d[^\n\0]{0,256})")
 #: Columns of the list of options in a kernel's file.
 _WIDTH = 116
 _PHYSICAL = 0xFFFFFFFF80000000
+#: A vmlinux with all its debug information may be read; a configuration has some hundred KiB.
+_MOST_IMAGE, _MOST_CONFIG = GIB, 4 * MIB
+#: uname -r: UTS_RELEASE has room for 64 characters.
+_RELEASE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}[\w.+~:@,=%^-]{0,60}", re.ASCII)
 
 
 class Inputs(NamedTuple):
@@ -92,7 +98,11 @@ class _Build:
         self.all: dict[str, Value] = {}
 
     def add(self, source: str, facts: Mapping[str, Value | None]) -> None:
+        """Take those of `facts` that are not known yet; InputError for what no kernel has, None is passed over."""
         fresh = {name: value for name, value in facts.items() if value is not None and name not in self.all}
+        for name, value in fresh.items():
+            if not is_right(name, value):
+                raise InputError.single(source, f"{name} comes out as {_shown(value)}, expected {wanted(name)}")
         if fresh:
             self.by_source.setdefault(source, {}).update(fresh)
             self.all.update(fresh)
@@ -105,7 +115,7 @@ def learn(inputs: Inputs, *, release: str = "") -> Learned:
     """
     build = _Build()
     for source, facts in inputs.given.items():
-        check_values(facts, {})
+        check_values(facts)
         build.add(source, facts)
     image, elf = _read_image(inputs.vmlinuz)
     banner = ""
@@ -126,7 +136,9 @@ def learn(inputs: Inputs, *, release: str = "") -> Learned:
             release, banner = release or found[1].decode(), found[2].decode("latin-1")
     if not release:
         raise UsageError("neither a bzImage nor a vmlinux tells the release; give it with --release")
-    symbols, told_by = _symbols(inputs, elf)
+    if not _RELEASE.fullmatch(release):
+        raise UsageError(f"{release[:60]!r} is no kernel release: it should be like 6.1.0-55-amd64 or 6.12.3")
+    symbols, told_by = read_symbols(inputs.system_map, elf)
     _learn_image(build, symbols, told_by, elf)
     _learn_structs(build, inputs.btf, elf)
     _learn_config(build, inputs.config, elf, symbols, told_by)
@@ -138,18 +150,11 @@ def learn(inputs: Inputs, *, release: str = "") -> Learned:
     return Learned(release, banner, version, build.by_source, options, notes)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError.single(str(path), f"can't be read: {error.strerror}") from None
-
-
 def _read_image(path: Path | None) -> tuple[BzImage | None, Elf | None]:
     """The bzImage's header (None for a vmlinux) and the kernel's ELF file."""
     if path is None:
         return None, None
-    data, source = _read(path), str(path)
+    data, source = read_regular(path, _MOST_IMAGE, "a bzImage or a vmlinux"), str(path)
     if data[:4] == b"\x7fELF":
         return None, Elf(data, source)
     if not is_bzimage(data):
@@ -158,25 +163,6 @@ def _read_image(path: Path | None) -> tuple[BzImage | None, Elf | None]:
         )
     image = read_bzimage(data, source)
     return image, Elf(unpack_kernel(image, source), f"{source}: the kernel inside")
-
-
-def _symbols(inputs: Inputs, elf: Elf | None) -> tuple[dict[str, int], str]:
-    """Names and addresses from the best source, and its name; a System.map without _text (a stub) is passed over."""
-    if inputs.system_map is not None:
-        text = _read(inputs.system_map).decode("latin-1")
-        found: dict[str, int] = {}
-        for address, name in _MAP_LINE.findall(text):
-            found.setdefault(name, int(address, 16))
-        if "_text" in found:
-            return found, inputs.system_map.name
-    if elf is not None:
-        found = elf.symbols()
-        if "_text" in found:
-            return found, "symbol table"
-        found = kallsyms(elf)
-        if found:
-            return found, "kallsyms inside the image"
-    return {}, ""
 
 
 def _learn_image(build: _Build, symbols: dict[str, int], told_by: str, elf: Elf | None) -> None:
@@ -221,11 +207,14 @@ def _learn_image(build: _Build, symbols: dict[str, int], told_by: str, elf: Elf 
         raise UsageError(
             f"nothing tells image.{lacking[0]}: a vmlinuz with its .brk section, or a full System.map is needed"
         )
+    if wrong := misplaced(build.all):
+        lower, higher = (f"{name} ({_shown(build.all[name])})" for name in wrong)
+        raise InputError.single(told_by or "the image", f"{lower} comes out above {higher}, as in no kernel")
 
 
 def _learn_structs(build: _Build, btf: Path | None, elf: Elf | None) -> None:
     if btf is not None:
-        data, source = _read(btf), str(btf)
+        data, source = read_regular(btf, _MOST_IMAGE, "type information (BTF)"), str(btf)
         if data[:4] == b"\x7fELF":
             data = Elf(data, source).content(".BTF") or b""
     else:
@@ -237,38 +226,39 @@ def _learn_structs(build: _Build, btf: Path | None, elf: Elf | None) -> None:
 
 
 def _learn_config(build: _Build, config: Path | None, elf: Elf | None, symbols: dict[str, int], told_by: str) -> None:
-    source, text = "", ""
+    found = Config(frozenset(), {})
     if config is not None:
-        source, text = f"configuration ({config.name})", _read(config).decode("latin-1")
-    elif elf is not None and (at := elf.data.find(_IKCONFIG + b"\x1f\x8b")) >= 0:
-        source = "configuration inside the image (IKCONFIG)"
-        try:
-            text = zlib.decompressobj(31).decompress(elf.data[at + len(_IKCONFIG) :]).decode("latin-1")
-        except zlib.error as error:
-            raise InputError.single(elf.source, f"has a damaged IKCONFIG at byte {at:#x}: {error}") from None
-    values: dict[str, str | None] = {}
-    for name, value, unset in _CONFIG_LINE.findall(text):
-        values[name or unset] = value if name else None
-    if config is not None and not values:
-        raise InputError.single(str(config), "has no line like CONFIG_NUMA=y, so it is no kernel configuration")
-    build.add(source, {f"config.{name}": _config_value(values.get(name)) for name in CONFIGS})
+        text = read_regular(config, _MOST_CONFIG, "a kernel configuration").decode("utf-8", "replace")
+        found = read_config(text, str(config))
+        build.add(f"configuration ({config.name})", _dotted(found.values))
+    elif elf is not None and (packed := elf.data.find(_IKCONFIG + b"\x1f\x8b")) >= 0:
+        source = f"{elf.source}: the configuration inside"
+        found = read_config(_unpacked_config(elf, packed + len(_IKCONFIG)), source)
+        build.add("configuration inside the image (IKCONFIG)", _dotted(found.values))
     present = {
-        f"config.{name}": True
+        name: True
         for name, functions in _CONFIG_SYMBOLS.items()
-        if name not in values and any(function in symbols for function in functions)
+        if name not in found.told and any(function in symbols for function in functions)
     }
-    build.add(f"functions in {told_by}", present)
+    build.add(f"functions in {told_by}", _dotted(present))
 
 
-def _config_value(text: str | None) -> Value | None:
-    """True for y, None for what is off or a module (a module comes after early boot), a number, or text."""
-    if text is None or text in ("m", "n"):
-        return None
-    if text == "y":
-        return True
-    if text.startswith('"'):
-        return text.strip('"')
-    return int(text, 0)
+def _dotted(options: Mapping[str, Value]) -> dict[str, Value]:
+    return {f"config.{name}": value for name, value in options.items()}
+
+
+def _unpacked_config(elf: Elf, at: int) -> str:
+    """The configuration whose gzip data begin at byte `at` of `elf`."""
+    unpacker = zlib.decompressobj(31)
+    try:
+        data = unpacker.decompress(elf.data[at : at + _MOST_CONFIG], _MOST_CONFIG)
+    except zlib.error as error:
+        raise InputError.single(elf.source, f"has a damaged IKCONFIG at byte {at:#x}: {error}") from None
+    if not unpacker.eof:
+        raise InputError.single(
+            elf.source, f"has a damaged IKCONFIG at byte {at:#x}: it is cut short, or longer than {_MOST_CONFIG:#x}"
+        )
+    return data.decode("utf-8", "replace")
 
 
 def _fill_gaps(build: _Build, version: str) -> list[str]:
@@ -318,4 +308,10 @@ def _scalar(value: Value, hexadecimal: bool = False) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return f"{value:#x}" if hexadecimal else str(value)
+    if not value.isascii() or not value.isprintable():
+        return quoted(value)
     return "'" + value.replace("'", "''") + "'"
+
+
+def _shown(value: Value) -> str:
+    return f"{value:#x}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -11,15 +11,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from memplan.errors import InputError, UsageError
+from memplan.kernel.build_file import BuildFile, read_build_file
+from memplan.kernel.facts import is_right, misplaced, shown, wanted
 from memplan.kernel.model import Kernel, Value
 from memplan.kernel.rules import config_folder, load_rules, rules_names
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_FIELDS = {"release", "build", "version", "based_on", "options", "notes", "facts"}
-_GROUPS: dict[str, tuple[type, ...]] = {"image": (int,), "struct": (int,), "config": (bool, int, str)}
 #: Releases of the major versions before a major version: 3.0 to 3.19, 4.0 to 4.20, 5.0 to 5.19, 6.0 to 6.19.
 _RELEASES_BEFORE = {3: 0, 4: 20, 5: 41, 6: 61, 7: 81}
 _RELEASE = re.compile(r"^release: *['\"]?([^\s'\"]+)", re.MULTILINE)
@@ -55,24 +52,16 @@ def find_kernel(name_or_path: str) -> Kernel:
 
             names = kernel_names()
             raise UsageError(f"there is no kernel {name_or_path!r}{nearest(name_or_path, names)} (or give a file)")
-    data = _read(path, 0)
-    facts: dict[str, Value] = {}
-    sources: dict[str, str] = {}
-    for group in data["facts"]:
-        for kind in _GROUPS:
-            for key, value in group.get(kind, {}).items():
-                facts[f"{kind}.{key}"] = value
-                sources[f"{kind}.{key}"] = group["source"]
-    version = str(data["version"])
+    read = _read(path, 0)
     return Kernel(
         name=os.path.splitext(os.path.basename(path))[0],
-        version=version,
-        release=str(data.get("release", version)),
-        facts=facts,
-        sources=sources,
-        rules=load_rules(version),
-        options=frozenset(data["options"].split()) if "options" in data else None,
-        notes=tuple(data.get("notes", ())),
+        version=read.version,
+        release=read.release or read.version,
+        facts=read.facts,
+        sources=read.sources,
+        rules=load_rules(read.version),
+        options=read.options,
+        notes=read.notes,
     )
 
 
@@ -86,100 +75,59 @@ def _text(path: str) -> str:
         raise InputError.single(path, f"is not text: byte {error.start} is no UTF-8") from None
 
 
-def _read(path: str, depth: int) -> dict[str, Any]:
-    """The file at `path`, checked, with what it is based on before its own groups of facts."""
-    text = _text(path)
-    try:
-        data = yaml.load(text, _LOADER)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise InputError.single(
-            path, f"is no YAML: {getattr(error, 'problem', error)}", line=line, column=column
-        ) from None
-    data = _checked(path, data)
-    if "based_on" not in data:
-        return data
-    base_path = os.path.join(os.path.dirname(path), f"{data['based_on']}.yaml")
-    if not os.path.isfile(base_path):
-        base_path = _in_folder(data["based_on"])
-    if not os.path.isfile(base_path):
-        from memplan.kernel.names import nearest
+def _read(path: str, depth: int) -> BuildFile:
+    """The file at `path`, with the facts and options of what it is based on where it has none."""
+    own = read_build_file(path)
+    if own.based_on:
+        base_path = os.path.join(os.path.dirname(path), f"{own.based_on}.yaml")
+        if not os.path.isfile(base_path):
+            base_path = _in_folder(own.based_on)
+        if not os.path.isfile(base_path):
+            from memplan.kernel.names import nearest
 
-        wanted = data["based_on"]
-        hint = nearest(str(wanted), kernel_names())
-        raise InputError.single(path, f"there is no kernel {wanted!r}{hint}", field="based_on")
-    if depth == _DEEPEST:
-        raise InputError.single(path, f"is based on itself, {depth} files deep", field="based_on")
-    base = _read(base_path, depth + 1)
-    merged = {"options": base["options"], **data} if "options" in base else dict(data)
-    merged["facts"] = [*base["facts"], *data.get("facts", [])]
-    return merged
-
-
-def _checked(path: str, data: Any) -> dict[str, Any]:
-    """`data`, if it has the fields that a kernel's file must have, each of its type; InputError if not."""
-
-    def fail(field: str, message: str) -> InputError:
-        return InputError.single(path, message, field=field)
-
-    if not isinstance(data, dict):
-        raise fail("", "is no kernel: it should be a mapping with version and facts")
-    if unknown := sorted(str(key) for key in set(data) - _FIELDS):
-        raise fail(unknown[0], f"is no field of a kernel; fields are {', '.join(sorted(_FIELDS))}")
-    version = data.get("version")
-    if not isinstance(version, str):
-        raise fail("version", f"should be the rules' version in quotes ({', '.join(rules_names())}), found {version!r}")
-    if not isinstance(data.get("options", ""), str):
-        raise fail("options", "should be one text, the words with blanks between them")
-    if "facts" not in data and "based_on" not in data:
-        raise fail("facts", "is missing")
-    groups = data.get("facts", [])
-    if not isinstance(groups, list):
-        raise fail("facts", "should be a list of groups, each with its source")
-    for number, group in enumerate(groups):
-        place = f"facts[{number}]"
-        if not isinstance(group, dict) or not isinstance(group.get("source"), str):
-            raise fail(place, "should be a mapping with a source and one of image, struct, config")
-        for kind, values in group.items():
-            if kind == "source":
-                continue
-            if kind not in _GROUPS or not isinstance(values, dict):
-                raise fail(f"{place}.{kind}", "should be image, struct or config, with names and values")
-            for key, value in values.items():
-                if not isinstance(value, _GROUPS[kind]) or (kind != "config" and isinstance(value, bool)):
-                    raise fail(f"{place}.{kind}.{key}", f"should be a number, found {value!r}")
-    return data
+            hint = nearest(own.based_on, kernel_names())
+            raise InputError.single(path, f"there is no kernel {own.based_on!r}{hint}", field="based_on")
+        if depth == _DEEPEST:
+            raise InputError.single(path, f"is based on itself, {depth} files deep", field="based_on")
+        base = _read(base_path, depth + 1)
+        own = own._replace(
+            facts={**base.facts, **own.facts},
+            sources={**base.sources, **own.sources},
+            options=base.options if own.options is None else own.options,
+        )
+    if wrong := misplaced(own.facts):
+        lower, higher = (f"{name} ({own.facts[name]:#x})" for name in wrong)
+        raise InputError.single(path, f"{lower} lies above {higher}", field="facts")
+    return own
 
 
 def override(kernel: Kernel, mapping: Mapping[str, Value]) -> Kernel:
     """`kernel` with the facts of `mapping` (dotted names) in place of its own.
 
-    Raises UsageError for a name that is no fact and for a value of the wrong type.
+    Raises UsageError for a name that is no fact and for a value that this fact can't have.
     """
     if not mapping:
         return kernel
-    check_values(mapping, kernel.facts)
+    check_values(mapping)
     facts = {**kernel.facts, **mapping}
+    if wrong := misplaced(facts):
+        lower, higher = (f"{name} ({facts[name]:#x})" for name in wrong)
+        raise UsageError(f"{lower} would lie above {higher} with the facts that are given")
     sources = {**kernel.sources, **dict.fromkeys(mapping, "given by the user")}
     note = f"facts given by the user: {', '.join(f'{name}={mapping[name]}' for name in sorted(mapping))}"
     return _changed(kernel, facts=facts, sources=sources, notes=(*kernel.notes, note))
 
 
-def check_values(mapping: Mapping[str, Value], usual: Mapping[str, Value]) -> None:
-    """UsageError unless every name in `mapping` is a fact's, and its value of that fact's type (as in `usual`)."""
+def check_values(mapping: Mapping[str, Value]) -> None:
+    """UsageError unless every name in `mapping` is a fact's, and its value one that this fact may have."""
     from memplan.kernel.names import fact_names, nearest
 
-    names = sorted({*fact_names(), *usual})
+    names = fact_names()
     for name, value in mapping.items():
         if name not in names:
             raise UsageError(f"a kernel has no fact {name!r}{nearest(name, names)}")
-        before = usual.get(name)
-        number = not name.startswith("config.") or (isinstance(before, int) and not isinstance(before, bool))
-        if number and (isinstance(value, bool) or not isinstance(value, int)):
-            raise UsageError(f"the fact {name} should be a number, found {value!r}")
-        if isinstance(before, bool) and not isinstance(value, bool):
-            raise UsageError(f"the fact {name} should be true or false, found {value!r}")
+        if not is_right(name, value):
+            raise UsageError(f"the fact {name} should be {wanted(name)}, found {shown(value)}")
 
 
 def with_rules(kernel: Kernel, version: str) -> Kernel:

@@ -17,6 +17,7 @@ IMAGE = (
     "output_len",
     "real_mode_size",
     "percpu_static",
+    "direct_map_base",
 )
 
 #: Structures whose sizes in bytes the boot or a plan's reader may need, by the kernel's names.

@@ -19,7 +19,9 @@ _SETUP_SIZE = 24
 _PARAM_SIZES = (40, 32)
 _ALIAS_SIZE = 16
 _MOST_ALIASES = 64
-_WORD = re.compile(r"[!-~]+")
+#: A kernel with all drivers built in has some thousand options; words that are longer than any are damage.
+_MOST_WORDS = 32768
+_WORD = re.compile(r"[!-~]{1,128}")
 
 
 def option_words(elf: Elf, symbols: dict[str, int]) -> list[str] | None:
@@ -27,6 +29,8 @@ def option_words(elf: Elf, symbols: dict[str, int]) -> list[str] | None:
     start, end = symbols.get("__setup_start"), symbols.get("__setup_end")
     if start is None or end is None:
         return None
+    if not 0 <= end - start <= _MOST_WORDS * _SETUP_SIZE:
+        raise InputError.single(elf.source, f"has a table of boot options of {end - start:#x} bytes at {start:#x}")
     words: set[str] = set()
     for address in range(start, end, _SETUP_SIZE):
         text = _pointed(elf, address)
@@ -50,7 +54,7 @@ def _pointed(elf: Elf, address: int) -> str | None:
 def _parameters(elf: Elf) -> list[str]:
     """The names in __param; the size of its entries is the one with which every entry has a name."""
     section = elf.sections.get("__param")
-    if section is None or section.size > len(elf.data):
+    if section is None or section.size > _MOST_WORDS * _PARAM_SIZES[0]:
         return []
     for size in _PARAM_SIZES:
         if section.size % size:

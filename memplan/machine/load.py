@@ -190,7 +190,14 @@ def _wrong_words(document: Document, source: str, *, booted: bool) -> Iterator[P
     build = top.get("kernel")
     if isinstance(build, dict):
         path, build = ("kernel", "build"), build.get("build")
-    if not isinstance(build, str) or "/" in build or build.endswith((".yaml", ".yml")):
+    if not isinstance(build, str):
+        return
+    if not build.isprintable():
+        line, column = document.place(path)
+        message = f"found {_shown(build)}, expected the name of a kernel or a file's path, of printable characters"
+        yield Problem(source, message, line=line, column=column, field=field_text(path))
+        return
+    if "/" in build or build.endswith((".yaml", ".yml")):
         return
     from memplan.kernel.load import kernel_names
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import tracemalloc
+from pathlib import Path
+
 import pytest
 
 from memplan.errors import InputError, UsageError
@@ -41,6 +46,60 @@ def test_payload_cut_short(name: str) -> None:
         unpack_kernel(read_bzimage(bzimage(short), "vmlinuz"), "vmlinuz")
 
 
+@pytest.mark.parametrize("name", PACKERS)
+def test_no_more_is_unpacked_than_the_payload_says(name: str) -> None:
+    bomb = PACKERS[name](bytes(64 << 20))[:-4] + struct.pack("<I", 1 << 20)
+    tracemalloc.start()
+    with pytest.raises(
+        InputError, match=rf"damaged {name} payload at byte 0x410: it holds more, but should hold 0x100"
+    ):
+        unpack_kernel(read_bzimage(bzimage(bomb), "vmlinuz"), "vmlinuz")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32 << 20
+
+
+@pytest.mark.parametrize("name", ["gzip", "xz", "zstd"])
+def test_no_payload_is_longer_than_a_kernel(name: str) -> None:
+    bomb = PACKERS[name](b"kernel")[:-4] + struct.pack("<I", 0xFFFFFFFF)
+    with pytest.raises(
+        InputError, match=r"by its last four bytes it holds 0xffffffff bytes, expected at most 0x10000000"
+    ):
+        unpack_kernel(read_bzimage(bzimage(bomb), "vmlinuz"), "vmlinuz")
+
+
+@pytest.mark.parametrize("name", ["lz4", "lzo", "zstd"])
+@pytest.mark.parametrize(
+    ("script", "length", "ending"),
+    [
+        ("cat", 6, ""),
+        ("cat /dev/zero", 6, "it holds more, but should hold 0x6 bytes"),
+        ("echo broken >&2; exit 1", 6, ": broken$"),
+    ],
+)
+def test_programs_in_place_of_libraries(
+    name: str, script: str, length: int, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The programs are stand-ins: what is asked is what becomes of their output."""
+
+    def missing(_: str) -> None:
+        raise ImportError
+
+    program = tmp_path / {"lzo": "lzop"}.get(name, name)
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(unpack, "import_module", missing)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    payload = PACKERS[name](b"kernel")
+    payload = payload[:-4] + struct.pack("<I", len(payload) - 4 if script == "cat" else length)
+    image = read_bzimage(bzimage(payload), "vmlinuz")
+    if ending:
+        with pytest.raises(InputError, match=ending):
+            unpack_kernel(image, "vmlinuz")
+    else:
+        assert unpack_kernel(image, "vmlinuz") == payload[:-4]
+
+
 def test_unknown_compression() -> None:
     with pytest.raises(InputError, match="unknown format at byte 0x410: 77 68 61 74 3f"):
         unpack_kernel(read_bzimage(bzimage(b"what?what?"), "vmlinuz"), "vmlinuz")
@@ -55,6 +114,13 @@ def test_file_cut_short() -> None:
 def test_header_cut_short() -> None:
     with pytest.raises(InputError, match="cut short inside the setup header: 0x230 bytes"):
         read_bzimage(bzimage(b"")[:0x230], "vmlinuz")
+
+
+def test_version_text_without_an_end() -> None:
+    image = bytearray(bzimage(b"x" * 2000))
+    image[0x300:] = b"x" * (len(image) - 0x300)
+    with pytest.raises(InputError, match="has no version text of at most 512 bytes at byte 0x300"):
+        read_bzimage(bytes(image), "vmlinuz")
 
 
 def test_no_bzimage() -> None:

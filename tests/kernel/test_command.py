@@ -56,8 +56,14 @@ def test_name(vmlinuz: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ([], "give --vmlinuz, or --system-map with --config"),
         (["--vmlinuz", "{vmlinuz}", "--name", "x", "-o", "y"], "--name and --output exclude each other"),
         (["--vmlinuz", "{vmlinuz}", "--set", "struct.page"], "--set struct.page: should be NAME=VALUE"),
-        (["--vmlinuz", "{vmlinuz}", "--set", "struct.page=big"], "struct.page should be a number, found 'big'"),
+        (["--vmlinuz", "{vmlinuz}", "--set", "struct.page=big"], "struct.page should be a number from 8 to"),
         (["--vmlinuz", "/no/vmlinuz"], "/no/vmlinuz: can't be read: No such file"),
+        (["--vmlinuz", "/dev/zero"], "/dev/zero: is a character device, expected a bzImage or a vmlinux"),
+        (["--vmlinuz", "{vmlinuz}", "--config", "/dev/zero"], "is a character device, expected a kernel configuration"),
+        (["--vmlinuz", "{vmlinuz}", "--system-map", "/dev/zero"], "is a character device, expected a System.map"),
+        (["--vmlinuz", "{vmlinuz}", "--btf", "/dev/zero"], "is a character device, expected type information"),
+        (["--vmlinuz", "{vmlinuz}", "--release", "6.1\x1b"], "'6.1\\x1b' is no kernel release"),
+        (["--vmlinuz", "{vmlinuz}", "--release", "6.1/../x"], "'6.1/../x' is no kernel release"),
     ],
 )
 def test_bad_usage(args: list[str], message: str, vmlinuz: str, capsys: pytest.CaptureFixture[str]) -> None:

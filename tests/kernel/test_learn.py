@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import struct
 from contextlib import suppress
@@ -202,6 +203,84 @@ def test_map_without_an_end(tmp_path: Path) -> None:
         learn(Inputs(system_map=path), release="6.1.1")
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            "80c00000 B __brk_base\nffffffff83000000 B _end",
+            r"System\.map: image\.brk_start comes out as -0x400000, exp",
+        ),
+        (
+            "82c00000 B __brk_base\nffffffff82800000 B _end",
+            r"brk_start \(0x1c00000\) comes out above image\.end \(0x18",
+        ),
+        ("82c00000 B __brk_base\nfffffffff3000000 B _end", r"image\.end comes out as 0x72000000, expected a number"),
+        (
+            "82c00000 B __brk_base\nffffffff83000000 B _end\n0000000000002f00 D __per_cpu_start\n"
+            "0000000000000000 D __per_cpu_end",
+            r"image\.percpu_static comes out as -0x2f00, expected a number from 0 to",
+        ),
+    ],
+)
+def test_symbols_that_lie_as_in_no_kernel(lines: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "System.map"
+    path.write_text(f"ffffffff81000000 T _text\nffffffff{lines}\n")
+    with pytest.raises(InputError, match=message):
+        learn(Inputs(system_map=path), release="6.1.1")
+
+
+def test_long_files_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.truncate(2 << 30)
+    for inputs, what in (
+        (Inputs(path), r"1024 MiB, expected a bzImage or a vmlinux"),
+        (Inputs(system_map=path), r"64 MiB, expected a System\.map"),
+        (Inputs(system_map=path.with_name("map"), config=path), r"4 MiB, expected a kernel configuration"),
+    ):
+        path.with_name("map").write_text(
+            "ffffffff81000000 T _text\nffffffff82c00000 B __brk_base\nffffffff83000000 B _end\n"
+        )
+        with pytest.raises(InputError, match=f"is longer than {what}"):
+            learn(inputs, release="6.1.1")
+
+
+def _with_ikconfig(data: bytes) -> bytes:
+    return elf() + b"IKCFG_ST" + data
+
+
+def test_configuration_inside_the_image(tmp_path: Path) -> None:
+    path = tmp_path / "vmlinux"
+    path.write_bytes(_with_ikconfig(gzip.compress(b"CONFIG_NUMA=y\nCONFIG_NODES_SHIFT=6\n") + b"IKCFG_ED"))
+    found = learn(Inputs(path)).facts["configuration inside the image (IKCONFIG)"]
+    assert found == {"config.NUMA": True, "config.NODES_SHIFT": 6}
+
+
+@pytest.mark.parametrize(
+    ("packed", "message"),
+    [
+        (gzip.compress(bytes(64 << 20)), "it is cut short, or longer than 0x400000"),
+        (gzip.compress(b"CONFIG_NUMA=y\n" * 1000)[:-20], "it is cut short, or longer than 0x400000"),
+        (b"\x1f\x8b" + b"\xff" * 100, "Error -3 while decompressing"),
+    ],
+)
+def test_damaged_configuration_inside_the_image(packed: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "vmlinux"
+    path.write_bytes(_with_ikconfig(packed))
+    with pytest.raises(InputError, match=f"has a damaged IKCONFIG at byte 0x[0-9a-f]+: {message}"):
+        learn(Inputs(path))
+
+
+def test_name_of_a_build_that_needs_quotes(vmlinuz: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text('CONFIG_NUMA=y\nCONFIG_CMDLINE="it\'s \x1b[31m: é # \U0001f600"\n', encoding="utf-8")
+    learned = learn(Inputs(vmlinuz, config=config))
+    path = tmp_path / "tiny.yaml"
+    path.write_text("\n".join(to_yaml(learned)) + "\n", encoding="utf-8")
+    assert "\x1b" not in path.read_text(encoding="utf-8")
+    assert find_kernel(str(path)).facts["config.CMDLINE"] == "it's \x1b[31m: é # \U0001f600"
+
+
 def test_neither_bzimage_nor_elf(tmp_path: Path) -> None:
     path = tmp_path / "vmlinuz"
     path.write_bytes(b"MZ, but nothing more")
@@ -221,6 +300,28 @@ def test_elf_of_another_machine() -> None:
     struct.pack_into("<H", data, 0x12, 183)
     with pytest.raises(InputError, match="is for ELF machine 183"):
         Elf(bytes(data), "vmlinux")
+
+
+def test_kernel_with_too_many_segments() -> None:
+    data = bytearray(elf())
+    struct.pack_into("<H", data, 0x38, 0xFFFF)
+    with pytest.raises(InputError, match="has 65535 program headers; a kernel has a handful"):
+        Elf(bytes(data), "vmlinux")
+
+
+def test_what_looks_like_symbols_everywhere_is_given_up() -> None:
+    """Each word tells of a million names that are as good as any up to the last of them."""
+    image = Elf(elf(), "vmlinux")
+    section = image.sections[".rodata"]
+    digits = b"\0".join(b"%d" % n for n in range(10)) + b"\0"
+    tokens = b"".join(b"T\0" for _ in range(0x30)) + digits + b"".join(b"T\0" for _ in range(256 - 0x3A))
+    index = struct.pack("<256H", *(2 * n for n in range(256)))
+    names = struct.pack("<I", 0x01010101) + struct.pack("<I", 0x100000) * (1 << 20)
+    data = names + tokens + bytes(-len(names + tokens) % 8) + index
+    crafted = Elf.__new__(Elf)
+    crafted.data, crafted.source, crafted.segments = data, "vmlinux", image.segments
+    crafted.sections = {".rodata": section._replace(offset=0, size=len(data))}
+    assert kallsyms(crafted) == {}
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,46 @@
+"""Reading files that somebody else named: regular files only, and no more of one than it can sensibly hold."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from memplan.errors import InputError
+from memplan.units import MIB
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def read_regular(path: str | os.PathLike[str], most: int, expected: str) -> bytes:
+    """The content of the regular file at `path`.
+
+    `most` is how many bytes it may have, `expected` what it should be ("a kernel's file"), for the message.  Raises
+    InputError at once, without reading, for a directory, a device, a FIFO or a socket and for a file that is too
+    long; and for one that can't be opened.
+    """
+    source = os.fspath(path)
+    try:
+        _check_kind(os.stat(path).st_mode, source, expected)
+        # Between the two looks the name may have become a FIFO's: without O_NONBLOCK opening it would wait.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            _check_kind(status.st_mode, source, expected)
+            data = b"" if status.st_size > most else file.read(most + 1)
+    except (OSError, ValueError) as error:
+        raise InputError.single(source, f"can't be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > most or status.st_size > most:
+        limit = f"{most // MIB} MiB" if most >= MIB else f"{most} bytes"
+        raise InputError.single(source, f"is longer than {limit}, expected {expected}")
+    return data
+
+
+def _check_kind(mode: int, source: str, expected: str) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+        raise InputError.single(source, f"is {kind}, expected {expected}")
