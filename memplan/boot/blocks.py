@@ -9,7 +9,7 @@ from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, round_d
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
     from memplan.plan import Zone
 
 _LARGE_MACHINE = 64 * GIB

@@ -13,7 +13,7 @@ from memplan.errors import NotCoveredError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
     Action: TypeAlias = Callable[[Boot], None]
 

@@ -7,9 +7,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from memplan.boot.blocks import block_size, movable_ranges
+from memplan.boot.context import Boot
 from memplan.boot.ledger import reservations
+from memplan.boot.panic import BootPanic
 from memplan.boot.registry import find_step
-from memplan.boot.state import Boot, BootPanic
 from memplan.boot.verdicts import hotplug_ranges, verdicts
 from memplan.memblock.memblock import MemblockPanic
 from memplan.plan import Checkpoint, End, Node, PageTables, Plan
@@ -68,7 +69,12 @@ def _plan(boot: Boot, end: End) -> Plan:
         bottom_up=boot.bottom_up,
         events=tuple(boot.recorder.events),
         reservations=taken,
-        page_tables=PageTables(boot.levels, boot.direct_map_base, tuple(boot.table_runs), tuple(boot.mappings)),
+        page_tables=PageTables(
+            boot.params.levels,
+            boot.params.direct_map_base,
+            tuple(boot.direct_map.table_runs),
+            tuple(boot.direct_map.mappings),
+        ),
         nodes=_nodes(boot) if end.completed else (),
         zones=tuple(boot.zones.zones) if end.completed else (),
         movable_start_pfn=tuple(sorted(boot.zones.movable_start_pfn.items())) if end.completed else (),
@@ -81,23 +87,23 @@ def _plan(boot: Boot, end: End) -> Plan:
 
 
 def _nodes(boot: Boot) -> tuple[Node, ...]:
-    numa = boot.numa
-    ranges: dict[int, list[tuple[int, int]]] = {nid: [] for nid in sorted(numa.online)}
+    nodes = boot.nodes
+    ranges: dict[int, list[tuple[int, int]]] = {nid: [] for nid in sorted(nodes.online)}
     for base, size, nid, _ in boot.memblock.memory:
         ranges.setdefault(nid or 0, []).append((base, base + size))
     marks = hotplug_ranges(boot)
-    domains = numa.node_to_pxm
+    domains = nodes.node_to_pxm
     cpus: dict[int, list[int]] = {}
-    for cpu, nid in enumerate(numa.cpu_to_node):
+    for cpu, nid in enumerate(nodes.cpu_to_node):
         cpus.setdefault(nid, []).append(cpu)
     return tuple(
         Node(
             nid,
             domains.get(nid),
-            nid in numa.node_data,
+            nid in nodes.node_data,
             tuple(own),
             any(_meets(marks, start, end) for start, end in own),
-            numa.node_data.get(nid),
+            nodes.node_data.get(nid),
             tuple(cpus.get(nid, ())),
         )
         for nid, own in sorted(ranges.items())

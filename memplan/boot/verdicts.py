@@ -13,7 +13,7 @@ from memplan.units import PAGE_SIZE, pfn_up, size_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
     from memplan.plan import Reservation
 
 
@@ -59,7 +59,7 @@ def verdicts(
 
 def hotplug_ranges(boot: Boot) -> list[tuple[int, int]]:
     """The ranges that the SRAT in use marks hot-pluggable, upwards, those that touch as one."""
-    return list(RangeSet(boot.numa.hotplug))
+    return list(RangeSet(boot.nodes.hotplug))
 
 
 def _parts(boot: Boot) -> list[_Part]:
@@ -117,8 +117,8 @@ def _verdict(
         inside = [r for r in inside if r.end > start_pfn * PAGE_SIZE]
         reason = _reason_in_zone(part, start_pfn, blocks, total, block_size, bool(inside))
     else:
-        if part.hotplug and part.nid in boot.numa.unmarked:
-            inside = _unmarking(boot.numa.unmarked[part.nid], early)
+        if part.hotplug and part.nid in boot.nodes.unmarked:
+            inside = _unmarking(boot.nodes.unmarked[part.nid], early)
             unmarked = _marks_decide(boot)
         reason = _reason_outside(boot, part, inside)
     return Verdict(
@@ -138,7 +138,7 @@ def _verdict(
 
 def _marks_decide(boot: Boot) -> bool:
     """Whether ZONE_MOVABLE follows the SRAT's hot-plug marks: with movable_node, from 3.14 on."""
-    return boot.movable_node and boot.rules.movable_zone_rules != "3.13"
+    return boot.params.movable_node and boot.rules.movable_zone_rules != "3.13"
 
 
 def _unmarking(ranges: Sequence[tuple[int, int]], early: Sequence[Reservation]) -> list[Reservation]:
@@ -176,17 +176,17 @@ def _reason_in_zone(part: _Part, start_pfn: int, blocks: int, total: int, block_
 def _reason_outside(boot: Boot, part: _Part, inside: Sequence[Reservation]) -> str:
     asked = boot.cmdline.has("movable_node")
     sizes = [f"{name}={value}" for name in ("kernelcore", "movablecore") if (value := boot.cmdline.last(name))]
-    if boot.movable_node and boot.rules.movable_zone_rules == "3.13" and not sizes:
+    if boot.params.movable_node and boot.rules.movable_zone_rules == "3.13" and not sizes:
         return "movable_node of this version only turns the direction; ZONE_MOVABLE needs kernelcore= or movablecore="
     if _marks_decide(boot):
         if not part.hotplug:
             why = "the SRAT does not mark it hot-pluggable"
-            if not boot.numa.hotplug:
+            if not boot.nodes.hotplug:
                 why = "no range is known to be hot-pluggable"
-            if boot.numa.rejected:
-                why = f"the kernel does not use the SRAT ({boot.numa.rejected})"
+            if boot.nodes.rejected:
+                why = f"the kernel does not use the SRAT ({boot.nodes.rejected})"
             return f"{why}, and movable_node takes only what is marked"
-        if part.nid in boot.numa.unmarked:
+        if part.nid in boot.nodes.unmarked:
             owners = list(dict.fromkeys(r.owner for r in inside))
             what = ", ".join(owners[:_OWNERS_NAMED]) + (" and others" if len(owners) > _OWNERS_NAMED else "")
             return (
@@ -194,7 +194,7 @@ def _reason_outside(boot: Boot, part: _Part, inside: Sequence[Reservation]) -> s
                 "so the kernel took the hot-plug marks off the whole node"
             )
         return "movable_node found no memory in it to begin ZONE_MOVABLE with"
-    if asked and not boot.movable_node:
+    if asked and not boot.params.movable_node:
         option = boot.rules.movable_node_config
         return f"movable_node has no effect: this kernel is built without CONFIG_{option}"
     if sizes:

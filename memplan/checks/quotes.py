@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot import proximity
 from memplan.plan import Message
 
 if TYPE_CHECKING:
@@ -26,15 +27,5 @@ def quote(subject: Subject, *words: str, otherwise: str = "") -> str:
 
 
 def node_numbers(subject: Subject) -> dict[int, int]:
-    """The node of each proximity domain of enabled entries: numbered as they turn up (acpi_map_pxm_to_node)."""
-    srat, rules = subject.srat, subject.kernel.rules
-    if srat is None:
-        return {}
-    cpus = [cpu for cpu in srat.cpus if cpu.enabled]
-    if rules.srat_x2apic_first:
-        cpus.sort(key=lambda cpu: not cpu.x2apic)
-    domains = [cpu.pxm for cpu in cpus]
-    if rules.srat_generic_initiators:
-        domains += srat.generic_initiators
-    domains += (entry.pxm for entry in srat.memory if entry.enabled)
-    return {pxm: nid for nid, pxm in enumerate(dict.fromkeys(domains))}
+    """The node of each proximity domain of enabled entries."""
+    return {} if subject.srat is None else proximity.node_numbers(subject.srat, subject.kernel.rules)

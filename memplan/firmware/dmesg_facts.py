@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isqrt
 from typing import TYPE_CHECKING
 
+from memplan.boot.parameters import page_table_buffer
 from memplan.errors import MemplanError
 from memplan.firmware.dmesg_cpus import affinities, cpu_facts
 from memplan.firmware.dmesg_lines import BootLines, Reserved
@@ -371,11 +372,7 @@ def _dmi(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
     brk = _brk(boot)
     if brk is None or kernel is None:
         return
-    rules = kernel.rules
-    buffer = rules.pgt_buffer_pages_5level if kernel.config("X86_5LEVEL") else rules.pgt_buffer_pages
-    if rules.pgt_buffer_doubled and kernel.config("RANDOMIZE_MEMORY"):
-        buffer *= 2
-    pages = (brk.end - brk.start) // PAGE_SIZE - buffer
+    pages = (brk.end - brk.start - page_table_buffer(kernel)) // PAGE_SIZE
     if pages > 1:
         # The rest of the brk is page tables' buffer; one page is what the description has without being told.
         found.put("bios.dmi_length", pages * PAGE_SIZE, "the brk's length, in whole pages", line=brk.line)

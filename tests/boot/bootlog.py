@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
-from memplan.boot.state import Boot
+from memplan.boot.context import Boot
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, KernelImage, Machine
 from memplan.plan import Change, Request
@@ -114,11 +114,11 @@ class BootLog:
                 boot.memblock.mark_hotplug(start, end - start)
         for start, end, _, _ in arrays["reserved"]:
             boot.memblock.reserve(start, end - start)
-        boot.memblock.kernel_end = boot.kernel_end
-        boot.memblock.movable_node = boot.movable_node = "movable_node" in self.cmdline.split()
+        boot.memblock.kernel_end = boot.params.kernel_end
+        boot.memblock.movable_node = boot.params.movable_node
         boot.memblock.current_limit = self.max_pfn * PAGE_SIZE
         places = self.node_data()
-        boot.numa = SimpleNamespace(node_data=places, online=sorted(places))  # type: ignore[assignment]
+        boot.nodes = SimpleNamespace(node_data=places, online=sorted(places))  # type: ignore[assignment]
         boot.recorder.events.clear()
         return boot
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from memplan.boot.context import Boot
+from memplan.boot.panic import BootPanic
 from memplan.boot.replay import replay, run
-from memplan.boot.state import Boot, BootPanic
 from memplan.errors import NotCoveredError
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import E820Entry, Machine
@@ -28,7 +29,7 @@ def test_run_can_stop_anywhere() -> None:
             break
     assert boot.recorder.step == "e820__memblock_setup"
     assert boot.memblock.memory.total_size == GIB - MIB + 640 * 1024 - 4096
-    assert not boot.mapped
+    assert not boot.direct_map.mapped
 
 
 def test_a_boot_that_dies_says_in_which_step() -> None:

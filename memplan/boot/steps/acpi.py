@@ -9,7 +9,7 @@ from memplan.machine.model import E820_ACPI, E820_NVS
 from memplan.units import PAGE_SIZE
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 
 @step("drivers/acpi/tables.c")
@@ -25,8 +25,10 @@ def acpi_table_upgrade(boot: Boot) -> None:
             f"[kernel/firmware/acpi/{upgrade.signature}.aml][{upgrade.length:#x}]"
         )
     total = sum(upgrade.length for upgrade in upgrades)
-    limit = boot.max_low_pfn_mapped * PAGE_SIZE
-    place = boot.phys_alloc_range(total, PAGE_SIZE, 0, limit, owner="ACPI table upgrade", caller="acpi_table_upgrade")
+    limit = boot.direct_map.max_low_pfn_mapped * PAGE_SIZE
+    place = boot.memory.phys_alloc_range(
+        total, PAGE_SIZE, 0, limit, owner="ACPI table upgrade", caller="acpi_table_upgrade"
+    )
     if not place:
         boot.printk("WARNING: no room for the ACPI tables of the initrd", warning=True)
         return
@@ -45,7 +47,7 @@ def acpi_boot_table_init(boot: Boot) -> None:
 
     An upgraded table counts at its new place.  Tables that the initrd adds come last; not with acpi=off.
     """
-    if boot.acpi_disabled:
+    if boot.params.acpi_disabled:
         return
     replaced = {upgrade.signature for upgrade in boot.machine.acpi.upgrades if upgrade.replaces}
     for table in boot.machine.acpi.tables:
@@ -58,4 +60,4 @@ def acpi_boot_table_init(boot: Boot) -> None:
 
 def _reserve_table(boot: Boot, signature: str, start: int, end: int) -> None:
     boot.printk(f"ACPI: Reserving {signature:4} table memory at [mem {start:#x}-{end - 1:#x}]")
-    boot.reserve(start, end, owner=f"ACPI {signature}", caller="acpi_reserve_initial_tables")
+    boot.memory.reserve(start, end, owner=f"ACPI {signature}", caller="acpi_reserve_initial_tables")

@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.units import KIB, MIB, PAGE_SIZE, memparse, round_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 #: The highest base memory that the kernel believes (BIOS_START_MAX).
 _BIOS_START_MAX = 0x9F000
@@ -19,7 +19,7 @@ _MAX_SCAN_AREAS = 8
 @step("arch/x86/kernel/setup.c")
 def reserve_low_pages(boot: Boot) -> None:
     """Reserves page 0 (5.10) or the first 64 KiB (5.13 on), which firmware is known to corrupt."""
-    boot.reserve(0, boot.rules.low_reserve, owner="low pages", caller="early_reserve_memory")
+    boot.memory.reserve(0, boot.rules.low_reserve, owner="low pages", caller="early_reserve_memory")
 
 
 @step("arch/x86/kernel/ebda.c")
@@ -32,7 +32,7 @@ def reserve_bios_regions(boot: Boot) -> None:
     start = bios.lowmem if smallest <= bios.lowmem <= _BIOS_START_MAX else _BIOS_START_MAX
     if smallest <= bios.ebda < start:
         start = bios.ebda
-    boot.reserve(start, MIB, owner="BIOS area", caller="reserve_bios_regions")
+    boot.memory.reserve(start, MIB, owner="BIOS area", caller="reserve_bios_regions")
 
 
 @step("arch/x86/kernel/head.c")
@@ -42,7 +42,7 @@ def reserve_ebda_region(boot: Boot) -> None:
     if not bios.legacy_area:
         return
     places = (place if place >= 128 * KIB else _BIOS_START_MAX for place in (bios.lowmem, bios.ebda))
-    boot.reserve(min(*places, _BIOS_START_MAX), MIB, owner="BIOS area", caller="reserve_ebda_region")
+    boot.memory.reserve(min(*places, _BIOS_START_MAX), MIB, owner="BIOS area", caller="reserve_ebda_region")
 
 
 @step("arch/x86/kernel/setup.c")
@@ -51,7 +51,7 @@ def trim_low_memory_range(boot: Boot) -> None:
     size = boot.kernel.config_number("X86_RESERVE_LOW") * KIB
     if value := boot.cmdline.last("reservelow"):
         size = min(max(memparse(value)[0], PAGE_SIZE), 640 * KIB)
-    boot.reserve(0, round_up(size, PAGE_SIZE), owner="low pages", caller="setup_arch")
+    boot.memory.reserve(0, round_up(size, PAGE_SIZE), owner="low pages", caller="setup_arch")
 
 
 @step("arch/x86/kernel/check.c")
@@ -70,14 +70,14 @@ def setup_bios_corruption_check(boot: Boot) -> None:
     areas = 0
     index = 0
     # The kernel's iterator goes on by addresses it has passed: an area that it has just reserved is not met again.
-    gaps = list(boot.free_gaps())
+    gaps = list(boot.memory.free_gaps())
     while index < len(gaps) and areas < _MAX_SCAN_AREAS:
         start, end = gaps[index]
         index += 1
         start = min(max(round_up(start, PAGE_SIZE), PAGE_SIZE), size)
         end = min(max(end // PAGE_SIZE * PAGE_SIZE, PAGE_SIZE), size)
         if start < end:
-            boot.reserve(start, end, owner="BIOS corruption check", caller="setup_bios_corruption_check")
+            boot.memory.reserve(start, end, owner="BIOS corruption check", caller="setup_bios_corruption_check")
             areas += 1
     if areas:
         boot.printk(f"{boot.rules.bios_check_prefix}Scanning {areas} areas for low memory corruption")
@@ -89,7 +89,7 @@ def reserve_ibft_region(boot: Boot) -> None:
     ibft = boot.machine.bios.ibft
     if ibft is None or not boot.kernel.config("ISCSI_IBFT_FIND") or boot.machine.efi is not None:
         return
-    boot.reserve(ibft[0], ibft[0] + round_up(ibft[1], PAGE_SIZE), owner="iBFT", caller="reserve_ibft_region")
+    boot.memory.reserve(ibft[0], ibft[0] + round_up(ibft[1], PAGE_SIZE), owner="iBFT", caller="reserve_ibft_region")
 
 
 @step("drivers/firmware/dmi_scan.c")

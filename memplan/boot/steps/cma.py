@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.units import GIB, MIB, PAGE_SIZE, memparse, round_down, round_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 
 @step("kernel/dma/contiguous.c")
@@ -19,7 +19,7 @@ def dma_contiguous_reserve(boot: Boot) -> None:
     """
     if not boot.kernel.config("DMA_CMA"):
         return
-    limit = boot.max_pfn_mapped * PAGE_SIZE
+    limit = boot.direct_map.max_pfn_mapped * PAGE_SIZE
     value = boot.cmdline.last("cma")
     base = 0
     fixed = False
@@ -55,7 +55,7 @@ def hugetlb_cma_reserve(boot: Boot) -> None:
     value = boot.cmdline.last("hugetlb_cma")
     if value is None or not boot.kernel.config("CMA") or not boot.machine.cpus.gbpages:
         return
-    online = sorted(boot.numa.online)
+    online = sorted(boot.nodes.online)
     wanted: dict[int, int] = {}
     if ":" in value and boot.rules.hugepages_per_node:
         for part in value.split(","):
@@ -112,15 +112,15 @@ def _declare_contiguous(
         if memblock.is_region_reserved(base, size):
             boot.printk(f"cma: Failed to reserve {size // MIB} MiB", warning=True)
             return False
-        boot.reserve(base, base + size, owner=owner, caller="cma_declare_contiguous_nid")
+        boot.memory.reserve(base, base + size, owner=owner, caller="cma_declare_contiguous_nid")
         return True
     found = 0
     if boot.rules.cma_search == "above 4G first" and not memblock.bottom_up and memory_end >= 4 * GIB + size:
         memblock.bottom_up = True
-        found = boot.alloc_range_nid(size, align, 4 * GIB, limit, nid, owner=owner)
+        found = boot.memory.alloc_range_nid(size, align, 4 * GIB, limit, nid, owner=owner)
         memblock.bottom_up = False
     if not found:
-        found = boot.alloc_range_nid(size, align, base, limit, nid, owner=owner)
+        found = boot.memory.alloc_range_nid(size, align, base, limit, nid, owner=owner)
     if not found:
         boot.printk(f"cma: Failed to reserve {size // MIB} MiB", warning=True)
         return False

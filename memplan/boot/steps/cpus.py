@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.errors import NotCoveredError
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 
 @step("arch/x86/kernel/kvmclock.c")
@@ -25,9 +25,9 @@ def alloc_bootmem_cpumasks(boot: Boot) -> None:
     """CPU masks kept off the stack: one a node (setup_node_to_cpumask_map), then the scheduler's and others'."""
     if not boot.kernel.config("CPUMASK_OFFSTACK"):
         return
-    size = 8 * -(-boot.possible_cpus // 64)
-    for _ in range(boot.numa.nr_node_ids + boot.rules.cpumasks):
-        boot.alloc_or_panic(size, owner="CPU mask", caller="alloc_bootmem_cpumask_var")
+    size = 8 * -(-boot.params.possible_cpus // 64)
+    for _ in range(boot.nodes.nr_node_ids + boot.rules.cpumasks):
+        boot.memory.alloc_or_panic(size, owner="CPU mask", caller="alloc_bootmem_cpumask_var")
 
 
 @step("arch/x86/kernel/xsave.c")
@@ -36,8 +36,8 @@ def xsave_init(boot: Boot) -> None:
     cpus = boot.machine.cpus
     if not cpus.xsave_size:
         return
-    boot.alloc_or_panic(cpus.xsave_size, owner="xsave state", caller="setup_init_fpu_buf")
+    boot.memory.alloc_or_panic(cpus.xsave_size, owner="xsave state", caller="setup_init_fpu_buf")
     for _ in range(2):
-        boot.alloc_or_panic(4 * cpus.xsave_features, owner="xsave offsets", caller="setup_xstate_features")
+        boot.memory.alloc_or_panic(4 * cpus.xsave_features, owner="xsave offsets", caller="setup_xstate_features")
     if boot.cmdline.last("eagerfpu") != "off" and cpus.xsaveopt:
-        boot.alloc_or_panic(cpus.xsave_size, owner="xsave state", caller="eager_fpu_init_bp")
+        boot.memory.alloc_or_panic(cpus.xsave_size, owner="xsave state", caller="eager_fpu_init_bp")

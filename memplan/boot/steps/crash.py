@@ -9,7 +9,7 @@ from memplan.boot.steps.swiotlb import swiotlb_size_or_default
 from memplan.units import GIB, MIB, TIB, U64_MAX, memparse, round_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 _ALIGN = 16 * MIB
 _LOW_MAX = 4 * GIB
@@ -159,9 +159,8 @@ def _reserve_x86(boot: Boot, *, old: bool) -> None:
             boot.printk("crashkernel reservation failed - No suitable area found.", warning=True)
             return
     if found >= _LOW_MAX and not _reserve_x86_low(boot, old=old):
-        boot.free(found, found + size, owner=_OWNER, caller="setup_arch")
+        boot.memory.free(found, found + size, owner=_OWNER, caller="setup_arch")
         return
-    boot.crash_kernel = (*boot.crash_kernel, (found, found + size))
     boot.printk(
         f"Reserving {size // MIB}MB of memory at {found // MIB}MB for crashkernel (System RAM: {total // MIB}MB)"
     )
@@ -187,7 +186,6 @@ def _reserve_x86_low(boot: Boot, *, old: bool) -> bool:
         )
         boot.printk(text, warning=True)
         return False
-    boot.crash_kernel = (*boot.crash_kernel, (found, found + low_size))
     boot.printk(
         f"Reserving {low_size // MIB}MB of low memory at {found // MIB}MB for crashkernel "
         f"({'System low RAM' if old else 'low RAM limit'}: {limit // MIB}MB)"
@@ -243,15 +241,13 @@ def _reserve_generic(boot: Boot) -> None:
         low_found = _take(boot, low_size, _ALIGN, 0, _LOW_MAX, owner=_LOW_OWNER)
         if not low_found:
             boot.printk(f"cannot allocate crashkernel low memory (size:{low_size:#x}).", warning=True)
-            boot.free(found, found + size, owner=_OWNER, caller="setup_arch")
+            boot.memory.free(found, found + size, owner=_OWNER, caller="setup_arch")
             return
-        boot.crash_kernel = ((low_found, low_found + low_size),)
         boot.printk(
             f"crashkernel low memory reserved: {low_found:#010x} - {low_found + low_size:#010x} ({low_size // MIB} MB)"
         )
-    boot.crash_kernel = (*boot.crash_kernel, (found, found + size))
     boot.printk(f"crashkernel reserved: {found:#018x} - {found + size:#018x} ({size // MIB} MB)")
 
 
 def _take(boot: Boot, size: int, align: int, start: int, end: int, *, owner: str = _OWNER) -> int:
-    return boot.phys_alloc_range(size, align, start, end, owner=owner, caller="reserve_crashkernel")
+    return boot.memory.phys_alloc_range(size, align, start, end, owner=owner, caller="reserve_crashkernel")

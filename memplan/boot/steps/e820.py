@@ -1,15 +1,12 @@
-"""The e820 map from the loader's table to memblock: arch/x86/kernel/e820.c.
-
-The table is kept as the kernel keeps it, a list in which entries are cut, appended and only sorted when it is
-sanitised, because the order of its entries is the order of memblock's additions.
-"""
+"""The e820 map from the loader's table to memblock: arch/x86/kernel/e820.c."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.e820_table import ZEROPAGE_ENTRIES, E820Table
+from memplan.boot.panic import BootPanic
 from memplan.boot.registry import step
-from memplan.boot.state import BootPanic
 from memplan.errors import NotCoveredError
 from memplan.machine.model import (
     E820_ACPI,
@@ -18,142 +15,14 @@ from memplan.machine.model import (
     E820_RESERVED,
     E820_RESERVED_KERN,
     E820_SOFT_RESERVED,
-    E820Entry,
 )
 from memplan.units import KIB, MIB, PAGE_SHIFT, PAGE_SIZE, U64_MAX, memparse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from memplan.boot.context import Boot
 
-    from memplan.boot.state import Boot
-
-#: Types whose entries are kept apart even where they touch (from 5.6 on, commit 3ad7ae3d2f8e).
-_NEVER_JOINED = frozenset({E820_PRAM, E820_SOFT_RESERVED})
 #: setup_data type that extends the e820 table (SETUP_E820_EXT).
 SETUP_E820_EXT = 1
-#: Entries in the loader's own table (E820_MAX_ENTRIES_ZEROPAGE).
-ZEROPAGE_ENTRIES = 128
-
-
-class E820Table:
-    """A table of ``[start, end)`` ranges with types; at most `room` entries."""
-
-    def __init__(self, entries: Iterable[E820Entry], room: int, printk: Callable[[str], None]) -> None:
-        self._entries: list[tuple[int, int, int]] = []
-        self._room = room
-        self._printk = printk
-        for entry in entries:
-            self.range_add(entry.start, entry.end, entry.type)
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        """The entries as (start, end, type), in table order."""
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def copy(self) -> E820Table:
-        """A table of its own with the same entries."""
-        twin = E820Table((), self._room, self._printk)
-        twin._entries = list(self._entries)
-        return twin
-
-    def clear(self) -> None:
-        """Drop all entries (memmap=exactmap)."""
-        self._entries.clear()
-
-    def range_add(self, start: int, end: int, kind: int) -> None:
-        """Append an entry (e820__range_add); a full table ignores it with the kernel's message."""
-        if len(self._entries) >= self._room:
-            self._printk(f"e820: too many entries; ignoring [mem {start:#010x}-{end - 1:#010x}]")
-            return
-        self._entries.append((start, end, kind))
-
-    def range_update(self, start: int, end: int, old: int, new: int) -> None:
-        """Retype the parts of `old` type inside ``[start, end)`` (e820__range_update)."""
-        self._cut(start, end, old, new)
-
-    def range_remove(self, start: int, end: int, kind: int | None) -> None:
-        """Take ``[start, end)`` out, of one type or (None) of all (e820__range_remove)."""
-        self._cut(start, end, kind, None)
-
-    def _cut(self, start: int, end: int, kind: int | None, new: int | None) -> None:
-        """The common walk of update and remove; entries that it appends are walked too, as in the kernel."""
-        index = 0
-        while index < len(self._entries):
-            first, last, own = self._entries[index]
-            index += 1
-            if kind is not None and own != kind:
-                continue
-            low, high = max(start, first), min(end, last)
-            if first >= start and last <= end:
-                self._entries[index - 1] = (0, 0, 0) if new is None else (first, last, new)
-                continue
-            if low >= high:
-                continue
-            if new is not None:
-                self.range_add(low, high, new)
-            if first < start and last > end:
-                self.range_add(end, last, own)
-                self._entries[index - 1] = (first, start, own)
-            elif first < low:
-                self._entries[index - 1] = (first, last - (high - low), own)
-            else:
-                self._entries[index - 1] = (high, last, own)
-
-    def update(self) -> bool:
-        """Sort, and resolve overlaps: in each stretch the highest type wins (e820__update_table).
-
-        False, and nothing changes, for a table of fewer than two entries.
-        """
-        if len(self._entries) < 2:
-            return False
-        points = []
-        for number, (start, end, kind) in enumerate(self._entries):
-            if end > start:
-                points.append((start, 0, number, kind))
-                points.append((end, 1, number, kind))
-        points.sort()
-        live: dict[int, int] = {}
-        result: list[tuple[int, int, int]] = []
-        last_kind = last_start = 0
-        for address, closes, _, kind in points:
-            if closes:
-                live[kind] -= 1
-                if not live[kind]:
-                    del live[kind]
-            else:
-                live[kind] = live.get(kind, 0) + 1
-            current = max(live, default=0)
-            if current != last_kind or current in _NEVER_JOINED:
-                if last_kind and address > last_start:
-                    result.append((last_start, address, last_kind))
-                    if len(result) >= self._room:
-                        break
-                last_start = address
-                last_kind = current
-        self._entries = result
-        return True
-
-    def mapped_all(self, start: int, end: int, kind: int) -> bool:
-        """Whether ``[start, end)`` lies wholly in entries of that type (e820__mapped_all; a sorted table)."""
-        for first, last, own in self._entries:
-            if own != kind or first >= end or last <= start:
-                continue
-            if first <= start:
-                start = last
-            if start >= end:
-                return True
-        return False
-
-    def end_pfn(self, limit_pfn: int, *kinds: int) -> int:
-        """The end of the last whole page of those types below `limit_pfn` (e820_end_pfn)."""
-        last = 0
-        for start, end, kind in self._entries:
-            if kind not in kinds or start >> PAGE_SHIFT >= limit_pfn:
-                continue
-            last = max(last, min(end >> PAGE_SHIFT, limit_pfn))
-        return last
 
 
 @step("arch/x86/kernel/e820.c")
@@ -247,7 +116,7 @@ def e820__finish_early_params(boot: Boot) -> None:
 @step("arch/x86/kernel/setup.c")
 def e820_add_kernel_range(boot: Boot) -> None:
     """The kernel's own range is RAM, whatever the map says; all versions."""
-    start, end = boot.kernel_start, boot.kernel_end
+    start, end = boot.params.kernel_start, boot.params.kernel_end
     if boot.e820.mapped_all(start, end, E820_RAM):
         return
     boot.printk(".text .data .bss are not marked as E820_TYPE_RAM!", warning=True)
@@ -267,7 +136,7 @@ def trim_bios_range(boot: Boot) -> None:
 def e820__end_of_ram_pfn(boot: Boot) -> None:
     """Sets max_pfn, after RAM beyond the write-back MTRRs is taken away, and max_low_pfn; all versions."""
     kinds = (E820_RAM, E820_ACPI) if boot.rules.max_pfn_counts_acpi else (E820_RAM,)
-    arch_limit = 1 << (boot.physical_bits - PAGE_SHIFT)
+    arch_limit = 1 << (boot.params.physical_bits - PAGE_SHIFT)
     boot.max_pfn = boot.e820.end_pfn(arch_limit, *kinds)
     limit = boot.machine.mtrr_limit
     if limit and limit < boot.max_pfn << PAGE_SHIFT:
@@ -295,9 +164,9 @@ def e820__memblock_setup(boot: Boot) -> None:
     boot.memblock.allow_resize()
     for start, end, kind in boot.e820:
         if kind == E820_SOFT_RESERVED:
-            boot.reserve(start, end, owner="soft reserved memory", caller="e820__memblock_setup")
+            boot.memory.reserve(start, end, owner="soft reserved memory", caller="e820__memblock_setup")
         elif kind in (E820_RAM, E820_RESERVED_KERN):
-            boot.add(start, end, owner="e820 RAM", caller="e820__memblock_setup")
+            boot.memory.add(start, end, owner="e820 RAM", caller="e820__memblock_setup")
     boot.memblock.trim_memory(PAGE_SIZE)
     if not boot.memblock.memory.total_size:
         raise BootPanic("No usable memory", "the e820 map leaves no whole page of RAM")

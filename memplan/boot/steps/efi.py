@@ -10,7 +10,7 @@ from memplan.machine.model import E820_RAM, E820_RESERVED, EfiRange
 from memplan.units import MIB, PAGE_SIZE, round_down, round_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 EFI_BOOT_SERVICES_CODE = 3
 EFI_BOOT_SERVICES_DATA = 4
@@ -25,12 +25,14 @@ _LATE_TABLES = ("ESRT", "MOK variables")
 @step("arch/x86/platform/efi/efi.c")
 def efi_memblock_x86_reserve_range(boot: Boot) -> None:
     """Reserves the EFI memory map where the loader put it; all versions."""
-    efi = boot.machine.efi
-    if efi is None or not boot.kernel.config("EFI"):
+    efi = boot.params.efi
+    if efi is None:
         return
-    boot.efi_map = list(efi.descriptors)
+    boot.efi_map.descriptors[:] = efi.descriptors
     if efi.memmap is not None:
-        boot.reserve(efi.memmap[0], sum(efi.memmap), owner="EFI memory map", caller="efi_memblock_x86_reserve_range")
+        boot.memory.reserve(
+            efi.memmap[0], sum(efi.memmap), owner="EFI memory map", caller="efi_memblock_x86_reserve_range"
+        )
 
 
 @step("arch/x86/platform/efi/efi.c")
@@ -39,14 +41,14 @@ def efi_init(boot: Boot) -> None:
 
     6.2 on (commit 07eb6e5c1f22) also takes large MMIO ranges out of the e820 map.
     """
-    efi = boot.machine.efi
-    if efi is None or not boot.kernel.config("EFI"):
+    efi = boot.params.efi
+    if efi is None:
         return
     if efi.memattr is not None:
-        boot.reserve(efi.memattr[0], sum(efi.memattr), owner="EFI memory attributes", caller="efi_memattr_init")
+        boot.memory.reserve(efi.memattr[0], sum(efi.memattr), owner="EFI memory attributes", caller="efi_memattr_init")
     for address, length, what in efi.reserved:
         if what not in _LATE_TABLES:
-            boot.reserve(address, address + length, owner=what, caller="efi_config_parse_tables")
+            boot.memory.reserve(address, address + length, owner=what, caller="efi_config_parse_tables")
     if boot.rules.efi_mmio_removed:
         for md in efi.descriptors:
             if md.type in _EFI_MMIO and md.end - md.start >= _LARGE_MMIO:
@@ -58,7 +60,7 @@ def efi_init(boot: Boot) -> None:
 def efi_find_mirror(boot: Boot) -> None:
     """Marks mirrored memory; 5.10 always, later with kernelcore=mirror only (memblock decides); 4.6 on."""
     mirrored = total = 0
-    for md in boot.efi_map:
+    for md in boot.efi_map.descriptors:
         total += md.end - md.start
         if md.attribute & EFI_MEMORY_MORE_RELIABLE:
             boot.memblock.mark_mirror(md.start, md.end - md.start)
@@ -70,8 +72,8 @@ def efi_find_mirror(boot: Boot) -> None:
 @step("drivers/firmware/efi/esrt.c")
 def efi_mem_reserve_tables(boot: Boot) -> None:
     """ESRT and MOK variables (efi_esrt_init, efi_mokvar_table_init): their boot-services pages become runtime."""
-    efi = boot.machine.efi
-    if efi is None or not boot.kernel.config("EFI"):
+    efi = boot.params.efi
+    if efi is None:
         return
     for address, length, what in efi.reserved:
         if what in _LATE_TABLES:
@@ -81,18 +83,18 @@ def efi_mem_reserve_tables(boot: Boot) -> None:
 def _efi_mem_reserve(boot: Boot, address: int, length: int, what: str) -> None:
     """efi_mem_reserve with x86's efi_arch_mem_reserve: reserve, then a new map in which the pages are apart."""
     if not boot.memblock.is_region_reserved(address, length):
-        boot.reserve(address, address + length, owner=what, caller="efi_mem_reserve")
-    if not boot.efi_map:
+        boot.memory.reserve(address, address + length, owner=what, caller="efi_mem_reserve")
+    if not boot.efi_map.descriptors:
         raise NotCoveredError(
             f"the place of {what} splits the EFI memory map, whose descriptors the machine description lacks "
             "(efi.descriptors; boot once with efi=debug to see them)"
         )
     start, end = round_down(address, PAGE_SIZE), round_up(address + length, PAGE_SIZE)
-    index = next((i for i, md in enumerate(boot.efi_map) if md.start <= address < md.end), None)
-    if index is None or boot.efi_map[index].type != EFI_BOOT_SERVICES_DATA:
+    index = next((i for i, md in enumerate(boot.efi_map.descriptors) if md.start <= address < md.end), None)
+    if index is None or boot.efi_map.descriptors[index].type != EFI_BOOT_SERVICES_DATA:
         boot.printk(f"efi: Failed to lookup EFI memory descriptor for {address:#018x}", warning=True)
         return
-    md = boot.efi_map[index]
+    md = boot.efi_map.descriptors[index]
     if address + length > md.end:
         boot.printk(f"efi: Region spans EFI memory descriptors, {address:#018x}", warning=True)
         return
@@ -107,15 +109,15 @@ def _efi_mem_reserve(boot: Boot, address: int, length: int, what: str) -> None:
         if low < high
     ]
     assert boot.machine.efi is not None
-    size = (len(boot.efi_map) + len(parts) - 1) * boot.machine.efi.descriptor_size
-    place = boot.phys_alloc(size, 64, owner="EFI memory map", caller="__efi_memmap_alloc_early")
+    size = (len(boot.efi_map.descriptors) + len(parts) - 1) * boot.machine.efi.descriptor_size
+    place = boot.memory.phys_alloc(size, 64, owner="EFI memory map", caller="__efi_memmap_alloc_early")
     if not place:
         boot.printk("efi: Could not allocate boot services memmap", warning=True)
         return
-    if boot.efi_map_block is not None:
-        boot.free(*boot.efi_map_block, owner="EFI memory map", caller="__efi_memmap_free")
-    boot.efi_map_block = (place, place + size)
-    boot.efi_map[index : index + 1] = parts
+    if boot.efi_map.block is not None:
+        boot.memory.free(*boot.efi_map.block, owner="EFI memory map", caller="__efi_memmap_free")
+    boot.efi_map.block = (place, place + size)
+    boot.efi_map.descriptors[index : index + 1] = parts
     boot.e820.range_update(start, end, E820_RAM, E820_RESERVED)
     boot.e820.update()
 
@@ -127,13 +129,13 @@ def efi_reserve_boot_services(boot: Boot) -> None:
     5.x on: a range of which not one byte is reserved, whole.  3.13: only where it is RAM altogether and away from
     the kernel image too.
     """
-    for md in boot.efi_map:
+    for md in boot.efi_map.descriptors:
         if md.type not in (EFI_BOOT_SERVICES_CODE, EFI_BOOT_SERVICES_DATA):
             continue
         if boot.memblock.is_region_reserved(md.start, md.end - md.start):
             continue
         if boot.rules.efi_boot_services == "ram":
-            meets_kernel = md.end > boot.kernel_start and md.start <= boot.kernel_end
+            meets_kernel = md.end > boot.params.kernel_start and md.start <= boot.params.kernel_end
             if meets_kernel or not boot.e820.mapped_all(md.start, md.end, E820_RAM):
                 continue
-        boot.reserve(md.start, md.end, owner="EFI boot services", caller="efi_reserve_boot_services")
+        boot.memory.reserve(md.start, md.end, owner="EFI boot services", caller="efi_reserve_boot_services")

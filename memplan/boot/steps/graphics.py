@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.units import MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 #: Pages that Sandy Bridge graphics can't reach (trim_snb_memory).
 _SNB_BAD_PAGES = (0x20050000, 0x20110000, 0x20130000, 0x20138000, 0x40004000)
@@ -20,6 +20,6 @@ def trim_snb_memory(boot: Boot) -> None:
     if not boot.machine.cpus.sandy_bridge_graphics:
         return
     if not boot.rules.reserve_first_mib:
-        boot.reserve(0, MIB, owner="Sandy Bridge graphics", caller="trim_snb_memory")
+        boot.memory.reserve(0, MIB, owner="Sandy Bridge graphics", caller="trim_snb_memory")
     for page in _SNB_BAD_PAGES:
-        boot.reserve(page, page + PAGE_SIZE, owner="Sandy Bridge graphics", caller="trim_snb_memory")
+        boot.memory.reserve(page, page + PAGE_SIZE, owner="Sandy Bridge graphics", caller="trim_snb_memory")

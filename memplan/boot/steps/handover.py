@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from memplan.boot.registry import step
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 
 @step("mm/memblock.c")

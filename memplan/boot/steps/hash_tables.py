@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, leading_number, pfn_down, pfn_up, pow2_up, round_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 _MAX_DMA_PFN = 16 * MIB >> PAGE_SHIFT
 
@@ -18,7 +18,7 @@ def memblock_find_dma_reserve(boot: Boot) -> None:
     """Counts the pages below 16 MiB that are taken by now; hash tables are sized without them (up to 6.7)."""
     present = sum(min(end, _MAX_DMA_PFN) - min(start, _MAX_DMA_PFN) for start, end, _ in boot.memblock.pfn_ranges(None))
     free = 0
-    for start, end in boot.free_gaps():
+    for start, end in boot.memory.free_gaps():
         first, last = min(pfn_up(start), _MAX_DMA_PFN), min(pfn_down(end), _MAX_DMA_PFN)
         free += max(last - first, 0)
     boot.dma_reserve = present - free
@@ -29,7 +29,7 @@ def pidhash_init(boot: Boot) -> None:
     """The hash of process ids, up to 4.14: one bucket of 8 bytes for 256 KiB of kernel memory, 16 to 4096 of them."""
     entries = round_up(boot.zones.nr_kernel_pages, 256) >> 6
     entries = min(max(pow2_up(entries), 16), 4096)
-    boot.alloc(8 * entries, owner="PID hash", caller="alloc_large_system_hash")
+    boot.memory.alloc(8 * entries, owner="PID hash", caller="alloc_large_system_hash")
 
 
 @step("fs/dcache.c")
@@ -40,7 +40,7 @@ def vfs_caches_init_early(boot: Boot) -> None:
     (4.13 on), at most a sixteenth of all memory.
     """
     hashdist = boot.kernel.config("NUMA")
-    if boot.rules.hash_single_node and sum(1 for nid in boot.numa.online if any(boot.memblock.pfn_ranges(nid))) == 1:
+    if boot.rules.hash_single_node and sum(1 for nid in boot.nodes.online if any(boot.memblock.pfn_ranges(nid))) == 1:
         hashdist = False
     for value in boot.cmdline.all("hashdist"):
         hashdist = bool(leading_number(value)[0])
@@ -49,7 +49,10 @@ def vfs_caches_init_early(boot: Boot) -> None:
     for owner, option, scale in (("dentry hash", "dhash_entries", 13), ("inode hash", "ihash_entries", 14)):
         asked = leading_number(boot.cmdline.last(option) or "")[0] or 0
         entries = _hash_entries(boot, scale, asked)
-        while not boot.alloc(8 * entries, owner=owner, caller="alloc_large_system_hash") and 8 * entries > PAGE_SIZE:
+        while (
+            not boot.memory.alloc(8 * entries, owner=owner, caller="alloc_large_system_hash")
+            and 8 * entries > PAGE_SIZE
+        ):
             entries >>= 1
 
 

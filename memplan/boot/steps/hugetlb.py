@@ -9,7 +9,7 @@ from memplan.boot.registry import step
 from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, memparse
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 
 @step("mm/hugetlb.c")
@@ -99,7 +99,7 @@ class _Options:
                 count.pages = int(found[1])
                 return True
             node = int(found[1])
-            if node not in self.boot.numa.online or not found[3]:
+            if node not in self.boot.nodes.online or not found[3]:
                 count.in_nodes.clear()
                 return False
             count.in_nodes[node] = int(found[3])
@@ -198,7 +198,7 @@ class _Gigantic:
 
     def __init__(self, boot: Boot) -> None:
         self.boot = boot
-        self.nodes = [nid for nid in sorted(boot.numa.online) if any(boot.memblock.pfn_ranges(nid))]
+        self.nodes = [nid for nid in sorted(boot.nodes.online) if any(boot.memblock.pfn_ranges(nid))]
         self.turn = 0
         self.skipped = False
 
@@ -209,7 +209,7 @@ class _Gigantic:
                 self.boot.printk("HugeTLB: hugetlb_cma is enabled, skip boot time allocation", warning=True)
             self.skipped = True
             return
-        named = [nid for nid in sorted(self.boot.numa.online) if count.in_nodes.get(nid)]
+        named = [nid for nid in sorted(self.boot.nodes.online) if count.in_nodes.get(nid)]
         for nid in named:
             missing = self._fill(count.in_nodes[nid], nid)
             count.in_nodes[nid] -= missing
@@ -242,7 +242,9 @@ class _Gigantic:
 
     def _one(self, nid: int) -> bool:
         boot = self.boot
-        found = boot.alloc(GIB, GIB, nid=nid, raw=True, owner="gigantic pages", caller="__alloc_bootmem_huge_page")
+        found = boot.memory.alloc(
+            GIB, GIB, nid=nid, raw=True, owner="gigantic pages", caller="__alloc_bootmem_huge_page"
+        )
         if found and boot.rules.hugepages_noinit:
             boot.memblock.reserved_mark_noinit(found + PAGE_SIZE, GIB - PAGE_SIZE)
         return bool(found)

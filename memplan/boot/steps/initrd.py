@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.panic import BootPanic
 from memplan.boot.registry import step
-from memplan.boot.state import BootPanic
 from memplan.units import PAGE_SIZE, pfn_down, round_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 
 @step("arch/x86/kernel/setup.c")
@@ -19,7 +19,7 @@ def early_reserve_initrd(boot: Boot) -> None:
     if initrd is None or not initrd.start or not initrd.size:
         return
     boot.initrd = (initrd.start, round_up(initrd.start + initrd.size, PAGE_SIZE))
-    boot.reserve(*boot.initrd, owner="initrd", caller="early_reserve_initrd")
+    boot.memory.reserve(*boot.initrd, owner="initrd", caller="early_reserve_initrd")
 
 
 @step("arch/x86/kernel/setup.c")
@@ -32,10 +32,10 @@ def reserve_initrd(boot: Boot) -> None:
         return
     start, end = boot.initrd
     size = boot.machine.initrd.size
-    mapped_end = boot.max_pfn_mapped * PAGE_SIZE
+    mapped_end = boot.direct_map.max_pfn_mapped * PAGE_SIZE
     boot.printk(f"RAMDISK: [mem {start:#010x}-{end - 1:#010x}]")
     if boot.rules.initrd_half_limit:
-        mapped = boot.memblock.mem_size_below_pfn(boot.max_pfn_mapped)
+        mapped = boot.memblock.mem_size_below_pfn(boot.direct_map.max_pfn_mapped)
         if size >= mapped >> 1:
             raise BootPanic(
                 f"initrd too large to handle, disabling initrd ({size} needed, {mapped >> 1} available)",
@@ -43,7 +43,7 @@ def reserve_initrd(boot: Boot) -> None:
             )
     if _mapped(boot, pfn_down(start), pfn_down(end)):
         return
-    place = boot.phys_alloc_range(
+    place = boot.memory.phys_alloc_range(
         round_up(size, PAGE_SIZE), PAGE_SIZE, 0, mapped_end, owner="initrd", caller="relocate_initrd"
     )
     if not place:
@@ -56,10 +56,10 @@ def reserve_initrd(boot: Boot) -> None:
         f"Move RAMDISK from [mem {boot.machine.initrd.start:#010x}-{boot.machine.initrd.start + size - 1:#010x}] "
         f"to [mem {place:#010x}-{place + size - 1:#010x}]"
     )
-    boot.free(start, end, owner="initrd", caller="reserve_initrd")
+    boot.memory.free(start, end, owner="initrd", caller="reserve_initrd")
     boot.initrd = (place, place + round_up(size, PAGE_SIZE))
 
 
 def _mapped(boot: Boot, start_pfn: int, end_pfn: int) -> bool:
     """Whether ``[start_pfn, end_pfn)`` lies in one mapped range (pfn_range_is_mapped)."""
-    return boot.mapped.covers(start_pfn, end_pfn)
+    return boot.direct_map.mapped.covers(start_pfn, end_pfn)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.panic import BootPanic
 from memplan.boot.registry import step
-from memplan.boot.state import BootPanic
 from memplan.units import GIB, PAGE_SIZE, SIZE_2M
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 #: The last parts of a cpu_entry_area: the guarded stacks of the VC exception; the debug store and its buffers.
 _VC_STACKS = 7 * PAGE_SIZE
@@ -26,7 +26,7 @@ def setup_cpu_entry_areas(boot: Boot) -> None:
     """
     size = boot.kernel.fact("struct.cpu_entry_area")
     unmapped = 0 if boot.machine.cpus.intel else _DEBUG_STORE + _VC_STACKS
-    end = PAGE_SIZE + boot.possible_cpus * size - unmapped
+    end = PAGE_SIZE + boot.params.possible_cpus * size - unmapped
     pages = 1 + -(-end // GIB) + -(-end // SIZE_2M)
     _spp_getpage(boot, pages, "cpu entry area page tables")
 
@@ -38,5 +38,5 @@ def map_vsyscall(boot: Boot) -> None:
 
 
 def _spp_getpage(boot: Boot, pages: int, owner: str) -> None:
-    if boot.alloc_run(pages, PAGE_SIZE, PAGE_SIZE, owner=owner, caller="spp_getpage") < pages:
+    if boot.memory.alloc_run(pages, PAGE_SIZE, PAGE_SIZE, owner=owner, caller="spp_getpage") < pages:
         raise BootPanic("set_pte_phys: cannot allocate page data", f"no free memory is left for the {owner}")

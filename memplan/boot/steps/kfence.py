@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.units import PAGE_SIZE, memparse, round_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 
 @step("mm/kfence/core.c")
@@ -22,7 +22,9 @@ def kfence_alloc_pool(boot: Boot) -> None:
     if not interval:
         return
     objects = kernel.config_number("KFENCE_NUM_OBJECTS")
-    boot.alloc((objects + 1) * 2 * PAGE_SIZE, PAGE_SIZE, owner="KFENCE pool", caller="kfence_alloc_pool_and_metadata")
+    boot.memory.alloc(
+        (objects + 1) * 2 * PAGE_SIZE, PAGE_SIZE, owner="KFENCE pool", caller="kfence_alloc_pool_and_metadata"
+    )
     if boot.rules.kfence == "pool and metadata":
         size = round_up(objects * kernel.fact("struct.kfence_metadata"), PAGE_SIZE)
-        boot.alloc(size, PAGE_SIZE, owner="KFENCE metadata", caller="kfence_alloc_pool_and_metadata")
+        boot.memory.alloc(size, PAGE_SIZE, owner="KFENCE metadata", caller="kfence_alloc_pool_and_metadata")

@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.units import GIB, PAGE_SIZE, memparse, pow2_up, round_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 _LOG_BUF_MAX = 2 * GIB
 
@@ -31,7 +31,7 @@ def setup_log_buf(boot: Boot) -> None:
     if boot.new_log_buf:
         return
     shift = boot.kernel.config_number("LOG_BUF_SHIFT")
-    extra = (boot.possible_cpus - 1) << boot.kernel.config_number("LOG_CPU_MAX_BUF_SHIFT")
+    extra = (boot.params.possible_cpus - 1) << boot.kernel.config_number("LOG_CPU_MAX_BUF_SHIFT")
     if extra > 1 << (shift - 1):
         boot.new_log_buf = _log_buffers(boot, pow2_up(extra + (1 << shift)), early=False)
 
@@ -40,8 +40,8 @@ def _log_buffers(boot: Boot, size: int, *, early: bool) -> bool:
     """The text, and from 5.10 on the ring buffer's descriptors and infos, one each for 32 bytes of text."""
     if boot.rules.log_buf == "text":
         if early:
-            return bool(boot.alloc_base(size, PAGE_SIZE, owner="log buffer"))
-        return bool(boot.alloc(round_up(size, PAGE_SIZE), PAGE_SIZE, owner="log buffer", caller="setup_log_buf"))
+            return bool(boot.memory.alloc_base(size, PAGE_SIZE, owner="log buffer"))
+        return bool(boot.memory.alloc(round_up(size, PAGE_SIZE), PAGE_SIZE, owner="log buffer", caller="setup_log_buf"))
     count = size >> 5
     parts = (
         ("log buffer", size),
@@ -50,11 +50,11 @@ def _log_buffers(boot: Boot, size: int, *, early: bool) -> bool:
     )
     taken: list[tuple[int, int, str]] = []
     for owner, length in parts:
-        found = boot.alloc(length, 8, owner=owner, caller="setup_log_buf")
+        found = boot.memory.alloc(length, 8, owner=owner, caller="setup_log_buf")
         if not found:
             boot.printk(f"log_buf_len: {length} bytes not available", warning=True)
             for start, end, name in reversed(taken):
-                boot.free(start, end, owner=name, caller="setup_log_buf")
+                boot.memory.free(start, end, owner=name, caller="setup_log_buf")
             return False
         taken.append((found, found + length, owner))
     return True

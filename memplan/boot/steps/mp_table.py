@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.units import memparse
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 
 @step("arch/x86/kernel/mpparse.c")
@@ -17,11 +17,13 @@ def find_smp_config(boot: Boot) -> None:
     mp_table = boot.machine.bios.mp_table
     if mp_table is None:
         return
-    mapped = f" mapped at [{boot.direct_map_base + mp_table.pointer:x}]" if boot.rules.mp_table_mapped else ""
+    mapped = f" mapped at [{boot.params.direct_map_base + mp_table.pointer:x}]" if boot.rules.mp_table_mapped else ""
     boot.printk(f"found SMP MP-table at [mem {mp_table.pointer:#010x}-{mp_table.pointer + 15:#010x}]{mapped}")
-    boot.reserve(mp_table.pointer, mp_table.pointer + 16, owner="MP table", caller="smp_scan_config")
+    boot.memory.reserve(mp_table.pointer, mp_table.pointer + 16, owner="MP table", caller="smp_scan_config")
     if mp_table.length:
-        boot.reserve(mp_table.table, mp_table.table + mp_table.length, owner="MP table", caller="smp_scan_config")
+        boot.memory.reserve(
+            mp_table.table, mp_table.table + mp_table.length, owner="MP table", caller="smp_scan_config"
+        )
 
 
 @step("arch/x86/kernel/mpparse.c")
@@ -34,4 +36,4 @@ def e820__memblock_alloc_reserved_mpc_new(boot: Boot) -> None:
         return
     value = boot.cmdline.last("alloc_mptable")
     size = memparse(value)[0] if value else 4096
-    boot.phys_alloc(size, 4, owner="new MP table", caller="e820__memblock_alloc_reserved")
+    boot.memory.phys_alloc(size, 4, owner="new MP table", caller="e820__memblock_alloc_reserved")

@@ -9,7 +9,7 @@ from memplan.machine.model import E820_RAM, E820_RESERVED_KERN
 from memplan.units import pfn_down, pfn_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 
 @step("arch/x86/kernel/e820.c")
@@ -22,7 +22,7 @@ def e820__register_nosave_regions(boot: Boot) -> None:
         if start_pfn >= end_pfn:
             continue
         if start_pfn != last_end:
-            boot.alloc_or_panic(
+            boot.memory.alloc_or_panic(
                 boot.kernel.fact("struct.nosave_region"), owner="nosave region", caller="register_nosave_region"
             )
         last_end = end_pfn

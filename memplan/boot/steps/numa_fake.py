@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.state import BootPanic
-from memplan.boot.steps.meminfo import Meminfo
+from memplan.boot.meminfo import Meminfo
+from memplan.boot.panic import BootPanic
+from memplan.boot.steps.distances import OWNER, copy_distances, emulate_distances
+from memplan.boot.steps.meminfo import numa_add_memblk, numa_cleanup_meminfo
 from memplan.units import (
     GIB,
     MIB,
@@ -20,8 +22,8 @@ from memplan.units import (
 )
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
-    from memplan.boot.steps.numa import Numa
+    from memplan.boot.context import Boot
+    from memplan.boot.nodes import Nodes
 
 _MIN_SIZE = 32 * MIB
 _DMA32_END = 4 * GIB
@@ -31,11 +33,11 @@ class _Failure(Exception):
     """The nodes can't be made; the text, if any, is the kernel's message."""
 
 
-def numa_emulation(boot: Boot, numa: Numa, option: str) -> None:
+def numa_emulation(boot: Boot, nodes: Nodes, option: str) -> None:
     """Replaces the nodes of `numa` by the fake ones that `option` asks for; where that fails all stays as it was."""
     if not boot.kernel.config("NUMA_EMU"):
         return
-    split = _Split(boot, numa)
+    split = _Split(boot, nodes)
     try:
         count = leading_number(option)[0] or 0
         if "U" in option and boot.rules.numa_fake_uniform:
@@ -50,71 +52,71 @@ def numa_emulation(boot: Boot, numa: Numa, option: str) -> None:
         return
     if not split.physical:
         return
-    if not split.made.clean_up():
+    if not numa_cleanup_meminfo(boot, split.made):
         boot.printk("NUMA: Warning: constructed meminfo invalid, disabling emulation", warning=True)
         return
-    copy = numa.copy_distances()
-    parsed, numa.parsed = numa.parsed, split.made.nodes()
-    if boot.rules.numa_fake_keeps_domains and not _keep_domains(numa, split.physical):
-        numa.parsed = parsed
+    copy = copy_distances(boot)
+    parsed, nodes.parsed = nodes.parsed, split.made.nodes()
+    if boot.rules.numa_fake_keeps_domains and not _keep_domains(nodes, split.physical):
+        nodes.parsed = parsed
         return
-    _commit(numa, split)
-    if copy is None and numa.table_nodes > max(split.physical) + 1:
+    _commit(boot, split)
+    if copy is None and nodes.distances.nodes > max(split.physical) + 1:
         # The last loop reads the physical distances of the nodes that follow the fake ones, and there are none.
         raise BootPanic(
             "BUG: kernel NULL pointer dereference, address: 0000000000000001",
             "numa=fake= of this version can't do with a node without RAM where there is no SLIT",
         )
     if copy is not None:
-        boot.free(*copy, owner="NUMA distances", caller="numa_emulation")
+        boot.memory.free(*copy, owner=OWNER, caller="numa_emulation")
 
 
-def _commit(numa: Numa, split: _Split) -> None:
+def _commit(boot: Boot, split: _Split) -> None:
     """The fake nodes become the nodes; CPUs go to the first fake node of their physical one."""
-    physical = split.physical
-    numa.meminfo = split.made
+    nodes, physical = boot.nodes, split.physical
+    nodes.meminfo = split.made
     fake_of = {nid: fake for fake, nid in sorted(physical.items(), reverse=True)}
-    numa.apic_to_node = {apic: fake_of.get(nid, 0) for apic, nid in numa.apic_to_node.items()}
+    nodes.apic_to_node = {apic: fake_of.get(nid, 0) for apic, nid in nodes.apic_to_node.items()}
     default = physical[min(physical)]
-    numa.emulate_distances({fake: physical.get(fake, default) for fake in range(max(physical) + 1)})
+    emulate_distances(boot, {fake: physical.get(fake, default) for fake in range(max(physical) + 1)})
 
 
-def _keep_domains(numa: Numa, physical: dict[int, int]) -> bool:
+def _keep_domains(nodes: Nodes, physical: dict[int, int]) -> bool:
     """fix_pxm_node_maps (6.12): domains follow to the fake nodes; False where that ends the emulation.
 
     The domains of physical nodes without fake ones (they have no RAM yet) get the free numbers, and their nodes are
     possible nodes.
     """
-    if numa.off:
+    if nodes.off:
         return False
-    if numa.srat_disabled:
+    if nodes.srat_disabled:
         return True
-    node_to_pxm = {fake: numa.node_to_pxm[nid] for fake, nid in physical.items() if nid in numa.node_to_pxm}
+    node_to_pxm = {fake: nodes.node_to_pxm[nid] for fake, nid in physical.items() if nid in nodes.node_to_pxm}
     if not node_to_pxm:
         return True
     if max(node_to_pxm) != max(physical):
         return False
-    for nid, pxm in sorted(numa.node_to_pxm.items()):
+    for nid, pxm in sorted(nodes.node_to_pxm.items()):
         if nid not in physical.values():
             hole = next(number for number in range(len(node_to_pxm) + 1) if number not in node_to_pxm)
             node_to_pxm[hole] = pxm
-            numa.parsed.add(hole)
-    numa.node_to_pxm = dict(sorted(node_to_pxm.items()))
-    numa.pxm_to_node = {pxm: nid for nid, pxm in sorted(node_to_pxm.items(), reverse=True)}
+            nodes.parsed.add(hole)
+    nodes.node_to_pxm = dict(sorted(node_to_pxm.items()))
+    nodes.pxm_to_node = {pxm: nid for nid, pxm in sorted(node_to_pxm.items(), reverse=True)}
     return True
 
 
 class _Split:
     """Cuts the physical blocks from their fronts into fake ones; `physical` tells each fake node's physical node."""
 
-    def __init__(self, boot: Boot, numa: Numa) -> None:
+    def __init__(self, boot: Boot, nodes: Nodes) -> None:
         self._boot = boot
-        self._rest = Meminfo(boot)
-        for block in numa.meminfo.blocks:
-            self._rest.add(block.start, block.end, block.nid)
-        self._nodes = sorted(numa.parsed)
+        self._rest = Meminfo()
+        for block in nodes.meminfo.blocks:
+            numa_add_memblk(boot, self._rest, block.start, block.end, block.nid)
+        self._nodes = sorted(nodes.parsed)
         self._max_addr = boot.max_pfn * PAGE_SIZE
-        self.made = Meminfo(boot)
+        self.made = Meminfo()
         self.physical: dict[int, int] = {}
 
     def interleave(self, count: int) -> None:
@@ -224,7 +226,7 @@ class _Split:
         """emu_setup_memblk: the front of a physical block, up to `end`, becomes part of node `fake`."""
         block = self._rest.blocks[index]
         start = block.start
-        if not self.made.add(start, end, fake):
+        if not numa_add_memblk(self._boot, self.made, start, end, fake):
             raise _Failure("NUMA: Too many emulated memblks, failing emulation")
         self.physical.setdefault(fake, block.nid)
         self._boot.printk(f"Faking node {fake} at [mem {start:#018x}-{end - 1:#018x}] ({(end - start) >> 20}MB)")

@@ -10,7 +10,7 @@ from memplan.boot.steps.swiotlb import setup_io_tlb_npages
 from memplan.errors import NotCoveredError
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 #: Words that boot loaders leave on the command line (unknown_bootoption, 6.x).
 _LOADER_WORDS = ("BOOT_IMAGE=", "kexec")
@@ -40,17 +40,16 @@ def parse_early_param(boot: Boot) -> None:
         elif name == "memmap":
             boot.user_map |= parse_early_memmap(boot, value)
     setup_io_tlb_npages(boot)
-    boot.movable_node = boot.cmdline.has("movable_node") and boot.kernel.config(boot.rules.movable_node_config)
-    boot.memblock.movable_node = boot.movable_node
+    boot.memblock.movable_node = boot.params.movable_node
     boot.memblock.mirrored_kernelcore = "mirror" in boot.cmdline.all("kernelcore")
-    boot.memblock.kernel_end = boot.kernel_end
+    boot.memblock.kernel_end = boot.params.kernel_end
 
 
 @step("arch/x86/kernel/setup.c")
 def memblock_set_bottom_up(boot: Boot) -> None:
     """Allocate upwards from here to the SRAT where movable_node asks for it, or as the user forces; all versions."""
     forced = boot.forced_bottom_up
-    boot.memblock.bottom_up = boot.movable_node if forced is None else forced
+    boot.memblock.bottom_up = boot.params.movable_node if forced is None else forced
     boot.bottom_up = boot.memblock.bottom_up
 
 
@@ -65,7 +64,7 @@ def setup_boot_config(boot: Boot) -> None:
 def setup_command_line(boot: Boot) -> None:
     """Copies of the command line, each with its final NUL; all versions."""
     for _ in range(boot.rules.command_line_copies):
-        boot.alloc_or_panic(len(boot.machine.cmdline) + 1, owner="command line", caller="start_kernel")
+        boot.memory.alloc_or_panic(len(boot.machine.cmdline) + 1, owner="command line", caller="start_kernel")
 
 
 @step("init/main.c")
@@ -75,12 +74,12 @@ def print_unknown_bootoptions(boot: Boot) -> None:
     if not unknown:
         return
     size = 1 + sum(1 + len(word) for word in unknown)
-    found = boot.alloc(size, owner="unknown options", caller="start_kernel")
+    found = boot.memory.alloc(size, owner="unknown options", caller="start_kernel")
     boot.printk(
         f'Unknown kernel command line parameters "{" ".join(unknown)}", will be passed to user space.', warning=False
     )
     if found:
-        boot.free(found, found + size, owner="unknown options", caller="start_kernel")
+        boot.memory.free(found, found + size, owner="unknown options", caller="start_kernel")
 
 
 def _unknown_options(boot: Boot) -> list[str]:

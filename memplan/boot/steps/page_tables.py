@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.boot.panic import BootPanic
+from memplan.boot.parameters import page_table_buffer
 from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
-from memplan.boot.state import BootPanic
 from memplan.plan import Mapping, TableRun
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SIZE_2M, mem_range, round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 OWNER = "page tables"
 #: The end of the ISA range, which is mapped whether it is RAM or not.
@@ -49,17 +50,9 @@ class Piece(NamedTuple):
 
 @step("arch/x86/mm/init.c")
 def early_alloc_pgt_buf(boot: Boot) -> None:
-    """Takes the buffer of the first table pages from the brk; all versions.
-
-    Three pages for each of two mappings, four with config X86_5LEVEL (5.18 on); twice as many with config
-    RANDOMIZE_MEMORY (4.8 on).
-    """
-    rules = boot.rules
-    pages = rules.pgt_buffer_pages_5level if boot.kernel.config("X86_5LEVEL") else rules.pgt_buffer_pages
-    if rules.pgt_buffer_doubled and boot.kernel.config("RANDOMIZE_MEMORY"):
-        pages *= 2
+    """Takes the buffer of the first table pages from the brk; see page_table_buffer for its size."""
     start = round_up(boot.brk_end, PAGE_SIZE)
-    boot.brk_end = start + pages * PAGE_SIZE
+    boot.brk_end = start + page_table_buffer(boot.kernel)
     boot.pgt_buffer = (start, boot.brk_end)
 
 
@@ -69,21 +62,21 @@ def init_mem_mapping(boot: Boot) -> None:
     mapper = _Mapper(boot)
     end = boot.max_pfn * PAGE_SIZE
     mapper.init_memory_mapping(0, _ISA_END)
-    if boot.rules.trampoline_pgd and boot.randomize_memory:
-        mapper.take({"pud": 1, "p4d": 1} if boot.levels == 5 else {"pud": 1})
+    if boot.rules.trampoline_pgd and boot.params.randomize_memory:
+        mapper.take({"pud": 1, "p4d": 1} if boot.params.levels == 5 else {"pud": 1})
     if boot.memblock.bottom_up:
-        mapper.map_bottom_up(boot.kernel_end, end)
-        mapper.map_bottom_up(_ISA_END, boot.kernel_end)
+        mapper.map_bottom_up(boot.params.kernel_end, end)
+        mapper.map_bottom_up(_ISA_END, boot.params.kernel_end)
     else:
         mapper.map_top_down(_ISA_END, end)
     boot.max_low_pfn = max(boot.max_low_pfn, boot.max_pfn)
-    boot.mappings = list(mapper.mappings())
+    boot.direct_map.mappings = tuple(mapper.mappings())
 
 
 @step("arch/x86/kernel/setup.c")
 def set_current_limit(boot: Boot) -> None:
     """Searches end at the direct map's end from here on (memblock_set_current_limit); all versions."""
-    boot.memblock.current_limit = boot.max_pfn_mapped * PAGE_SIZE
+    boot.memblock.current_limit = boot.direct_map.max_pfn_mapped * PAGE_SIZE
 
 
 def probe_page_size_mask(boot: Boot) -> PageSizes:
@@ -105,7 +98,6 @@ def probe_page_size_mask(boot: Boot) -> PageSizes:
         if name in ("gbpages", "nogbpages"):
             pud = name == "gbpages"
     pud = pud and cpus.gbpages and (pmd or not boot.rules.gbpages_need_pse)
-    boot.direct_gbpages = pud
     if pud:
         boot.printk("Using GB pages for direct mapping")
     return PageSizes(pmd, pud and not debug)
@@ -201,7 +193,7 @@ class _Mapper:
     def __init__(self, boot: Boot) -> None:
         self._boot = boot
         self._allowed = probe_page_size_mask(boot)
-        self._tables = _Tables(boot.levels, boot.direct_map_base)
+        self._tables = _Tables(boot.params.levels, boot.params.direct_map_base)
         self._next, self._top = boot.pgt_buffer
         self._can_use_brk = True
         self._min_mapped = 0
@@ -211,7 +203,7 @@ class _Mapper:
         boot = self._boot
         step = SIZE_2M
         last = real_end = self._probe(map_start, map_end)
-        boot.max_pfn_mapped = 0
+        boot.direct_map.max_pfn_mapped = 0
         self._min_mapped = real_end
         mapped = 0
         while last > map_start:
@@ -248,11 +240,11 @@ class _Mapper:
         if not boot.rules.mapping_probe_allocates:
             return boot.memblock.find(map_start, map_end, SIZE_2M, SIZE_2M) + SIZE_2M
         caller = "init_mem_mapping"
-        found = boot.phys_alloc_range(SIZE_2M, SIZE_2M, map_start, map_end, owner=OWNER, caller=caller)
+        found = boot.memory.phys_alloc_range(SIZE_2M, SIZE_2M, map_start, map_end, owner=OWNER, caller=caller)
         if not found:
             boot.printk("Failed to release memory for alloc_low_pages()", warning=True)
             return max(map_start, round_down(map_end, SIZE_2M))
-        boot.free(found, found + SIZE_2M, owner=OWNER, caller=caller)
+        boot.memory.free(found, found + SIZE_2M, owner=OWNER, caller=caller)
         return found + SIZE_2M
 
     def _map_ram(self, start: int, end: int) -> int:
@@ -285,10 +277,10 @@ class _Mapper:
             last = self._tables.mapped_end(piece.end)
         self.take(needed)
         start_pfn, end_pfn = start >> PAGE_SHIFT, last >> PAGE_SHIFT
-        boot.mapped.add(start_pfn, end_pfn)
-        boot.max_pfn_mapped = max(boot.max_pfn_mapped, end_pfn)
+        boot.direct_map.mapped.add(start_pfn, end_pfn)
+        boot.direct_map.max_pfn_mapped = max(boot.direct_map.max_pfn_mapped, end_pfn)
         if start_pfn < _LOW_END_PFN:
-            boot.max_low_pfn_mapped = max(boot.max_low_pfn_mapped, min(end_pfn, _LOW_END_PFN))
+            boot.direct_map.max_low_pfn_mapped = max(boot.direct_map.max_low_pfn_mapped, min(end_pfn, _LOW_END_PFN))
 
     def _in_order(self, piece: Piece) -> Iterator[Piece]:
         """`piece` slot by slot while the buffer lasts, so that its pages go to levels in their order; then the rest."""
@@ -307,7 +299,7 @@ class _Mapper:
             now = min(pages, from_brk)
             if now:
                 end = self._next + now * PAGE_SIZE
-                self._boot.table_runs.append(TableRun(level, "brk", self._next, end, now, None))
+                self._boot.direct_map.table_runs.append(TableRun(level, "brk", self._next, end, now, None))
                 self._next = end
                 from_brk -= now
             if pages > now:
@@ -317,14 +309,16 @@ class _Mapper:
             return
         start, end = self._alloc_low_pages(count)
         for level, pages in rest.items():
-            self._boot.table_runs.append(TableRun(level, "memblock", start, end, pages, None))
+            self._boot.direct_map.table_runs.append(TableRun(level, "memblock", start, end, pages, None))
 
     def _alloc_low_pages(self, count: int) -> tuple[int, int]:
         """`count` pages from the mapped window; where they lie, from the lowest to the highest."""
         boot = self._boot
-        low, high = self._min_mapped, boot.max_pfn_mapped * PAGE_SIZE
+        low, high = self._min_mapped, boot.direct_map.max_pfn_mapped * PAGE_SIZE
         runs = (
-            boot.phys_alloc_range_run(PAGE_SIZE, PAGE_SIZE, low, high, count, owner=OWNER, caller="alloc_low_pages")
+            boot.memory.phys_alloc_range_run(
+                PAGE_SIZE, PAGE_SIZE, low, high, count, owner=OWNER, caller="alloc_low_pages"
+            )
             if low < high
             else []
         )
@@ -356,7 +350,7 @@ class _Mapper:
             yield last
 
     def _stretches(self) -> Iterator[tuple[int, int, int]]:
-        for start_pfn, end_pfn in self._boot.mapped:
+        for start_pfn, end_pfn in self._boot.direct_map.mapped:
             start, end = start_pfn * PAGE_SIZE, end_pfn * PAGE_SIZE
             for low, high, split in _by_table(self._tables.pmd, start, end, _PUD_SHIFT):
                 if not split:

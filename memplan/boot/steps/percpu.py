@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.boot.panic import BootPanic
 from memplan.boot.registry import step
-from memplan.boot.state import BootPanic
 from memplan.units import GIB, KIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 _DMA_END = 16 * MIB
 _MIN_UNIT = 32 * KIB
@@ -58,7 +58,7 @@ def _embed(boot: Boot) -> int:
     groups = _groups(boot)
     layout, info, info_size = _build_info(boot, rules.percpu_dynamic_reserve, SIZE_2M, groups)
     areas_size = round_up(8 * len(groups), PAGE_SIZE)
-    areas = boot.alloc_or_panic(areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")
+    areas = boot.memory.alloc_or_panic(areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")
     bases: list[int] = []
     error = 0
     for (nid, _), count in zip(groups.items(), layout.slots, strict=True):
@@ -70,50 +70,50 @@ def _embed(boot: Boot) -> int:
     else:
         ends = [base + count * layout.unit_size for base, count in zip(bases, layout.slots, strict=True)]
         distance = max(bases) - min(bases) + ends[bases.index(max(bases))] - max(bases)
-        vmalloc = _VMALLOC_5LEVEL if boot.levels == 5 else _VMALLOC_4LEVEL
+        vmalloc = _VMALLOC_5LEVEL if boot.params.levels == 5 else _VMALLOC_4LEVEL
         if distance > vmalloc * 3 // 4:
             text = f"max_distance={distance:#x} too large for vmalloc space {vmalloc:#x}"
             boot.printk(f"{rules.percpu_prefix}{text}", warning=True)
             error = -_EINVAL
     if error:
         for base, count in zip(bases, layout.slots, strict=False):
-            boot.free(base, base + count * layout.unit_size, owner="percpu", caller="pcpu_fc_free")
+            boot.memory.free(base, base + count * layout.unit_size, owner="percpu", caller="pcpu_fc_free")
     else:
         _free_unused(boot, bases, layout, groups)
         sizes = f"s{layout.static} r{layout.reserved} d{layout.dynamic} u{layout.unit_size}"
         if rules.percpu_chunk == "3.13":
-            sizes = f"@{boot.direct_map_base + min(bases):x} {sizes}"
+            sizes = f"@{boot.params.direct_map_base + min(bases):x} {sizes}"
         boot.printk(f"{rules.percpu_prefix}Embedded {layout.used // PAGE_SIZE} pages/cpu {sizes}")
         _setup_first_chunk(boot, layout)
-    boot.free(info, info + info_size, owner="percpu info", caller="pcpu_free_alloc_info")
-    boot.free(areas, areas + areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")
+    boot.memory.free(info, info + info_size, owner="percpu info", caller="pcpu_free_alloc_info")
+    boot.memory.free(areas, areas + areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")
     return error
 
 
 def _map_pages(boot: Boot) -> None:
     """pcpu_page_first_chunk: single pages of each CPU's node, mapped at the start of the vmalloc area."""
-    everyone = {0: tuple(range(boot.possible_cpus))}
+    everyone = {0: tuple(range(boot.params.possible_cpus))}
     layout, info, info_size = _build_info(boot, boot.rules.percpu_dynamic_early, PAGE_SIZE, everyone)
     count = layout.unit_size // PAGE_SIZE
-    list_size = round_up(8 * count * boot.possible_cpus, PAGE_SIZE)
-    pages = boot.alloc_or_panic(list_size, owner="percpu info", caller="pcpu_page_first_chunk")
+    list_size = round_up(8 * count * boot.params.possible_cpus, PAGE_SIZE)
+    pages = boot.memory.alloc_or_panic(list_size, owner="percpu info", caller="pcpu_page_first_chunk")
     taken: list[int] = []
-    for cpu, nid in enumerate(boot.numa.cpu_to_node):
+    for cpu, nid in enumerate(boot.nodes.cpu_to_node):
         for _ in range(count):
             page = _alloc_units(boot, nid, PAGE_SIZE, PAGE_SIZE)
             if not page:
                 boot.printk(f"{boot.rules.percpu_prefix}failed to allocate 4K page for cpu{cpu}", warning=True)
                 for start in reversed(taken):
-                    boot.free(start, start + PAGE_SIZE, owner="percpu", caller="pcpu_fc_free")
+                    boot.memory.free(start, start + PAGE_SIZE, owner="percpu", caller="pcpu_fc_free")
                 _free_books(boot, (pages, list_size), (info, info_size))
                 raise BootPanic(
                     f"cannot initialize percpu area (err=-{_ENOMEM})",
                     f"no free memory is left for CPU {cpu}'s {layout.unit_size} bytes of per-CPU area",
                 )
             taken.append(page)
-    mapped = layout.unit_size * boot.possible_cpus
-    tables = (boot.levels == 5) + sum(-(-mapped // size) for size in (512 * GIB, GIB, SIZE_2M))
-    boot.alloc_run(tables, PAGE_SIZE, PAGE_SIZE, owner="percpu page tables", caller="spp_getpage")
+    mapped = layout.unit_size * boot.params.possible_cpus
+    tables = (boot.params.levels == 5) + sum(-(-mapped // size) for size in (512 * GIB, GIB, SIZE_2M))
+    boot.memory.alloc_run(tables, PAGE_SIZE, PAGE_SIZE, owner="percpu page tables", caller="spp_getpage")
     sizes = f"s{layout.static} r{layout.reserved} d{layout.dynamic}"
     boot.printk(f"{boot.rules.percpu_prefix}{count} 4K pages/cpu {sizes}")
     _setup_first_chunk(boot, layout)
@@ -123,7 +123,7 @@ def _map_pages(boot: Boot) -> None:
 def _free_books(boot: Boot, pages: tuple[int, int], info: tuple[int, int]) -> None:
     """Gives back the list of pages and the layout's block, each with its place and size."""
     for (start, size), caller in ((pages, "pcpu_page_first_chunk"), (info, "pcpu_free_alloc_info")):
-        boot.free(start, start + size, owner="percpu info", caller=caller)
+        boot.memory.free(start, start + size, owner="percpu info", caller=caller)
 
 
 def _build_info(
@@ -137,14 +137,14 @@ def _build_info(
     slots = tuple(round_up(len(cpus), units_per_alloc) for cpus in groups.values())
     size = _alloc_info_size(boot, slots)
     align = boot.rules.percpu_info_align
-    info = boot.alloc_or_panic(size, align, owner="percpu info", caller="pcpu_build_alloc_info")
+    info = boot.memory.alloc_or_panic(size, align, owner="percpu info", caller="pcpu_build_alloc_info")
     return _Layout(static, reserved, used - static - reserved, unit_size, slots), info, size
 
 
 def _alloc_units(boot: Boot, nid: int, size: int, align: int) -> int:
     """pcpu_fc_alloc: memory of the node, or of any where it is not on-line; 0 where there is none."""
-    near = nid if nid in boot.numa.online else None
-    return boot.alloc(size, align, min_addr=_DMA_END, nid=near, owner="percpu", caller="pcpu_fc_alloc")
+    near = nid if nid in boot.nodes.online else None
+    return boot.memory.alloc(size, align, min_addr=_DMA_END, nid=near, owner="percpu", caller="pcpu_fc_alloc")
 
 
 def _free_unused(boot: Boot, bases: list[int], layout: _Layout, groups: dict[int, tuple[int, ...]]) -> None:
@@ -152,7 +152,7 @@ def _free_unused(boot: Boot, bases: list[int], layout: _Layout, groups: dict[int
     for base, count, cpus in zip(bases, layout.slots, groups.values(), strict=True):
         for unit in range(count):
             start = base + unit * layout.unit_size
-            boot.free(
+            boot.memory.free(
                 start + layout.used if unit < len(cpus) else start,
                 start + layout.unit_size,
                 owner="percpu",
@@ -163,7 +163,7 @@ def _free_unused(boot: Boot, bases: list[int], layout: _Layout, groups: dict[int
 def _groups(boot: Boot) -> dict[int, tuple[int, ...]]:
     """The CPUs of each node, in the order in which CPU numbers meet the nodes."""
     groups: dict[int, list[int]] = {}
-    for cpu, nid in enumerate(boot.numa.cpu_to_node):
+    for cpu, nid in enumerate(boot.nodes.cpu_to_node):
         groups.setdefault(nid, []).append(cpu)
     return {nid: tuple(cpus) for nid, cpus in groups.items()}
 
@@ -203,22 +203,22 @@ def _alloc_info_size(boot: Boot, slots: tuple[int, ...]) -> int:
 def _setup_first_chunk(boot: Boot, layout: _Layout) -> None:
     """pcpu_setup_first_chunk: maps and offsets, the lists of chunks, then the chunks of the first area."""
     rules = boot.rules
-    cpus = boot.possible_cpus
+    cpus = boot.params.possible_cpus
     for what, size in (
         ("percpu group offsets", 8 * len(layout.slots)),
         ("percpu group sizes", 8 * len(layout.slots)),
         ("percpu unit map", 4 * cpus),
         ("percpu unit offsets", 8 * cpus),
     ):
-        boot.alloc_or_panic(size, owner=what, caller="pcpu_setup_first_chunk")
+        boot.memory.alloc_or_panic(size, owner=what, caller="pcpu_setup_first_chunk")
     lists = layout.unit_size.bit_length() - 3 + rules.percpu_extra_lists
     if rules.percpu_lists_per_memcg and boot.kernel.config("MEMCG_KMEM"):
         lists *= 2
-    boot.alloc_or_panic(16 * lists, owner="percpu chunk lists", caller="pcpu_setup_first_chunk")
+    boot.memory.alloc_or_panic(16 * lists, owner="percpu chunk lists", caller="pcpu_setup_first_chunk")
     if rules.percpu_chunk == "3.13":
         for _ in range(2 if layout.reserved else 1):
             size = boot.kernel.fact("struct.pcpu_chunk") + layout.unit_size // PAGE_SIZE // 8
-            boot.alloc_or_panic(round_up(size, 8), owner="percpu chunk", caller="pcpu_setup_first_chunk")
+            boot.memory.alloc_or_panic(round_up(size, 8), owner="percpu chunk", caller="pcpu_setup_first_chunk")
         return
     # A first chunk for the modules' reserve comes first, then the dynamic one; each begins where static data ends.
     if layout.reserved:
@@ -239,4 +239,4 @@ def _first_chunk(boot: Boot, offset: int, size: int) -> None:
         ("percpu boundary map", 8 * -(-(bits + 1) // 64)),
         ("percpu block metadata", pages * kernel.fact("struct.pcpu_block_md")),
     ):
-        boot.alloc_or_panic(length, owner=what, caller="pcpu_alloc_first_chunk")
+        boot.memory.alloc_or_panic(length, owner=what, caller="pcpu_alloc_first_chunk")

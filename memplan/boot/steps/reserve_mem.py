@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.units import memparse
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 #: What reserve_mem= has room for (RESERVE_MEM_MAX_ENTRIES, RESERVE_MEM_NAME_SIZE).
 _RESERVE_MEM_ENTRIES = 8
@@ -30,5 +30,5 @@ def reserve_mem(boot: Boot) -> None:
         name = name[1:]
         if not name.strip() or len(name) >= _RESERVE_MEM_NAME or name in names or len(names) >= _RESERVE_MEM_ENTRIES:
             continue
-        if boot.phys_alloc(size, max(align, 64), owner=f"reserve_mem {name}", caller="reserve_mem"):
+        if boot.memory.phys_alloc(size, max(align, 64), owner=f"reserve_mem {name}", caller="reserve_mem"):
             names.add(name)

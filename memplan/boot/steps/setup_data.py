@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.machine.model import E820_RAM, E820_RESERVED_KERN
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 
 @step("arch/x86/kernel/setup.c")
@@ -16,9 +16,9 @@ def memblock_x86_reserve_range_setup_data(boot: Boot) -> None:
     """Reserves each setup_data node (header of 16 bytes and data) and what an indirect one points to; all versions."""
     for node in boot.machine.setup_data:
         caller = "memblock_x86_reserve_range_setup_data"
-        boot.reserve(node.address, node.address + 16 + node.length, owner="setup_data", caller=caller)
+        boot.memory.reserve(node.address, node.address + 16 + node.length, owner="setup_data", caller=caller)
         if node.target is not None:
-            boot.reserve(node.target[0], sum(node.target), owner="setup_data", caller=caller)
+            boot.memory.reserve(node.target[0], sum(node.target), owner="setup_data", caller=caller)
 
 
 @step("arch/x86/kernel/e820.c")

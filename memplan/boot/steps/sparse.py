@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.boot.panic import BootPanic
 from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
-from memplan.boot.state import BootPanic
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, SIZE_2M, round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 _DMA_END = 16 * MIB
 _POINTER = 8
@@ -90,8 +90,8 @@ class _Sparse:
         """4.19 on: the roots, then node after node."""
         boot = self._boot
         per_root = PAGE_SIZE // self._section_size
-        roots = (1 << boot.physical_bits) // SECTION_SIZE // per_root
-        boot.alloc_or_panic(_POINTER * roots, owner="section roots", caller="sparse_init")
+        roots = (1 << boot.params.physical_bits) // SECTION_SIZE // per_root
+        boot.memory.alloc_or_panic(_POINTER * roots, owner="section roots", caller="sparse_init")
         self._index_roots("sparse_index_alloc")
         for run in self._runs:
             if not self._init_nid(run):
@@ -107,7 +107,7 @@ class _Sparse:
         if not usage:
             boot.printk(f"sparse_init_nid: node[{run.nid}] usemap allocation failed", warning=True)
             return True
-        buffer = boot.alloc(
+        buffer = boot.memory.alloc(
             run.sections * self._map_size,
             self._map_size,
             owner=_map_owner(run.nid),
@@ -125,27 +125,27 @@ class _Sparse:
         """3.13: the roots, all usage maps, then all memory maps."""
         boot = self._boot
         self._index_roots("sparse_index_init")
-        sections = (1 << boot.physical_bits) // SECTION_SIZE
+        sections = (1 << boot.params.physical_bits) // SECTION_SIZE
         tables_size = _POINTER * sections
         owner = "temporary section tables"
-        usage_table = boot.alloc_or_panic(tables_size, owner=owner, caller="sparse_init")
+        usage_table = boot.memory.alloc_or_panic(tables_size, owner=owner, caller="sparse_init")
         for run in self._runs:
             usage = self._usage_maps(run, "sparse_init")
             if usage:
                 self._check_usemaps(run, usage)
-        map_table = boot.alloc_or_panic(tables_size, owner=owner, caller="sparse_init")
+        map_table = boot.memory.alloc_or_panic(tables_size, owner=owner, caller="sparse_init")
         for run in self._runs:
             size = run.sections * self._map_size
             map_owner = _map_owner(run.nid)
-            start = boot.alloc_or_panic(
+            start = boot.memory.alloc_or_panic(
                 size, SIZE_2M, owner=map_owner, caller="sparse_init", min_addr=_DMA_END, nid=run.nid
             )
             for first, last in run.parts:
                 self._vmemmap.populate(first, last, run.nid, True)
             # The rest of the block goes back, even where nothing is left.
-            boot.free(start + size, start + size, owner=map_owner, caller="sparse_mem_maps_populate_node")
-        boot.free(map_table, map_table + tables_size, owner=owner, caller="sparse_init")
-        boot.free(usage_table, usage_table + tables_size, owner=owner, caller="paging_init")
+            boot.memory.free(start + size, start + size, owner=map_owner, caller="sparse_mem_maps_populate_node")
+        boot.memory.free(map_table, map_table + tables_size, owner=owner, caller="sparse_init")
+        boot.memory.free(usage_table, usage_table + tables_size, owner=owner, caller="paging_init")
 
     def _index_roots(self, caller: str) -> None:
         """sparse_index_init: a page of section entries for each root, on the node of the first range that needs it."""
@@ -155,7 +155,10 @@ class _Sparse:
             first = start_pfn // _PAGES_PER_SECTION // per_root
             last = -(-end_pfn // _PAGES_PER_SECTION)
             new = known.add(first, -(-last // per_root))
-            if new and self._boot.alloc_run(new, PAGE_SIZE, 64, owner="section roots", caller=caller, nid=nid) < new:
+            if (
+                new
+                and self._boot.memory.alloc_run(new, PAGE_SIZE, 64, owner="section roots", caller=caller, nid=nid) < new
+            ):
                 raise BootPanic(
                     f"sparse_index_init: Failed to allocate section array nid={nid}",
                     f"no free memory is left for the section entries of node {nid}",
@@ -167,11 +170,11 @@ class _Sparse:
         size = run.sections * self._usage_size
         owner = f"section usage maps (node {run.nid})"
         if not boot.kernel.config("MEMORY_HOTREMOVE"):
-            return boot.alloc(size, owner=owner, caller=caller, nid=run.nid)
+            return boot.memory.alloc(size, owner=owner, caller=caller, nid=run.nid)
         goal = round_down(_node_data(boot, run.nid), SECTION_SIZE)
         nid = self._node_of(goal)
         for limit in (goal + SECTION_SIZE, 0):
-            found = boot.alloc(size, owner=owner, caller=caller, min_addr=goal, max_addr=limit, nid=nid)
+            found = boot.memory.alloc(size, owner=owner, caller=caller, min_addr=goal, max_addr=limit, nid=nid)
             if found:
                 return found
         return 0
@@ -182,7 +185,7 @@ class _Sparse:
         for start_pfn, end_pfn, nid in self._boot.memblock.pfn_ranges(None):
             if start_pfn <= pfn < end_pfn and nid is not None:
                 return nid
-        return min(self._boot.numa.online)
+        return min(self._boot.nodes.online)
 
     def _check_usemaps(self, run: SectionRun, usage: int) -> None:
         """check_usemap_section_nr: tell where a usage map lies in another section than NODE_DATA."""
@@ -212,7 +215,7 @@ class _Vmemmap:
     def __init__(self, boot: Boot, map_size: int) -> None:
         self._boot = boot
         self._map_size = map_size
-        self._shifts = (48, 39, 30) if boot.levels == 5 else (39, 30)
+        self._shifts = (48, 39, 30) if boot.params.levels == 5 else (39, 30)
         self._tables = {shift: RangeSet() for shift in self._shifts}
         self._huge = boot.machine.cpus.pse
 
@@ -244,7 +247,7 @@ class _Vmemmap:
 
     def _take(self, count: int, size: int, nid: int, owner: str) -> int:
         """vmemmap_alloc_block, `count` times: how many of them succeed before one fails."""
-        return self._boot.alloc_run(
+        return self._boot.memory.alloc_run(
             count,
             size,
             size,
@@ -269,8 +272,8 @@ def _map_owner(nid: int) -> str:
 
 def _node_data(boot: Boot, nid: int) -> int:
     """The physical address of a node's NODE_DATA; what __pa makes of a null pointer where it has none."""
-    place = boot.numa.node_data.get(nid)
-    return place[0] if place else (1 << 64) - boot.direct_map_base
+    place = boot.nodes.node_data.get(nid)
+    return place[0] if place else (1 << 64) - boot.params.direct_map_base
 
 
 def _usage_size(boot: Boot) -> int:

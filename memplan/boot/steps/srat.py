@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.proximity import cpus_in_order, domain_of
+from memplan.boot.steps.distances import numa_set_distance
+from memplan.boot.steps.meminfo import numa_add_memblk
 from memplan.units import U64_MAX, mem_range, pfn_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
-    from memplan.boot.steps.numa import Numa
+    from memplan.boot.context import Boot
+    from memplan.boot.nodes import Nodes
     from memplan.machine.model import CpuAffinity, MemoryAffinity, Srat
 
 #: Proximity domains that the map from domain to node has room for, where nodes are fewer (MAX_PXM_DOMAINS).
@@ -22,87 +25,77 @@ class _BadSrat(Exception):
     """Something in the table makes the kernel drop it; the text is the kernel's message."""
 
 
-def acpi_numa_init(boot: Boot, numa: Numa) -> bool:
+def acpi_numa_init(boot: Boot, nodes: Nodes) -> bool:
     """Parses SRAT, SLIT and CEDT into `numa`; whether the kernel takes what they say.
 
     Nodes are numbered as their proximity domains turn up: CPUs' first, then generic initiators', then memory's.
     """
-    if boot.acpi_disabled:
+    if boot.params.acpi_disabled:
         return False
     accepted = 0
     srat = boot.machine.srat
-    if srat is not None and not numa.srat_disabled:
+    if srat is not None and not nodes.srat_disabled:
         try:
-            _parse_cpus(boot, numa, srat)
+            _parse_cpus(boot, nodes, srat)
             for entry in srat.memory:
-                accepted += _parse_memory(boot, numa, srat, entry)
+                accepted += _parse_memory(boot, nodes, srat, entry)
         except _BadSrat as problem:
             boot.printk(str(problem), warning=True)
             boot.printk(f"{boot.rules.srat_line_prefix}SRAT: SRAT not used.", warning=True)
-            numa.srat_disabled = True
-    _parse_slit(boot, numa)
+            nodes.srat_disabled = True
+    _parse_slit(boot, nodes)
     if boot.rules.cfmws:
-        _parse_cfmws(boot, numa)
-    if not accepted or numa.srat_disabled:
+        _parse_cfmws(boot, nodes)
+    if not accepted or nodes.srat_disabled:
         return False
-    for (_, apic_id), nid in zip(present_cpus(boot), boot.machine.cpus.nodes, strict=False):
-        numa.apic_to_node[apic_id] = nid
-        numa.parsed.add(nid)
+    for (_, apic_id), nid in zip(boot.params.apic_ids(), boot.machine.cpus.nodes, strict=False):
+        nodes.apic_to_node[apic_id] = nid
+        nodes.parsed.add(nid)
     return True
 
 
-def present_cpus(boot: Boot) -> list[tuple[int, int]]:
-    """The CPUs of which the kernel knows the APIC id: those present at boot, as (CPU, APIC id)."""
-    cpus = boot.machine.cpus
-    return [(cpu, cpus.apic_ids[cpu] if cpu < len(cpus.apic_ids) else cpu) for cpu in range(boot.present_cpus)]
-
-
-def _node_of(boot: Boot, numa: Numa, pxm: int) -> int | None:
+def _node_of(boot: Boot, nodes: Nodes, pxm: int) -> int | None:
     """acpi_map_pxm_to_node: the domain's node, a new one the first time; None where there is no room for more."""
-    if pxm in numa.pxm_to_node:
-        return numa.pxm_to_node[pxm]
+    if pxm in nodes.pxm_to_node:
+        return nodes.pxm_to_node[pxm]
     limit = boot.kernel.max_numnodes
-    if pxm >= max(limit, _LEAST_DOMAINS) or len(numa.pxm_to_node) >= limit:
+    if pxm >= max(limit, _LEAST_DOMAINS) or len(nodes.pxm_to_node) >= limit:
         return None
-    nid = numa.pxm_to_node[pxm] = len(numa.pxm_to_node)
-    numa.node_to_pxm[nid] = pxm
+    nid = nodes.pxm_to_node[pxm] = len(nodes.pxm_to_node)
+    nodes.node_to_pxm[nid] = pxm
     return nid
 
 
-def _parse_cpus(boot: Boot, numa: Numa, srat: Srat) -> None:
-    """Enabled CPUs in the table's order; 3.13 takes all x2APIC entries before the others."""
-    cpus = srat.cpus
-    if boot.rules.srat_x2apic_first:
-        cpus = (*(cpu for cpu in cpus if cpu.x2apic), *(cpu for cpu in cpus if not cpu.x2apic))
-    for cpu in cpus:
-        if cpu.enabled:
-            _parse_cpu(boot, numa, srat, cpu)
+def _parse_cpus(boot: Boot, nodes: Nodes, srat: Srat) -> None:
+    """Enabled CPUs, then generic initiators (5.7 on)."""
+    for cpu in cpus_in_order(srat, boot.rules):
+        _parse_cpu(boot, nodes, srat, cpu)
     if boot.rules.srat_generic_initiators:
         for pxm in srat.generic_initiators:
-            nid = _node_of(boot, numa, pxm)
+            nid = _node_of(boot, nodes, pxm)
             if nid is None:
                 boot.printk(f"{boot.rules.srat_line_prefix}SRAT: Too many proximity domains.", warning=True)
                 return
-            numa.parsed.add(nid)
-            numa.initiators.add(nid)
+            nodes.parsed.add(nid)
+            nodes.initiators.add(nid)
 
 
-def _parse_cpu(boot: Boot, numa: Numa, srat: Srat, cpu: CpuAffinity) -> None:
-    pxm = cpu.pxm if cpu.x2apic or srat.revision >= 2 else cpu.pxm & 0xFF
-    nid = _node_of(boot, numa, pxm)
+def _parse_cpu(boot: Boot, nodes: Nodes, srat: Srat, cpu: CpuAffinity) -> None:
+    pxm = domain_of(cpu, srat)
+    nid = _node_of(boot, nodes, pxm)
     if nid is None:
         raise _BadSrat(f"SRAT: Too many proximity domains {pxm:x}")
     text = f"SRAT: PXM {pxm} -> APIC {cpu.apic_id:#0{6 if cpu.x2apic else 4}x} -> Node {nid}"
     if cpu.apic_id >= _MAX_LOCAL_APIC:
         boot.printk(f"{text} skipped apicid that is too big")
         return
-    numa.apic_to_node[cpu.apic_id] = nid
-    numa.parsed.add(nid)
+    nodes.apic_to_node[cpu.apic_id] = nid
+    nodes.parsed.add(nid)
     if boot.rules.srat_cpu_lines:
         boot.printk(text)
 
 
-def _parse_memory(boot: Boot, numa: Numa, srat: Srat, entry: MemoryAffinity) -> bool:
+def _parse_memory(boot: Boot, nodes: Nodes, srat: Srat, entry: MemoryAffinity) -> bool:
     """acpi_numa_memory_affinity_init; whether the entry counts."""
     if not entry.enabled:
         return False
@@ -110,20 +103,20 @@ def _parse_memory(boot: Boot, numa: Numa, srat: Srat, entry: MemoryAffinity) -> 
     if entry.hotplug and not hotplug and boot.rules.srat_needs_hotplug_config:
         return False
     start, end = entry.base, (entry.base + entry.length) & U64_MAX
-    pxm = entry.pxm if srat.revision > 1 else entry.pxm & 0xFF
-    nid = _node_of(boot, numa, pxm)
+    pxm = domain_of(entry, srat)
+    nid = _node_of(boot, nodes, pxm)
     if nid is None:
         raise _BadSrat(f"{boot.rules.srat_line_prefix}SRAT: Too many proximity domains.")
-    if not numa.meminfo.add(start, end, nid):
+    if not numa_add_memblk(boot, nodes.meminfo, start, end, nid):
         raise _BadSrat(f"{boot.rules.srat_line_prefix}SRAT: Failed to add memblk to node {nid} {mem_range(start, end)}")
-    numa.parsed.add(nid)
+    nodes.parsed.add(nid)
     boot.printk(
         f"{boot.rules.srat_line_prefix}SRAT: Node {nid} PXM {pxm} {mem_range(start, end)}"
         + " hotplug" * hotplug
         + " non-volatile" * (entry.nonvolatile and boot.rules.srat_tells_nonvolatile)
     )
     if hotplug and entry.length:
-        numa.hotplug.append((start, end))
+        nodes.hotplug.append((start, end))
         if boot.rules.srat_hotplug_marks:
             boot.memblock.mark_hotplug(start, entry.length)
     if boot.rules.srat_hotplug_marks:
@@ -131,7 +124,7 @@ def _parse_memory(boot: Boot, numa: Numa, srat: Srat, entry: MemoryAffinity) -> 
     return True
 
 
-def _parse_slit(boot: Boot, numa: Numa) -> None:
+def _parse_slit(boot: Boot, nodes: Nodes) -> None:
     """Distances between the nodes that the SRAT named; a table with wrong ones is refused as a whole."""
     slit = boot.machine.acpi.slit
     if not slit:
@@ -143,24 +136,24 @@ def _parse_slit(boot: Boot, numa: Numa) -> None:
                 return
     for row, distances in enumerate(slit):
         for column, distance in enumerate(distances):
-            source, target = numa.pxm_to_node.get(row), numa.pxm_to_node.get(column)
+            source, target = nodes.pxm_to_node.get(row), nodes.pxm_to_node.get(column)
             if source is not None and target is not None:
-                numa.set_distance(source, target, distance)
+                numa_set_distance(boot, source, target, distance)
 
 
-def _parse_cfmws(boot: Boot, numa: Numa) -> None:
+def _parse_cfmws(boot: Boot, nodes: Nodes) -> None:
     """CXL windows: blocks inside one are stretched to cover it; a window without any becomes a node of its own."""
-    pxm = max(numa.pxm_to_node, default=-1) + 1
+    pxm = max(nodes.pxm_to_node, default=-1) + 1
     for window in boot.machine.acpi.cxl_windows:
         start, end = window.base, window.base + window.size
-        if numa.meminfo.fill(start, end):
+        if nodes.meminfo.fill(start, end):
             continue
-        nid = _node_of(boot, numa, pxm)
+        nid = _node_of(boot, nodes, pxm)
         if nid is None:
             boot.printk("ACPI: ACPI NUMA: Too many proximity domains while processing CFMWS.", warning=True)
             return
-        if not numa.meminfo.add(start, end, nid):
+        if not numa_add_memblk(boot, nodes.meminfo, start, end, nid):
             place = f"[mem {start:#x}-{end:#x}]"
             boot.printk(f"ACPI: ACPI NUMA: Failed to add memblk for CFMWS node {nid} {place}", warning=True)
-        numa.parsed.add(nid)
+        nodes.parsed.add(nid)
         pxm += 1

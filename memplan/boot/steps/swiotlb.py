@@ -8,7 +8,7 @@ from memplan.boot.registry import step
 from memplan.units import GIB, KIB, MIB, PAGE_SHIFT, PAGE_SIZE, leading_number, pow2_up, round_up
 
 if TYPE_CHECKING:
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 _SLOT_SHIFT = 11
 _SEGMENT_SLOTS = 128
@@ -107,10 +107,10 @@ def swiotlb_init(boot: Boot) -> None:
 
 def _init_with_areas(boot: Boot, wish: _Wish) -> None:
     if not wish.areas:
-        wish = _with_areas(boot, wish, boot.possible_cpus, tell=True)
+        wish = _with_areas(boot, wish, boot.params.possible_cpus, tell=True)
     slots, areas = wish.slots or _DEFAULT_SLOTS, wish.areas
     usable_areas = areas
-    while not boot.alloc(
+    while not boot.memory.alloc(
         round_up(slots << _SLOT_SHIFT, PAGE_SIZE),
         PAGE_SIZE,
         max_addr=_LOW_LIMIT,
@@ -129,21 +129,23 @@ def _init_with_areas(boot: Boot, wish: _Wish) -> None:
         boot.printk(f"software IO TLB: SWIOTLB bounce buffer size adjusted {wish.slots} -> {slots} slabs")
     slot_size = boot.kernel.fact("struct.io_tlb_slot")
     area_size = boot.kernel.fact("struct.io_tlb_area")
-    boot.alloc(round_up(slot_size * slots, PAGE_SIZE), PAGE_SIZE, owner="swiotlb slots", caller="swiotlb_init_remap")
+    boot.memory.alloc(
+        round_up(slot_size * slots, PAGE_SIZE), PAGE_SIZE, owner="swiotlb slots", caller="swiotlb_init_remap"
+    )
     count = usable_areas if boot.rules.swiotlb_areas_shrink else areas
-    boot.alloc(area_size * count, owner="swiotlb areas", caller="swiotlb_init_remap")
+    boot.memory.alloc(area_size * count, owner="swiotlb areas", caller="swiotlb_init_remap")
 
 
 def _init_single(boot: Boot, wish: _Wish) -> None:
     slots = wish.slots or _DEFAULT_SLOTS
     old = boot.rules.swiotlb == "3.13"
     size = round_up(slots << _SLOT_SHIFT, PAGE_SIZE)
-    if not boot.alloc(size, PAGE_SIZE, max_addr=_LOW_LIMIT, owner="swiotlb", caller="swiotlb_init"):
+    if not boot.memory.alloc(size, PAGE_SIZE, max_addr=_LOW_LIMIT, owner="swiotlb", caller="swiotlb_init"):
         boot.printk("software IO TLB: Cannot allocate buffer", warning=True)
         return
     if old:
-        boot.alloc(
+        boot.memory.alloc(
             _OVERFLOW_SIZE, PAGE_SIZE, max_addr=_LOW_LIMIT, owner="swiotlb overflow buffer", caller="swiotlb_init"
         )
     for what, entry in (("swiotlb list", 4), ("swiotlb addresses", 8)):
-        boot.alloc(round_up(slots * entry, PAGE_SIZE), PAGE_SIZE, owner=what, caller="swiotlb_init_with_tbl")
+        boot.memory.alloc(round_up(slots * entry, PAGE_SIZE), PAGE_SIZE, owner=what, caller="swiotlb_init_with_tbl")

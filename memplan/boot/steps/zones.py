@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from memplan.boot.panic import BootPanic
 from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
-from memplan.boot.state import BootPanic
+from memplan.boot.results import ZoneLayout, ZoneLimits
 from memplan.errors import NotCoveredError
 from memplan.plan import Zone
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, memparse, pfn_down, pfn_up, round_up
@@ -14,7 +15,7 @@ from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, mempars
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from memplan.boot.state import Boot
+    from memplan.boot.context import Boot
 
 _DMA_END_PFN = 16 * MIB >> PAGE_SHIFT
 _DMA32_END_PFN = 4 * GIB >> PAGE_SHIFT
@@ -29,28 +30,6 @@ _WAIT_BUCKETS = 4096
 _PAGES_PER_WAIT_BUCKET = 256
 
 
-class _Limits(NamedTuple):
-    """The machine's zones without ZONE_MOVABLE: pfns ``[low, high)`` that zone `name` may have on any node."""
-
-    name: str
-    low: int
-    high: int
-
-
-class ZoneLayout:
-    """What free_area_init found out: `zones` that are populated, and ``{nid: first pfn of ZONE_MOVABLE}``.
-
-    `nr_kernel_pages` and `nr_all_pages` are the pages by which hash tables are sized.
-    """
-
-    def __init__(self, limits: Sequence[_Limits], movable_start_pfn: dict[int, int]) -> None:
-        self.limits = limits
-        self.movable_start_pfn = movable_start_pfn
-        self.zones: list[Zone] = []
-        self.nr_kernel_pages = 0
-        self.nr_all_pages = 0
-
-
 @step("mm/mm_init.c")
 def free_area_init(boot: Boot) -> None:
     """Lays the zones out and tells of them; all versions (3.13: free_area_init_nodes).
@@ -62,18 +41,18 @@ def free_area_init(boot: Boot) -> None:
     layout = ZoneLayout(limits, _movable_starts(boot, limits))
     boot.zones = layout
     _print_ranges(boot, layout)
-    for nid in sorted(boot.numa.possible):
-        if nid not in boot.numa.node_data and not _memoryless_node(boot, nid):
+    for nid in sorted(boot.nodes.possible):
+        if nid not in boot.nodes.node_data and not _memoryless_node(boot, nid):
             continue
         _init_node(boot, layout, nid)
     if boot.rules.nr_kernel_pages == "free ranges":
-        free = sum(max(0, pfn_down(end) - pfn_up(start)) for start, end in boot.free_gaps())
+        free = sum(max(0, pfn_down(end) - pfn_up(start)) for start, end in boot.memory.free_gaps())
         layout.nr_kernel_pages = layout.nr_all_pages = free
     if boot.rules.unavailable_ranges:
         _print_unavailable(boot, layout)
 
 
-def _limits(boot: Boot) -> list[_Limits]:
+def _limits(boot: Boot) -> list[ZoneLimits]:
     """Each zone begins where the one before it may end; zones of small machines end with RAM (not in 3.13)."""
     capped = boot.rules.zone_limits_by_ram
     ends = [("DMA", _DMA_END_PFN)] if boot.kernel.config("ZONE_DMA") else []
@@ -82,7 +61,7 @@ def _limits(boot: Boot) -> list[_Limits]:
     low = next((start for start, _, _ in boot.memblock.pfn_ranges(None)), 0)
     for name, end in [*ends, ("Normal", boot.max_pfn)]:
         high = max(min(end, boot.max_pfn) if capped else end, low)
-        limits.append(_Limits(name, low, high))
+        limits.append(ZoneLimits(name, low, high))
         low = high
     return limits
 
@@ -90,7 +69,7 @@ def _limits(boot: Boot) -> list[_Limits]:
 # -- ZONE_MOVABLE --------------------------------------------------------------------------------------------------
 
 
-def _movable_starts(boot: Boot, limits: Sequence[_Limits]) -> dict[int, int]:
+def _movable_starts(boot: Boot, limits: Sequence[ZoneLimits]) -> dict[int, int]:
     """find_zone_movable_pfns_for_nodes: the first pfn of ZONE_MOVABLE on each node that has one."""
     starts = _unrounded_starts(boot, limits)
     starts = {nid: round_up(pfn, _BUDDY_PAGES) for nid, pfn in starts.items() if pfn}
@@ -100,9 +79,9 @@ def _movable_starts(boot: Boot, limits: Sequence[_Limits]) -> dict[int, int]:
     return starts
 
 
-def _unrounded_starts(boot: Boot, limits: Sequence[_Limits]) -> dict[int, int]:
+def _unrounded_starts(boot: Boot, limits: Sequence[ZoneLimits]) -> dict[int, int]:
     if boot.rules.movable_zone_rules != "3.13":
-        if boot.movable_node:
+        if boot.params.movable_node:
             return _first_pfns(boot, lambda _, flags: bool(flags & _HOTPLUG))
         if boot.memblock.mirrored_kernelcore:
             return _mirror_starts(boot)
@@ -217,8 +196,8 @@ def _memoryless_node(boot: Boot, nid: int) -> bool:
     if boot.rules.memoryless_message:
         boot.printk(f"Initializing node {nid} as memoryless")
     size = boot.kernel.fact("struct.pglist_data")
-    place = boot.alloc_or_panic(size, owner=f"NODE_DATA({nid})", caller="arch_alloc_nodedata")
-    boot.numa.node_data[nid] = (place, place + size)
+    place = boot.memory.alloc_or_panic(size, owner=f"NODE_DATA({nid})", caller="arch_alloc_nodedata")
+    boot.nodes.node_data[nid] = (place, place + size)
     return True
 
 
@@ -232,7 +211,7 @@ def _init_node(boot: Boot, layout: ZoneLayout, nid: int) -> None:
         else:
             boot.printk(f"Initmem setup node {nid} as memoryless")
     movable_zone = max((zone for zone in layout.limits if zone.high > zone.low), key=lambda zone: zone.low)
-    for zone in (*layout.limits, _Limits(_MOVABLE, 0, 0)):
+    for zone in (*layout.limits, ZoneLimits(_MOVABLE, 0, 0)):
         found = _zone_of_node(boot, layout, zone, nid, (start, end), movable_zone.high)
         if found.spanned:
             layout.zones.append(found)
@@ -242,7 +221,7 @@ def _init_node(boot: Boot, layout: ZoneLayout, nid: int) -> None:
 
 
 def _zone_of_node(
-    boot: Boot, layout: ZoneLayout, zone: _Limits, nid: int, node: tuple[int, int], movable_high: int
+    boot: Boot, layout: ZoneLayout, zone: ZoneLimits, nid: int, node: tuple[int, int], movable_high: int
 ) -> Zone:
     """What `zone` spans of the node with pfns `node`, and how much of that is RAM (of the right kind)."""
     movable = layout.movable_start_pfn.get(nid)
@@ -299,7 +278,7 @@ def _wait_table(boot: Boot, zone: Zone) -> None:
         pages = zone.spanned // _PAGES_PER_WAIT_BUCKET
         buckets = max(min(1 << max(pages - 1, 0).bit_length(), _WAIT_BUCKETS), 4)
     size = buckets * boot.kernel.fact("struct.__wait_queue_head")
-    boot.alloc_or_panic(
+    boot.memory.alloc_or_panic(
         size, owner=f"wait table of node {zone.nid}, {zone.name}", caller="zone_wait_table_init", nid=zone.nid
     )
 
@@ -310,7 +289,7 @@ def _wait_table(boot: Boot, zone: Zone) -> None:
 def _print_ranges(boot: Boot, layout: ZoneLayout) -> None:
     width = 10 if boot.rules.trace_style == "3.13" else 18
     boot.printk("Zone ranges:")
-    device = [_Limits("Device", 0, 0)] if boot.kernel.config("ZONE_DEVICE") else []
+    device = [ZoneLimits("Device", 0, 0)] if boot.kernel.config("ZONE_DEVICE") else []
     for zone in (*layout.limits, *device):
         text = "empty" if zone.low == zone.high else _pages(zone.low, zone.high, width)
         boot.printk(f"  {zone.name:8} {text}")
@@ -340,7 +319,7 @@ def _print_unavailable(boot: Boot, layout: ZoneLayout) -> None:
     hole = end_pfn = 0
     last: Zone | None = None
     for start, end_pfn, nid in boot.memblock.pfn_ranges(None):
-        if nid not in boot.numa.node_data:
+        if nid not in boot.nodes.node_data:
             raise BootPanic(
                 "BUG: kernel NULL pointer dereference",
                 f"no SRAT entry covers the RAM at {start << PAGE_SHIFT:#x}; so little of it passes the kernel's test "

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from memplan.boot.state import Boot
+from memplan.boot.context import Boot
 from memplan.boot.steps.numa import init_cpu_to_node, initmem_init
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, Cpus, E820Entry, Machine, MemoryAffinity, Srat
@@ -56,10 +56,11 @@ def booted(version: str, subject: Machine, reserved: tuple[tuple[int, int], ...]
         boot.memblock.add(entry.start, entry.end - entry.start)
     for start, end in reserved:
         boot.memblock.reserve(start, end - start)
-    boot.max_pfn = boot.max_possible_pfn = boot.max_pfn_mapped = max(e.end for e in subject.e820) >> PAGE_SHIFT
+    boot.max_pfn = boot.max_possible_pfn = max(e.end for e in subject.e820) >> PAGE_SHIFT
+    boot.direct_map.max_pfn_mapped = boot.max_pfn
     boot.memblock.current_limit = boot.max_pfn * PAGE_SIZE
     boot.memblock.allow_resize()
-    boot.movable_node = boot.memblock.movable_node = boot.memblock.bottom_up = boot.cmdline.has("movable_node")
+    boot.memblock.movable_node = boot.memblock.bottom_up = boot.params.movable_node
     boot.recorder.events.clear()
     initmem_init(boot)
     return boot
@@ -83,28 +84,28 @@ def test_every_byte_of_ram_gets_the_node_of_its_range(version: str) -> None:
         (MIB, 2 * GIB, 0),
         (2 * GIB, 3 * GIB, 1),
     ]
-    assert boot.numa.online == {0, 1}
+    assert boot.nodes.online == {0, 1}
     assert not boot.memblock.bottom_up
 
 
 @pytest.mark.parametrize("version", ["5.10", "6.1", "6.12"])
 def test_one_reserved_byte_costs_a_whole_node_its_marks(version: str) -> None:
     free = booted(version, machine(TWO, SRAT_TWO, cmdline="movable_node"))
-    assert free.numa.unmarked == {}
+    assert free.nodes.unmarked == {}
     assert [flags for *_, flags in free.memblock.memory] == [0, 1]
     byte = (2 * GIB + 5, 2 * GIB + 6)
     taken = booted(version, machine(TWO, SRAT_TWO, cmdline="movable_node"), (byte,))
-    assert taken.numa.unmarked == {1: (byte,)}
+    assert taken.nodes.unmarked == {1: (byte,)}
     assert [flags for *_, flags in taken.memblock.memory] == [0, 0]
 
 
 @pytest.mark.parametrize("version", ["5.10", "6.1", "6.12"])
 def test_a_marked_node_has_its_node_data_elsewhere(version: str) -> None:
     boot = booted(version, machine(TWO, SRAT_TWO, cmdline="movable_node"))
-    start, end = boot.numa.node_data[1]
+    start, end = boot.nodes.node_data[1]
     assert end <= 2 * GIB
     assert "    NODE_DATA(1) on node 0" in messages(boot)
-    assert start < boot.numa.node_data[0][0]
+    assert start < boot.nodes.node_data[0][0]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_a_marked_node_has_its_node_data_elsewhere(version: str) -> None:
 def test_how_much_ram_may_lack_a_node(version: str, lost: int, covered: bool) -> None:
     short = Srat(memory=(MemoryAffinity(0, 0, 2 * GIB), MemoryAffinity(1, 2 * GIB, GIB - lost * PAGE_SIZE)))
     boot = booted(version, machine(TWO, short))
-    assert boot.numa.online == ({0, 1} if covered else {0})
+    assert boot.nodes.online == ({0, 1} if covered else {0})
     assert ("No NUMA configuration found" in messages(boot)) is not covered
     assert any("nodes only cover" in text or "no nodes coverage" in text for text in messages(boot)) is not covered
 
@@ -134,25 +135,25 @@ def test_cpus_go_by_their_apic_ids_and_the_absent_take_turns(version: str) -> No
     cpus = Cpus(possible=5, present=3, apic_ids=(0, 4, 1, 6, 7))
     srat = Srat(memory=SRAT_TWO.memory, cpus=tuple(CpuAffinity(apic, apic // 4) for apic in (0, 1, 4, 6, 7)))
     boot = booted(version, machine(TWO, srat, cpus))
-    assert boot.numa.cpu_to_node == [0, 1, 0, 1, 0]
+    assert boot.nodes.cpu_to_node == [0, 1, 0, 1, 0]
     init_cpu_to_node(boot)
-    assert boot.numa.cpu_to_node == [0, 1, 0, 1, 0]
+    assert boot.nodes.cpu_to_node == [0, 1, 0, 1, 0]
     absent_too = machine(TWO, srat, Cpus(possible=5, present=5, apic_ids=(0, 4, 1, 6, 7)))
     boot = booted(version, absent_too)
     init_cpu_to_node(boot)
-    assert boot.numa.cpu_to_node == [0, 1, 0, 1, 1]
+    assert boot.nodes.cpu_to_node == [0, 1, 0, 1, 1]
 
 
 @pytest.mark.parametrize(("version", "node"), [("3.13", 0), ("5.10", 2), ("6.1", 2), ("6.12", 2)])
 def test_a_cpu_of_a_node_without_memory(version: str, node: int) -> None:
     srat = Srat(memory=SRAT_TWO.memory, cpus=(CpuAffinity(0, 0), CpuAffinity(2, 1), CpuAffinity(1, 9)))
     boot = booted(version, machine(TWO, srat, Cpus(possible=3, present=3)))
-    assert boot.numa.possible == {0, 1, 2}
-    assert boot.numa.nr_node_ids == 3
-    assert boot.numa.online == {0, 1}
+    assert boot.nodes.possible == {0, 1, 2}
+    assert boot.nodes.nr_node_ids == 3
+    assert boot.nodes.online == {0, 1}
     init_cpu_to_node(boot)
-    assert boot.numa.cpu_to_node == [0, node, 1]
-    assert boot.numa.online == {0, 1, node}
+    assert boot.nodes.cpu_to_node == [0, node, 1]
+    assert boot.nodes.online == {0, 1, node}
     reserved = [event for event in boot.recorder.events if isinstance(event, Change) and "(2)" in event.owner]
     # 5.10 allocates here; later versions do it with the zones.
     assert len(reserved) == (version == "5.10")
@@ -167,7 +168,7 @@ def test_nodes_of_less_than_four_mib_stay_off_line_up_to_5_17(version: str, onli
             MemoryAffinity(2, 2 * GIB + 4 * MIB - PAGE_SIZE, GIB - 4 * MIB + PAGE_SIZE),
         )
     )
-    assert booted(version, machine(TWO, tiny)).numa.online == online
+    assert booted(version, machine(TWO, tiny)).nodes.online == online
 
 
 @pytest.mark.parametrize(
@@ -186,11 +187,11 @@ def test_the_table_of_distances_is_made_while_the_direction_is_still_upwards(ver
     table = next(event for event in boot.recorder.events if isinstance(event, Change))
     assert (table.op, table.start, table.end) == ("reserve", MIB, MIB + 4)
     assert table.request.rpartition(" ")[0] == (line or "")
-    assert boot.numa.distance(0, 1) == 21
+    assert boot.nodes.distances.between(0, 1) == 21
 
 
 def test_a_table_of_distances_that_is_wrong_is_not_used() -> None:
     for wrong in (((10, 10), (20, 10)), ((11, 20), (20, 10))):
         boot = booted("6.1", machine(TWO, SRAT_TWO, slit=wrong))
         assert "ACPI: SLIT table looks invalid. Not used." in messages(boot)
-        assert boot.numa.distance(0, 1) == 20
+        assert boot.nodes.distances.between(0, 1) == 20

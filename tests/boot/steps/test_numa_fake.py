@@ -2,7 +2,8 @@
 
 import pytest
 
-from memplan.boot.state import Boot, BootPanic
+from memplan.boot.context import Boot
+from memplan.boot.panic import BootPanic
 from memplan.machine.model import CpuAffinity, Cpus, MemoryAffinity, Srat
 from memplan.plan import Change
 from memplan.units import GIB, MIB
@@ -31,10 +32,10 @@ def parts(boot: Boot) -> dict[int | None, int]:
 def test_fake_nodes_share_all_memory_and_never_two_machines_nodes(version: str, option: str) -> None:
     boot = fake(version, option)
     assert sum(parts(boot).values()) == 5 * 1024 - 1
-    assert set(parts(boot)) == boot.numa.possible
+    assert set(parts(boot)) == boot.nodes.possible
     if option.isdigit():
         # What is left of a machine's node and too small for one more goes to the last.
-        assert boot.numa.possible <= set(range(int(option)))
+        assert boot.nodes.possible <= set(range(int(option)))
     ends = {0: 0, 1: 0}
     for base, size, nid, _ in boot.memblock.memory:
         physical = int(base >= 4 * GIB)
@@ -63,32 +64,32 @@ def test_what_can_not_be_made_is_not_made(version: str, option: str) -> None:
 def test_small_sizes_grow(version: str) -> None:
     boot = fake(version, "1M")
     assert any(text.startswith("Fake node size 1MB too small, increasing to ") for text in messages(boot))
-    assert len(boot.numa.possible) <= boot.kernel.max_numnodes
+    assert len(boot.nodes.possible) <= boot.kernel.max_numnodes
 
 
 @pytest.mark.parametrize("version", KERNELS)
 def test_cpus_go_to_the_first_fake_node_of_theirs(version: str) -> None:
-    assert fake(version, "1G").numa.apic_to_node == {0: 0, 1: 1}
+    assert fake(version, "1G").nodes.apic_to_node == {0: 0, 1: 1}
     # All of the first node's memory goes to one fake node, that of the second to the next.
-    assert fake(version, "4G").numa.apic_to_node == {0: 0, 1: 1}
-    assert fake(version, "4G", Srat(memory=TWO.memory, cpus=TWO.cpus[1:])).numa.apic_to_node == {1: 0}
+    assert fake(version, "4G").nodes.apic_to_node == {0: 0, 1: 1}
+    assert fake(version, "4G", Srat(memory=TWO.memory, cpus=TWO.cpus[1:])).nodes.apic_to_node == {1: 0}
 
 
 @pytest.mark.parametrize("version", KERNELS)
 def test_distances_are_copied_and_made_anew(version: str) -> None:
     boot = fake(version, "1G", slit=((10, 30), (30, 10)))
     table = [e for e in boot.recorder.events if isinstance(e, Change) and e.owner == "NUMA distances"]
-    new = len(boot.numa.possible) ** 2
+    new = len(boot.nodes.possible) ** 2
     assert new > 4
     changes = [("reserve", 4), ("reserve", 4), ("free", 4), ("reserve", new), ("free", 4)]
     assert [(e.op, e.end - e.start) for e in table] == changes
     # Fake nodes take turns over the machine's.
-    assert [boot.numa.distance(0, other) for other in (0, 1, 2)] == [10, 30, 10]
+    assert [boot.nodes.distances.between(0, other) for other in (0, 1, 2)] == [10, 30, 10]
 
 
 def test_6_12_knows_no_fake_nodes_with_numa_off() -> None:
     def nodes(version: str) -> int:
-        return len(booted(version, machine(RAM, TWO, cmdline="numa=off numa=fake=2")).numa.possible)
+        return len(booted(version, machine(RAM, TWO, cmdline="numa=off numa=fake=2")).nodes.possible)
 
     assert (nodes("6.1"), nodes("6.12")) == (2, 1)
 
@@ -96,10 +97,10 @@ def test_6_12_knows_no_fake_nodes_with_numa_off() -> None:
 def test_6_12_dies_of_a_domain_without_ram() -> None:
     window = MemoryAffinity(2, 8 * GIB, GIB, hotplug=True)
     three = Srat(memory=(*TWO.memory, window))
-    assert fake("6.1", "2", three).numa.possible == {0, 1}
+    assert fake("6.1", "2", three).nodes.possible == {0, 1}
     with pytest.raises(BootPanic, match="NULL pointer"):
         fake("6.12", "2", three)
     # With distances between the machine's nodes there is something to read.
     boot = fake("6.12", "2", three, slit=((10, 20, 20), (20, 10, 20), (20, 20, 10)))
-    assert boot.numa.possible == {0, 1, 2}
-    assert boot.numa.node_to_pxm == {0: 0, 1: 1, 2: 2}
+    assert boot.nodes.possible == {0, 1, 2}
+    assert boot.nodes.node_to_pxm == {0: 0, 1: 1, 2: 2}

@@ -1,17 +1,17 @@
 """Page tables of the direct map: against real boots, and against a walk that goes entry by entry as a kernel does."""
 
-from types import SimpleNamespace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memplan.boot.state import Boot, BootPanic
+from memplan.boot.context import Boot
+from memplan.boot.panic import BootPanic
+from memplan.boot.parameters import Parameters
 from memplan.boot.steps.kernel_tables import setup_cpu_entry_areas
 from memplan.boot.steps.page_tables import early_alloc_pgt_buf, init_mem_mapping
 from memplan.kernel.load import find_kernel
-from memplan.machine.model import Cpus, Machine
-from memplan.plan import Mapping
+from memplan.machine.model import Cpus, KernelImage, Machine
+from memplan.plan import Mapping, Message
 from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_down, round_up
 from tests.boot.bootlog import BUILDS, BootLog, Event, one_by_one, requests
 
@@ -44,13 +44,16 @@ def test_real_boots_take_the_same_pages(name: str, gbpages: bool) -> None:
     for event in events[:first] if first is not None else lowest(events):
         boot.memblock.reserve(event.start, event.end - event.start)
     place_brk(log, boot)
-    boot.memblock.bottom_up = boot.movable_node
+    boot.memblock.bottom_up = boot.params.movable_node
     boot.recorder.events.clear()
 
     init_mem_mapping(boot)
 
     assert one_by_one(boot) == real
-    assert boot.direct_gbpages == ("Using GB pages for direct mapping" in log.lines)
+    said = "Using GB pages for direct mapping"
+    assert any(isinstance(event, Message) and event.text == said for event in boot.recorder.events) == (
+        said in log.lines
+    )
 
 
 def lowest(events: list[Event]) -> list[Event]:
@@ -63,9 +66,9 @@ def place_brk(log: BootLog, boot: Boot) -> None:
     brk = [e for e in log.events(0, log.dumps[0]) if e.op == "reserve" and e.asker == "setup_arch"][-1]
     early_alloc_pgt_buf(boot)
     pages = boot.pgt_buffer[1] - boot.pgt_buffer[0]
-    moved = brk.start - boot.brk_start
-    boot.kernel_end += moved
-    boot.memblock.kernel_end = boot.kernel_end
+    image = KernelImage(load_address=boot.params.kernel_start + brk.start - boot.params.brk_start)
+    boot.params = Parameters(boot.machine._replace(kernel=image), boot.kernel)
+    boot.memblock.kernel_end = boot.params.kernel_end
     boot.brk_end = brk.end
     boot.pgt_buffer = (brk.end - pages, brk.end)
 
@@ -90,7 +93,7 @@ class Walk:
             return
         found = 0
         if self.low < self.high:
-            found = self.boot.phys_alloc_range(PAGE_SIZE, PAGE_SIZE, self.low, self.high, owner="", caller="")
+            found = self.boot.memory.phys_alloc_range(PAGE_SIZE, PAGE_SIZE, self.low, self.high, owner="", caller="")
         if not found:
             raise BootPanic("", "")
 
@@ -101,10 +104,10 @@ class Walk:
 
     def piece(self, start: int, end: int, large: tuple[bool, bool]) -> int:
         """Maps ``[start, end)`` entry by entry and gives the end of the last page."""
-        base = self.boot.direct_map_base
+        base = self.boot.params.direct_map_base
         at = last = start
         while at < end:
-            if self.boot.levels == 5:
+            if self.boot.params.levels == 5:
                 self.table(48, (base + at) >> 48)
             self.table(39, (base + at) >> 39)
             if large[1] and (30, at >> 30) not in self.tables:
@@ -157,12 +160,12 @@ class Walk:
         boot = self.boot
         self.part(0, MIB)
         if boot.memblock.bottom_up:
-            self.upwards(boot.kernel_end, end)
-            self.upwards(MIB, boot.kernel_end)
+            self.upwards(boot.params.kernel_end, end)
+            self.upwards(MIB, boot.params.kernel_end)
             return
-        place = boot.phys_alloc_range(SIZE_2M, SIZE_2M, MIB, end, owner="", caller="")
+        place = boot.memory.phys_alloc_range(SIZE_2M, SIZE_2M, MIB, end, owner="", caller="")
         if place:
-            boot.free(place, place + SIZE_2M, owner="", caller="")
+            boot.memory.free(place, place + SIZE_2M, owner="", caller="")
             top = place + SIZE_2M
         else:
             top = max(MIB, round_down(end, SIZE_2M))
@@ -194,8 +197,8 @@ def boot_of(ram: list[tuple[int, int]], build: str = BUILDS["6.1"], cpus: Cpus =
         boot.memblock.add(start, end - start)
     early_alloc_pgt_buf(boot)
     boot.memblock.reserve(0, MIB)
-    boot.memblock.reserve(boot.kernel_start, boot.brk_end - boot.kernel_start)
-    boot.memblock.kernel_end = boot.kernel_end
+    boot.memblock.reserve(boot.params.kernel_start, boot.brk_end - boot.params.kernel_start)
+    boot.memblock.kernel_end = boot.params.kernel_end
     boot.max_pfn = ram[-1][1] // PAGE_SIZE
     boot.recorder.events.clear()
     return boot
@@ -231,8 +234,8 @@ def test_runs_equal_a_walk_entry_by_entry(
     init_mem_mapping(boots[1])
 
     assert one_by_one(boots[1]) == one_by_one(boots[0])
-    assert boots[1].max_pfn_mapped * PAGE_SIZE == walk.high
-    runs = boots[1].table_runs
+    assert boots[1].direct_map.max_pfn_mapped * PAGE_SIZE == walk.high
+    runs = boots[1].direct_map.table_runs
     assert sum(run.pages for run in runs if run.source == "brk") == len(walk.brk)
     shifts = {"p4d": 48, "pud": 39, "pmd": 30, "pte": 21}
     assert {level: sum(run.pages for run in runs if run.level == level) for level in shifts} == {
@@ -249,9 +252,10 @@ def test_sixty_tebibytes_with_small_pages_are_a_few_runs(build: str, bottom_up: 
     boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, end)], BUILDS[build], cpus=Cpus(pse=False, gbpages=False))
     boot.memblock.bottom_up = bottom_up
     init_mem_mapping(boot)
-    pages = {level: sum(r.pages for r in boot.table_runs if r.level == level) for level in ("pud", "pmd", "pte")}
+    runs = boot.direct_map.table_runs
+    pages = {level: sum(run.pages for run in runs if run.level == level) for level in ("pud", "pmd", "pte")}
     assert pages == {"pud": end // (512 * GIB), "pmd": end // GIB, "pte": end // SIZE_2M}
-    assert boot.mappings == [Mapping(0, end, PAGE_SIZE)]
+    assert boot.direct_map.mappings == (Mapping(0, end, PAGE_SIZE),)
     assert len(boot.recorder.events) < 100
 
 
@@ -283,16 +287,16 @@ def test_mappings_tell_the_page_sizes() -> None:
     boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, 3 * GIB - 128 * 1024), (4 * GIB, 6 * GIB)])
     init_mem_mapping(boot)
     edge = 3 * GIB - SIZE_2M
-    assert boot.mappings == [
+    assert boot.direct_map.mappings == (
         Mapping(0, SIZE_2M, PAGE_SIZE),
         Mapping(SIZE_2M, GIB, SIZE_2M),
         Mapping(GIB, 2 * GIB, GIB),
         Mapping(2 * GIB, edge, SIZE_2M),
         Mapping(edge, 3 * GIB - 128 * 1024, PAGE_SIZE),
         Mapping(4 * GIB, 6 * GIB, GIB),
-    ]
-    assert boot.mapped.covers(4 * GIB // PAGE_SIZE, 6 * GIB // PAGE_SIZE)
-    assert not boot.mapped.covers(3 * GIB // PAGE_SIZE, 5 * GIB // PAGE_SIZE)
+    )
+    assert boot.direct_map.mapped.covers(4 * GIB // PAGE_SIZE, 6 * GIB // PAGE_SIZE)
+    assert not boot.direct_map.mapped.covers(3 * GIB // PAGE_SIZE, 5 * GIB // PAGE_SIZE)
 
 
 @pytest.mark.parametrize(
@@ -307,9 +311,9 @@ def test_mappings_tell_the_page_sizes() -> None:
 )
 def test_the_buffer_follows_the_configuration(build: str, config: dict[str, bool], pages: int) -> None:
     kernel = find_kernel(build)
-    changed = SimpleNamespace(config=lambda name: config.get(f"config.{name}", kernel.config(name)))
-    boot = SimpleNamespace(rules=kernel.rules, kernel=changed, brk_end=0x1000321, pgt_buffer=(0, 0))
-    early_alloc_pgt_buf(boot)  # type: ignore[arg-type]
+    boot = Boot(Machine(e820=()), kernel._replace(facts={**kernel.facts, **config}))
+    boot.brk_end = 0x1000321
+    early_alloc_pgt_buf(boot)
     assert boot.pgt_buffer == (0x1001000, 0x1001000 + pages * PAGE_SIZE)
     assert boot.brk_end == boot.pgt_buffer[1]
 

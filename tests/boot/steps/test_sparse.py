@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from memplan.boot.state import Boot
+from memplan.boot.context import Boot
+from memplan.boot.memory import Memory
 from memplan.boot.steps.sparse import SectionRun, section_runs, sparse_init
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, Machine
@@ -50,7 +51,7 @@ def boot_of(ram: list[tuple[int, int, int]], build: str, *, pse: bool = True) ->
     for start, end in places.values():
         boot.memblock.reserve(start, end - start)
     boot.memblock.current_limit = ram[-1][1]
-    boot.numa = SimpleNamespace(node_data=places, online=sorted(places))  # type: ignore[assignment]
+    boot.nodes = SimpleNamespace(node_data=places, online=sorted(places))  # type: ignore[assignment]
     boot.recorder.events.clear()
     return boot
 
@@ -83,7 +84,7 @@ def test_hot_pluggable_memory_has_its_map_elsewhere(build: str) -> None:
     """With movable_node no block of the node's own memory may hold its map: one block a section, from the other."""
     boot = boot_of([(PAGE_SIZE, 64 * GIB, 0), (64 * GIB, 192 * GIB, 1)], build)
     boot.memblock.mark_hotplug(64 * GIB, 128 * GIB)
-    boot.memblock.movable_node = boot.movable_node = True
+    boot.memblock.movable_node = True
     sparse_init(boot)
     blocks = map_blocks(boot, "memory map (node 1)")
     assert sum(block.count for block in blocks) == 128 * GIB // SECTION_SIZE
@@ -120,14 +121,14 @@ def test_runs_equal_single_requests(pse: bool, monkeypatch: pytest.MonkeyPatch) 
     boots = [boot_of(ram, "6.1", pse=pse) for _ in range(2)]
     for boot in boots:
         boot.memblock.mark_hotplug(62 * GIB, 4 * GIB)
-        boot.memblock.movable_node = boot.movable_node = True
+        boot.memblock.movable_node = True
     sparse_init(boots[0])
 
-    def single(self: Boot, count: int, *args: Any, **kwargs: Any) -> int:
+    def single(self: Memory, count: int, *args: Any, **kwargs: Any) -> int:
         return sum(in_bulk(self, 1, *args, **kwargs) for _ in range(count))
 
-    in_bulk = Boot.alloc_run
-    monkeypatch.setattr(Boot, "alloc_run", single)
+    in_bulk = Memory.alloc_run
+    monkeypatch.setattr(Memory, "alloc_run", single)
     sparse_init(boots[1])
     assert one_by_one(boots[0]) == one_by_one(boots[1])
     assert len(boots[0].recorder.events) < len(boots[1].recorder.events)

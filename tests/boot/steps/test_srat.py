@@ -2,7 +2,7 @@
 
 import pytest
 
-from memplan.boot.state import Boot
+from memplan.boot.context import Boot
 from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, CxlWindow, E820Entry, Machine, MemoryAffinity, Srat
 from memplan.units import GIB, MIB
 from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
@@ -28,28 +28,28 @@ def spans(boot: Boot) -> dict[int | None, int]:
 def test_nodes_are_numbered_as_domains_turn_up_processors_first(version: str) -> None:
     cpus = (CpuAffinity(0, 40), CpuAffinity(1, 5, enabled=False), CpuAffinity(2, 7))
     boot = booted(version, machine(RAM, Srat(memory=memory(5, 7, 40), cpus=cpus)))
-    assert boot.numa.pxm_to_node == {40: 0, 7: 1, 5: 2}
-    assert boot.numa.node_to_pxm == {0: 40, 1: 7, 2: 5}
+    assert boot.nodes.pxm_to_node == {40: 0, 7: 1, 5: 2}
+    assert boot.nodes.node_to_pxm == {0: 40, 1: 7, 2: 5}
 
 
 @pytest.mark.parametrize(("version", "first"), [("3.13", 9), ("5.10", 3), ("6.1", 3), ("6.12", 3)])
 def test_x2apic_entries_come_before_the_others_in_3_13(version: str, first: int) -> None:
     cpus = (CpuAffinity(0, 3), CpuAffinity(1, 9, x2apic=True))
     boot = booted(version, machine(RAM, Srat(memory=memory(3, 9), cpus=cpus)))
-    assert boot.numa.node_to_pxm[0] == first
+    assert boot.nodes.node_to_pxm[0] == first
 
 
 @pytest.mark.parametrize(("version", "nodes"), [("3.13", 2), ("5.10", 3), ("6.12", 3)])
 def test_generic_initiators_have_nodes_since_5_10(version: str, nodes: int) -> None:
     boot = booted(version, machine(RAM, Srat(memory=memory(1, 2), generic_initiators=(6,))))
-    assert boot.numa.nr_node_ids == nodes
-    assert boot.numa.initiators == ({0} if nodes == 3 else set())
+    assert boot.nodes.nr_node_ids == nodes
+    assert boot.nodes.initiators == ({0} if nodes == 3 else set())
 
 
 @pytest.mark.parametrize("version", KERNELS)
 def test_the_first_revision_has_domains_of_one_byte(version: str) -> None:
     boot = booted(version, machine(RAM, Srat(memory=memory(0x101, 0x202), cpus=(CpuAffinity(0, 0x302),), revision=1)))
-    assert boot.numa.pxm_to_node == {2: 0, 1: 1}
+    assert boot.nodes.pxm_to_node == {2: 0, 1: 1}
 
 
 @pytest.mark.parametrize("version", KERNELS)
@@ -94,7 +94,7 @@ def test_too_high_a_domain_costs_the_whole_table(version: str, limit: int, prefi
     boot = booted(version, machine(RAM, cpu))
     refused = [f"SRAT: Too many proximity domains {limit + 0xA:x}", f"{prefix}SRAT: SRAT not used."]
     assert messages(boot)[:2] == refused
-    assert booted(version, machine(RAM, Srat(memory=memory(0, limit - 1)))).numa.nr_node_ids == 2
+    assert booted(version, machine(RAM, Srat(memory=memory(0, limit - 1)))).nodes.nr_node_ids == 2
 
 
 @pytest.mark.parametrize("version", ["5.10", "6.1", "6.12"])
@@ -102,7 +102,7 @@ def test_memory_to_come_raises_the_highest_possible_pfn(version: str) -> None:
     window = MemoryAffinity(1, 64 * GIB, 64 * GIB, hotplug=True)
     boot = booted(version, machine(RAM, Srat(memory=(*memory(0, 1), window))))
     assert boot.max_possible_pfn == 128 * GIB >> 12
-    assert boot.numa.hotplug == [(64 * GIB, 128 * GIB)]
+    assert boot.nodes.hotplug == [(64 * GIB, 128 * GIB)]
     assert spans(boot) == {0: 1535, 1: 1536}
 
 
@@ -119,9 +119,9 @@ def test_a_cxl_window_without_memory_is_a_node_of_its_own(version: str, nodes: i
     assert subject.srat is not None
     subject = subject._replace(srat=subject.srat._replace(memory=(*subject.srat.memory[:-1], whole)))
     boot = booted(version, subject)
-    assert boot.numa.possible == set(range(nodes))
-    assert boot.numa.online == {0, 1, 2, 3}
-    assert boot.numa.node_to_pxm.get(4) == (4 if nodes == 5 else None)
+    assert boot.nodes.possible == set(range(nodes))
+    assert boot.nodes.online == {0, 1, 2, 3}
+    assert boot.nodes.node_to_pxm.get(4) == (4 if nodes == 5 else None)
 
 
 @pytest.mark.parametrize("version", ["6.1", "6.12"])

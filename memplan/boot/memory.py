@@ -1,166 +1,28 @@
-"""The state of one boot while its steps run, and the few ways in which a step touches memory.
-
-A step is a function of one :class:`Boot`.  It reads the machine and the kernel, asks memblock through the methods
-here (so that each change is recorded with its step, its owner and the line that the kernel prints), and leaves what
-later steps need in the attributes.
-"""
+"""Memory as the steps see it: memblock, with each change recorded under its step, its owner and the kernel's line."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.ranges import RangeSet
-from memplan.boot.record import Recorder
-from memplan.machine.cmdline import CommandLine
+from memplan.boot.panic import BootPanic
 from memplan.memblock.memblock import Memblock
-from memplan.units import U64_MAX, leading_number
+from memplan.units import U64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from memplan.boot.steps.e820 import E820Table
-    from memplan.boot.steps.numa import Numa
-    from memplan.boot.steps.zones import ZoneLayout
+    from memplan.boot.record import Recorder
     from memplan.kernel.model import Kernel
-    from memplan.kernel.rules import Rules
-    from memplan.machine.model import EfiRange, Machine
     from memplan.memblock.memblock import Run
-    from memplan.plan import Mapping, TableRun
 
 
-#: Options that leave the boot CPU alone, and those that keep the kernel from the MADT's IO-APICs.
-_NO_LOCAL_APIC = ("nolapic", "disableapic")
-_NO_MADT_IOAPICS = ("noapic", *_NO_LOCAL_APIC)
-#: The direct map's base with five levels of page tables, without KASLR.
-_BASE_5LEVEL = 0xFF11000000000000
+class Memory:
+    """What steps do to memory: set aside, give back, allocate.  Addresses and sizes are in bytes."""
 
-
-class BootPanic(Exception):
-    """The boot can't go on: `text` is what the kernel says, `cause` why, in memplan's words."""
-
-    def __init__(self, text: str, cause: str) -> None:
-        super().__init__(text)
-        self.text = text
-        self.cause = cause
-
-
-class Boot:
-    """One boot in progress.  Addresses are in bytes; a name that ends in pfn counts pages."""
-
-    def __init__(self, machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None) -> None:
-        self.machine = machine
-        self.kernel = kernel
-        self.rules: Rules = kernel.rules
-        self.cmdline = CommandLine(machine.cmdline)
-        #: The direction that the user forces for the time before the SRAT is read (None: as movable_node says).
-        self.forced_bottom_up = bottom_up
-        self.recorder = Recorder()
-        self.memblock = Memblock(kernel.rules.memblock, max_numnodes=kernel.max_numnodes, listener=self.recorder)
-        load = machine.kernel.load_address
-        #: Physical _text and _end.
-        self.kernel_start = kernel.fact("image.load_address") if load is None else load
-        self.kernel_end = self.kernel_start + kernel.fact("image.end")
-        #: [brk_start, brk_end): what early code took from the brk; the page-table buffer is its last part.
-        self.brk_start = self.kernel_start + kernel.fact("image.brk_start")
-        self.brk_end = self.brk_start
-        self.pgt_buffer = (0, 0)
-        #: Whether KASLR's memory randomisation is active.
-        self.randomize_memory = (
-            kernel.config("RANDOMIZE_MEMORY") and machine.kernel.randomized and not self.cmdline.has("nokaslr")
-        )
-        self.movable_node = False
-        #: Whether allocations before the SRAT go upwards.
-        self.bottom_up = False
-        #: Whether mem= or memmap= changed the map.
-        self.user_map = False
-        self.efi_map: list[EfiRange] = []
-        #: The EFI memory map's place, once it has been copied into memblock's memory.
-        self.efi_map_block: tuple[int, int] | None = None
-        self.e820: E820Table
-        self.e820_firmware: E820Table
-        self.max_pfn = 0
-        self.max_low_pfn = 0
-        self.max_possible_pfn = 0
-        self.max_pfn_mapped = 0
-        self.max_low_pfn_mapped = 0
-        #: The page frames that the direct map maps.
-        self.mapped = RangeSet()
-        self.table_runs: list[TableRun] = []
-        self.mappings: list[Mapping] = []
-        self.direct_gbpages = False
-        self.initrd: tuple[int, int] | None = None
-        #: Where table upgrades from the initrd were copied: signature -> (start, end).
-        self.upgraded_tables: dict[str, tuple[int, int]] = {}
-        self.numa: Numa
-        self.zones: ZoneLayout
-        self.crash_kernel: tuple[tuple[int, int], ...] = ()
-        self.dma_reserve = 0
-        self.hugetlb_cma = False
-        self.new_log_buf = False
-
-    @property
-    def levels(self) -> int:
-        """Page-table levels in use: 5 with config X86_5LEVEL, CPU feature la57 and no `no5lvl`, else 4."""
-        five = self.kernel.config("X86_5LEVEL") and self.machine.cpus.la57 and not self.cmdline.has("no5lvl")
-        return 5 if five else 4
-
-    @property
-    def physical_bits(self) -> int:
-        """MAX_PHYSMEM_BITS: 52 with five levels, else 46."""
-        return 52 if self.levels == 5 else 46
-
-    @property
-    def direct_map_base(self) -> int:
-        """Virtual address of physical 0; KASLR's own choice is not known unless the machine overrides the fact."""
-        known = self.kernel.facts.get("image.direct_map_base")
-        if isinstance(known, int):
-            return known
-        return _BASE_5LEVEL if self.levels == 5 else self.rules.direct_map_base
-
-    @property
-    def acpi_disabled(self) -> bool:
-        """Whether there are no ACPI tables, or acpi=off hides them (acpi=force behind it takes that back).
-
-        A machine that has an SRAT has ACPI, also where nothing tells at which place the tables lie.
-        """
-        switches = [value for value in self.cmdline.all("acpi") if value in ("off", "force")]
-        acpi = self.machine.acpi
-        described = acpi.tables or acpi.upgrades or self.machine.srat is not None
-        return switches[-1:] == ["off"] or not described
-
-    @property
-    def ioapics(self) -> int:
-        """The IO-APICs that the kernel registers: the MADT's, or where that is not asked for them an MP table's."""
-        asked = not (self.acpi_disabled or self.no_smp or any(self.cmdline.has(word) for word in _NO_MADT_IOAPICS))
-        asked = asked and "noirq" not in self.cmdline.all("acpi")
-        return self.machine.acpi.ioapics if asked or self.machine.bios.mp_table is not None else 0
-
-    @property
-    def no_smp(self) -> bool:
-        """Whether other CPUs are ruled out, and IO-APICs with them (nosmp, or maxcpus=0)."""
-        return self.cmdline.has("nosmp") or self._number("maxcpus") == 0
-
-    @property
-    def possible_cpus(self) -> int:
-        """The CPUs that may ever come (nr_cpu_ids): the machine's, within what the options allow."""
-        possible = self.machine.cpus.possible
-        named = self._number("possible_cpus")
-        if named is not None:
-            possible = min(named, possible) if self.rules.possible_cpus_limits else named
-        limit = self._number("nr_cpus")
-        if limit:
-            possible = min(limit, possible)
-        if self.no_smp or any(self.cmdline.has(word) for word in _NO_LOCAL_APIC):
-            possible = 1
-        return max(possible, 1)
-
-    @property
-    def present_cpus(self) -> int:
-        """The CPUs present at boot that the options let in."""
-        return min(self.machine.cpus.present, self.possible_cpus)
-
-    def _number(self, option: str) -> int | None:
-        return leading_number(self.cmdline.last(option) or "")[0]
+    def __init__(self, kernel: Kernel, recorder: Recorder) -> None:
+        self.rules = kernel.rules
+        self.recorder = recorder
+        self.memblock = Memblock(kernel.rules.memblock, max_numnodes=kernel.max_numnodes, listener=recorder)
 
     # -- changes without a search -------------------------------------------------------------------------------
 
@@ -178,10 +40,6 @@ class Boot:
         """Give ``[start, end)`` back (memblock_free, memblock_phys_free from 5.16)."""
         self.recorder.tag(owner, self.rules.callers.get(caller, caller))
         self.memblock.free(start, end - start)
-
-    def printk(self, text: str, *, warning: bool = False) -> None:
-        """A line that the kernel prints."""
-        self.recorder.message(text, warning)
 
     # -- allocations --------------------------------------------------------------------------------------------
 
