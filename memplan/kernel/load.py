@@ -15,10 +15,9 @@ from memplan.errors import InputError, UsageError
 from memplan.kernel.build_file import BuildFile, read_build_file
 from memplan.kernel.facts import is_right, misplaced, shown, wanted
 from memplan.kernel.model import Kernel, Value
-from memplan.kernel.rules import config_folder, load_rules, rules_names
+from memplan.kernel.rules import OLDEST, config_folder, notes_on, rules_for
+from memplan.kernel.version import KernelVersion, Release
 
-#: Releases of the major versions before a major version: 3.0 to 3.19, 4.0 to 4.20, 5.0 to 5.19, 6.0 to 6.19.
-_RELEASES_BEFORE = {3: 0, 4: 20, 5: 41, 6: 61, 7: 81}
 _RELEASE = re.compile(r"^release: *['\"]?([^\s'\"]+)", re.MULTILINE)
 _BUILD = re.compile(r"^build: *(['\"]?)(.+)\1 *$", re.MULTILINE)
 #: How deep `based_on` may go; deeper is taken for a circle.
@@ -39,30 +38,72 @@ def kernel_names() -> list[str]:
     return sorted(names, key=lambda name: (not name[0].isdigit(), [int(n) for n in re.findall(r"\d+", name)], name))
 
 
+def is_kernel(name: str) -> bool:
+    """Whether :func:`find_kernel` knows `name`: a kernel that comes with memplan, or a version with rules."""
+    if os.path.isfile(_in_folder(name)):
+        return True
+    try:
+        return KernelVersion.parse(name).release >= OLDEST
+    except UsageError:
+        return False
+
+
 def find_kernel(name_or_path: str) -> Kernel:
     """The kernel of that name in configs/kernels, or of the file at that path (has a "/" or ends in .yaml).
 
-    Raises UsageError for an unknown name, InputError for a file that is broken or is not there.
+    A version without a file ("5.15.135") gives a kernel of that version's rules with the facts of the nearest generic
+    one.  Raises UsageError for an unknown name, InputError for a file that is broken or is not there.
     """
     path = name_or_path
     if "/" not in path and not path.endswith((".yaml", ".yml")):
         path = _in_folder(path)
         if not os.path.isfile(path):
-            from memplan.kernel.names import nearest
-
-            names = kernel_names()
-            raise UsageError(f"there is no kernel {name_or_path!r}{nearest(name_or_path, names)} (or give a file)")
+            return _of_version(name_or_path)
     read = _read(path, 0)
+    try:
+        version = _real_version(KernelVersion.parse(read.version), read.release, read.build)
+        rules, notes = rules_for(version), notes_on(version)
+    except UsageError as error:
+        raise InputError.single(path, str(error), field="version") from None
     return Kernel(
         name=os.path.splitext(os.path.basename(path))[0],
         version=read.version,
         release=read.release or read.version,
         facts=read.facts,
         sources=read.sources,
-        rules=load_rules(read.version),
+        rules=rules,
         options=read.options,
-        notes=read.notes,
+        notes=(*read.notes, *notes),
     )
+
+
+def _of_version(name: str) -> Kernel:
+    """The kernel of a version that has no file: its rules, the facts of the nearest generic kernel."""
+    try:
+        version = KernelVersion.parse(name)
+    except UsageError:
+        from memplan.kernel.names import nearest
+
+        raise UsageError(f"there is no kernel {name!r}{nearest(name, kernel_names())} (or give a file)") from None
+    base = find_kernel(nearest_version(name))
+    note = (
+        f"sizes and options are those of the generic {base.name}: no build of Linux {version} is known, so places may "
+        f"differ by some MiB (memplan kernel learns a build from its vmlinuz)"
+    )
+    text = str(version)
+    return base._replace(
+        name=text, version=text, release=text, rules=rules_for(version), notes=(note, *notes_on(version))
+    )
+
+
+def _real_version(version: KernelVersion, release: str, build: str) -> KernelVersion:
+    """`version` with the sublevel that the build tells: its release 5.15.135, or Debian's "6.1.192-1" behind it."""
+    if version.sublevel is not None:
+        return version
+    own = re.match(rf"{re.escape(str(version))}\.([1-9]\d*)", release) or re.search(
+        rf"\b{re.escape(str(version))}\.(\d+)-\d", build
+    )
+    return version._replace(sublevel=int(own[1])) if own else version
 
 
 def _text(path: str) -> str:
@@ -134,8 +175,10 @@ def with_rules(kernel: Kernel, version: str) -> Kernel:
     """`kernel` under the rules of another version ("6.1"): its facts, that version's behaviour."""
     if version == kernel.version:
         return kernel
+    wanted = KernelVersion.parse(version)
     note = f"rules of Linux {version} with the facts of {kernel.name} (Linux {kernel.version})"
-    return _changed(kernel, version=version, rules=load_rules(version), notes=(*kernel.notes, note))
+    notes = (*kernel.notes, note, *notes_on(wanted))
+    return _changed(kernel, version=version, rules=rules_for(wanted), notes=notes)
 
 
 def _changed(kernel: Kernel, **changes: Any) -> Kernel:
@@ -143,21 +186,13 @@ def _changed(kernel: Kernel, **changes: Any) -> Kernel:
 
 
 def nearest_version(release: str) -> str:
-    """The version with rules that is nearest to `release` ("6.6.13-1"), counted in releases; on a tie the older.
+    """The generic kernel that is nearest to `release` ("6.6.13-1"), counted in releases; on a tie the older.
 
     Raises UsageError for text that does not begin with a version.
     """
-    found = re.match(r"(\d+)\.(\d+)", release)
-    if found is None:
-        raise UsageError(f"{release!r} is no kernel release: it should begin like 6.1 or 6.12.3")
-    wanted = _ordinal(found[1], found[2])
-    return min(rules_names(), key=lambda name: (abs(_ordinal(*name.split(".")) - wanted), _ordinal(*name.split("."))))
-
-
-def _ordinal(major: str, minor: str) -> int:
-    newest = max(_RELEASES_BEFORE)
-    before = _RELEASES_BEFORE.get(int(major), 20 * (int(major) - newest) + _RELEASES_BEFORE[newest])
-    return before + int(minor)
+    wanted = KernelVersion.at_head_of(release).release.ordinal
+    generic = sorted(Release.parse(name) for name in kernel_names() if name[0].isdigit())
+    return str(min(generic, key=lambda one: abs(one.ordinal - wanted)))
 
 
 def match_release(release: str, version_line: str) -> tuple[str, str]:
@@ -174,10 +209,10 @@ def match_release(release: str, version_line: str) -> tuple[str, str]:
             if build and build[2] not in version_line:
                 return name, f"the log is of another build of {release} than {name} ({build[2]}); sizes may differ"
             return name, ""
-    version = nearest_version(release)
-    same = re.match(rf"{re.escape(version)}(?!\d)", release)
-    what = "values" if same else "rules and values"
-    return version, (
-        f"no build {release} is known; {what} of the generic {version} are taken, so places and sizes may differ "
-        f"(memplan kernel learns a build from its vmlinuz)"
+    version = KernelVersion.at_head_of(release)
+    if version.release < OLDEST:
+        raise UsageError(f"no rules for Linux {version}; there are rules for {OLDEST} and later")
+    return str(version), (
+        f"no build {release} is known; sizes and options of the generic {nearest_version(release)} are taken, so "
+        f"places may differ (memplan kernel learns a build from its vmlinuz)"
     )

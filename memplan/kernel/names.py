@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
+
+from memplan.kernel.version import Release
 
 #: Addresses, offsets from _text and sizes of the image, in bytes.
 IMAGE = (
@@ -159,6 +162,22 @@ def fact_names() -> list[str]:
 
 
 def nearest(word: str, right: list[str]) -> str:
-    """The end of an error's sentence: the names that `word` may have meant, or all of a short list."""
-    close = get_close_matches(word, right, 3, 0.6) or ([] if len(right) > 20 else right)
+    """The end of an error's sentence: the names that `word` may have meant, or all of a short list.
+
+    Names that are versions are near by number: 6.13 means 6.12 rather than 3.13.
+    """
+    versions = {name: number for name in right if (number := _ordinal(name)) is not None}
+    wanted = _ordinal(word)
+    if wanted is None or not versions:
+        close = get_close_matches(word, right, 3, 0.6) or ([] if len(right) > 20 else right)
+    else:
+        distance = min(abs(number - wanted) for number in versions.values())
+        close = [name for name, number in versions.items() if abs(number - wanted) == distance]
+        close = get_close_matches(word, close, 3, 0.6) or close
     return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def _ordinal(name: str) -> int | None:
+    """The number of the release in `name`, in the row of releases; None where it names none."""
+    found = re.search(r"\d+\.\d+", name)
+    return Release.parse(found[0]).ordinal if found else None

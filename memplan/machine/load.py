@@ -199,10 +199,10 @@ def _wrong_words(document: Document, source: str, *, booted: bool) -> Iterator[P
         return
     if "/" in build or build.endswith((".yaml", ".yml")):
         return
-    from memplan.kernel.load import kernel_names
+    from memplan.kernel.load import is_kernel, kernel_names
 
-    names = kernel_names()
-    if build not in names:
+    if not is_kernel(build):
+        names = kernel_names()
         line, column = document.place(path)
         message = f"found {_shown(build)}, expected a kernel that memplan knows or a file's path"
         hint = meant(build, names) or "there are " + ", ".join(names)

@@ -1,0 +1,70 @@
+"""Kernel versions as numbers: what stands before and after what, and how far apart two releases are."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from memplan.errors import UsageError
+
+#: Releases of the major versions before a major version: 3.0 to 3.19, 4.0 to 4.20, 5.0 to 5.19, 6.0 to 6.19.
+_RELEASES_BEFORE = {3: 0, 4: 20, 5: 41, 6: 61, 7: 81}
+#: A major version has about this many releases.
+_RELEASES = 20
+_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:-rc\d+)?")
+
+
+class Release(NamedTuple):
+    """A release of the main line (5.15); its stable branch has the same name."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str) -> Release:
+        """The release "5.15"; ValueError for anything else."""
+        major, dot, minor = text.partition(".")
+        if not (dot and major.isdecimal() and minor.isdecimal()):
+            raise ValueError(text)
+        return cls(int(major), int(minor))
+
+    @property
+    def ordinal(self) -> int:
+        """Its place in the row of releases, so that differences count releases."""
+        newest = max(_RELEASES_BEFORE)
+        before = _RELEASES_BEFORE.get(self.major, _RELEASES_BEFORE[newest] + _RELEASES * (self.major - newest))
+        return before + self.minor
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+class KernelVersion(NamedTuple):
+    """A version; `sublevel` None leaves open which one of its release is meant."""
+
+    release: Release
+    sublevel: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> KernelVersion:
+        """The version that is all of `text` ("5.15.135", "6.12", "v7.1-rc3"); UsageError for anything else."""
+        found = _VERSION.fullmatch(text)
+        if found is None:
+            raise UsageError(f"{text!r} is no kernel version: it should be like 6.1 or 6.12.3")
+        return cls._of(found)
+
+    @classmethod
+    def at_head_of(cls, text: str) -> KernelVersion:
+        """The version with which a release string begins ("5.15.0-91-generic"); UsageError where none does."""
+        found = _VERSION.match(text)
+        if found is None:
+            raise UsageError(f"{text!r} is no kernel release: it should begin like 6.1 or 6.12.3")
+        return cls._of(found)
+
+    @classmethod
+    def _of(cls, found: re.Match[str]) -> KernelVersion:
+        release = Release(int(found[1]), int(found[2]))
+        return cls(release, int(found[3]) if found[3] else None)
+
+    def __str__(self) -> str:
+        return str(self.release) if self.sublevel is None else f"{self.release}.{self.sublevel}"

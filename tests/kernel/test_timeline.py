@@ -1,0 +1,158 @@
+"""Files of rules: what they may hold, and where an error says that something is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memplan.errors import InputError
+from memplan.kernel import rules
+from memplan.kernel.timeline import find, present, timeline
+from memplan.kernel.version import KernelVersion
+
+STEPS = 'steps:\n- {step: first}\n- {step: moved, until: "5.0", stable_until: {"4.19": 3}}\n- {step: last}\n'
+VERSIONS = "read: [3.13.11, 7.1.5]\nbooted: [7.1.5]\ntraced: [7.1.5]\n"
+
+
+def folder(tmp_path: Path, text: str, steps: str = STEPS, versions: str = VERSIONS) -> str:
+    (tmp_path / "some.yaml").write_text(text)
+    (tmp_path / "steps.yaml").write_text(steps)
+    (tmp_path / "versions.yaml").write_text(versions)
+    return str(tmp_path)
+
+
+RULE = """\
+width:
+  what: how wide it is
+  values:
+  - {since: "3.13", value: 10}
+  - {since: "4.2", value: 18, commit: abc, between: [4.0.5, 4.3.0], stable: {"3.16": 7, "3.18": 20..140}}
+  - {since: "5.1", value: 20, between: [5.0.1, 5.3.0], dated: by a mail}
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "value", "doubtful"),
+    [
+        ("3.13.0", 10, False),
+        ("3.16.6", 10, False),
+        ("3.16.7", 18, False),
+        ("3.18.19", 10, False),
+        ("3.18.20", 18, True),
+        ("3.18.140", 18, False),
+        ("3.19.8", 10, False),
+        ("4.0.9", 10, False),
+        ("4.1.3", 10, True),
+        ("4.2.0", 18, True),
+        ("4.3.0", 18, False),
+        ("5.0.0", 18, False),
+        ("5.1.0", 20, False),
+        ("9.9.0", 20, False),
+    ],
+)
+def test_values_by_version(version: str, value: int, doubtful: bool, tmp_path: Path) -> None:
+    rule = timeline(folder(tmp_path, RULE)).rules["width"]
+    found = find(rule, KernelVersion.parse(version))
+    assert (found.value, found.doubtful) == (value, doubtful)
+
+
+@pytest.mark.parametrize(("version", "has"), [("4.18.0", True), ("4.19.2", True), ("4.19.3", False), ("5.0.0", False)])
+def test_steps_by_version(version: str, has: bool, tmp_path: Path) -> None:
+    step = timeline(folder(tmp_path, RULE)).steps[1]
+    assert present(step, KernelVersion.parse(version)) == (has, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "some.yaml: is empty"),
+        ("- a\n", r"some.yaml:1:1: should be a mapping"),
+        ("a: [}\n", r"some.yaml:1:5: is no YAML"),
+        ("a:\n  what: x\n", r"some.yaml:2:3: a: should have what and values"),
+        ("a:\n  what: x\n  values: []\n", r"some.yaml:3:11: a.values: should be a list"),
+        ("a:\n  what: x\n  values: [{value: 1}]\n", r"some.yaml:3:12: a.values: each should have since and value"),
+        ("a:\n  what: x\n  values: [{since: six, value: 1}]\n", r"some.yaml:3:20: a.since: should be a release like"),
+        ("a:\n  what: x\n  values: [{since: 6.1.2, value: 1}]\n", r"found '6\.1\.2'"),
+        ("a:\n  what: x\n  values: [{since: '6.1', value: [1]}]\n", r"value: should be one value, or a mapping"),
+        ("a:\n  what: x\n  values: [{since: '6.1', valeu: 1}]\n", r"some.yaml:3:34: valeu: is no field here"),
+        (
+            "a:\n  what: x\n  values: [{since: '6.1', value: 1, stable: {'5.10': x}}]\n",
+            r"stable\.5\.10: should be bran",
+        ),
+        ("a:\n  what: x\n  values: [{since: '6.1', value: 1, between: [6.0]}]\n", r"between: should be two sources"),
+        ("a: {}\na: {}\n", r"some.yaml:2:1: a: stands here twice"),
+        (
+            "a:\n  what: x\n  values:\n  - {since: '6.1', value: 1}\n  - {since: '5.9', value: 2}\n",
+            r"some.yaml:5:13: a.since: should be later than 6\.1 before it",
+        ),
+    ],
+)
+def test_broken_rules(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        timeline(folder(tmp_path, text))
+
+
+def test_a_rule_of_two_files(tmp_path: Path) -> None:
+    where = folder(tmp_path, RULE)
+    (tmp_path / "other.yaml").write_text(RULE)
+    with pytest.raises(InputError, match=r"some.yaml:2:3: width: is a rule of .*other.yaml, too"):
+        timeline(where)
+
+
+@pytest.mark.parametrize(
+    ("steps", "versions", "message"),
+    [
+        ("steps: [{from: '4.4'}]\n", VERSIONS, r"steps.yaml:1:9: steps: each should have step"),
+        ("steps: [{step: x, form: '4.4'}]\n", VERSIONS, r"steps.yaml:1:25: form: is no field here"),
+        (STEPS, "read: [6.1.1]\n", r"versions.yaml: should have booted, read, traced"),
+    ],
+)
+def test_broken_steps_and_versions(steps: str, versions: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        timeline(folder(tmp_path, RULE, steps, versions))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("any_node:", "any_nodes:", r"memblock\.yaml:\d+: memblock\.any_nodes: is no rule that memplan knows"),
+        ("value: invalid", "value: invlaid", r"memblock\.any_node: should be .*'invalid', found 'invlaid'"),
+        ("value: 64", "value: true", r"memblock\.default_align: should be a number, found True"),
+        ("value: 64", "value: many", r"memblock\.default_align: should be a number, found 'many'"),
+        ('{since: "3.13", value: 8}', '{since: "3.12", value: 8}', r"default_align: should begin with 3\.13"),
+    ],
+)
+def test_values_that_no_code_knows(
+    old: str, new: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changes one word in a copy of memplan's own files."""
+    target = tmp_path / "rules"
+    target.mkdir()
+    for path in (Path(rules.config_folder()) / "rules").glob("*.yaml"):
+        text = path.read_text()
+        if path.name == "memblock.yaml":
+            assert old in text
+            text = text.replace(old, new, 1)
+        (target / path.name).write_text(text)
+    monkeypatch.setattr(rules, "config_folder", lambda: str(tmp_path))
+    rules.all_rules.cache_clear()
+    try:
+        with pytest.raises(InputError, match=message):
+            rules.all_rules()
+    finally:
+        rules.all_rules.cache_clear()
+
+
+def test_a_rule_without_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder(tmp_path, "log_buf:\n  what: x\n  values: [{since: '3.13', value: text}]\n")
+    (tmp_path / "rules").mkdir()
+    for path in tmp_path.glob("*.yaml"):
+        path.rename(tmp_path / "rules" / path.name)
+    monkeypatch.setattr(rules, "config_folder", lambda: str(tmp_path))
+    rules.all_rules.cache_clear()
+    try:
+        with pytest.raises(InputError, match=r"has no values for acpi_prefix, "):
+            rules.all_rules()
+    finally:
+        rules.all_rules.cache_clear()
