@@ -239,8 +239,8 @@ def test_a_build_that_is_not_known_is_the_cause(lines: list[str], tmp_path: Path
     unknown = [line.replace("6.1.0-55-amd64", "6.1.99-custom") for line in lines]
     result = verify(file_of(tmp_path, CHANGES[0][0](unknown)))
     assert result.first is not None
-    assert result.first.cause.startswith("sizes of 6.1.99-custom, which differ from those of 6.1")
-    assert "planned with the facts of 6.1, not with those of 6.1.99-custom's own build" in result.notes
+    assert result.first.cause.startswith("sizes of 6.1.99-custom, which differ from those of 6.1.99")
+    assert "planned with the facts of 6.1.99, not with those of 6.1.99-custom's own build" in result.notes
 
 
 def test_another_build_of_a_known_release_is_noted(lines: list[str], plan: Plan) -> None:

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from memplan.errors import UsageError
 
-#: Releases of the major versions before a major version: 3.0 to 3.19, 4.0 to 4.20, 5.0 to 5.19, 6.0 to 6.19.
-_RELEASES_BEFORE = {3: 0, 4: 20, 5: 41, 6: 61, 7: 81}
-#: A major version has about this many releases.
-_RELEASES = 20
+#: The last release of each major version that is over; from 7 on one has twenty, as far as can be told.
+_LAST = {3: 19, 4: 20, 5: 19, 6: 19}
+_LAST_TO_COME = 19
 _VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:-rc\d+)?")
 
 
@@ -29,11 +28,14 @@ class Release(NamedTuple):
         return cls(int(major), int(minor))
 
     @property
+    def exists(self) -> bool:
+        """Whether there is such a release, or may be one: 5.20 is none, as 6.0 came after 5.19."""
+        return self.minor <= _LAST.get(self.major, _LAST_TO_COME)
+
+    @property
     def ordinal(self) -> int:
         """Its place in the row of releases, so that differences count releases."""
-        newest = max(_RELEASES_BEFORE)
-        before = _RELEASES_BEFORE.get(self.major, _RELEASES_BEFORE[newest] + _RELEASES * (self.major - newest))
-        return before + self.minor
+        return sum(_LAST.get(major, _LAST_TO_COME) + 1 for major in range(self.major)) + self.minor
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"
@@ -49,7 +51,7 @@ class KernelVersion(NamedTuple):
     def parse(cls, text: str) -> KernelVersion:
         """The version that is all of `text` ("5.15.135", "6.12", "v7.1-rc3"); UsageError for anything else."""
         found = _VERSION.fullmatch(text)
-        if found is None:
+        if found is None or not Release(int(found[1]), int(found[2])).exists:
             raise UsageError(f"{text!r} is no kernel version: it should be like 6.1 or 6.12.3")
         return cls._of(found)
 
