@@ -6,6 +6,8 @@ line turns an error into an exit status: 2 for everything here.
 
 from __future__ import annotations
 
+from memplan.printable import printable
+
 
 class MemplanError(Exception):
     """Root of all errors that a user can cause; its text is the whole message."""
@@ -35,7 +37,7 @@ class Problem:
         if self.line:
             place += f":{self.line}" + (f":{self.column}" if self.column else "")
         text = f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
-        return f"{text} ({self.hint})" if self.hint else text
+        return printable(f"{text} ({self.hint})" if self.hint else text, "")
 
 
 class InputError(MemplanError):

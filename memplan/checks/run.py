@@ -21,8 +21,6 @@ from memplan.errors import InputError, MemplanError, Problem
 if TYPE_CHECKING:
     from memplan.checks.model import Need, Rule
 
-#: Inputs that a process takes at once.
-_CHUNK = 4
 _WHY: dict[Need, str] = {
     "tables": "the input has no raw ACPI tables",
     "srat": "the input has no SRAT",
@@ -56,11 +54,17 @@ def check_inputs(
     if jobs == 1 or len(inputs) <= 1:
         yield from map(check, inputs)
         return
-    from multiprocessing import Pool
+    from memplan.checks.workers import spread
 
     all_rules()
-    with Pool(min(jobs, len(inputs))) as pool:
-        yield from pool.imap(check, inputs, min(_CHUNK, -(-len(inputs) // jobs)))
+    yield from spread(check, inputs, jobs, _lost)
+
+
+def _lost(text: str, status: int) -> Report:
+    """The report of an input whose process was killed, or ran out of memory."""
+    how = f"signal {-status}" if status < 0 else f"status {status}"
+    problem = Problem(text, f"a worker died while checking it ({how})", hint="--jobs 1 takes less memory at once")
+    return Report(text, problems=(problem,))
 
 
 def check_input(text: str, options: Options, baseline: Baseline | None = None) -> Report:

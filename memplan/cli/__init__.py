@@ -10,6 +10,8 @@ import gc
 import os
 import sys
 
+from memplan.cli.streams import drop_output, prepare, settle, tell
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +42,8 @@ Options:
 
 Commands:
 """
+#: The variable by which a shell asks for completions (see click.shell_completion).
+_COMPLETION = "_MEMPLAN_COMPLETE"
 _INPUT_ERROR = 2
 _INTERRUPTED = 130
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
@@ -50,7 +54,9 @@ def main(args: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if args is None else list(args)
     # One short run makes hardly any cycles; looking for them as often as by default costs a tenth of the start.
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
+    prepare()
     status = _run(words)
+    settle()
     # The process ends here: looking through all that is left for cycles would take as long as a plan.
     gc.freeze()
     sys.exit(status)
@@ -74,41 +80,52 @@ def _run(words: list[str]) -> int:
         status = _dispatch(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("memplan: interrupted", file=sys.stderr)
+        tell("memplan: interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
-        return _closed_pipe()
+        # The reader of stdout has gone (``| head``): not an error, and nothing more may be written.
+        drop_output()
+        return 0
     except OSError as error:
-        print(f"{error.filename or 'memplan'}: {error.strerror or error}", file=sys.stderr)
+        tell(f"{error.filename or 'standard output'}: {error.strerror or error}")
         return _INPUT_ERROR
     except Exception as error:
         if os.environ.get("MEMPLAN_DEBUG"):
             raise
-        print(_internal(error), file=sys.stderr)
+        tell(_internal(error))
         return _INPUT_ERROR
     return status
 
 
 def _dispatch(words: list[str]) -> int:
-    if words in ([], ["-h"], ["--help"]):
+    if words in ([], ["-h"], ["--help"]) and _COMPLETION not in os.environ:
         print(help_text(), file=sys.stdout if words else sys.stderr)
         return 0 if words else _INPUT_ERROR
+    import signal
+
+    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGHUP, _terminated)
     import click
 
-    from memplan.cli.group import group
+    from memplan.cli.group import run, told
     from memplan.errors import MemplanError
 
     try:
-        status = group.main(words, prog_name="memplan", standalone_mode=False)
+        status = run(words)
     except click.exceptions.Abort as error:
         raise KeyboardInterrupt from error
     except click.ClickException as error:
-        error.show()
+        tell(told(error))
         return _INPUT_ERROR
     except MemplanError as error:
-        print(error, file=sys.stderr)
+        tell(str(error))
         return _INPUT_ERROR
     return status if isinstance(status, int) else 0
+
+
+def _terminated(number: int, _: object) -> None:
+    """Ends by exception, so that what was begun is undone."""
+    sys.exit(128 + number)
 
 
 def _internal(error: Exception) -> str:
@@ -119,9 +136,3 @@ def _internal(error: Exception) -> str:
     where = f" ({os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno})" if place else ""
     name = type(error).__name__
     return f"memplan: internal error: {name}: {error}{where}; with MEMPLAN_DEBUG=1 it shows its traceback"
-
-
-def _closed_pipe() -> int:
-    """The reader of stdout has gone (``| head``): not an error, and nothing more may be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import click
 
-from memplan.cli.options import format_option, load, output_option, write_lines
+from memplan.cli.options import format_option, load, output_option
+from memplan.cli.output import write_lines
+from memplan.cli.streams import tell
+from memplan.printable import printable
 
 #: Seconds between two reports of progress: on a terminal, and elsewhere.
 _REDRAW, _REPORT = 0.2, 5.0
@@ -61,11 +64,11 @@ def command(
         if kernel is not None:
             facts = find_kernel(kernel)
         else:
-            print(f"learning the facts of {image}", file=sys.stderr)
+            tell(f"learning the facts of {image}")
             facts = trial.learned_kernel(image, Path(config) if config else None, folder)
         guest = qemu.guest_of(described, firmware=firmware, upgrades=trial.takes_tables(facts))
         for note in guest.notes:
-            print(f"note: {note}", file=sys.stderr)
+            tell(f"note: {note}")
         archive = Path(initrd) if initrd else folder / "initrd.cpio"
         if show:
             import shlex
@@ -86,7 +89,7 @@ class _Progress:
     """Shows how far the boot has come: one line that is rewritten on a terminal, else a line every few seconds."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._name = printable(name, "")
         self._terminal = sys.stderr.isatty()
         self._next = 0.0
 

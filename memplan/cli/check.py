@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import format_option, output_option, write_lines
+from memplan.cli.options import format_option, output_option
+from memplan.cli.output import write_lines
+from memplan.cli.streams import tell
 from memplan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ def command(
     reports = tally.watch(_shown(check_inputs(inputs, options, jobs=jobs, baseline=before), len(inputs)))
     write_lines(_lines(format_, reports, tally), output)
     for problem in tally.problems:
-        click.echo(problem, err=True)
+        tell(problem)
     return tally.status
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from memplan.cli.options import format_option, load, output_option, with_cmdline, write_lines
+from memplan.cli.options import format_option, load, output_option, with_cmdline
+from memplan.cli.output import write_lines
 from memplan.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import os
 
 import click
 
-from memplan.cli.options import load, write_bytes
+from memplan.cli.options import load
+from memplan.cli.output import write_bytes
 from memplan.errors import UsageError
 
 

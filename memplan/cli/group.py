@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from io import StringIO
+from typing import Any
+
 import click
 
 from memplan.cli import COMMANDS, available, help_text
@@ -53,3 +56,22 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version)
 def group() -> None:
     """The memplan command; its help is memplan.cli.help_text."""
+
+
+def run(words: list[str]) -> Any:
+    """Run the command of `words`; what it returns, or its status where it ends early (``--help``).
+
+    Errors are left to the caller, those of a closed pipe as well, which click would make a status of its own.
+    """
+    try:
+        with group.make_context("memplan", list(words)) as context:
+            return group.invoke(context)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+
+
+def told(error: click.ClickException) -> str:
+    """The message of `error` as click words it, with the usage it belongs to."""
+    text = StringIO()
+    error.show(file=text)
+    return text.getvalue().rstrip("\n")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from memplan.cli.options import output_option, write_lines
+from memplan.cli.options import output_option
+from memplan.cli.output import write_lines
+from memplan.cli.streams import tell
 from memplan.errors import InputError, UsageError
 
 
@@ -41,6 +43,6 @@ def command(sources: tuple[str, ...], output: str | None, force: bool, live: boo
         # Sources may tell what no plan can be made of; the user may want to mend that.
         notes += [f"{problem}: to be mended before a plan can be made" for problem in error.problems]
     for note in notes:
-        click.echo(note, err=True)
+        tell(note)
     write_lines(text.splitlines(), output)
     return 0

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import output_option, write_lines
+from memplan.cli.options import output_option
+from memplan.cli.output import write_lines
+from memplan.cli.streams import tell
 
 if TYPE_CHECKING:
     from memplan.kernel.model import Value
@@ -55,7 +57,7 @@ def command(
     image, symbols, options, types = (Path(path) if path else None for path in (vmlinuz, system_map, config, btf))
     learned = learn(Inputs(image, symbols, options, types, _facts(given)), release=release)
     for note in learned.notes:
-        click.echo(f"note: {note}", err=True)
+        tell(f"note: {note}")
     write_lines(to_yaml(learned), f"{name}.yaml" if name else output)
     return 0
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import format_option, load, output_option, verbose_option, with_cmdline, write_lines
+from memplan.cli.options import format_option, load, output_option, verbose_option, with_cmdline
+from memplan.cli.output import write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from memplan.cli.options import format_option, load, output_option, write_lines
+from memplan.cli.options import format_option, load, output_option
+from memplan.cli.output import write_lines
 
 
 @click.command("verify")

@@ -63,9 +63,12 @@ def _read_stdin() -> Found:
     """The facts in what comes through standard input, by way of a file: its kind is found by looking at its head."""
     with tempfile.NamedTemporaryFile(prefix="memplan-", suffix=".in") as file:
         left = _PIPE_LIMIT
-        while left and (block := sys.stdin.buffer.read(min(left, 1 << 20))):
-            file.write(block)
-            left -= len(block)
+        try:
+            while left and (block := sys.stdin.buffer.read(min(left, 1 << 20))):
+                file.write(block)
+                left -= len(block)
+        except OSError as error:
+            raise InputError.single("<stdin>", f"can't be read: {error.strerror}") from error
         file.flush()
         if not file.tell():
             raise InputError.single("<stdin>", "is empty")

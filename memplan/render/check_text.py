@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from memplan.checks.model import SEVERITIES
+from memplan.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,19 +26,14 @@ def check_lines(reports: Iterable[Report], tally: Tally, rules: Mapping[str, Rul
 
 def finding_lines(finding: Finding, rule: Rule, kernel: str) -> Iterator[str]:
     """One finding under the `kernel` that was checked for."""
-    yield printable(f"{place_text(finding)}: {finding.severity}: {finding.message} [{finding.rule} {rule.name}]")
+    yield printable(f"{place_text(finding)}: {finding.severity}: {finding.message} [{finding.rule} {rule.name}]", "")
     yield from (f"  {line}".rstrip() for line in finding.excerpt)
     if finding.dmesg:
-        yield printable(f"  Linux {kernel} prints: {finding.dmesg}")
+        yield printable(f"  Linux {kernel} prints: {finding.dmesg}", "")
     yield f"  mend: {rule.mend}"
     if finding.note:
         yield f"  note: {finding.note}"
     yield f"  fingerprint: {finding.fingerprint}"
-
-
-def printable(text: str) -> str:
-    """`text` in one line, without what would steer a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def place_text(finding: Finding) -> str:

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
+from memplan.printable import printable
 from memplan.render.table import Text, aligned, heading
 
 if TYPE_CHECKING:
@@ -44,19 +45,19 @@ def rich_lines(blocks: Iterable[Block], console: Console | None = None) -> Itera
             if index:
                 console.print()
             if block.title:
-                console.print(RichText(block.title, style="bold"))
+                console.print(RichText(printable(block.title), style="bold"))
             if isinstance(block, Text):
                 for line in block.lines:
-                    console.print(RichText(f"  {line}" if block.title else line))
+                    console.print(RichText(printable(f"  {line}" if block.title else line)))
             else:
                 if block.note:
-                    console.print(RichText(f"  {block.note}", style="dim"))
+                    console.print(RichText(printable(f"  {block.note}"), style="dim"))
                 shown, least = _rich_table(block)
                 if _INDENT + least <= console.width:
                     console.print(Padding(shown, (0, 0, 0, _INDENT)))
                 else:
                     for line in aligned(block):
-                        console.print(RichText(line), soft_wrap=True)
+                        console.print(RichText(printable(line)), soft_wrap=True)
     yield from capture.get().splitlines()
 
 
@@ -73,5 +74,5 @@ def _rich_table(table: Table) -> tuple[RichTable, int]:
         total += least + _GAP
         shown.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=number, min_width=least)
     for row in table.rows:
-        shown.add_row(*(RichText(cell, style=_STYLES.get(cell, "")) for cell in row))
+        shown.add_row(*(RichText(printable(cell), style=_STYLES.get(cell, "")) for cell in row))
     return shown, total

@@ -1,0 +1,98 @@
+"""Work spread over processes, each item's result in the items' order, whatever becomes of the processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Seconds after which a process that has nothing to do looks whether the one that started it is still there.
+_PATIENCE = 2.0
+
+
+def spread(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int, lost: Callable[[Item, int], Result]
+) -> Iterator[Result]:
+    """The results of `function` for `items`, in their order, worked out by `jobs` processes.
+
+    Where a process dies over an item, ``lost(item, status)`` is its result (the status as in
+    `multiprocessing.Process.exitcode`), and another process goes on with the rest.
+    """
+    workers = [_Worker(function) for _ in range(min(jobs, len(items)))]
+    results: dict[int, Result] = {}
+    given = 0
+    try:
+        for index in range(len(items)):
+            while index not in results:
+                for worker in workers:
+                    if worker.item is None and given < len(items):
+                        worker.take(given, items[given])
+                        given += 1
+                for at, worker in _answered(workers):
+                    number = worker.item
+                    assert number is not None
+                    try:
+                        results[number] = worker.result()
+                    except (EOFError, OSError):
+                        results[number] = lost(items[number], worker.end())
+                        workers[at] = _Worker(function)
+            yield results.pop(index)
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+class _Worker(Generic[Item, Result]):
+    """One process; `item` is the number of the item that it has, None while it has none."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        context = get_context()
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(function, theirs, os.getpid()), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.item: int | None = None
+
+    def take(self, number: int, item: Item) -> None:
+        """Give it an item; that it is dead shows when its result is asked for."""
+        self.item = number
+        with suppress(OSError):
+            self.connection.send(item)
+
+    def result(self) -> Result:
+        """What it made of its item; EOFError or OSError where it died."""
+        result: Result = self.connection.recv()
+        self.item = None
+        return result
+
+    def end(self) -> int:
+        """End the process; its exit status."""
+        self.connection.close()
+        self._process.terminate()
+        self._process.join()
+        return self._process.exitcode or 0
+
+
+def _answered(workers: list[_Worker[Item, Result]]) -> list[tuple[int, _Worker[Item, Result]]]:
+    """The workers that have an answer, or have died, once there is one."""
+    ready = wait([worker.connection for worker in workers if worker.item is not None])
+    return [(at, worker) for at, worker in enumerate(workers) if worker.connection in ready]
+
+
+def _serve(function: Callable[[Item], Result], connection: Connection, parent: int) -> None:
+    """What a process does: an item in, its result out, until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        while os.getppid() == parent:
+            if connection.poll(_PATIENCE):
+                connection.send(function(connection.recv()))
+    except (EOFError, OSError):
+        return

@@ -1,0 +1,155 @@
+"""Writing results: to stdout, or to a file that is then whole, or stays as it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from itertools import count
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from memplan.errors import UsageError
+from memplan.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+#: Lines that go into one write: few system calls, and no more than some 100 KiB at once.
+_LINES_AT_ONCE = 1024
+_BYTES_AT_ONCE = 1 << 20
+_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
+
+
+def write_lines(lines: Iterable[str], output: str | None) -> None:
+    """Write `lines` to the file `output`, or to stdout where it is None.
+
+    A file appears only when it is complete: it is written beside its place and then moved there, so that what
+    stood there before stays if anything fails; mode, owner and further names of a file that stood there stay, too.
+    The text is UTF-8 whatever the locale says, and nothing in it steers a terminal but colours on one.
+    UsageError where it can't be written.
+    """
+    if output is None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        _write(map(_coloured if sys.stdout.isatty() else printable, lines), sys.stdout, "standard output")
+        return
+    with _in_place_of(output) as file:
+        text = TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="\n")
+        _write(map(printable, lines), text, output)
+        with _failures_of(output):
+            text.flush()
+        text.detach()
+
+
+def write_bytes(data: bytes, output: str) -> None:
+    """Write `data` to the file `output`, whole or not at all, as :func:`write_lines` does.
+
+    UsageError where it can't be written.
+    """
+    with _in_place_of(output) as file, _failures_of(output):
+        file.write(data)
+
+
+def _coloured(line: str) -> str:
+    """`line` as :func:`printable` has it, but with its colours."""
+    return "".join(part if index % 2 else printable(part) for index, part in enumerate(_COLOUR.split(line)))
+
+
+def _write(lines: Iterable[str], file: IO[str], output: str) -> None:
+    batch: list[str] = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) == _LINES_AT_ONCE:
+            with _failures_of(output):
+                file.write("\n".join(batch) + "\n")
+            batch.clear()
+    if batch:
+        with _failures_of(output):
+            file.write("\n".join(batch) + "\n")
+
+
+@contextmanager
+def _failures_of(output: str) -> Iterator[None]:
+    """Failures of the system as UsageErrors that name `output`; a pipe that nobody reads is no failure of it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{output}: can't be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _in_place_of(output: str) -> Iterator[BinaryIO]:
+    """A file to write to: one beside `output` that takes its place in the end, or a device or pipe itself."""
+    target = os.path.realpath(output)
+    with _failures_of(output):
+        before = os.stat(target) if os.path.lexists(target) else None
+        if before is not None and not stat.S_ISREG(before.st_mode):
+            file, beside = cast(BinaryIO, open(target, "wb")), ""  # noqa: SIM115 closed below
+        else:
+            file, beside = _beside(target, 0o666 if before is None else 0o600)
+    try:
+        try:
+            yield file
+        finally:
+            with _failures_of(output):
+                file.close()
+        if beside:
+            with _failures_of(output):
+                _take_place(beside, target, before)
+    finally:
+        if beside:
+            with suppress(FileNotFoundError):
+                os.unlink(beside)
+
+
+def _beside(target: str, mode: int) -> tuple[BinaryIO, str]:
+    """A new file in the folder of `target`, and its path."""
+    for number in count():
+        path = os.path.join(os.path.dirname(target), f".memplan-{os.getpid()}-{number}.tmp")
+        try:
+            return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb"), path
+        except FileExistsError:
+            continue
+    raise AssertionError
+
+
+def _take_place(beside: str, target: str, before: os.stat_result | None) -> None:
+    """Make the file at `beside` the one at `target`, with the mode and the owner that were there `before`."""
+    if before is not None:
+        if before.st_nlink > 1 or not _owned_alike(beside, before):
+            _rewrite(target, beside, before.st_size)
+            return
+        os.chmod(beside, stat.S_IMODE(before.st_mode))
+    os.replace(beside, target)
+
+
+def _owned_alike(path: str, before: os.stat_result) -> bool:
+    """Whether the file at `path` has the owner and group of `before`, or could be given to them."""
+    own = os.stat(path)
+    if (own.st_uid, own.st_gid) == (before.st_uid, before.st_gid):
+        return True
+    try:
+        os.chown(path, before.st_uid, before.st_gid)
+    except PermissionError:
+        return False
+    return True
+
+
+def _rewrite(target: str, source: str, size_before: int) -> None:
+    """Put the content of `source` into the file `target` itself; the room for it is made sure of first."""
+    with open(source, "rb") as new, open(target, "r+b") as old:
+        size = os.fstat(new.fileno()).st_size
+        if size > size_before:
+            try:
+                os.posix_fallocate(old.fileno(), 0, size)
+            except OSError:
+                old.truncate(size_before)
+                raise
+        while block := new.read(_BYTES_AT_ONCE):
+            old.write(block)
+        old.truncate(size)
