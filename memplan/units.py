@@ -15,6 +15,8 @@ SECTION_SIZE = 128 * MIB
 U64_MAX = (1 << 64) - 1
 
 _SUFFIXES = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
+#: The last digits of a number that count modulo 2^64: 10^64 is a multiple of it.
+_HEX_DIGITS, _OCTAL_DIGITS, _DECIMAL_DIGITS = 16, 22, 64
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
 
 
@@ -44,13 +46,25 @@ def pow2_up(value: int) -> int:
 
 
 def leading_number(text: str) -> tuple[int | None, str]:
-    """The number at the head of `text` (decimal, 0x hexadecimal or 0 octal; None: there is none), and the rest."""
+    """The number at the head of `text` (decimal, 0x hexadecimal or 0 octal; None: there is none), and the rest.
+
+    It wraps at 64 bits, as the kernel's simple_strtoull does.
+    """
     found = _NUMBER.match(text)
     if found is None:
         return None, text
-    digits = found[0]
-    octal = digits.startswith("0") and digits[:2].lower() != "0x"
-    return int(digits, 8 if octal else 0), text[found.end() :]
+    digits = found[0].lower()
+    rest = text[found.end() :]
+    if digits.startswith("0x"):
+        return int(digits[-_HEX_DIGITS:].lstrip("x"), 16), rest
+    if digits.startswith("0"):
+        return int(digits[-_OCTAL_DIGITS:], 8) & U64_MAX, rest
+    return decimal_number(digits), rest
+
+
+def decimal_number(digits: str) -> int:
+    """The number of decimal `digits`, however many; it wraps at 64 bits, as the kernel's %lu does."""
+    return int(digits[-_DECIMAL_DIGITS:]) & U64_MAX
 
 
 def memparse(text: str) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -19,7 +19,7 @@ _PATIENCE = 2.0
 
 def spread(
     function: Callable[[Item], Result], items: Sequence[Item], jobs: int, lost: Callable[[Item, int], Result]
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """The results of `function` for `items`, in their order, worked out by `jobs` processes.
 
     Where a process dies over an item, ``lost(item, status)`` is its result (the status as in

@@ -43,7 +43,7 @@ Options:
 Commands:
 """
 #: The variable by which a shell asks for completions (see click.shell_completion).
-_COMPLETION = "_MEMPLAN_COMPLETE"
+COMPLETION = "_MEMPLAN_COMPLETE"
 _INPUT_ERROR = 2
 _INTERRUPTED = 130
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
@@ -87,7 +87,8 @@ def _run(words: list[str]) -> int:
         drop_output()
         return 0
     except OSError as error:
-        tell(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        place = f"{error.filename}:" if error.filename else "standard output: can't be written:"
+        tell(f"{place} {error.strerror or error}")
         return _INPUT_ERROR
     except Exception as error:
         if os.environ.get("MEMPLAN_DEBUG"):
@@ -98,7 +99,7 @@ def _run(words: list[str]) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    if words in ([], ["-h"], ["--help"]) and _COMPLETION not in os.environ:
+    if words in ([], ["-h"], ["--help"]) and COMPLETION not in os.environ:
         print(help_text(), file=sys.stdout if words else sys.stderr)
         return 0 if words else _INPUT_ERROR
     import signal

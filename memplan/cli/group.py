@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from io import StringIO
 from typing import Any
 
 import click
 
-from memplan.cli import COMMANDS, available, help_text
+from memplan.cli import COMMANDS, COMPLETION, available, help_text
 
 
 class LazyGroup(click.Group):
@@ -63,6 +64,10 @@ def run(words: list[str]) -> Any:
 
     Errors are left to the caller, those of a closed pipe as well, which click would make a status of its own.
     """
+    if instruction := os.environ.get(COMPLETION):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(group, {}, "memplan", COMPLETION, instruction)
     try:
         with group.make_context("memplan", list(words)) as context:
             return group.invoke(context)

@@ -7,10 +7,12 @@ read; the folder also has the content of setup_data nodes, of which further e820
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from struct import iter_unpack, unpack_from
 
 from memplan.errors import InputError
+from memplan.files import read_entry
 from memplan.firmware.source import Found, Source, open_source
 from memplan.machine.model import E820Entry, Initrd
 
@@ -24,6 +26,8 @@ _SETUP_E820_EXT = 1
 _SECURE_BOOT_ENABLED = 3
 _NODES_LIMIT = 1024
 _NODE_LIMIT = 1 << 20
+_TYPE_LIMIT = 4096
+_ENTRIES_LIMIT = 1 << 16
 
 
 def recognises(head: bytes) -> bool:
@@ -39,9 +43,8 @@ def read(source: Source) -> Found:
 def recognises_folder(path: Path) -> bool:
     """Whether a folder is a boot_params tree."""
     try:
-        with (path / "data").open("rb") as file:
-            return recognises(file.read(SIZE + 1))
-    except OSError:
+        return recognises(read_entry(path / "data", SIZE, "boot parameters"))
+    except InputError:
         return False
 
 
@@ -80,14 +83,26 @@ def _entries(table: bytes) -> tuple[E820Entry, ...]:
 
 
 def _further_entries(path: Path) -> tuple[E820Entry, ...]:
-    """The entries of setup_data nodes of type E820_EXT, which follow those of the parameters."""
-    result: tuple[E820Entry, ...] = ()
+    """The entries of setup_data nodes of type E820_EXT, which follow those of the parameters.
+
+    Raises InputError for a node that can't be read, and for more entries than any machine has.
+    """
     try:
         names = sorted((name for name in os.listdir(path) if name.isascii() and name.isdigit()), key=int)
-        for name in names[:_NODES_LIMIT]:
-            if int((path / name / "type").read_text("ascii"), 0) == _SETUP_E820_EXT:
-                with (path / name / "data").open("rb") as file:
-                    result += _entries(file.read(_NODE_LIMIT))
-    except (OSError, ValueError):
-        return result
+    except OSError:
+        return ()
+    result: tuple[E820Entry, ...] = ()
+    for name in names[:_NODES_LIMIT]:
+        node = path / name
+        if _type_of(node / "type") == _SETUP_E820_EXT:
+            result += _entries(read_entry(node / "data", _NODE_LIMIT, "e820 entries"))
+        if len(result) > _ENTRIES_LIMIT:
+            raise InputError.single(str(path), f"has more than {_ENTRIES_LIMIT} e820 entries, too many for a map")
     return result
+
+
+def _type_of(path: Path) -> int:
+    text = read_entry(path, _TYPE_LIMIT, "the type of a setup_data node").decode("latin-1").strip()
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,8}|[0-9]{1,10}", text):
+        raise InputError.single(str(path), "is no number, expected the type of a setup_data node (0x1)")
+    return int(text, 16) if text.startswith("0x") else int(text)

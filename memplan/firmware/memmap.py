@@ -11,12 +11,15 @@ import re
 from pathlib import Path
 
 from memplan.errors import InputError
+from memplan.files import read_entry
 from memplan.firmware.source import Found, Source
 from memplan.klog.memory_types import RESOURCE_TYPES
 from memplan.machine.model import E820_RESERVED, E820Entry
 
 _FILES = ("start", "end", "type")
 _ENTRY_LIMIT = 4096
+#: The size of a page, which is what files of /sys say that they have.
+_FILE_LIMIT = 4096
 _GREP = re.compile(rb"(?:.*/)?(\d{1,5})/(start|end|type):(.*)")
 _TAIL = re.compile(rb"==> (?:.*/)?(\d{1,5})/(start|end|type) <==\s*")
 _TREE = re.compile(rb"^(?:==> )?(?:\S*/)?\d{1,5}/(?:start|end|type)(?::\s*\S| <==)", re.MULTILINE)
@@ -39,12 +42,8 @@ def read_folder(path: Path) -> Found:
     for name in _numbers(path):
         values = raw.setdefault(int(name), {})
         for what in _FILES:
-            file = path / name / what
-            try:
-                with file.open("rb") as stream:
-                    values[what] = stream.read(256).decode("latin-1").strip()
-            except OSError as error:
-                raise InputError.single(str(file), f"can't be read: {error.strerror}") from error
+            text = read_entry(path / name / what, _FILE_LIMIT, "a value of the memory map")
+            values[what] = text.decode("latin-1").strip()
     return _found(str(path), raw)
 
 

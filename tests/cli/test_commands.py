@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_written_is_an_error_of_usage(library: Library, tm
 
 
 def test_output_is_utf_8_in_every_locale() -> None:
-    code = "from memplan.cli.options import write_lines; write_lines(['\\u2026 \\udcff'], None)"
+    code = "from memplan.cli.output import write_lines; write_lines(['\\u2026 \\udcff'], None)"
     environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1", "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
     assert done.stdout == b"\xe2\x80\xa6 \\udcff\n"

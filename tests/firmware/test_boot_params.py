@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
+import pytest
+
+from memplan.errors import InputError
 from memplan.firmware.source import read_source
 from memplan.machine.model import E820_PMEM, E820_RAM, E820_RESERVED, E820Entry, Initrd
 
@@ -65,3 +69,50 @@ def test_tree_with_more_entries(tmp_path: Path) -> None:
         (node / "type").write_text(kind + "\n")
         (node / "data").write_bytes(data)
     assert read_source(tmp_path).facts["e820"].value == (*E820, EXTENDED)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("type", "fifo", "is a FIFO"),
+        ("type", "/dev/zero", "is a link"),
+        ("type", "x", "is no number"),
+        ("type", "٣", "is no number"),
+        ("type", "1" * 5000, "is longer than 4096 bytes"),
+        ("data", "/dev/zero", "is a link"),
+        ("data", "fifo", "is a FIFO"),
+        ("data", "missing", "can't be read: No such file or directory"),
+    ],
+)
+def test_a_copied_tree_is_not_trusted(name: str, content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(page())
+    node = tmp_path / "setup_data" / "0"
+    node.mkdir(parents=True)
+    (node / "type").write_text("0x1\n")
+    (node / name).unlink(missing_ok=True)
+    if content == "fifo":
+        os.mkfifo(node / name)
+    elif content.startswith("/"):
+        (node / name).symlink_to(content)
+    elif content != "missing":
+        (node / name).write_text(content)
+    with pytest.raises(InputError) as raised:
+        read_source(tmp_path)
+    assert str(raised.value).startswith(f"{node / name}: {told}")
+
+
+def test_the_page_itself_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data")
+    with pytest.raises(InputError, match="nothing that can be imported"):
+        read_source(tmp_path)
+
+
+def test_entries_have_a_limit(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(page())
+    for number in range(3):
+        node = tmp_path / "setup_data" / str(number)
+        node.mkdir(parents=True)
+        (node / "type").write_text("1")
+        (node / "data").write_bytes(entries(EXTENDED) * 30_000)
+    with pytest.raises(InputError, match="more than 65536 e820 entries"):
+        read_source(tmp_path)

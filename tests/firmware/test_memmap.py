@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,24 @@ def test_no_text_raises_anything_else(tmp_path: Path, changes: list[tuple[int, i
         memmap.read(open_source(file))
     except InputError:
         return
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "link", "folder", "long"])
+def test_only_small_regular_files_are_read(kind: str, tmp_path: Path) -> None:
+    entry = tree(tmp_path / "tree") / "1" / "end"
+    entry.unlink()
+    if kind == "fifo":
+        os.mkfifo(entry)
+    elif kind == "device":
+        entry.symlink_to("/dev/zero")
+    elif kind == "link":
+        (tmp_path / "secret").write_text("secret")
+        entry.symlink_to(tmp_path / "secret")
+    elif kind == "folder":
+        entry.mkdir()
+    else:
+        entry.write_bytes(b" " * 5000)
+    with pytest.raises(InputError) as raised:
+        read_source(tmp_path / "tree")
+    assert str(raised.value).startswith(f"{entry}: is ")
+    assert "secret: " not in str(raised.value)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
-from memplan.units import GIB, MIB, PAGE_SIZE, memparse, round_down, round_up
+from memplan.units import GIB, MIB, PAGE_SIZE, decimal_number, memparse, round_down, round_up
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
@@ -60,8 +61,8 @@ def hugetlb_cma_reserve(boot: Boot) -> None:
     if ":" in value and boot.rules.hugepages_per_node:
         for part in value.split(","):
             node, _, size_text = part.partition(":")
-            if node.isdigit():
-                wanted[int(node)] = memparse(size_text)[0]
+            if re.fullmatch(r"[0-9]+", node):
+                wanted[decimal_number(node)] = memparse(size_text)[0]
         total = sum(wanted.values())
     else:
         total = memparse(value)[0]

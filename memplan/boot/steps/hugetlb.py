@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
-from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, memparse
+from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, decimal_number, memparse
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
@@ -78,8 +78,8 @@ class _Options:
                 boot.printk(f"HugeTLB: Invalid hugepages parameter {value}", warning=True)
                 return
         else:
-            found = re.match(r"\d+", value)
-            count.pages = int(found[0]) if found else 0
+            found = re.match(r"[0-9]+", value)
+            count.pages = decimal_number(found[0]) if found else 0
         if self.counts and self.parsed == GIB:
             self.gigantic.take(count)
         self._last = count
@@ -88,7 +88,7 @@ class _Options:
         """Takes ``N`` or ``node:N[,node:N]`` into `count`; False where that is malformed, or the node off-line."""
         rest = value
         while rest:
-            found = re.match(r"(\d+)(?:(:)(\d*))?", rest)
+            found = re.match(r"([0-9]+)(?:(:)([0-9]*))?", rest)
             if found is None:
                 count.in_nodes.clear()
                 return False
@@ -96,14 +96,15 @@ class _Options:
                 if rest is not value:
                     count.in_nodes.clear()
                     return False
-                count.pages = int(found[1])
+                count.pages = decimal_number(found[1])
                 return True
-            node = int(found[1])
+            node = decimal_number(found[1])
             if node not in self.boot.nodes.online or not found[3]:
                 count.in_nodes.clear()
                 return False
-            count.in_nodes[node] = int(found[3])
-            count.pages += int(found[3])
+            pages = decimal_number(found[3])
+            count.in_nodes[node] = pages
+            count.pages += pages
             rest = rest[found.end() :]
             if not rest.startswith(","):
                 return True

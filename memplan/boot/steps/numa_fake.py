@@ -208,11 +208,18 @@ class _Split:
 
     def _grown(self, start: int, end: int, limit: int, size: int) -> int:
         """`end` moved up until ``[start, end)`` holds `size` of RAM, or to `limit`."""
-        while end - start - self._hole(start, end) < size:
-            end += _MIN_SIZE
+        while (missing := size - (end - start - self._hole(start, end))) > 0:
+            # The kernel goes on by the least size each time; steps that can't be enough yet are taken at once.
+            end += round_up(missing + self._gap(end), _MIN_SIZE)
             if end > limit:
                 return limit
         return end
+
+    def _gap(self, address: int) -> int:
+        """Bytes from the page of `address` to the next RAM; 0 where there is none."""
+        pfn = pfn_down(address)
+        above = (max(start, pfn) for start, end, _ in self._boot.memblock.pfn_ranges(None) if end > pfn)
+        return (min(above, default=pfn) - pfn) << PAGE_SHIFT
 
     def _to_borders(self, end: int, limit: int, size: int) -> int:
         """`end` moved to 4 GiB or to `limit` where what is left before them is too small for a node."""

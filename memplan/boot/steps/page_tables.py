@@ -211,6 +211,9 @@ class _Mapper:
             new = self._map_ram(start, last)
             last = self._min_mapped = start
             step, mapped = self._grown(step, mapped, new)
+            if not new and not self._grows(step, mapped, 0):
+                # Further steps through the hole below change nothing: they are taken at once.
+                last = self._min_mapped = max(min(last, round_up(self._ram_below(last), step)), map_start)
         if real_end < map_end:
             self._map_ram(real_end, map_end)
 
@@ -224,12 +227,28 @@ class _Mapper:
             new = self._map_ram(start, stop)
             start = stop
             step, mapped = self._grown(step, mapped, new)
+            if not new and not self._grows(step, mapped, 0):
+                start = min(max(start, round_down(self._ram_above(start, map_end), step)), map_end)
 
     def _grown(self, step: int, mapped: int, new: int) -> tuple[int, int]:
         """The next step's size, and all that is mapped so far, after a step that mapped `new` bytes of RAM."""
-        rules = self._boot.rules
-        grows = new > mapped if rules.mapping_growth == "larger" else mapped + new >= step
-        return step << rules.mapping_step_shift if grows else step, mapped + new
+        grown = step << self._boot.rules.mapping_step_shift if self._grows(step, mapped, new) else step
+        return grown, mapped + new
+
+    def _grows(self, step: int, mapped: int, new: int) -> bool:
+        return new > mapped if self._boot.rules.mapping_growth == "larger" else mapped + new >= step
+
+    def _ram_below(self, address: int) -> int:
+        """The end of the RAM below `address`; 0 where there is none."""
+        ranges = self._boot.memblock.pfn_ranges(None)
+        below = (min(end * PAGE_SIZE, address) for start, end, _ in ranges if start * PAGE_SIZE < address)
+        return max(below, default=0)
+
+    def _ram_above(self, address: int, limit: int) -> int:
+        """Where RAM begins at or above `address`; `limit` where there is none."""
+        ranges = self._boot.memblock.pfn_ranges(None)
+        above = (max(start * PAGE_SIZE, address) for start, end, _ in ranges if end * PAGE_SIZE > address)
+        return min(above, default=limit)
 
     def _probe(self, map_start: int, map_end: int) -> int:
         """The end of the highest free, aligned 2M block, where the mapping begins.

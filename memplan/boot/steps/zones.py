@@ -10,7 +10,19 @@ from memplan.boot.registry import step
 from memplan.boot.results import ZoneLayout, ZoneLimits
 from memplan.errors import NotCoveredError
 from memplan.plan import Zone
-from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, memparse, pfn_down, pfn_up, round_up
+from memplan.units import (
+    GIB,
+    MIB,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    SECTION_SIZE,
+    U64_MAX,
+    leading_number,
+    memparse,
+    pfn_down,
+    pfn_up,
+    round_up,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -136,9 +148,9 @@ def _core_pages(boot: Boot, option: str, total: int) -> int:
     value = boot.cmdline.last(option)
     if not value or (value == "mirror" and option == "kernelcore" and boot.rules.movable_zone_rules != "3.13"):
         return 0
-    digits = value.rstrip("%")
-    if value.endswith("%") and boot.rules.movable_zone_rules != "3.13" and digits.isdigit():
-        return total * 100 * int(digits) // 10000
+    share, rest = leading_number(value)
+    if rest.startswith("%") and boot.rules.movable_zone_rules != "3.13":
+        return (total * 100 * (share or 0) & U64_MAX) // 10000
     return memparse(value)[0] >> PAGE_SHIFT
 
 

@@ -1,0 +1,85 @@
+"""Processes that share work: order, deaths, and the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from memplan.checks.workers import spread
+
+
+def work(item: int) -> str:
+    if item < 0:
+        os.kill(os.getpid(), -item)
+    return f"done {item}"
+
+
+def lost(item: int, status: int) -> str:
+    return f"lost {item} by {status}"
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    assert list(spread(work, range(50), 3, lost)) == [f"done {item}" for item in range(50)]
+    assert list(spread(work, [], 3, lost)) == []
+
+
+def test_a_death_costs_one_item() -> None:
+    items = [1, -signal.SIGKILL, 2, 3, -signal.SIGUSR1, 4]
+    told = ["done 1", "lost -9 by -9", "done 2", "done 3", f"lost {-signal.SIGUSR1} by {-signal.SIGUSR1}", "done 4"]
+    assert list(spread(work, items, 2, lost)) == told
+
+
+def test_processes_end_when_nobody_wants_more() -> None:
+    results = spread(work, range(1000), 2, lost)
+    assert next(results) == "done 0"
+    results.close()
+    assert children() == []
+
+
+def children() -> list[str]:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+MACHINE = "e820:\n- {start: 0, size: 640K}\n- {start: 1M, size: 2G}\n"
+
+
+def check(folder: Path, number: int) -> subprocess.Popen[str]:
+    """A check by two processes that has begun its work."""
+    for index in range(number):
+        (folder / f"m{index}.yaml").write_text(MACHINE)
+    words = [sys.executable, "-m", "memplan", "check", *(f"m{index}.yaml" for index in range(number))]
+    process = subprocess.Popen(
+        [*words, "--jobs", "2", "-o", "out.txt"], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    while len(workers(process)) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process
+
+
+def workers(process: subprocess.Popen[str]) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def test_a_killed_worker_is_told_and_the_rest_is_checked(tmp_path: Path) -> None:
+    with check(tmp_path, 60) as process:
+        os.kill(workers(process)[0], signal.SIGKILL)
+        _, stderr = process.communicate()
+    assert process.returncode == 2
+    (line,) = stderr.splitlines()
+    assert ": a worker died while checking it (signal 9) (" in line
+    assert "in 60 inputs, of which 1 could not be checked" in (tmp_path / "out.txt").read_text()
+
+
+def test_a_signal_ends_the_workers_too(tmp_path: Path) -> None:
+    with check(tmp_path, 200) as process:
+        started = workers(process)
+        process.terminate()
+        stdout, stderr = process.communicate()
+    assert (process.returncode, stdout, stderr) == (128 + signal.SIGTERM, "", "")
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".yaml"]
