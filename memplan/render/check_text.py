@@ -26,14 +26,18 @@ def check_lines(reports: Iterable[Report], tally: Tally, rules: Mapping[str, Rul
 
 def finding_lines(finding: Finding, rule: Rule, kernel: str) -> Iterator[str]:
     """One finding under the `kernel` that was checked for."""
-    yield printable(f"{place_text(finding)}: {finding.severity}: {finding.message} [{finding.rule} {rule.name}]", "")
+    yield _line(f"{place_text(finding)}: {finding.severity}: {finding.message} [{finding.rule} {rule.name}]")
     yield from (f"  {line}".rstrip() for line in finding.excerpt)
     if finding.dmesg:
-        yield printable(f"  Linux {kernel} prints: {finding.dmesg}", "")
+        yield _line(f"  Linux {kernel} prints: {finding.dmesg}")
     yield f"  mend: {rule.mend}"
     if finding.note:
         yield f"  note: {finding.note}"
     yield f"  fingerprint: {finding.fingerprint}"
+
+
+def _line(text: str) -> str:
+    return printable(text.replace("\n", " "), "")
 
 
 def place_text(finding: Finding) -> str:
