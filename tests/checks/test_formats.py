@@ -59,7 +59,7 @@ def test_text() -> None:
         'a b/m.yaml:3:5: error: a range of "no" length & <more> [MP201 empty-ranges]',
         "      3 | {base: 0}",
         "        | ^~~~~~~~~",
-        "  Linux 6.12 prints: SRAT: 100% nothing,  here",
+        "  Linux 6.12 prints: SRAT: 100% nothing,\\u0007 here",
         "  mend: Do otherwise.",
         f"  fingerprint: {ZERO.fingerprint}",
         "",
@@ -172,7 +172,7 @@ def test_junit() -> None:
     failure = root.find("testsuite/testcase[@name='MP201 empty-ranges']/failure")
     assert failure is not None
     assert failure.get("message") == 'a b/m.yaml:3:5: a range of "no" length & <more>'
-    assert "Linux 6.12 prints: SRAT: 100% nothing,  here" in (failure.text or "")
+    assert "Linux 6.12 prints: SRAT: 100% nothing,\\u0007 here" in (failure.text or "")
     milder = root.findtext("testsuite/testcase[@name='MP701 quiet-boot']/system-out")
     assert milder is not None
     assert milder.startswith("a b/m.yaml:1: warning: quiet: so quiet [MP701")
