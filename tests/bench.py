@@ -82,7 +82,9 @@ def machine_text(nodes: int, size: int, *, entries: int = 0, cmdline: str = "mov
 class Deaf:
     """A listener that does nothing."""
 
-    def changed(self, op: str, base: int, size: int, count: int, descending: bool) -> None:
+    def changed(
+        self, op: str, base: int, size: int, count: int, descending: bool, _nid: int | None, _flags: int
+    ) -> None:
         """A change."""
 
     def message(self, text: str, warning: bool) -> None:

@@ -41,7 +41,9 @@ class Warnings:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def changed(self, op: str, base: int, size: int, count: int, descending: bool) -> None:
+    def changed(
+        self, op: str, base: int, size: int, count: int, descending: bool, _nid: int | None, _flags: int
+    ) -> None:
         pass
 
     def message(self, text: str, warning: bool) -> None:
@@ -176,7 +178,7 @@ class Replay:
         return self.memblock.memory if name == "memory" else self.memblock.reserved
 
     def _node(self, nid: int | None) -> int:
-        return self.no_node if nid is None else nid
+        return nid if nid is not None and 0 <= nid < self.no_node else self.no_node
 
     def _rows(self, array: RegionArray) -> list[list[int]]:
         return [[base, size, self._node(nid), flags] for base, size, nid, flags in array]

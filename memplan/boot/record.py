@@ -47,7 +47,9 @@ class Recorder:
             self.events.append(Request(self._request, self.step, self._owner, self.logged))
         self._request = ""
 
-    def changed(self, op: str, base: int, size: int, count: int, descending: bool) -> None:
+    def changed(
+        self, op: str, base: int, size: int, count: int, descending: bool, _nid: int | None, _flags: int
+    ) -> None:
         """memblock's report of a change, at the moment in which the kernel prints its line."""
         self.events.append(
             Change(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.memblock.regions import REGION_SIZE, storage_size
 from memplan.memblock.search import (
     MEMBLOCK_HOTPLUG,
+    MEMBLOCK_KHO_SCRATCH,
     MEMBLOCK_MIRROR,
     MEMBLOCK_NOMAP,
+    MEMBLOCK_RSRV_KERN,
     MEMBLOCK_RSRV_NOINIT,
+    NUMA_NO_NODE,
     Searches,
     round_up_wrapping,
 )
@@ -38,27 +40,32 @@ class Changes(Searches):
 
     def add(self, base: int, size: int) -> int:
         """Registers memory without a node."""
-        self.listener.changed("add", base, size, 1, True)
+        self.listener.changed("add", base, size, 1, True, None, 0)
         return self._add_range(self.memory, base, size, None, 0)
 
     def add_node(self, base: int, size: int, nid: int | None, flags: int = 0) -> int:
         """Registers memory of a node."""
-        self.listener.changed("add", base, size, 1, True)
+        self.listener.changed("add", base, size, 1, True, nid, flags)
         return self._add_range(self.memory, base, size, nid, flags)
 
     def reserve(self, base: int, size: int) -> int:
         """Reserves a range, be it memory or not."""
-        self.listener.changed("reserve", base, size, 1, True)
-        return self._add_range(self.reserved, base, size, None, 0)
+        return self._reserve(base, size, None, 0)
+
+    def reserve_kern(self, base: int, size: int) -> int:
+        """Reserves a range for the kernel's own use, which versions that don't mark allocations don't tell apart."""
+        return self._reserve(base, size, None, self._allocated_flags())
 
     def remove(self, base: int, size: int) -> int:
         """Takes memory away."""
-        self.listener.changed("remove", base, size, 1, True)
+        self.listener.changed("remove", base, size, 1, True, None, 0)
         return self._remove_range(self.memory, base, size)
 
     def free(self, base: int, size: int) -> int:
         """Ends reservations (memblock_free, memblock_phys_free from 5.16)."""
-        self.listener.changed("free", base, size, 1, True)
+        self.listener.changed("free", base, size, 1, True, None, 0)
+        if self.slab_is_available and self.rules.late_free_keeps_reserved:
+            return 0
         return self._remove_range(self.reserved, base, size)
 
     # -- nodes and flags ------------------------------------------------------------------------------------------
@@ -97,6 +104,18 @@ class Changes(Searches):
     def reserved_mark_noinit(self, base: int, size: int) -> int:
         """Marks reserved regions whose struct pages are not initialised."""
         return self._set_flag(self.reserved, base, size, MEMBLOCK_RSRV_NOINIT, True)
+
+    def reserved_mark_kern(self, base: int, size: int) -> int:
+        """Marks reserved regions as the kernel's own."""
+        return self._set_flag(self.reserved, base, size, MEMBLOCK_RSRV_KERN, True)
+
+    def mark_kho_scratch(self, base: int, size: int) -> int:
+        """Marks memory as a scratch area of kexec hand-over."""
+        return self._set_flag(self.memory, base, size, MEMBLOCK_KHO_SCRATCH, True)
+
+    def clear_kho_scratch(self, base: int, size: int) -> int:
+        """Takes the mark of mark_kho_scratch off."""
+        return self._set_flag(self.memory, base, size, MEMBLOCK_KHO_SCRATCH, False)
 
     # -- cutting memory -------------------------------------------------------------------------------------------
 
@@ -152,6 +171,19 @@ class Changes(Searches):
             self.cap_memory_range(0, end)
 
     # -- how changes are made -------------------------------------------------------------------------------------
+
+    def _reserve(self, base: int, size: int, nid: int | None, flags: int) -> int:
+        attributes = self._attributes(nid, flags)
+        self.listener.changed("reserve", base, size, 1, True, *attributes)
+        return self._add_range(self.reserved, base, size, *attributes)
+
+    def _attributes(self, nid: int | None, flags: int) -> Attributes:
+        """What a reservation with `nid`, None for no node, and `flags` gets."""
+        return NUMA_NO_NODE if nid is None and self.rules.marks_allocations else nid, flags
+
+    def _allocated_flags(self) -> int:
+        """The flags with which allocated memory is reserved."""
+        return MEMBLOCK_RSRV_KERN if self.rules.marks_allocations else 0
 
     def _add_range(self, array: RegionArray, base: int, size: int, nid: int | None, flags: int) -> int:
         size = min(size, U64_MAX - base)
@@ -256,7 +288,7 @@ class Changes(Searches):
                 raise MemblockPanic(f"memblock: cannot resize {array.name} array")
             return False
         room = array.max * 2
-        old_storage, old_size = array.storage, storage_size(array.max)
+        old_storage, old_size = array.storage, array.storage_size(array.max)
         if self.slab_is_available:
             array.max, array.storage = room, None
             self.listener.array_growth(array.name)
@@ -264,7 +296,7 @@ class Changes(Searches):
                 self.free(old_storage, old_size)
             self.listener.array_grown()
             return True
-        address = self._find_storage(array, base, size, storage_size(room))
+        address = self._find_storage(array, base, size, array.storage_size(room))
         if not address:
             self.listener.message(
                 f"memblock: Failed to double {array.name} array from {array.max} to {room} entries !", True
@@ -272,14 +304,14 @@ class Changes(Searches):
             return False
         self.listener.array_growth(array.name)
         width = self.rules.printed_width
-        last = address + room * REGION_SIZE - 1
+        last = address + room * array.region_size - 1
         self.listener.message(
             f"memblock: {array.name} is doubled to {room} at [{address:#0{width}x}-{last:#0{width}x}]", False
         )
         array.max, array.storage = room, address
         if old_storage is not None:
             self.free(old_storage, old_size)
-        self.reserve(address, storage_size(room))
+        self.reserve_kern(address, array.storage_size(room))
         self.listener.array_grown()
         return True
 
@@ -305,12 +337,14 @@ class Changes(Searches):
     def _warn_about_mixture(
         self, array: RegionArray, pieces: list[tuple[int, int, int]], end: int, attributes: Attributes
     ) -> None:
-        if not self.rules.warns_about_mixture:
+        warns = self.rules.mixture_warning
+        if warns == "never":
             return
+        flags_matter = warns == "always" or attributes[1] != 0
         for index, _, stop in pieces:
             if stop < end:
                 _, _, (nid, flags) = array.region(index)
-                for _ in range((nid != attributes[0]) + (flags != attributes[1])):
+                for _ in range((nid != attributes[0]) + (flags_matter and flags != attributes[1])):
                     self._warn_on(self.rules.add_function)
 
     def _check_emptied(self, array: RegionArray) -> None:

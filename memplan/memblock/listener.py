@@ -8,8 +8,11 @@ from typing import Protocol
 class Listener(Protocol):
     """Who is told what memblock does, in the moment in which the kernel would print it."""
 
-    def changed(self, op: str, base: int, size: int, count: int, descending: bool) -> None:
-        """`op` (add, remove, reserve, free) begins; `size` bytes in `count` equal pieces, one beside the other."""
+    def changed(self, op: str, base: int, size: int, count: int, descending: bool, nid: int | None, flags: int) -> None:
+        """`op` (add, remove, reserve, free) begins; `size` bytes in `count` equal pieces, one beside the other.
+
+        `nid` and `flags` are what memory or a reservation is added with.
+        """
 
     def message(self, text: str, warning: bool) -> None:
         """A line.  Of a WARN_ON or a stack dump, which print many, it is the macro's and the function's name."""

@@ -13,15 +13,8 @@ if TYPE_CHECKING:
 #: A region's (nid, flags); a nid of None stands for MAX_NUMNODES, no node.
 Attributes: TypeAlias = tuple[int | None, int]
 
-#: Size of struct memblock_region.
-REGION_SIZE = 24
 #: Regions that the built-in arrays hold (INIT_MEMBLOCK_REGIONS).
 INIT_REGIONS = 128
-
-
-def storage_size(room: int) -> int:
-    """Bytes of an array with room for so many regions, in whole pages."""
-    return round_up(room * REGION_SIZE, PAGE_SIZE)
 
 
 class RegionArray:
@@ -31,10 +24,12 @@ class RegionArray:
     here take it that there is room.
     """
 
-    __slots__ = ("_empty_cnt", "_regions", "bases", "max", "name", "storage", "total", "unmerged")
+    __slots__ = ("_empty_cnt", "_regions", "bases", "max", "name", "region_size", "storage", "total", "unmerged")
 
-    def __init__(self, name: str, *, empty_counts_one: bool) -> None:
+    def __init__(self, name: str, *, empty_counts_one: bool, region_size: int) -> None:
         self.name = name
+        #: Bytes that a region takes in the array.
+        self.region_size = region_size
         self.bases: list[int] = []
         self._regions: dict[int, tuple[int, Attributes]] = {}
         self.max = INIT_REGIONS
@@ -73,6 +68,10 @@ class RegionArray:
     def total_size(self) -> int:
         """The kernel's running total of the regions' sizes."""
         return self.total & U64_MAX
+
+    def storage_size(self, room: int) -> int:
+        """Bytes of an array with room for so many regions, in whole pages."""
+        return round_up(room * self.region_size, PAGE_SIZE)
 
     # -- questions ----------------------------------------------------------------------------------------------
 

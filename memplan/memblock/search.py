@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.memblock.gaps import Found, Gaps, Kind
-from memplan.memblock.regions import RegionArray
+from memplan.memblock.regions import Attributes, RegionArray
+from memplan.memblock.requests import Attempt, Candidate, Refusal, Request, Walk
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, U64_MAX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from memplan.memblock.listener import Listener
     from memplan.memblock.rules import MemblockRules
 
@@ -17,6 +20,27 @@ MEMBLOCK_MIRROR = 2
 MEMBLOCK_NOMAP = 4
 MEMBLOCK_DRIVER_MANAGED = 8
 MEMBLOCK_RSRV_NOINIT = 16
+MEMBLOCK_RSRV_KERN = 32
+MEMBLOCK_KHO_SCRATCH = 64
+
+NUMA_NO_NODE = -1
+
+_FLAG_REFUSALS: tuple[tuple[int, Refusal], ...] = (
+    (MEMBLOCK_HOTPLUG, "hot-pluggable"),
+    (MEMBLOCK_MIRROR, "not mirrored"),
+    (MEMBLOCK_NOMAP, "not mapped"),
+    (MEMBLOCK_DRIVER_MANAGED, "driver managed"),
+    (MEMBLOCK_KHO_SCRATCH, "no scratch area"),
+)
+
+
+class Offer(NamedTuple):
+    """A free range with its memory's attributes, and where in it a block would lie, None where it can't."""
+
+    start: int
+    end: int
+    attributes: Attributes
+    found: Found | None
 
 
 class Searches:
@@ -26,8 +50,10 @@ class Searches:
         self.rules = rules
         self.max_numnodes = max_numnodes
         self.listener = listener
-        self.memory = RegionArray("memory", empty_counts_one=rules.empty_counts_one)
-        self.reserved = RegionArray("reserved", empty_counts_one=rules.empty_counts_one)
+        self.memory, self.reserved = (
+            RegionArray(name, empty_counts_one=rules.empty_counts_one, region_size=rules.region_size)
+            for name in ("memory", "reserved")
+        )
         self.bottom_up = False
         self.current_limit = U64_MAX
         #: The physical _end; bottom-up searches of some versions begin above it.
@@ -35,6 +61,8 @@ class Searches:
         self.movable_node = False
         self.mirrored_kernelcore = False
         self.has_mirror = False
+        #: Allocations take memory of KHO's scratch areas alone.
+        self.scratch_only = False
         self.max_low_pfn = U64_MAX >> PAGE_SHIFT
         self.slab_is_available = False
         self._can_resize = False
@@ -46,17 +74,30 @@ class Searches:
 
     def find(self, start: int, end: int, size: int, align: int) -> int:
         """A free block on any node, in mirrored memory if it can be (memblock_find_in_range)."""
-        flags = self._preferred_flags()
-        found = self.find_node(start, end, size, align, None, flags)
-        if not found and flags:
-            self._no_mirror(size)
-            found = self.find_node(start, end, size, align, None)
-        return found
+        return next((address for address, _ in self._places(Request(size, align, start, end))), 0)
 
     def find_node(self, start: int, end: int, size: int, align: int, nid: int | None, flags: int = 0) -> int:
         """A free block on a node (memblock_find_in_range_node).  An `end` of 0 means the current limit."""
         found = self._search(start, end, size, align, nid, flags)[0]
         return found.address if found else 0
+
+    def candidates(self, request: Request) -> Iterator[Candidate]:
+        """The free ranges at which an allocation looks, in order, each with why it is passed over; the last is taken.
+
+        Where none will do, the last is refused too.  Nothing is changed by it, and nothing said.
+        """
+        size, align = request.size, request.align or self.rules.default_align
+        for number, attempt in enumerate(self._attempts(request)):
+            for walk in self._walks(attempt.start, attempt.end):
+                kind = self._kind(align, attempt.nid, attempt.flags, walk.descending)
+                for offer in self._offers(walk, size, kind):
+                    address = self._result(offer.found.address, walk) if offer.found else 0
+                    refusal = None if address else _refusal(offer, walk, size, kind)
+                    yield Candidate(offer.start, offer.end, *offer.attributes, number, address, refusal)
+                    if address:
+                        return
+                    if offer.found:
+                        break
 
     # -- walks ----------------------------------------------------------------------------------------------------
 
@@ -65,11 +106,11 @@ class Searches:
 
         As in the kernel, there is an empty range between two reserved regions that touch.
         """
-        return self._free_ranges(*self._requested(nid, "__next_mem_range"), flags)
+        return self._free_ranges(self._requested(nid, "__next_mem_range"), flags, False)
 
     def free_ranges_rev(self, nid: int | None, flags: int = 0) -> list[tuple[int, int, int | None]]:
         """As free_ranges, downwards."""
-        return self._free_ranges(*self._requested(nid, "__next_mem_range_rev"), flags)[::-1]
+        return self._free_ranges(self._requested(nid, "__next_mem_range_rev"), flags, True)[::-1]
 
     def mem_ranges(self) -> list[tuple[int, int]]:
         """(start, end) of memory, hot-pluggable or not, without nomap regions (for_each_mem_range)."""
@@ -101,80 +142,122 @@ class Searches:
         self._gaps = None
         self._pages = None
 
+    def _places(self, request: Request, quietly: bool = False) -> Iterator[tuple[int, int | None]]:
+        """(address, node asked for) of what a request's searches find, one after the other."""
+        for attempt in self._attempts(request):
+            if attempt.without_mirror and not quietly:
+                text = f"Could not allocate {request.size:#018x} bytes of mirrored memory"
+                self.listener.message(text, True)
+            found = self.find_node(attempt.start, attempt.end, request.size, request.align, attempt.nid, attempt.flags)
+            if found:
+                yield found, attempt.nid
+
+    def _attempts(self, request: Request) -> Iterator[Attempt]:
+        """The searches that a request makes until one finds a place."""
+        start, end, nid = request.start, request.end, request.nid
+        if request.drops_minimum or self.rules.allocations == "one core within the limit":
+            end = min(end, self.current_limit)
+        preferred = self._preferred_flags() if request.prefers_mirror else 0
+        flags = (preferred, preferred & ~MEMBLOCK_MIRROR)
+        low = 0 if request.drops_minimum else start
+        if self.rules.allocations == "each its own":
+            order = [(start, flags[0]), (low, flags[0]), (low, flags[1])]
+        else:
+            order = [(bottom, wanted) for bottom in (start, low) for wanted in flags]
+        before = 0
+        for bottom, wanted in dict.fromkeys(order):
+            without_mirror = bool(before & ~wanted & MEMBLOCK_MIRROR)
+            yield Attempt(bottom, end, nid, wanted, without_mirror)
+            if not request.exact and not self._any_node(nid):
+                yield Attempt(bottom, end, None, wanted, False)
+            before = wanted
+
     def _search(
         self, start: int, end: int, size: int, align: int, nid: int | None, flags: int
     ) -> tuple[Found | None, bool]:
         """What find_node finds, and whether it searched downwards."""
+        walks = self._walks(start, end)
+        for walk in walks:
+            if walk is not walks[0]:
+                text = f"memblock: bottom-up allocation failed, {self.rules.bottom_up_warning}"
+                self._warn_once(text, "memblock_find_in_range_node")
+            site = "__next_mem_range_rev" if walk.descending else "__next_mem_range"
+            found = self._lookup(walk, size, self._kind(align, self._requested(nid, site), flags, walk.descending))
+            if found:
+                address = self._result(found.address, walk)
+                if address:
+                    return found._replace(address=address), walk.descending
+        return None, walks[-1].descending
+
+    def _walks(self, start: int, end: int) -> tuple[Walk, ...]:
+        """The walks of a search within ``[start, end)``, the second for when the first finds nothing."""
         if end == 0 or (end == 1 and self.rules.end_one_is_accessible):
             end = self.current_limit
         start = max(start, PAGE_SIZE)
         end = max(start, end)
-        site = "__next_mem_range" if self.bottom_up else "__next_mem_range_rev"
-        any_node, nid = self._requested(nid, site)
-        care, need = self._flag_test(flags)
-        kind = Kind(align, any_node, nid, care, need)
-        if self.bottom_up and (not self.rules.bottom_up_above_kernel or end > self.kernel_end):
-            low = max(start, self.kernel_end) if self.rules.bottom_up_above_kernel else start
-            found = self._lookup(low, end, size, kind, False)
-            if found and self.rules.bottom_up_int:
-                found = found._replace(address=_through_int(found.address))
-            if (found and found.address) or not self.rules.bottom_up_above_kernel:
-                return found, False
-            text = "memblock: bottom-up allocation failed, memory hotunplug may be affected"
-            self._warn_once(text, "memblock_find_in_range_node")
-        return self._lookup(start, end, size, kind, True), True
+        downwards = Walk(start, end, True)
+        if not self.bottom_up:
+            return (downwards,)
+        if not self.rules.bottom_up_above_kernel:
+            return (Walk(start, end, False),)
+        if end <= self.kernel_end:
+            return (downwards,)
+        return Walk(max(start, self.kernel_end), end, False), downwards
 
-    def _lookup(self, start: int, end: int, size: int, kind: Kind, descending: bool) -> Found | None:
+    def _result(self, address: int, walk: Walk) -> int:
+        """The address that the search returns for the one that a walk found."""
+        return address if walk.descending or not self.rules.bottom_up_int else _through_int(address)
+
+    def _lookup(self, walk: Walk, size: int, kind: Kind) -> Found | None:
+        """The first place of a walk; the index answers what it knows.
+
+        That is not requests of no bytes, which find places between ranges too, and odd alignments.
+        """
         if not size or kind.align & (kind.align - 1):
-            return self._walk(start, end, size, kind, descending)
+            return next((offer.found for offer in self._offers(walk, size, kind) if offer.found), None)
         if self._gaps is None:
             self._gaps = Gaps(self.memory, self.reserved)
-        search = self._gaps.highest if descending else self._gaps.lowest
-        return search(size, start, end, kind)
+        search = self._gaps.highest if walk.descending else self._gaps.lowest
+        return search(size, walk.start, walk.end, kind)
 
-    def _walk(self, start: int, end: int, size: int, kind: Kind, descending: bool) -> Found | None:
-        """The search as the kernel makes it, range by range; needed for what the index does not know.
+    def _offers(self, walk: Walk, size: int, kind: Kind) -> Iterator[Offer]:
+        """The free ranges as the kernel walks over them, and where in each the block would lie."""
+        ranges = self._free_ranges_of(self.memory.regions())
+        for low, high, attributes in ranges[::-1] if walk.descending else ranges:
+            found = _place(low, high, walk, size, kind.align) if kind.takes(attributes) else None
+            yield Offer(low, high, attributes, found)
 
-        That are requests of no bytes, which find places between ranges too, and odd alignments.
-        """
-        ranges = self._free_ranges_of(kind)
-        for low, high, _ in ranges[::-1] if descending else ranges:
-            low = min(max(low, start), end)
-            high = min(max(high, start), end)
-            if descending:
-                if high >= size and (address := (high - size) & -kind.align) >= low:
-                    return Found(address, low, high)
-            elif (address := round_up_wrapping(low, kind.align)) < high and high - address >= size:
-                return Found(address, low, high)
-        return None
+    def _free_ranges(self, nid: int | None, flags: int, descending: bool) -> list[tuple[int, int, int | None]]:
+        kind = self._kind(1, nid, flags, descending)
+        eligible = (region for region in self.memory.regions() if kind.takes(region[2]))
+        return [(low, high, attributes[0]) for low, high, attributes in self._free_ranges_of(eligible)]
 
-    def _free_ranges(self, any_node: bool, nid: int | None, flags: int) -> list[tuple[int, int, int | None]]:
-        return self._free_ranges_of(Kind(1, any_node, nid, *self._flag_test(flags)))
-
-    def _free_ranges_of(self, kind: Kind) -> list[tuple[int, int, int | None]]:
+    def _free_ranges_of(self, memory: Iterable[tuple[int, int, Attributes]]) -> list[tuple[int, int, Attributes]]:
         starts = [0, *(end for _, end, _ in self.reserved.regions())]
         stops = [*self.reserved.bases, U64_MAX]
         ranges = []
         index = 0
-        for base, end, attributes in self.memory.regions():
-            if not kind.takes(attributes):
-                continue
+        for base, end, attributes in memory:
             while stops[index] <= base:
                 index += 1
             gap = index
             while gap < len(starts) and starts[gap] < end:
-                ranges.append((max(base, starts[gap]), min(end, stops[gap]), attributes[0]))
+                ranges.append((max(base, starts[gap]), min(end, stops[gap]), attributes))
                 gap += 1
         return ranges
 
-    def _flag_test(self, flags: int) -> tuple[int, int]:
-        """(care, need): memory is eligible where its flags & care == need (should_skip_region)."""
-        care = MEMBLOCK_NOMAP | MEMBLOCK_DRIVER_MANAGED | (MEMBLOCK_HOTPLUG if self.movable_node else 0)
-        care &= ~flags
-        need = flags & MEMBLOCK_MIRROR
-        return care | need, need
+    def _kind(self, align: int, nid: int | None, flags: int, descending: bool) -> Kind:
+        """Memory is eligible where its flags, as far as they matter, equal those needed (should_skip_region)."""
+        care = MEMBLOCK_NOMAP | MEMBLOCK_DRIVER_MANAGED
+        if self.movable_node and (descending or self.rules.hotplug_skipped == "both ways"):
+            care |= MEMBLOCK_HOTPLUG
+        need = flags & (MEMBLOCK_MIRROR | MEMBLOCK_KHO_SCRATCH)
+        any_node = self._any_node(nid)
+        return Kind(align, any_node, None if any_node else nid, care & ~flags | need, need)
 
     def _preferred_flags(self) -> int:
+        if self.scratch_only:
+            return MEMBLOCK_KHO_SCRATCH
         return MEMBLOCK_MIRROR if self.has_mirror else 0
 
     # -- nodes ----------------------------------------------------------------------------------------------------
@@ -185,17 +268,18 @@ class Searches:
     def _stored(self, nid: int | None) -> int | None:
         return None if nid == self.max_numnodes else nid
 
-    def _requested(self, nid: int | None, site: str) -> tuple[bool, int | None]:
-        """(whether any node will do, else which), as the version takes `nid`."""
-        if nid is None:
-            return True, None
-        any_node = self.rules.any_node
-        if any_node == "invalid":
-            return not self._is_node(nid), nid
-        if any_node == "none" and nid == self.max_numnodes:
+    def _any_node(self, nid: int | None) -> bool:
+        """Whether a request for `nid` is one for any node."""
+        if nid is None or self.rules.any_node == "invalid":
+            return not self._is_node(nid)
+        return nid == self.max_numnodes or (nid == NUMA_NO_NODE and self.rules.any_node == "none")
+
+    def _requested(self, nid: int | None, site: str) -> int | None:
+        """The node that a request at `site` is for, which may warn of how it says that any will do."""
+        if self.rules.any_node == "none" and nid == self.max_numnodes:
             self._warn_once("Usage of MAX_NUMNODES is deprecated. Use NUMA_NO_NODE instead", site)
-            return True, None
-        return nid == (self.max_numnodes if any_node == "max" else -1), nid
+            return None
+        return nid
 
     # -- what the kernel says -------------------------------------------------------------------------------------
 
@@ -204,8 +288,36 @@ class Searches:
             self._warned.add((text, site))
             self.listener.message(text, True)
 
-    def _no_mirror(self, size: int) -> None:
-        self.listener.message(f"Could not allocate {size:#018x} bytes of mirrored memory", True)
+
+def _refusal(offer: Offer, walk: Walk, size: int, kind: Kind) -> Refusal:
+    """Why a walk passes over a free range."""
+    nid, flags = offer.attributes
+    if not kind.any_node and nid != kind.nid:
+        return "wrong node"
+    wrong = (flags ^ kind.need) & kind.care
+    for flag, refusal in _FLAG_REFUSALS:
+        if wrong & flag:
+            return refusal
+    if offer.end <= walk.start:
+        return "below the minimum"
+    if offer.start >= walk.end:
+        return "above the limit"
+    if offer.end - offer.start < size:
+        return "too small"
+    if not _place(offer.start, offer.end, walk._replace(start=0, end=U64_MAX), size, kind.align):
+        return "too small once aligned"
+    return "above the limit" if offer.end > walk.end else "below the minimum"
+
+
+def _place(low: int, high: int, walk: Walk, size: int, align: int) -> Found | None:
+    """Where a block lies in the part of the free range ``[low, high)`` that is within the walk's limits."""
+    low = min(max(low, walk.start), walk.end)
+    high = min(max(high, walk.start), walk.end)
+    if walk.descending:
+        address = (high - size) & -align
+        return Found(address, low, high) if high >= size and address >= low else None
+    address = round_up_wrapping(low, align)
+    return Found(address, low, high) if address < high and high - address >= size else None
 
 
 def round_up_wrapping(value: int, align: int) -> int:

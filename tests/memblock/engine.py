@@ -15,7 +15,9 @@ class Ears:
     def __init__(self) -> None:
         self.heard: list[tuple[object, ...]] = []
 
-    def changed(self, op: str, base: int, size: int, count: int, descending: bool) -> None:
+    def changed(
+        self, op: str, base: int, size: int, count: int, descending: bool, _nid: int | None, _flags: int
+    ) -> None:
         """Each piece of a run becomes an entry of its own, in the order in which they were taken."""
         piece = size // count
         bases = range(base, base + piece * count, piece) if piece else (base,)

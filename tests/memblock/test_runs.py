@@ -130,4 +130,4 @@ def test_many_pages_are_one_change(bottom_up: bool) -> None:
     runs = memblock.phys_alloc_range_run(PAGE_SIZE, PAGE_SIZE, 0, 0, 65536)
     start = GIB if bottom_up else 5 * GIB - 65536 * PAGE_SIZE
     assert runs == [Run(start, start + 65536 * PAGE_SIZE, 65536, not bottom_up)]
-    assert changes == [("reserve", start, 65536 * PAGE_SIZE, 65536, not bottom_up)]
+    assert changes == [("reserve", start, 65536 * PAGE_SIZE, 65536, not bottom_up, None, 0)]

@@ -1,0 +1,249 @@
+"""How memory is allocated, one block at a time and in bulk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memplan.memblock.changes import Changes, MemblockPanic
+from memplan.memblock.requests import Request
+from memplan.memblock.search import round_up_wrapping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from memplan.memblock.gaps import Found
+    from memplan.memblock.regions import Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`count` blocks that were taken one beside the other: together ``[start, end)``."""
+
+    start: int
+    end: int
+    count: int
+    descending: bool
+
+
+class Allocations(Changes):
+    """The allocations; each returns an address, 0 where there is no room."""
+
+    # -- for callers that want a physical address ---------------------------------------------------------------
+
+    def alloc_range_nid(self, size: int, align: int, start: int, end: int, nid: int | None, exact: bool) -> int:
+        """A block within ``[start, end)`` on the node, else on any unless `exact` (memblock_alloc_range_nid)."""
+        if self._each_its_own:
+            return self._alloc_once(Request(size, align, start, end, nid, exact=True, prefers_mirror=False))
+        nid = self._requested(nid, "memblock_alloc_range_nid")
+        align = self._sound_align(align, "memblock_alloc_range_nid")
+        return self._allocate(Request(size, align, start, end, nid, exact))
+
+    def phys_alloc_range(self, size: int, align: int, start: int, end: int) -> int:
+        """A block within a caller's own limits."""
+        return self.alloc_range_nid(size, align, start, end, None, False)
+
+    def phys_alloc(self, size: int, align: int) -> int:
+        """A block anywhere below the current limit; until 5.0 a panic where there is none."""
+        if self._each_its_own:
+            return self.alloc_base(size, align, 0)
+        return self.phys_alloc_range(size, align, 0, 0)
+
+    def phys_alloc_try_nid(self, size: int, align: int, nid: int | None) -> int:
+        """A block on the node, else on any; until 5.0 a panic where there is none."""
+        if self._each_its_own:
+            return self.alloc_nid(size, align, nid) or self.alloc_base(size, align, 0)
+        return self.alloc_range_nid(size, align, 0, 0, nid, False)
+
+    def alloc_nid(self, size: int, align: int, nid: int | None) -> int:
+        """A block on the node alone (memblock_alloc_nid, until 5.0)."""
+        return self._alloc_once(Request(size, align, nid=nid, exact=True))
+
+    def alloc_base_nopanic(self, size: int, align: int, max_addr: int) -> int:
+        """A block below `max_addr` (__memblock_alloc_base, until 5.0)."""
+        return self._alloc_once(Request(size, align, end=max_addr, prefers_mirror=False))
+
+    def alloc_base(self, size: int, align: int, max_addr: int) -> int:
+        """As alloc_base_nopanic, with a panic where nothing is found (memblock_alloc_base)."""
+        found = self.alloc_base_nopanic(size, align, max_addr)
+        if not found:
+            width = 18 if self.rules.padded_panic else 0
+            raise MemblockPanic(f"ERROR: Failed to allocate {size:#0{width}x} bytes below {max_addr:#0{width}x}.")
+        return found
+
+    # -- for the kernel's own structures ------------------------------------------------------------------------
+
+    def alloc_try_nid(self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None) -> int:
+        """A block on the node, else on any, above `min_addr`, else anywhere."""
+        return self._alloc_internal(size, align, min_addr, max_addr, nid, False)
+
+    def alloc_try_nid_raw(self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None) -> int:
+        """As alloc_try_nid; the kernel does not clear the block."""
+        return self._alloc_internal(size, align, min_addr, max_addr, nid, False)
+
+    def alloc_exact_nid_raw(self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None) -> int:
+        """A block on this node only, above `min_addr`, else anywhere on it."""
+        return self._alloc_internal(size, align, min_addr, max_addr, nid, True)
+
+    def alloc_memory_core_early(self, nid: int | None, size: int, align: int, goal: int, limit: int) -> int:
+        """The core of bootmem's calls (mm/nobootmem.c, until 4.19)."""
+        request = Request(size, align, goal, min(limit, self.current_limit), nid, exact=True)
+        found = next((address for address, _ in self._places(request)), 0)
+        if found:
+            self.reserve(found, size)
+        return found
+
+    # -- how allocations are made -------------------------------------------------------------------------------
+
+    @property
+    def _each_its_own(self) -> bool:
+        return self.rules.allocations == "each its own"
+
+    def _allocate(self, request: Request, quietly: bool = False) -> int:
+        """Reserves the first place that the request's searches find and that can be reserved."""
+        for found, nid in self._places(request, quietly):
+            if not self._reserve(found, request.size, *self._allocated(nid)):
+                return found
+        return 0
+
+    def _alloc_once(self, request: Request) -> int:
+        """An allocation of versions in which each kind searches by itself."""
+        size, align = request.size, self._sound_align(request.align, "memblock_alloc_range_nid")
+        if self.rules.rounds_sizes:
+            size = round_up_wrapping(size, align)
+        return self._allocate(request._replace(size=size, align=align), quietly=True)
+
+    def _alloc_internal(self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None, exact: bool) -> int:
+        """memblock_alloc_internal, memblock_virt_alloc_internal before 4.20."""
+        if self._each_its_own:
+            nid = self._requested(nid, "memblock_alloc_internal")
+            align = self._sound_align(align, "memblock_alloc_internal")
+            return self._allocate(Request(size, align, min_addr, max_addr, nid, exact, drops_minimum=True))
+        max_addr = min(max_addr, self.current_limit)
+        found = self.alloc_range_nid(size, align, min_addr, max_addr, nid, exact)
+        if not found and min_addr:
+            found = self.alloc_range_nid(size, align, 0, max_addr, nid, exact)
+        return found
+
+    def _sound_align(self, align: int, function: str) -> int:
+        """The alignment, or what stands in for 0."""
+        if align:
+            return align
+        if self.rules.zero_align_says == "warning":
+            self._warn_on("memblock_alloc_base_nid")
+        elif self.rules.zero_align_says == "stack dump":
+            self.listener.message(f"dump_stack: {function}", True)
+        return self.rules.default_align
+
+    def _allocated(self, nid: int | None) -> Attributes:
+        """With which (node, flags) memory is reserved that was found on the node asked for."""
+        return (nid, self._allocated_flags()) if self.rules.marks_allocations else (None, 0)
+
+    # -- allocations in bulk --------------------------------------------------------------------------------------
+
+    def phys_alloc_range_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
+        """`count` times phys_alloc_range, fewer where memory runs out; blocks side by side are one run."""
+        return self._take_runs(
+            size, align, ((start, end, None),), count, lambda: self.phys_alloc_range(size, align, start, end)
+        )
+
+    def find_reserve_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
+        """`count` times find and reserve, as callers up to 5.14 do."""
+
+        def take() -> int:
+            found = self.find(start, end, size, align)
+            if found:
+                self.reserve(found, size)
+            return found
+
+        return self._take_runs(size, align, ((start, end, None),), count, take, plain=True)
+
+    def alloc_run(
+        self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None, count: int, *, exact: bool = False
+    ) -> list[Run]:
+        """`count` times alloc_try_nid, or alloc_exact_nid_raw where `exact`."""
+        end = min(max_addr, self.current_limit)
+        nodes = dict.fromkeys((nid,) if exact else (nid, None))
+        # Without mirrored memory each request comes to the same place in the same order; with it, requests that go on
+        # to other memory say so.
+        starts = (min_addr,) if self.has_mirror else dict.fromkeys((min_addr, 0))
+        places = [(start, end, node) for start in starts for node in nodes]
+        return self._take_runs(
+            size, align, places, count, lambda: self._alloc_internal(size, align, min_addr, max_addr, nid, exact)
+        )
+
+    def alloc_memory_core_early_run(
+        self, nid: int | None, size: int, align: int, goal: int, limit: int, count: int
+    ) -> list[Run]:
+        """`count` times alloc_memory_core_early."""
+        places = [(goal, min(limit, self.current_limit), nid)]
+        return self._take_runs(
+            size, align, places, count, lambda: self.alloc_memory_core_early(nid, size, align, goal, limit), plain=True
+        )
+
+    def _take_runs(
+        self,
+        size: int,
+        align: int,
+        places: Sequence[tuple[int, int, int | None]],
+        count: int,
+        take: Callable[[], int],
+        *,
+        plain: bool = False,
+    ) -> list[Run]:
+        """`count` times `take`, each at the place that a search would find; as few reservations as there are runs.
+
+        `places` are the (start, end, nid) in which `take` searches, one after the other; it reserves what it finds as
+        an allocation, or as any other range where `plain`.
+        While the blocks lie in one free range, one beside the other, and the array has room without growing, the
+        reservation of all of them has the same result as theirs one by one.
+        """
+        runs: list[Run] = []
+        contiguous = size and align and not size % align
+        while count > 0:
+            blocks = 0
+            if contiguous:
+                found, descending, nid = self._first_found(size, align, places)
+                attributes = self._attributes(*((None, 0) if plain else self._allocated(nid)))
+                if found and not found.low <= found.address < found.high:
+                    # The address was cut short on its way: every further request would get this one again.
+                    count = 1
+                elif found:
+                    address = found.address
+                    room = address + size - found.low if descending else self._sound_end(found.high) - address
+                    blocks = (
+                        min(room // size, count) if self._has_room_for_run(address, size, descending, attributes) else 0
+                    )
+            if blocks > 1:
+                low = address - (blocks - 1) * size if descending else address
+                self.listener.changed("reserve", low, blocks * size, blocks, descending, *attributes)
+                self._add_range(self.reserved, low, blocks * size, *attributes)
+                run = Run(low, low + blocks * size, blocks, descending)
+            else:
+                address = take()
+                if not address:
+                    break
+                run = Run(address, address + size, 1, not self.bottom_up)
+            runs.append(run)
+            count -= run.count
+        return runs
+
+    def _first_found(
+        self, size: int, align: int, places: Sequence[tuple[int, int, int | None]]
+    ) -> tuple[Found | None, bool, int | None]:
+        for start, end, nid in places:
+            found, descending = self._search(start, end, size, align, nid, self._preferred_flags())
+            if found:
+                return found, descending, nid
+        return None, True, None
+
+    def _sound_end(self, end: int) -> int:
+        """Up to where, `end` at most, an upward search gives addresses as it finds them."""
+        return min(end, 1 << 31) if self.rules.bottom_up_int else end
+
+    def _has_room_for_run(self, address: int, size: int, descending: bool, attributes: Attributes) -> bool:
+        """Whether neither the first block of a run nor those after it, which merge with it, make the array grow."""
+        reserved = self.reserved
+        index = reserved.search(address + size if descending else address - 1)
+        touches = index >= 0 and reserved.region(index)[2] == attributes
+        return reserved.cnt + (1 if touches else 2) <= reserved.max
