@@ -6,7 +6,7 @@ APT    := $(if $(filter 0,$(shell id -u)),,sudo )apt-get
 
 MACHINE ?= examples/hotplug-nodes.yaml
 
-.PHONY: run test lint bench boot-test clean
+.PHONY: run test lint bench boot-test oracle clean
 
 run: $(VENV)/installed
 	$(BIN)/memplan simulate $(MACHINE)
@@ -25,6 +25,10 @@ bench: $(VENV)/installed-dev
 
 boot-test: $(VENV)/installed-dev
 	$(BIN)/python tests/boot_test.py
+
+# Compares memblock with the kernel's own code, out of Debian's source packages.
+oracle: $(VENV)/installed-dev
+	$(BIN)/python tests/oracle.py
 
 # Debian keeps venv in a package of its own; it is installed where it is missing and the rights suffice.
 $(VENV)/bin/pip:

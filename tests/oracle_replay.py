@@ -65,11 +65,10 @@ class Replay:
     """One trace's memblock and what the trace says that its state is."""
 
     def __init__(self, header: dict[str, Any]) -> None:
-        self.version = header["version"].removeprefix("v")
         self.no_node = header["max_numnodes"]
         self.warnings = Warnings()
         self.memblock = Memblock(
-            load_rules(self.version).memblock, max_numnodes=header["max_numnodes"], listener=self.warnings
+            load_rules(header["source"]).memblock, max_numnodes=header["max_numnodes"], listener=self.warnings
         )
         self.arrays: dict[str, list[list[int]]] = {"memory": [], "reserved": []}
         self.numbers: dict[str, list[int]] = dict(header["initial"])
@@ -150,7 +149,7 @@ class Replay:
 
     def _overlaps(self, array: str, base: int, size: int) -> int:
         index = self.memblock.overlaps_region(self._array(array), base, size)
-        return index if self.version == "3.13" else int(index >= 0)
+        return index if self.memblock.rules.overlap_tells_index else int(index >= 0)
 
     def _current_limit(self) -> int:
         return self.memblock.current_limit

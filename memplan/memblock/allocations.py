@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from memplan.memblock.changes import Changes, MemblockPanic
@@ -10,7 +11,7 @@ from memplan.memblock.requests import Request
 from memplan.memblock.search import round_up_wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from memplan.memblock.gaps import Found
     from memplan.memblock.regions import Attributes
@@ -143,9 +144,8 @@ class Allocations(Changes):
 
     def phys_alloc_range_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
         """`count` times phys_alloc_range, fewer where memory runs out; blocks side by side are one run."""
-        return self._take_runs(
-            size, align, ((start, end, None),), count, lambda: self.phys_alloc_range(size, align, start, end)
-        )
+        request = Request(size, align, start, end, prefers_mirror=not self._each_its_own)
+        return self._take_runs(request, count, lambda: self.phys_alloc_range(size, align, start, end))
 
     def find_reserve_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
         """`count` times find and reserve, as callers up to 5.14 do."""
@@ -156,54 +156,39 @@ class Allocations(Changes):
                 self.reserve(found, size)
             return found
 
-        return self._take_runs(size, align, ((start, end, None),), count, take, plain=True)
+        return self._take_runs(Request(size, align, start, end), count, take, plain=True)
 
     def alloc_run(
         self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None, count: int, *, exact: bool = False
     ) -> list[Run]:
         """`count` times alloc_try_nid, or alloc_exact_nid_raw where `exact`."""
-        end = min(max_addr, self.current_limit)
-        nodes = dict.fromkeys((nid,) if exact else (nid, None))
-        # Without mirrored memory each request comes to the same place in the same order; with it, requests that go on
-        # to other memory say so.
-        starts = (min_addr,) if self.has_mirror else dict.fromkeys((min_addr, 0))
-        places = [(start, end, node) for start in starts for node in nodes]
+        request = Request(size, align, min_addr, max_addr, nid, exact, drops_minimum=True)
         return self._take_runs(
-            size, align, places, count, lambda: self._alloc_internal(size, align, min_addr, max_addr, nid, exact)
+            request, count, lambda: self._alloc_internal(size, align, min_addr, max_addr, nid, exact)
         )
 
     def alloc_memory_core_early_run(
         self, nid: int | None, size: int, align: int, goal: int, limit: int, count: int
     ) -> list[Run]:
         """`count` times alloc_memory_core_early."""
-        places = [(goal, min(limit, self.current_limit), nid)]
-        return self._take_runs(
-            size, align, places, count, lambda: self.alloc_memory_core_early(nid, size, align, goal, limit), plain=True
-        )
+        request = Request(size, align, goal, min(limit, self.current_limit), nid, exact=True)
+        take = partial(self.alloc_memory_core_early, nid, size, align, goal, limit)
+        return self._take_runs(request, count, take, plain=True)
 
-    def _take_runs(
-        self,
-        size: int,
-        align: int,
-        places: Sequence[tuple[int, int, int | None]],
-        count: int,
-        take: Callable[[], int],
-        *,
-        plain: bool = False,
-    ) -> list[Run]:
-        """`count` times `take`, each at the place that a search would find; as few reservations as there are runs.
+    def _take_runs(self, request: Request, count: int, take: Callable[[], int], *, plain: bool = False) -> list[Run]:
+        """`count` times `take`, each at the place that the request's searches find; few reservations, one a run.
 
-        `places` are the (start, end, nid) in which `take` searches, one after the other; it reserves what it finds as
-        an allocation, or as any other range where `plain`.
-        While the blocks lie in one free range, one beside the other, and the array has room without growing, the
-        reservation of all of them has the same result as theirs one by one.
+        `take` reserves what it finds as an allocation, or as any other range where `plain`.  While the blocks lie in
+        one free range, one beside the other, and the array has room without growing, the reservation of all of them has
+        the same result as theirs one by one.
         """
+        size, align = request.size, request.align
         runs: list[Run] = []
         contiguous = size and align and not size % align
         while count > 0:
             blocks = 0
             if contiguous:
-                found, descending, nid = self._first_found(size, align, places)
+                found, descending, nid = self._first_found(request)
                 attributes = self._attributes(*((None, 0) if plain else self._allocated(nid)))
                 if found and not found.low <= found.address < found.high:
                     # The address was cut short on its way: every further request would get this one again.
@@ -228,11 +213,15 @@ class Allocations(Changes):
             count -= run.count
         return runs
 
-    def _first_found(
-        self, size: int, align: int, places: Sequence[tuple[int, int, int | None]]
-    ) -> tuple[Found | None, bool, int | None]:
-        for start, end, nid in places:
-            found, descending = self._search(start, end, size, align, nid, self._preferred_flags())
+    def _first_found(self, request: Request) -> tuple[Found | None, bool, int | None]:
+        """What the request's searches find, whether downwards, and the node asked for.
+
+        Not with those that go on to memory that is not mirrored, as each request says so.
+        """
+        for start, end, nid, flags, without_mirror in self._attempts(request):
+            if without_mirror:
+                break
+            found, descending = self._search(start, end, request.size, request.align, nid, flags)
             if found:
                 return found, descending, nid
         return None, True, None

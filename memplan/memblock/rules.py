@@ -58,6 +58,8 @@ class MemblockRules(NamedTuple):
     mirror_needs_kernelcore: bool
     #: memblock_overlaps_region cuts ranges at the end of the address space (else they wrap around).
     overlap_is_capped: bool
+    #: memblock_overlaps_region tells which region overlaps (else whether one does).
+    overlap_tells_index: bool
     #: memblock_cap_memory_range does nothing before memory is registered.
     cap_needs_memory: bool
     #: memblock_validate_numa_coverage: which memory counts as without a node ("no node": that of NUMA_NO_NODE alone),

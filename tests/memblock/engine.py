@@ -6,6 +6,8 @@ from memplan.kernel.rules import load_rules
 from memplan.memblock.memblock import Memblock
 
 VERSIONS = ("3.13", "5.10", "6.1", "6.12")
+#: One of each way in which memblock searches, allocates and reserves.
+WAYS = ("3.13", "3.14", "3.16", "4.4", "4.20", "5.3", "5.4.0", *VERSIONS[1:], "6.6.87", "6.18", "7.1")
 MAX_NUMNODES = 1024
 
 

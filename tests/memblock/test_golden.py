@@ -11,7 +11,7 @@ import pytest
 from tests import oracle_replay
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "memblock"
-VERSIONS = {"3.13": 178, "5.10": 194, "6.1": 198, "6.12": 199}
+VERSIONS = {"3.13": 178, "5.10": 194, "6.1": 198, "6.6.87": 111, "6.12": 199, "6.18": 111, "7.1": 111}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -31,6 +31,7 @@ def trace(*changes: tuple[int, str, object]) -> list[str]:
     lines: list[dict[str, object]] = [
         {
             "version": "v6.12",
+            "source": "6.12.117",
             "max_numnodes": 1024,
             "initial": {"cnt": [0, 0], "max": [128, 128], "total": [0, 0]},
             "ops": 2,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memplan.memblock.memblock import Memblock, Run
 from memplan.units import GIB, MIB, PAGE_SIZE
-from tests.memblock.engine import VERSIONS, Ears, engine
+from tests.memblock.engine import WAYS, Ears, engine
 
 Taken = list[tuple[int, int]]
 
@@ -57,7 +57,7 @@ def one_by_one(take: Callable[[], int], size: int, count: int) -> Taken:
 
 @settings(deadline=None, derandomize=True, max_examples=250)
 @given(
-    st.sampled_from(VERSIONS),
+    st.sampled_from(WAYS),
     holes,
     st.booleans(),
     st.booleans(),
@@ -110,7 +110,7 @@ def test_a_run_is_as_many_single_allocations(
         take = single.alloc_exact_nid_raw if exact else single.alloc_try_nid
         taken = one_by_one(lambda: take(size, align, low, high, nid), size, count)
     assert blocks(runs) == taken
-    assert list(bulk.reserved) == list(single.reserved)
+    assert list(bulk.reserved) == list(single.reserved), version
     assert bulk.reserved.max == single.reserved.max
     assert bulk.reserved.total_size == single.reserved.total_size
     assert [heard for heard in bulk_ears.heard if len(heard) == 3] == [
