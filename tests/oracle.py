@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("linux-source-6.1", "linux-source-6.12")
 CACHE = _ROOT / ".cache" / "oracle"
-UNPACKED = ("Makefile", "mm/memblock.c", "include/linux/memblock.h", "tools")
+UNPACKED = ("Makefile", "mm/memblock.c", "include/linux", "tools")
 NODES_SHIFT = 10
 NO_NODE = 1 << NODES_SHIFT
 PAGE = 4096
@@ -293,18 +293,18 @@ def unpack(package: str) -> Path:
     for tool in ("apt-get", "dpkg-deb", "tar", "gcc"):
         if shutil.which(tool) is None:
             raise OracleError(f"{tool} is missing; this needs Debian with gcc and xz-utils")
-    folder = CACHE / package
-    tree = folder / package
-    if (tree / "Makefile").is_file():
+    tree = CACHE / package
+    if tree.is_dir():
         return tree
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = CACHE / "unpacking"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     _run("apt-get", "download", package, cwd=folder)
-    archive = next(folder.glob("*.deb"))
-    _run("dpkg-deb", "--extract", str(archive), str(folder), cwd=folder)
+    _run("dpkg-deb", "--extract", str(next(folder.glob("*.deb"))), ".", cwd=folder)
     wanted = [f"{package}/{name}" for name in UNPACKED]
     _run("tar", "--extract", "--xz", "--file", f"usr/src/{package}.tar.xz", *wanted, cwd=folder)
-    archive.unlink()
-    shutil.rmtree(folder / "usr")
+    (folder / package).rename(tree)
+    shutil.rmtree(folder)
     return tree
 
 

@@ -77,7 +77,7 @@ def told(memblock: Memblock, request: Request) -> list[tuple[int, int, str | Non
 
 @pytest.fixture
 def memblock() -> Memblock:
-    """Two nodes of 64 MiB, the second one with memory that can be unplugged; among reservations 1 MiB and 8 MiB free."""
+    """Two nodes of 64 MiB, half of the second can be unplugged; among reservations 1 MiB and 8 MiB are free."""
     memblock, _ = engine("6.12")
     memblock.movable_node = True
     memblock.add_node(16 * MIB, 64 * MIB, 0)
