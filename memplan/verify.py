@@ -217,7 +217,7 @@ def _notes(log: _Log, plan: Plan, debug: bool) -> list[str]:
 
 def _other_build(log: _Log, plan: Plan) -> bool:
     """Whether the plan was made with other facts than those of the log's build."""
-    if not log.release or log.release in plan.kernel:
+    if not log.release or (log.release in plan.kernel and log.release != plan.kernel):
         return False
     from memplan.kernel.load import match_release
 

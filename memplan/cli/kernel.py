@@ -1,4 +1,4 @@
-"""``memplan kernel``: the facts of a kernel build, learned from its files."""
+"""``memplan kernel``: the facts of a kernel build, learned from its files; which kernels there are, and their rules."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from memplan.cli.output import write_lines
 from memplan.cli.streams import tell
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from memplan.kernel.model import Value
 
 _FILE = click.Path(dir_okay=False)
@@ -30,6 +32,9 @@ _FILE = click.Path(dir_okay=False)
     help="A fact known otherwise, and whence (struct.page=64,gdb).",
 )
 @click.option("--name", metavar="NAME", help="Write to NAME.yaml here; --kernel ./NAME.yaml plans for it.")
+@click.option("--list", "list_", is_flag=True, help="List versions, builds and distributions, and how each is known.")
+@click.option("--rules", metavar="VERSION", help="What a version does: each rule with since when, and its commit.")
+@click.option("--against", metavar="VERSION", help="With --rules: only what differs from this version.")
 @output_option
 def command(
     vmlinuz: str | None,
@@ -39,13 +44,24 @@ def command(
     release: str,
     given: tuple[str, ...],
     name: str | None,
+    list_: bool,
+    rules: str | None,
+    against: str | None,
     output: str | None,
 ) -> int:
     """Learn a build's facts, for machines with ``kernel: {build: FILE.yaml}`` and for --kernel.
 
     Where an image of Linux lies and ends, how large its structures are and what it is configured to do, each with
     its source.  What the files do not tell is taken from the generic kernel of that version, and noted.
+
+    With --list or --rules nothing is learned: they tell which kernels memplan knows, and what a version does.
     """
+    files = (vmlinuz, system_map, config, btf, release, given, name)
+    if list_ or rules or against:
+        if any(files):
+            raise click.UsageError("--list and --rules take no files")
+        write_lines(_known(list_, rules, against), output)
+        return 0
     from pathlib import Path
 
     from memplan.kernel.learn import Inputs, learn, to_yaml
@@ -60,6 +76,20 @@ def command(
         tell(f"note: {note}")
     write_lines(to_yaml(learned), f"{name}.yaml" if name else output)
     return 0
+
+
+def _known(listed: bool, rules: str | None, against: str | None) -> Iterator[str]:
+    """The lines of --list, of --rules, or of --rules with --against."""
+    from memplan.kernel.distributions import target
+    from memplan.render.rules import difference_lines, list_lines, rules_lines
+
+    if listed and (rules or against):
+        raise click.UsageError("--list and --rules exclude each other")
+    if listed:
+        return list_lines()
+    if rules is None:
+        raise click.UsageError("--against needs --rules")
+    return rules_lines(target(rules)) if against is None else difference_lines(target(against), target(rules))
 
 
 def _facts(given: tuple[str, ...]) -> dict[str, dict[str, Value]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from memplan.errors import InputError, UsageError
 from memplan.kernel.build_file import BuildFile, read_build_file
+from memplan.kernel.distributions import distribution_names, target
 from memplan.kernel.facts import is_right, misplaced, shown, wanted
 from memplan.kernel.model import Kernel, Value
 from memplan.kernel.rules import OLDEST, config_folder, notes_on, rules_for
@@ -20,6 +21,11 @@ from memplan.kernel.version import KernelVersion, Release
 
 _RELEASE = re.compile(r"^release: *['\"]?([^\s'\"]+)", re.MULTILINE)
 _BUILD = re.compile(r"^build: *(['\"]?)(.+)\1 *$", re.MULTILINE)
+#: The stable release that Ubuntu's and Debian's first lines tell: "(Ubuntu 5.15.0-91.101-generic 5.15.131)",
+#: "Debian 6.1.192-1".
+_TOLD = re.compile(r"(?:\(Ubuntu \S+ |Debian )(\d+\.\d+\.\d+)\b")
+#: A kernel for as many CPUs at least is of a distribution's kind.
+_DISTRIBUTION_CPUS = 256
 #: How deep `based_on` may go; deeper is taken for a circle.
 _DEEPEST = 8
 
@@ -39,11 +45,11 @@ def kernel_names() -> list[str]:
 
 
 def is_kernel(name: str) -> bool:
-    """Whether :func:`find_kernel` knows `name`: a kernel that comes with memplan, or a version with rules."""
+    """Whether :func:`find_kernel` knows `name`: a kernel that comes with memplan, or a version that has rules."""
     if os.path.isfile(_in_folder(name)):
         return True
     try:
-        return KernelVersion.parse(name).release >= OLDEST
+        return target(name).version.release >= OLDEST
     except UsageError:
         return False
 
@@ -51,8 +57,9 @@ def is_kernel(name: str) -> bool:
 def find_kernel(name_or_path: str) -> Kernel:
     """The kernel of that name in configs/kernels, or of the file at that path (has a "/" or ends in .yaml).
 
-    A version without a file ("5.15.135") gives a kernel of that version's rules with the facts of the nearest generic
-    one.  Raises UsageError for an unknown name, InputError for a file that is broken or is not there.
+    A version without a file ("5.15.135"), a distribution ("rhel-8") or a release of one ("5.15.0-91-generic") gives a
+    kernel of its rules with the facts of the nearest builds.  Raises UsageError for an unknown name, InputError for a
+    file that is broken or is not there.
     """
     path = name_or_path
     if "/" not in path and not path.endswith((".yaml", ".yml")):
@@ -78,22 +85,39 @@ def find_kernel(name_or_path: str) -> Kernel:
 
 
 def _of_version(name: str) -> Kernel:
-    """The kernel of a version that has no file: its rules, the facts of the nearest generic kernel."""
+    """The kernel of a version that has no file: its rules, the facts of the nearest generic kernels."""
     try:
-        version = KernelVersion.parse(name)
+        wanted = target(name)
     except UsageError:
         from memplan.kernel.names import nearest
 
-        raise UsageError(f"there is no kernel {name!r}{nearest(name, kernel_names())} (or give a file)") from None
-    base = find_kernel(nearest_version(name))
+        names = [*kernel_names(), *distribution_names()]
+        raise UsageError(f"there is no kernel {name!r}{nearest(name, names)} (or give a file)") from None
+    rules = rules_for(wanted.version, wanted.overlay)
+    base, other = _nearest_facts(wanted.version.release)
+    facts = {**other.facts, **base.facts}
     note = (
-        f"sizes and options are those of the generic {base.name}: no build of Linux {version} is known, so places may "
-        f"differ by some MiB (memplan kernel learns a build from its vmlinuz)"
+        f"sizes and options are those of {base.name}, and where it has none those of {other.name}: no build of {name} "
+        f"is known, so places may differ by some MiB (memplan kernel learns a build from its vmlinuz)"
     )
-    text = str(version)
-    return base._replace(
-        name=text, version=text, release=text, rules=rules_for(version), notes=(note, *notes_on(version))
+    return Kernel(
+        name=name,
+        version=str(wanted.version),
+        release=name,
+        facts=facts,
+        sources={**other.sources, **base.sources},
+        rules=rules,
+        options=base.options,
+        notes=(note, *wanted.notes, *notes_on(wanted.version, wanted.overlay)),
     )
+
+
+def _nearest_facts(release: Release) -> tuple[Kernel, Kernel]:
+    """The nearest build of a distribution's kind (for hundreds of CPUs), and the nearest of all."""
+    builds = [find_kernel(name) for name in kernel_names() if not name[0].isdigit()]
+    builds.sort(key=lambda build: abs(build.rules.version.release.ordinal - release.ordinal))
+    large = [build for build in builds if int(build.facts.get("config.NR_CPUS", 0)) >= _DISTRIBUTION_CPUS]
+    return large[0], builds[0]
 
 
 def _real_version(version: KernelVersion, release: str, build: str) -> KernelVersion:
@@ -209,10 +233,16 @@ def match_release(release: str, version_line: str) -> tuple[str, str]:
             if build and build[2] not in version_line:
                 return name, f"the log is of another build of {release} than {name} ({build[2]}); sizes may differ"
             return name, ""
-    version = KernelVersion.at_head_of(release)
-    if version.release < OLDEST:
-        raise UsageError(f"no rules for Linux {version}; there are rules for {OLDEST} and later")
-    return str(version), (
-        f"no build {release} is known; sizes and options of the generic {nearest_version(release)} are taken, so "
-        f"places may differ (memplan kernel learns a build from its vmlinuz)"
+    wanted = target(release)
+    if wanted.version.release < OLDEST:
+        raise UsageError(f"no rules for Linux {wanted.version}; there are rules for {OLDEST} and later")
+    told = _TOLD.search(version_line)
+    name = release
+    if wanted.overlay is None and told and told[1].startswith(f"{wanted.version.release}."):
+        name = told[1]
+    elif wanted.distribution is None:
+        name = str(wanted.version)
+    return name, (
+        f"no build {release} is known; sizes and options of other builds are taken, so places may differ "
+        f"(memplan kernel learns a build from its vmlinuz)"
     )

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from memplan.errors import InputError, UsageError
-from memplan.kernel.timeline import Found, Rule, Timeline, find, present, timeline
+from memplan.kernel.timeline import Found, Rule, Step, Timeline, find, present, timeline
 from memplan.kernel.version import KernelVersion, Release
 from memplan.memblock.rules import MemblockRules
 
@@ -25,6 +25,14 @@ def config_folder() -> str:
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     installed = os.path.join(package, "configs")
     return installed if os.path.isdir(installed) else os.path.join(os.path.dirname(package), "configs")
+
+
+class Overlay(NamedTuple):
+    """What a distribution took from later releases: (rule or step, as of which release, whether that is in doubt)."""
+
+    name: str
+    rules: tuple[tuple[str, Release, bool], ...]
+    steps: tuple[tuple[str, Release, bool], ...]
 
 
 class Rules(NamedTuple):
@@ -210,23 +218,40 @@ def complete(version: KernelVersion) -> KernelVersion:
     return version._replace(sublevel=all_rules().versions.newest_of(version.release) or 0)
 
 
-def resolve(version: KernelVersion) -> dict[str, Found]:
+def resolve(version: KernelVersion, overlay: Overlay | None = None) -> dict[str, Found]:
     """Every rule's value in `version`, by name; UsageError for a version before the first with rules."""
     if version.release < OLDEST:
         raise UsageError(f"no rules for Linux {version}; there are rules for {OLDEST} and later")
     version = complete(version)
-    return {name: find(rule, version) for name, rule in all_rules().rules.items()}
+    found = {name: find(rule, version) for name, rule in all_rules().rules.items()}
+    for name, as_of, doubtful in overlay.rules if overlay else ():
+        later = find(all_rules().rules[name], KernelVersion(as_of, 0))
+        found[name] = later._replace(doubtful=doubtful)
+    return found
+
+
+def resolve_steps(version: KernelVersion, overlay: Overlay | None = None) -> list[tuple[Step, bool]]:
+    """The steps that `version` has, in their order, each with whether that is in doubt."""
+    version = complete(version)
+    as_of = {name: (KernelVersion(later, 0), doubt) for name, later, doubt in (overlay.steps if overlay else ())}
+    steps = []
+    for step in all_rules().steps:
+        later, doubt = as_of.get(step.name, (version, False))
+        has, doubtful = present(step, later)
+        if has:
+            steps.append((step, doubt or (doubtful and later == version)))
+    return steps
 
 
 @cache
-def rules_for(version: KernelVersion) -> Rules:
-    """The rules of `version`; UsageError for one before the first with rules."""
-    found = resolve(version)
+def rules_for(version: KernelVersion, overlay: Overlay | None = None) -> Rules:
+    """The rules of `version` under a distribution's overlay; UsageError for one before the first with rules."""
+    found = resolve(version, overlay)
+    steps = resolve_steps(version, overlay)
     version = complete(version)
-    steps = [(step, *present(step, version)) for step in all_rules().steps]
     doubts = [name for name, one in found.items() if one.doubtful]
-    doubts += [f"step {step.name}" for step, _, doubtful in steps if doubtful]
-    if version in all_rules().versions.booted:
+    doubts += [f"step {step.name}" for step, doubtful in steps if doubtful]
+    if version in all_rules().versions.booted and overlay is None:
         doubts = []
     values: dict[str, Any] = {name: one.value for name, one in found.items() if not name.startswith(_MEMBLOCK)}
     memblock: dict[str, Any] = {
@@ -235,7 +260,7 @@ def rules_for(version: KernelVersion) -> Rules:
     return Rules(
         version=version,
         memblock=MemblockRules(**memblock),
-        steps=tuple(step.name for step, has, _ in steps if has),
+        steps=tuple(step.name for step, _ in steps),
         doubts=tuple(doubts),
         **values,
     )
@@ -246,7 +271,7 @@ def load_rules(version: str) -> Rules:
     return rules_for(KernelVersion.parse(version))
 
 
-def notes_on(version: KernelVersion) -> list[str]:
+def notes_on(version: KernelVersion, overlay: Overlay | None = None) -> list[str]:
     """What a reader of a plan should know of the rules of `version`: which ones they are, and what isn't known."""
     versions, notes = all_rules().versions, []
     known = versions.newest_of(version.release)
@@ -258,6 +283,6 @@ def notes_on(version: KernelVersion) -> list[str]:
         notes.append(f"Linux {version} means {complete(version)} here, the newest one of {version} that is known")
     elif version.sublevel > known:
         notes.append(f"the rules of Linux {version.release} are known up to {version.release}.{known}, not {version}")
-    if doubts := rules_for(version).doubts:
+    if doubts := rules_for(version, overlay).doubts:
         notes.append(f"not known for sure of Linux {complete(version)}: {', '.join(doubts)}")
     return notes

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import yaml
 
 from memplan.errors import InputError
+from memplan.kernel.nodes import compose, fields_of, items_of, numbers_of, pairs_of, release_of, text_of, wrong
 from memplan.kernel.version import KernelVersion, Release
 
 Value = bool | int | str | Mapping[str, str]
@@ -31,7 +32,6 @@ Value = bool | int | str | Mapping[str, str]
 #: Sublevels from the first on that may have a back-port to the first that has it for sure.
 Sublevels = tuple[int, int]
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ENTRY_KEYS = {"since", "value", "commit", "between", "dated", "stable", "known"}
 _STEP_KEYS = {"step", "from", "until", "commit", "between", "dated", "stable_from", "stable_until", "known"}
 _VERSION_KEYS = {"read", "booted", "traced"}
@@ -169,84 +169,19 @@ def timeline(folder: str) -> Timeline:
         if not name.endswith(".yaml") or name in (STEPS_FILE, VERSIONS_FILE):
             continue
         path = os.path.join(folder, name)
-        for key, node in _pairs(path, _compose(path)):
+        for key, node in pairs_of(path, compose(path)):
             if key in rules:
-                raise _wrong(path, node, key, f"is a rule of {rules[key].path}, too")
+                raise wrong(path, node, key, f"is a rule of {rules[key].path}, too")
             rules[key] = _rule(path, key, node)
     return Timeline(rules, _steps(os.path.join(folder, STEPS_FILE)), _versions(os.path.join(folder, VERSIONS_FILE)))
-
-
-# -- the files --------------------------------------------------------------------------------------------------------
-
-
-def _wrong(path: str, node: yaml.Node, field: str, message: str) -> InputError:
-    mark = node.start_mark
-    return InputError.single(path, message, line=mark.line + 1, column=mark.column + 1, field=field)
-
-
-def _compose(path: str) -> yaml.Node:
-    with open(path, "rb") as file:
-        text = file.read()
-    try:
-        node: yaml.Node | None = yaml.compose(text, _LOADER)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        message = f"is no YAML: {getattr(error, 'problem', error)}"
-        raise InputError.single(path, message, line=line, column=column) from None
-    if node is None:
-        raise InputError.single(path, "is empty")
-    return node
-
-
-def _pairs(path: str, node: yaml.Node) -> list[tuple[str, yaml.Node]]:
-    """The mapping's keys and the nodes of their values, each key once."""
-    if not isinstance(node, yaml.MappingNode):
-        raise _wrong(path, node, "", "should be a mapping")
-    pairs: dict[str, yaml.Node] = {}
-    for key, value in node.value:
-        if str(key.value) in pairs:
-            raise _wrong(path, key, str(key.value), "stands here twice")
-        pairs[str(key.value)] = value
-    return list(pairs.items())
-
-
-def _fields(path: str, node: yaml.Node, allowed: set[str]) -> dict[str, yaml.Node]:
-    fields = dict(_pairs(path, node))
-    for key in fields:
-        if key not in allowed:
-            raise _wrong(path, fields[key], key, f"is no field here; fields are {', '.join(sorted(allowed))}")
-    return fields
-
-
-def _items(path: str, node: yaml.Node, field: str) -> list[yaml.Node]:
-    if not isinstance(node, yaml.SequenceNode) or not node.value:
-        raise _wrong(path, node, field, "should be a list")
-    return list(node.value)
-
-
-def _text(path: str, node: yaml.Node | None, field: str) -> str:
-    if node is None:
-        return ""
-    if not isinstance(node, yaml.ScalarNode) or not node.value:
-        raise _wrong(path, node, field, "should be a text")
-    return str(node.value)
-
-
-def _release(path: str, node: yaml.Node, field: str) -> Release:
-    text = _text(path, node, field)
-    try:
-        return Release.parse(text)
-    except ValueError:
-        raise _wrong(path, node, field, f'should be a release like "5.15", found {text!r}') from None
 
 
 def _value(path: str, node: yaml.Node) -> Value:
     """A scalar, or a mapping of texts."""
     if isinstance(node, yaml.MappingNode):
-        return {key: _text(path, value, key) for key, value in _pairs(path, node)}
+        return {key: text_of(path, value, key) for key, value in pairs_of(path, node)}
     if not isinstance(node, yaml.ScalarNode):
-        raise _wrong(path, node, "value", "should be one value, or a mapping")
+        raise wrong(path, node, "value", "should be one value, or a mapping")
     kind = node.tag.rpartition(":")[2]
     text = str(node.value)
     if kind == "bool":
@@ -256,68 +191,67 @@ def _value(path: str, node: yaml.Node) -> Value:
 
 def _stable(path: str, node: yaml.Node | None, field: str) -> dict[Release, Sublevels]:
     found: dict[Release, Sublevels] = {}
-    for key, value in _pairs(path, node) if node is not None else ():
-        maybe, _, surely = _text(path, value, field).partition("..")
+    for key, value in pairs_of(path, node) if node is not None else ():
         try:
-            found[Release.parse(key)] = (int(maybe), int(surely or maybe))
+            branch = Release.parse(key)
         except ValueError:
-            expected = 'should be branches with the sublevel that has it first, {"5.10": 16} or {"5.10": 8..89}'
-            raise _wrong(path, value, f"{field}.{key}", expected) from None
+            raise wrong(path, value, f"{field}.{key}", 'should be a branch like "5.10"') from None
+        found[branch] = numbers_of(path, value, f"{field}.{key}")
     return found
 
 
 def _sources(path: str, node: yaml.Node | None) -> tuple[str, str] | None:
     if node is None:
         return None
-    texts = [_text(path, item, "between") for item in _items(path, node, "between")]
+    texts = [text_of(path, item, "between") for item in items_of(path, node, "between")]
     if len(texts) != 2:
-        raise _wrong(path, node, "between", "should be two sources, the last without it and the first with it")
+        raise wrong(path, node, "between", "should be two sources, the last without it and the first with it")
     return texts[0], texts[1]
 
 
 def _rule(path: str, name: str, node: yaml.Node) -> Rule:
-    fields = _fields(path, node, {"what", "values"})
-    if set(fields) != {"what", "values"}:
-        raise _wrong(path, node, name, "should have what and values")
+    top = fields_of(path, node, {"what", "values"})
+    if set(top) != {"what", "values"}:
+        raise wrong(path, node, name, "should have what and values")
     changes: list[Change] = []
-    for item in _items(path, fields["values"], f"{name}.values"):
-        entry = _fields(path, item, _ENTRY_KEYS)
+    for item in items_of(path, top["values"], f"{name}.values"):
+        entry = fields_of(path, item, _ENTRY_KEYS)
         if "since" not in entry or "value" not in entry:
-            raise _wrong(path, item, f"{name}.values", "each should have since and value")
+            raise wrong(path, item, f"{name}.values", "each should have since and value")
         changes.append(
             Change(
-                _release(path, entry["since"], f"{name}.since"),
+                release_of(path, entry["since"], f"{name}.since"),
                 _value(path, entry["value"]),
-                _text(path, entry.get("commit"), "commit"),
+                text_of(path, entry.get("commit"), "commit"),
                 _sources(path, entry.get("between")),
-                _text(path, entry.get("dated"), "dated"),
+                text_of(path, entry.get("dated"), "dated"),
                 _stable(path, entry.get("stable"), "stable"),
-                _text(path, entry.get("known"), "known"),
+                text_of(path, entry.get("known"), "known"),
                 item.start_mark.line + 1,
             )
         )
         if len(changes) > 1 and changes[-1].since <= changes[-2].since:
-            raise _wrong(path, entry["since"], f"{name}.since", f"should be later than {changes[-2].since} before it")
-    return Rule(name, _text(path, fields["what"], "what"), tuple(changes), path, node.start_mark.line)
+            raise wrong(path, entry["since"], f"{name}.since", f"should be later than {changes[-2].since} before it")
+    return Rule(name, text_of(path, top["what"], "what"), tuple(changes), path, node.start_mark.line)
 
 
 def _steps(path: str) -> tuple[Step, ...]:
-    fields = _fields(path, _compose(path), {"steps"})
+    top = fields_of(path, compose(path), {"steps"})
     steps: list[Step] = []
-    for item in _items(path, fields["steps"], "steps"):
-        entry = _fields(path, item, _STEP_KEYS)
+    for item in items_of(path, top["steps"], "steps"):
+        entry = fields_of(path, item, _STEP_KEYS)
         if "step" not in entry:
-            raise _wrong(path, item, "steps", "each should have step, the name of a function in memplan/boot")
-        first, last = (_release(path, entry[key], key) if key in entry else None for key in ("from", "until"))
+            raise wrong(path, item, "steps", "each should have step, the name of a function in memplan/boot")
+        first, last = (release_of(path, entry[key], key) if key in entry else None for key in ("from", "until"))
         steps.append(
             Step(
-                _text(path, entry["step"], "step"),
+                text_of(path, entry["step"], "step"),
                 Bound(first, _stable(path, entry.get("stable_from"), "stable_from")),
                 Bound(last, _stable(path, entry.get("stable_until"), "stable_until")),
-                _text(path, entry.get("commit"), "commit"),
+                text_of(path, entry.get("commit"), "commit"),
                 _sources(path, entry.get("between")),
-                _text(path, entry.get("dated"), "dated"),
-                _text(path, entry.get("known"), "known"),
+                text_of(path, entry.get("dated"), "dated"),
+                text_of(path, entry.get("known"), "known"),
                 item.start_mark.line + 1,
             )
         )
@@ -325,11 +259,11 @@ def _steps(path: str) -> tuple[Step, ...]:
 
 
 def _versions(path: str) -> Versions:
-    fields = _fields(path, _compose(path), _VERSION_KEYS)
-    if set(fields) != _VERSION_KEYS:
+    top = fields_of(path, compose(path), _VERSION_KEYS)
+    if set(top) != _VERSION_KEYS:
         raise InputError.single(path, f"should have {', '.join(sorted(_VERSION_KEYS))}")
     lists = {
-        key: tuple(KernelVersion.parse(_text(path, item, key)) for item in _items(path, node, key))
-        for key, node in fields.items()
+        key: tuple(KernelVersion.parse(text_of(path, item, key)) for item in items_of(path, node, key))
+        for key, node in top.items()
     }
     return Versions(lists["read"], lists["booted"], lists["traced"])

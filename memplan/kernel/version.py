@@ -37,6 +37,12 @@ class Release(NamedTuple):
         """Its place in the row of releases, so that differences count releases."""
         return sum(_LAST.get(major, _LAST_TO_COME) + 1 for major in range(self.major)) + self.minor
 
+    @property
+    def next(self) -> Release:
+        """The release after it."""
+        last = _LAST.get(self.major, _LAST_TO_COME)
+        return Release(self.major, self.minor + 1) if self.minor < last else Release(self.major + 1, 0)
+
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"
 
@@ -50,22 +56,23 @@ class KernelVersion(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> KernelVersion:
         """The version that is all of `text` ("5.15.135", "6.12", "v7.1-rc3"); UsageError for anything else."""
-        found = _VERSION.fullmatch(text)
-        if found is None or not Release(int(found[1]), int(found[2])).exists:
+        version = cls._of(_VERSION.fullmatch(text))
+        if version is None:
             raise UsageError(f"{text!r} is no kernel version: it should be like 6.1 or 6.12.3")
-        return cls._of(found)
+        return version
 
     @classmethod
     def at_head_of(cls, text: str) -> KernelVersion:
         """The version with which a release string begins ("5.15.0-91-generic"); UsageError where none does."""
-        found = _VERSION.match(text)
-        if found is None:
+        version = cls._of(_VERSION.match(text))
+        if version is None:
             raise UsageError(f"{text!r} is no kernel release: it should begin like 6.1 or 6.12.3")
-        return cls._of(found)
+        return version
 
     @classmethod
-    def _of(cls, found: re.Match[str]) -> KernelVersion:
-        release = Release(int(found[1]), int(found[2]))
+    def _of(cls, found: re.Match[str] | None) -> KernelVersion | None:
+        if found is None or not (release := Release(int(found[1]), int(found[2]))).exists:
+            return None
         return cls(release, int(found[3]) if found[3] else None)
 
     def __str__(self) -> str:

@@ -72,3 +72,51 @@ def test_bad_usage(args: list[str], message: str, vmlinuz: str, capsys: pytest.C
     assert out == ""
     assert message in err
     assert "Traceback" not in err
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--list") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "5.10 real boots (5.10.89); traces of memblock (5.10.89); sources (5.10.7, 5.10.89)" in lines
+    assert any(line.startswith("5.13 interpolation: no source was read") for line in lines)
+    assert any(line.startswith("debian-6.1.0-55-amd64 Linux 6.1.192") for line in lines)
+    assert any(line.startswith("rhel-8 Red Hat Enterprise Linux 8") for line in lines)
+
+
+def test_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--rules", "6.8") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[:2] == ["Linux 6.8.0", "note: Linux 6.8 means 6.8.0 here, the newest one of 6.8 that is known"]
+    assert any(line.startswith("numa_coverage memblock 6.8 ff6c3d81f2e8 the test that RAM has nodes") for line in lines)
+    assert "acpi_boot_table_init 5.12 1a1c130ab757" in lines
+
+
+def test_rules_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--rules", "5.10.89", "--against", "4.18.0-147.el8.x86_64") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "Linux 4.18.0 with rhel-8's back-ports" in lines
+    assert "initrd_half_limit yes no 5.10 not in 5.9.1, in 5.10.7" in lines
+    assert "step hugetlb_cma_reserve comes: behind dma_contiguous_reserve (since 5.7, cf11e85fc08c)" in lines
+    assert "step pidhash_init is gone (until 4.15)" not in lines
+    assert not any(line.startswith("low_reserve ") for line in lines)
+    assert run("--rules", "5.10.89", "--against", "5.10") == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == ["no rule differs", "", "no step differs"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--list", "--rules", "6.1"], "--list and --rules exclude each other"),
+        (["--against", "6.1"], "--against needs --rules"),
+        (["--list", "--vmlinuz", "x"], "--list and --rules take no files"),
+        (["--rules", "3.12"], "no rules for Linux 3.12; there are rules for 3.13 and later"),
+        (["--rules", "banana"], "'banana' is no kernel release"),
+    ],
+)
+def test_bad_usage_of_rules(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*args) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err

@@ -78,7 +78,7 @@ def test_steps_by_version(version: str, has: bool, tmp_path: Path) -> None:
         ("a:\n  what: x\n  values: [{since: '6.1', valeu: 1}]\n", r"some.yaml:3:34: valeu: is no field here"),
         (
             "a:\n  what: x\n  values: [{since: '6.1', value: 1, stable: {'5.10': x}}]\n",
-            r"stable\.5\.10: should be bran",
+            r"stable\.5\.10: should be a numb",
         ),
         ("a:\n  what: x\n  values: [{since: '6.1', value: 1, between: [6.0]}]\n", r"between: should be two sources"),
         ("a: {}\na: {}\n", r"some.yaml:2:1: a: stands here twice"),

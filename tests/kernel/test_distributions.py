@@ -1,0 +1,119 @@
+"""Distributions: which rules a release string stands for, and what is said of what isn't known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memplan.errors import InputError, UsageError
+from memplan.kernel import distributions
+from memplan.kernel.distributions import distribution_names, find_distribution, target
+from memplan.kernel.load import find_kernel, is_kernel, match_release
+from memplan.kernel.rules import rules_for
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution", "version"),
+    [
+        ("4.18.0-372.9.1.el8.x86_64", "rhel-8", "4.18.0"),
+        ("4.18.0-147.8.1.el8_1.x86_64", "rhel-8", "4.18.0"),
+        ("rhel-8", "rhel-8", "4.18.0"),
+        ("5.14.0-362.8.1.el9_3.x86_64", "rhel-9", "5.14.0"),
+        ("rhel-9", "rhel-9", "5.14.0"),
+        ("6.12.0-55.9.1.el10_0.x86_64", "rhel-10", "6.12.0"),
+        ("5.15.0-91-generic", "ubuntu-22.04", "5.15.85"),
+        ("5.15.0-124-lowlatency", "ubuntu-22.04", "5.15.163"),
+        ("5.15.0-1063-aws", "ubuntu-22.04", "5.15.189"),
+        ("ubuntu-22.04", "ubuntu-22.04", "5.15.189"),
+        ("5.4.0-26-generic", "ubuntu-20.04", "5.4.30"),
+        ("6.8.0-31-generic", "ubuntu-24.04", "6.8.1"),
+        ("4.15.0-20-generic", "ubuntu-18.04", "4.15.17"),
+        ("4.4.0-21-generic", "ubuntu-16.04", "4.4.13"),
+        ("6.1.0-9-amd64", "debian-12", "6.1"),
+        ("6.1.0-9-cloud-amd64", "debian-12", "6.1"),
+        ("debian-12", "debian-12", "6.1"),
+        ("5.14.21-150500.55.7-default", "sles-15-sp5", "5.14.21"),
+        ("6.4.0-150600.23.7-default", "sles-15-sp6", "6.4.0"),
+        ("4.12.14-122.37-default", "sles-12-sp5", "4.12.14"),
+        ("6.8.9-300.fc40.x86_64", None, "6.8.9"),
+        ("5.15.135", None, "5.15.135"),
+        ("7.1-rc3", None, "7.1"),
+    ],
+)
+def test_release_strings(name: str, distribution: str | None, version: str) -> None:
+    found = target(name)
+    assert (found.distribution, str(found.version)) == (distribution, version)
+    assert is_kernel(name)
+    assert find_kernel(name).rules == rules_for(found.version, found.overlay)
+
+
+def test_a_vendors_string_without_overlay_is_told() -> None:
+    assert target("6.8.9-300.fc40.x86_64").notes == (
+        "what 6.8.9-300.fc40.x86_64 has that isn't in Linux 6.8.9 is not known",
+    )
+    assert any("fc40" in note for note in find_kernel("6.8.9-300.fc40.x86_64").notes)
+
+
+@pytest.mark.parametrize("name", distribution_names())
+def test_every_distribution_says_what_is_not_known(name: str) -> None:
+    distribution = find_distribution(name)
+    assert distribution.unknown
+    assert any(distribution.unknown in note for note in find_kernel(name).notes)
+
+
+@pytest.mark.parametrize(
+    ("build", "low", "first_mib", "tables"),
+    [("80", 0, False, False), ("147", 4096, False, False), ("240", 4096, False, False), ("348", 65536, True, True)],
+)
+def test_red_hats_back_ports_by_build(build: str, low: int, first_mib: bool, tables: bool) -> None:
+    """As the sources of 4.18.0-147, -240 and -348 have them; of what was before -147 it is told that it's in doubt."""
+    found = target(f"4.18.0-{build}.el8.x86_64")
+    rules = rules_for(found.version, found.overlay)
+    if build == "80":
+        assert "low_reserve" in rules.doubts
+    else:
+        assert rules.low_reserve == low
+    assert rules.reserve_first_mib is first_mib
+    assert ("acpi_boot_table_init" in rules.steps) is tables
+    assert "map_vsyscall" not in rules.steps
+
+
+def test_the_line_of_the_log_tells_the_stable_release() -> None:
+    line = "Linux version 5.15.0-91-generic (buildd@x) (gcc) #101-Ubuntu SMP (Ubuntu 5.15.0-91.101-generic 5.15.131)"
+    assert match_release("5.15.0-91-generic", line)[0] == "5.15.131"
+    line = "Linux version 5.10.0-30-amd64 (debian-kernel@x) (gcc-10) #1 SMP Debian 5.10.218-1 (2024-06-01)"
+    assert match_release("5.10.0-30-amd64", line)[0] == "5.10.218"
+    line = "Linux version 4.18.0-348.el8.x86_64 (mockbuild@x) (gcc) #1 SMP Tue Oct 19 15:14:17 UTC 2021"
+    assert match_release("4.18.0-348.el8.x86_64", line)[0] == "4.18.0-348.el8.x86_64"
+
+
+def test_a_misspelt_name() -> None:
+    with pytest.raises(UsageError, match=r"no kernel 'ubunti-22\.04'; did you mean ubuntu-22\.04"):
+        find_kernel("ubunti-22.04")
+
+
+GOOD = "title: T\nrelease: '4\\.2\\.0-(\\d+)\\.t'\nbase: '4.2'\nunknown: all\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title: T\n", r"d.yaml:1:1: release: is missing"),
+        (GOOD.replace("'4.2'", "four"), r"d.yaml:3:7: base: 'four' is no kernel version"),
+        (GOOD.replace("(", ""), r"d.yaml:2:10: release: is no regular expression"),
+        (GOOD.replace("t'", "(t)'"), r"release: should have one group at most"),
+        (GOOD + "backports: [{build: 1}]\n", r"d.yaml:5:13: backports: each should have build and as_of"),
+        (GOOD + "backports: [{build: x, as_of: '4.4'}]\n", r"build: should be a number, or a range"),
+        (GOOD + "backports: [{build: 1, as_of: '4.4', rules: [low_reserv]}]\n", r"rules: there is none of the name"),
+        (GOOD + "backports: [{build: 1, as_of: '4.4', steps: [low_reserve]}]\n", r"steps: there is none of the name"),
+        (GOOD + "sublevel: {}\n", r"d.yaml:5:11: sublevel: is no field here"),
+    ],
+)
+def test_broken_files(text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "d.yaml").write_text(text)
+    monkeypatch.setattr(distributions, "_folder", lambda: str(tmp_path))
+    find_distribution.cache_clear()
+    with pytest.raises(InputError, match=message):
+        find_distribution("d")
+    find_distribution.cache_clear()
