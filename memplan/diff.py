@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from memplan.owner import Owner
     from memplan.plan import End, Plan, Reservation, Verdict, Zone
 
 Kind: TypeAlias = Literal["moved", "appeared", "vanished", "resized"]
@@ -35,7 +36,7 @@ class OwnerChange(NamedTuple):
     """What became of a range of `owner`: `before` is None where it appeared, `after` where it vanished."""
 
     kind: Kind
-    owner: str
+    owner: Owner
     before: Place | None
     after: Place | None
 
@@ -136,12 +137,12 @@ def _owners(before: Iterable[Reservation], after: Iterable[Reservation]) -> tupl
 
 def _address(change: OwnerChange) -> tuple[int, str]:
     place = change.before or change.after
-    return (place.start if place else 0), change.owner
+    return (place.start if place else 0), str(change.owner)
 
 
-def _places(reservations: Iterable[Reservation]) -> dict[str, list[Place]]:
+def _places(reservations: Iterable[Reservation]) -> dict[Owner, list[Place]]:
     """Each owner's ranges upwards; ranges that touch are one, and count as made by the first one's step."""
-    found: dict[str, list[Place]] = {}
+    found: dict[Owner, list[Place]] = {}
     for part in sorted(reservations, key=lambda each: each.start):
         places = found.setdefault(part.owner, [])
         if places and places[-1].end == part.start and places[-1].nid == part.nid:
@@ -151,7 +152,7 @@ def _places(reservations: Iterable[Reservation]) -> dict[str, list[Place]]:
     return found
 
 
-def _changes(owner: str, old: list[Place], new: list[Place]) -> Iterable[OwnerChange]:
+def _changes(owner: Owner, old: list[Place], new: list[Place]) -> Iterable[OwnerChange]:
     """Pairs an owner's ranges: the equal ones fall out, equal sizes are moves, the rest changed size, came or went."""
     kept = {(place.start, place.end) for place in old} & {(place.start, place.end) for place in new}
     gone, come = ([place for place in places if (place.start, place.end) not in kept] for places in (old, new))

@@ -3,8 +3,17 @@
 Addresses and sizes are in bytes and ranges half-open ``[start, end)``; a name that ends in ``pfn`` counts pages.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memplan.owner import Owner, Purpose
+    from memplan.wording import Wording
 
 Op: TypeAlias = Literal["add", "reserve", "remove", "free"]
 
@@ -18,46 +27,91 @@ class Region(NamedTuple):
     flags: int
 
 
+class Call(Enum):
+    """The memblock function that an allocation goes through, by the name that it has today."""
+
+    TRY_NID = "memblock_alloc_try_nid"
+    TRY_NID_RAW = "memblock_alloc_try_nid_raw"
+    EXACT_NID_RAW = "memblock_alloc_exact_nid_raw"
+    PHYS_RANGE = "memblock_phys_alloc_range"
+    PHYS_TRY_NID = "memblock_phys_alloc_try_nid"
+    RANGE_NID = "memblock_alloc_range_nid"
+    BASE = "memblock_alloc_base"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an allocation asked for: `count` blocks of `size` bytes at multiples of `align`, one after the other.
+
+    Within ``[min_addr, max_addr)``, a `max_addr` of 0 being the limit in force; on node `nid` (None: any), on no other
+    where `exact`; upwards where `bottom_up`; in memory that has the `flags` (MEMBLOCK_MIRROR where mirrored memory is
+    preferred), and where `avoids_hotplug` not in hot-pluggable memory.
+    """
+
+    call: Call
+    size: int
+    align: int
+    min_addr: int = 0
+    max_addr: int = 0
+    nid: int | None = None
+    exact: bool = False
+    bottom_up: bool = False
+    flags: int = 0
+    avoids_hotplug: bool = False
+    count: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of one of the arrays: what the line ``memblock_<op>: [start-end] caller`` says.
+    """A change of one of the arrays, as memblock_add, _remove, _reserve or _free (`op`) made it.
 
-    `owner` is what the memory is for, `step` the boot step that asked, `caller` the symbol that the kernel
-    prints.  A run of `count` equal requests of ``size = (end - start) / count`` bytes that were taken one beside
-    the other (downwards where `descending`) is one change.  `request` is the allocation line that precedes each
-    of them, without its caller's offset ("" where there is none).  `logged` is False before memblock=debug is
-    parsed; `node` is the node on which the range lies, where known.
+    `owner` is what the memory is for, `step` the boot step that asked, `caller` the kernel function in it.  A run of
+    `count` equal requests of ``size = (end - start) / count`` bytes that were taken one beside the other (downwards
+    where `descending`) is one change.  `request` is what was asked for, where it is an allocation.  `logged` is False
+    before memblock=debug is parsed.
     """
 
     op: Op
     start: int
     end: int
     step: str
-    owner: str
+    owner: Owner
     caller: str
     count: int = 1
     descending: bool = True
-    request: str = ""
+    request: Request | None = None
     logged: bool = True
     before_srat: bool = True
 
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """The ``[start, end)`` of each request of a run, in the order in which they were made."""
+        if self.count == 1:
+            yield self.start, self.end
+            return
+        size = (self.end - self.start) // self.count
+        starts = range(self.start, self.end, size)
+        for start in reversed(starts) if self.descending else starts:
+            yield start, start + size
 
-class Request(NamedTuple):
-    """An allocation line with nothing behind it: a request that failed."""
 
-    text: str
+class Refused(NamedTuple):
+    """A request for which there was no room."""
+
+    request: Request
     step: str
-    owner: str
+    owner: Owner
+    caller: str
     logged: bool = True
 
 
 class Message(NamedTuple):
-    """A line that the kernel prints, word for word (a `warning` where it tells of trouble)."""
+    """A line that the kernel prints, word for word (a `warning` where it tells of trouble), and `about` what it is."""
 
     text: str
     step: str
     warning: bool = False
     logged: bool = True
+    about: Purpose | None = None
 
 
 class Checkpoint(NamedTuple):
@@ -74,7 +128,7 @@ class Checkpoint(NamedTuple):
     dumped: bool
 
 
-Event: TypeAlias = Change | Request | Message | Checkpoint
+Event: TypeAlias = "Change | Refused | Message | Checkpoint"
 
 
 class Reservation(NamedTuple):
@@ -83,7 +137,7 @@ class Reservation(NamedTuple):
     start: int
     end: int
     nid: int | None
-    owner: str
+    owner: Owner
     step: str
     before_srat: bool
 
@@ -155,7 +209,7 @@ class Blocker(NamedTuple):
 
     start: int
     end: int
-    owner: str
+    owner: Owner
     step: str
     remedy: str
 
@@ -193,15 +247,16 @@ class End(NamedTuple):
 class Plan(NamedTuple):
     """One replayed boot.
 
-    `trace_style` and `free_line` say how this version words its memblock lines; `movable` holds the ranges
-    ``(nid, start, end)`` of ZONE_MOVABLE that can go off-line.
+    `wording` says how this version words its memblock lines; `random_steps` are those from which on KASLR decides
+    where allocations lie; `movable` holds the ranges ``(nid, start, end)`` of
+    ZONE_MOVABLE that can go off-line.
     """
 
     machine_name: str
     kernel: str
     kernel_version: str
     kernel_notes: tuple[str, ...]
-    trace_style: str
+    wording: Wording
     cmdline: str
     bottom_up: bool
     events: tuple[Event, ...]
@@ -214,7 +269,12 @@ class Plan(NamedTuple):
     verdicts: tuple[Verdict, ...]
     movable: tuple[tuple[int, int, int], ...]
     end: End
-    free_line: str = "memblock_free"
+    random_steps: frozenset[str] = frozenset()
+
+    @property
+    def last_step(self) -> str:
+        """The step in which the boot came to its end."""
+        return self.end.step or next((event.step for event in reversed(self.events)), "")
 
     @property
     def warnings(self) -> tuple[Message, ...]:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.errors import InputError
 from memplan.plan import Change, Checkpoint, Message
-from memplan.render.trace import single_ranges
 from memplan.units import KIB, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ _LOST = re.compile(r"^\*\* (\d+) (?:printk )?messages (?:dropped|suppressed)")
 _DEAD = re.compile(r"Kernel panic - not syncing|PANIC: early exception")
 #: Kinds of facts whose first two numbers are a range.
 _RANGES = ("reserve", "free", "add", "NODE_DATA")
-#: The step whose allocations depend on random places where KASLR is on.
-_RANDOM_STEP = "setup_cpu_entry_areas"
 #: How many facts tell where a log begins that lacks its head, and how far to look for one side's next fact in the
 #: other.
 _ALIGNMENT, _AHEAD = 200, 3
@@ -239,11 +236,7 @@ def _other_options(log: _Log, plan: Plan) -> str:
 
 def _first_random(plan: Plan, planned: Sequence[Fact]) -> int:
     """The index of the first fact that may depend on the random places of the CPU entry areas."""
-    from memplan.kernel.rules import load_rules
-
-    steps = load_rules(plan.kernel_version).steps
-    late = set(steps[steps.index(_RANDOM_STEP) :]) if _RANDOM_STEP in steps else set()
-    return next((index for index, fact in enumerate(planned) if fact.step in late), len(planned))
+    return next((index for index, fact in enumerate(planned) if fact.step in plan.random_steps), len(planned))
 
 
 def _line_facts(text: str) -> Iterator[Fact]:
@@ -283,20 +276,20 @@ def _plan_facts(plan: Plan, debug: bool) -> Iterator[Fact]:
             yield from _event_facts(event, plan)
     if plan.end.completed:
         total = sum(zone.present for zone in plan.zones) * PAGE_SIZE // KIB
-        yield Fact("total", (total,), f"Memory: …/{total}K available", 0, "memblock_free_all", "")
+        yield Fact("total", (total,), f"Memory: …/{total}K available", 0, plan.last_step, "")
     else:
         yield Fact("end", (), plan.end.text, 0, plan.end.step, "")
 
 
 def _event_facts(event: Event, plan: Plan) -> Iterator[Fact]:
-    old = plan.trace_style == "3.13"
+    old = plan.wording.old_style
     if isinstance(event, Change):
         if not event.logged or (old and event.op not in ("reserve", "free")):
             return
-        for start, end in single_ranges(event):
+        for start, end in event.blocks():
             last = end if old else end - 1
-            text = f"{event.op} [{start:#x}-{last:#x}] {event.caller}"
-            yield Fact(event.op, (start, last), text, 0, event.step, event.owner)
+            text = f"{event.op} [{start:#x}-{last:#x}] {plan.wording.caller(event)}"
+            yield Fact(event.op, (start, last), text, 0, event.step, str(event.owner))
     elif isinstance(event, Checkpoint):
         if event.dumped:
             yield Fact("dump", (), _DUMP_HEAD, 0, event.step)

@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 from memplan.diff import OwnerChange, compare
 from memplan.plan import End, Message, Reservation, TableRun
 from memplan.units import GIB
-from tests.render.plans import a_plan
+from tests.render.plans import a_plan, called
 
 
 def held(*parts: tuple[int, int, str]) -> tuple[Reservation, ...]:
-    return tuple(Reservation(start, end, 0, owner, f"step of {owner}", True) for start, end, owner in parts)
+    return tuple(Reservation(start, end, 0, called(owner), f"step of {owner}", True) for start, end, owner in parts)
 
 
 def kinds(changes: tuple[OwnerChange, ...]) -> list[tuple[str, str, int | None, int | None]]:
     return [
-        (c.kind, c.owner, c.before.start if c.before else None, c.after.start if c.after else None) for c in changes
+        (c.kind, str(c.owner), c.before.start if c.before else None, c.after.start if c.after else None)
+        for c in changes
     ]
 
 
@@ -56,16 +57,16 @@ def test_every_byte_is_accounted_for(before: tuple[Reservation, ...], after: tup
     """Taking away what went and adding what came turns the one into the other."""
 
     def taken(parts: tuple[Reservation, ...]) -> set[tuple[str, int]]:
-        return {(part.owner, at) for part in parts for at in range(part.start, part.end)}
+        return {(str(part.owner), at) for part in parts for at in range(part.start, part.end)}
 
     owned = taken(before)
     diff = compare(a_plan(reservations=before), a_plan(reservations=after))
     for change in diff.owners:
         if change.before:
-            owned -= {(change.owner, at) for at in range(change.before.start, change.before.end)}
+            owned -= {(str(change.owner), at) for at in range(change.before.start, change.before.end)}
     for change in diff.owners:
         if change.after:
-            owned |= {(change.owner, at) for at in range(change.after.start, change.after.end)}
+            owned |= {(str(change.owner), at) for at in range(change.after.start, change.after.end)}
     assert owned == taken(after)
     assert bool(diff.owners) == (taken(before) != taken(after))
     for change in diff.owners:

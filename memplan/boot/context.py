@@ -13,6 +13,7 @@ from memplan.boot.memory import Memory
 from memplan.boot.parameters import Parameters
 from memplan.boot.record import Recorder
 from memplan.boot.results import DirectMap, EfiMap
+from memplan.wording import Wording
 
 if TYPE_CHECKING:
     from memplan.boot.e820_table import E820Table
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from memplan.boot.results import ZoneLayout
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
+    from memplan.owner import Purpose
 
 
 class Boot:
@@ -31,6 +33,7 @@ class Boot:
         self.rules = kernel.rules
         self.params = Parameters(machine, kernel)
         self.cmdline = self.params.cmdline
+        self.wording = Wording.of(kernel.rules)
         #: The direction that the user forces for the time before the SRAT is read (None: as movable_node says).
         self.forced_bottom_up = bottom_up
         self.recorder = Recorder()
@@ -62,6 +65,6 @@ class Boot:
         self.hugetlb_cma = False
         self.new_log_buf = False
 
-    def printk(self, text: str, *, warning: bool = False) -> None:
-        """A line that the kernel prints."""
-        self.recorder.message(text, warning)
+    def printk(self, text: str, *, warning: bool = False, about: Purpose | None = None) -> None:
+        """A line that the kernel prints, and what it is about."""
+        self.recorder.message(text, warning, about)

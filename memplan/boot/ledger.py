@@ -10,13 +10,14 @@ from memplan.plan import Change, Reservation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from memplan.owner import Owner
     from memplan.plan import Event, Region
 
 
 class Claim(NamedTuple):
     """What one reservation says of its range: what it is for, the step that made it, and when."""
 
-    owner: str
+    owner: Owner
     step: str
     before_srat: bool
 

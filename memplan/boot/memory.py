@@ -1,4 +1,4 @@
-"""Memory as the steps see it: memblock, with each change recorded under its step, its owner and the kernel's line."""
+"""Memory as the steps see it: memblock, with each change recorded under its step, its owner and what was asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.panic import BootPanic
 from memplan.memblock.memblock import Memblock
+from memplan.memblock.search import MEMBLOCK_MIRROR
+from memplan.plan import Call, Request
 from memplan.units import U64_MAX
 
 if TYPE_CHECKING:
@@ -14,10 +16,14 @@ if TYPE_CHECKING:
     from memplan.boot.record import Recorder
     from memplan.kernel.model import Kernel
     from memplan.memblock.memblock import Run
+    from memplan.owner import Owner, Purpose
 
 
 class Memory:
-    """What steps do to memory: set aside, give back, allocate.  Addresses and sizes are in bytes."""
+    """What steps do to memory: set aside, give back, allocate.  Addresses and sizes are in bytes.
+
+    An `owner` is what the memory is for, a `caller` the kernel function that asks memblock.
+    """
 
     def __init__(self, kernel: Kernel, recorder: Recorder) -> None:
         self.rules = kernel.rules
@@ -26,82 +32,80 @@ class Memory:
 
     # -- changes without a search -------------------------------------------------------------------------------
 
-    def add(self, start: int, end: int, *, owner: str, caller: str) -> None:
+    def add(self, start: int, end: int, *, owner: Owner | Purpose, caller: str) -> None:
         """memblock_add of ``[start, end)``."""
-        self.recorder.tag(owner, self.rules.callers.get(caller, caller))
+        self.recorder.tag(owner, caller)
         self.memblock.add(start, end - start)
 
-    def reserve(self, start: int, end: int, *, owner: str, caller: str) -> None:
+    def reserve(self, start: int, end: int, *, owner: Owner | Purpose, caller: str) -> None:
         """memblock_reserve of ``[start, end)``."""
-        self.recorder.tag(owner, self.rules.callers.get(caller, caller))
+        self.recorder.tag(owner, caller)
         self.memblock.reserve(start, end - start)
 
-    def free(self, start: int, end: int, *, owner: str, caller: str) -> None:
+    def free(self, start: int, end: int, *, owner: Owner | Purpose, caller: str) -> None:
         """Give ``[start, end)`` back (memblock_free, memblock_phys_free from 5.16)."""
-        self.recorder.tag(owner, self.rules.callers.get(caller, caller))
+        self.recorder.tag(owner, caller)
         self.memblock.free(start, end - start)
 
-    # -- allocations --------------------------------------------------------------------------------------------
+    # -- allocations at a caller's own limits -------------------------------------------------------------------
 
-    def phys_alloc_range(self, size: int, align: int, start: int, end: int, *, owner: str, caller: str) -> int:
+    def phys_alloc_range(
+        self, size: int, align: int, start: int, end: int, *, owner: Owner | Purpose, caller: str
+    ) -> int:
         """A block within ``[start, end)`` at a caller's own limits; its address, 0 where there is none.
 
         memblock_phys_alloc_range from 5.15 (commit a7259df76702); before that each caller searched and reserved by
         itself, so only the reservation is printed.  An `end` of 0 is the limit in force.
         """
-        runs = self.phys_alloc_range_run(size, align, start, end, 1, owner=owner, caller=caller)
-        return runs[0].start if runs else 0
+        return _first(self.phys_alloc_range_run(size, align, start, end, 1, owner=owner, caller=caller))
 
     def phys_alloc_range_run(
-        self, size: int, align: int, start: int, end: int, count: int, *, owner: str, caller: str
+        self, size: int, align: int, start: int, end: int, count: int, *, owner: Owner | Purpose, caller: str
     ) -> list[Run]:
         """`count` equal blocks as by as many calls of :meth:`phys_alloc_range`; fewer where no more are free."""
-        if not self.rules.phys_alloc_range:
-            self.recorder.tag(owner, self.rules.callers.get(caller, caller))
-            return self.memblock.find_reserve_run(size, align, start, end, count)
-        caller = self.rules.request_callers.get(caller, caller)
-        text = (
-            f"memblock_phys_alloc_range: {size} bytes align={align:#x} from={start:#018x} max_addr={end:#018x} {caller}"
-        )
-        return self._requested(
-            text, owner, lambda: self.memblock.phys_alloc_range_run(size, align, start, end, count), count
-        )
+        request = self._request(Call.PHYS_RANGE, size, align, start, end, count=count)
+        take = self.memblock.phys_alloc_range_run if self.rules.phys_alloc_range else self.memblock.find_reserve_run
+        return self._allocate(request, owner, caller, lambda: take(size, align, start, end, count))
 
-    def phys_alloc(self, size: int, align: int, *, owner: str, caller: str) -> int:
+    def phys_alloc(self, size: int, align: int, *, owner: Owner | Purpose, caller: str) -> int:
         """A block anywhere below the limit in force (memblock_phys_alloc); its address, 0 where there is none."""
         return self.phys_alloc_range(size, align, 0, 0, owner=owner, caller=caller)
 
-    def alloc_range_nid(self, size: int, align: int, start: int, end: int, nid: int | None, *, owner: str) -> int:
+    def alloc_range_nid(
+        self, size: int, align: int, start: int, end: int, nid: int | None, *, owner: Owner | Purpose, caller: str
+    ) -> int:
         """A block within ``[start, end)`` on exactly that node; only its reservation is printed."""
-        self.recorder.tag(owner, "memblock_alloc_range_nid")
-        return self.memblock.alloc_range_nid(size, align, start, end, nid, exact=True)
+        request = self._request(Call.RANGE_NID, size, align, start, end, nid, exact=True)
+        return self._allocate_one(
+            request, owner, caller, lambda: self.memblock.alloc_range_nid(size, align, start, end, nid, exact=True)
+        )
 
-    def alloc_base(self, size: int, align: int, *, owner: str) -> int:
+    def alloc_base(self, size: int, align: int, *, owner: Owner | Purpose, caller: str) -> int:
         """A block below the limit in force as 3.13's early code takes it (memblock_alloc); it panics without one."""
-        self.recorder.tag(owner, "memblock_alloc_base_nid")
-        return self.memblock.alloc_base(size, align, 0)
+        request = self._request(Call.BASE, size, align, 0, 0)
+        return self._allocate_one(request, owner, caller, lambda: self.memblock.alloc_base(size, align, 0))
 
-    def phys_alloc_try_nid(self, size: int, align: int, nid: int, *, any_node: bool, owner: str) -> int:
+    def phys_alloc_try_nid(
+        self, size: int, align: int, nid: int, *, any_node: bool, owner: Owner | Purpose, caller: str
+    ) -> int:
         """A block on the node, else on any where `any_node`; only its reservation is printed."""
-        if self.rules.bootmem_calls:
-            self.recorder.tag(owner, "memblock_alloc_base_nid")
-            return self.memblock.alloc_nid(size, align, nid)
-        self.recorder.tag(owner, "memblock_alloc_range_nid")
-        return self.memblock.alloc_range_nid(size, align, 0, 0, nid, exact=not any_node)
+        request = self._request(Call.PHYS_TRY_NID, size, align, 0, 0, nid, exact=not any_node)
 
-    def _requested(self, text: str, owner: str, allocate: Callable[[], list[Run]], count: int) -> list[Run]:
-        """Runs an allocation of `count` blocks, each under the line `text`, and the line of one that fails."""
-        self.recorder.request(text, owner, "memblock_alloc_range_nid")
-        runs = allocate()
-        self.recorder.requested(failed=sum(run.count for run in runs) < count)
-        return runs
+        def allocate() -> int:
+            if self.rules.bootmem_calls:
+                return self.memblock.alloc_nid(size, align, nid)
+            return self.memblock.alloc_range_nid(size, align, 0, 0, nid, exact=not any_node)
+
+        return self._allocate_one(request, owner, caller, allocate)
+
+    # -- allocations for the kernel's own use -------------------------------------------------------------------
 
     def alloc(
         self,
         size: int,
         align: int = 64,
         *,
-        owner: str,
+        owner: Owner | Purpose,
         caller: str,
         min_addr: int = 0,
         max_addr: int = 0,
@@ -114,10 +118,10 @@ class Memory:
         Falls back from the node to any node and from `min_addr` to 0, as memblock_alloc_internal does (5.10 on), or
         as the bootmem calls of 3.13 do.  `exact` stays on the node.
         """
-        runs = self._alloc_run(
-            1, size, align, owner=owner, caller=caller, window=(min_addr, max_addr), nid=nid, raw=raw, exact=exact
+        call = Call.EXACT_NID_RAW if exact else Call.TRY_NID_RAW if raw else Call.TRY_NID
+        return _first(
+            self._alloc_run(self._request(call, size, align, min_addr, max_addr, nid, exact=exact), owner, caller)
         )
-        return runs[0].start if runs else 0
 
     def alloc_run(
         self,
@@ -125,55 +129,23 @@ class Memory:
         size: int,
         align: int,
         *,
-        owner: str,
+        owner: Owner | Purpose,
         caller: str,
         min_addr: int = 0,
         nid: int | None = None,
         raw: bool = False,
     ) -> int:
         """`count` equal blocks as by as many calls of :meth:`alloc`; how many there were before one failed."""
-        runs = self._alloc_run(
-            count, size, align, owner=owner, caller=caller, window=(min_addr, 0), nid=nid, raw=raw, exact=False
-        )
-        return sum(run.count for run in runs)
-
-    def _alloc_run(
-        self,
-        count: int,
-        size: int,
-        align: int,
-        *,
-        owner: str,
-        caller: str,
-        window: tuple[int, int],
-        nid: int | None,
-        raw: bool,
-        exact: bool,
-    ) -> list[Run]:
-        min_addr, max_addr = window
-        if self.rules.bootmem_calls:
-            self.recorder.tag(owner, "__alloc_memory_core_early")
-            return self._bootmem(count, size, align, min_addr, max_addr, nid)
-        caller = self.rules.request_callers.get(caller, caller)
-        name = "memblock_alloc_exact_nid_raw" if exact else "memblock_alloc_try_nid"
-        name = "memblock_alloc_try_nid_raw" if raw and not exact else name
-        text = (
-            f"{name}: {size} bytes align={align:#x} nid={-1 if nid is None else nid} "
-            f"from={min_addr:#018x} max_addr={max_addr:#018x} {caller}"
-        )
-        return self._requested(
-            text,
-            owner,
-            lambda: self.memblock.alloc_run(size, align, min_addr, max_addr, nid, count, exact=exact),
-            count,
-        )
+        call = Call.TRY_NID_RAW if raw else Call.TRY_NID
+        request = self._request(call, size, align, min_addr, 0, nid, count=count)
+        return sum(run.count for run in self._alloc_run(request, owner, caller))
 
     def alloc_or_panic(
         self,
         size: int,
         align: int = 64,
         *,
-        owner: str,
+        owner: Owner | Purpose,
         caller: str,
         min_addr: int = 0,
         max_addr: int = 0,
@@ -190,17 +162,81 @@ class Memory:
             raise BootPanic(text, f"no free memory is left for {owner} ({size} bytes)")
         return found
 
-    def _bootmem(self, count: int, size: int, align: int, goal: int, limit: int, nid: int | None) -> list[Run]:
-        """The order of 3.13's mm/nobootmem.c: node and goal, any node and goal, then both without the goal."""
-        runs: list[Run] = []
-        for low in dict.fromkeys((goal, 0)):
-            for node in dict.fromkeys((nid, None)):
-                rest = count - sum(run.count for run in runs)
-                runs += self.memblock.alloc_memory_core_early_run(node, size, align, low, limit or U64_MAX, rest)
-        return runs
-
     # -- questions ----------------------------------------------------------------------------------------------
 
     def free_gaps(self) -> Iterator[tuple[int, int]]:
         """The free ranges of memory, upwards."""
         return ((start, end) for start, end, _ in self.memblock.free_ranges(None, 0))
+
+    # -- how allocations are recorded ---------------------------------------------------------------------------
+
+    def _request(
+        self,
+        call: Call,
+        size: int,
+        align: int,
+        min_addr: int,
+        max_addr: int,
+        nid: int | None = None,
+        *,
+        exact: bool = False,
+        count: int = 1,
+    ) -> Request:
+        memblock = self.memblock
+        flags = MEMBLOCK_MIRROR if memblock.has_mirror else 0
+        return Request(
+            call,
+            size,
+            align,
+            min_addr,
+            max_addr,
+            nid,
+            exact,
+            memblock.bottom_up,
+            flags,
+            memblock.movable_node,
+            count,
+        )
+
+    def _alloc_run(self, request: Request, owner: Owner | Purpose, caller: str) -> list[Run]:
+        if self.rules.bootmem_calls:
+            return self._allocate(request, owner, caller, lambda: self._bootmem(request))
+        size, align, nid, count = request.size, request.align, request.nid, request.count
+        low, high = request.min_addr, request.max_addr
+        return self._allocate(
+            request,
+            owner,
+            caller,
+            lambda: self.memblock.alloc_run(size, align, low, high, nid, count, exact=request.exact),
+        )
+
+    def _bootmem(self, request: Request) -> list[Run]:
+        """The order of 3.13's mm/nobootmem.c: node and goal, any node and goal, then both without the goal."""
+        runs: list[Run] = []
+        limit = request.max_addr or U64_MAX
+        for low in dict.fromkeys((request.min_addr, 0)):
+            for node in dict.fromkeys((request.nid, None)):
+                rest = request.count - sum(run.count for run in runs)
+                runs += self.memblock.alloc_memory_core_early_run(node, request.size, request.align, low, limit, rest)
+        return runs
+
+    def _allocate(
+        self, request: Request, owner: Owner | Purpose, caller: str, allocate: Callable[[], list[Run]]
+    ) -> list[Run]:
+        """Runs an allocation of several blocks under its request, and notes where it fails."""
+        self.recorder.tag(owner, caller, request)
+        runs = allocate()
+        if sum(run.count for run in runs) < request.count:
+            self.recorder.refused()
+        return runs
+
+    def _allocate_one(self, request: Request, owner: Owner | Purpose, caller: str, allocate: Callable[[], int]) -> int:
+        self.recorder.tag(owner, caller, request)
+        found = allocate()
+        if not found:
+            self.recorder.refused()
+        return found
+
+
+def _first(runs: list[Run]) -> int:
+    return runs[0].start if runs else 0

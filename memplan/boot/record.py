@@ -1,15 +1,24 @@
-"""Turns what memblock does into the plan's events: each with its step, its owner and the kernel's line."""
+"""Turns what memblock does into the plan's events: each with its step, its owner and what was asked for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from memplan.plan import Change, Checkpoint, Message, Region, Request
+from memplan.owner import Owner, Purpose
+from memplan.plan import Change, Checkpoint, Message, Refused, Region
 
 if TYPE_CHECKING:
     from memplan.memblock.memblock import Memblock
     from memplan.memblock.regions import RegionArray
-    from memplan.plan import Event, Op
+    from memplan.plan import Event, Op, Request
+
+
+class _Tag(NamedTuple):
+    """What the changes that come next are for, which kernel function makes them, and what it asked for."""
+
+    owner: Owner
+    caller: str
+    request: Request | None = None
 
 
 class Recorder:
@@ -24,44 +33,36 @@ class Recorder:
         self.step = ""
         self.logged = False
         self.before_srat = True
-        self._owner = ""
-        self._caller = ""
-        self._request = ""
+        self._tag = _Tag(Owner(Purpose.RAM), "")
         #: What was tagged while an array grows.
-        self._interrupted: list[tuple[str, str, str]] = []
+        self._interrupted: list[_Tag] = []
 
-    def tag(self, owner: str, caller: str) -> None:
-        """Names the owner and the printed caller of the changes that come next."""
-        self._owner = owner
-        self._caller = caller
-        self._request = ""
+    def tag(self, owner: Owner | Purpose, caller: str, request: Request | None = None) -> None:
+        """Names the owner of the changes that come next, the kernel function, and what that asks for."""
+        self._tag = _Tag(Owner.of(owner), caller, request)
 
-    def request(self, text: str, owner: str, caller: str) -> None:
-        """Names the owner and the caller of an allocation, and the line that the kernel prints before each block."""
-        self.tag(owner, caller)
-        self._request = text
-
-    def requested(self, *, failed: bool) -> None:
-        """The allocation is over; where it failed, its line stands alone."""
-        if failed:
-            self.events.append(Request(self._request, self.step, self._owner, self.logged))
-        self._request = ""
+    def refused(self) -> None:
+        """There was no room for what was asked for last."""
+        owner, caller, request = self._tag
+        assert request is not None
+        self.events.append(Refused(request, self.step, owner, caller, self.logged))
 
     def changed(
         self, op: str, base: int, size: int, count: int, descending: bool, _nid: int | None, _flags: int
     ) -> None:
         """memblock's report of a change, at the moment in which the kernel prints its line."""
+        owner, caller, request = self._tag
         self.events.append(
             Change(
                 cast("Op", op),
                 base,
                 base + size,
                 self.step,
-                self._owner,
-                self._caller,
+                owner,
+                caller,
                 count,
                 descending,
-                self._request,
+                request,
                 self.logged,
                 self.before_srat,
             )
@@ -69,17 +70,17 @@ class Recorder:
 
     def array_growth(self, name: str) -> None:
         """memblock moves its array `name` to larger storage: what comes next is for that."""
-        self._interrupted.append((self._owner, self._caller, self._request))
-        self.tag(f"memblock.{name} array", "memblock_double_array")
+        self._interrupted.append(self._tag)
+        self.tag(Owner(Purpose.MEMBLOCK_ARRAY, detail=name), "memblock_double_array")
 
     def array_grown(self) -> None:
         """The array has moved; what was interrupted goes on."""
-        self._owner, self._caller, self._request = self._interrupted.pop()
+        self._tag = self._interrupted.pop()
 
-    def message(self, text: str, warning: bool) -> None:
+    def message(self, text: str, warning: bool, about: Purpose | None = None) -> None:
         """A printed line, memblock's own or a step's; that of a growing array is one of memblock=debug."""
         debug = bool(self._interrupted) and not warning
-        self.events.append(Message(text, self.step, warning, self.logged or not debug))
+        self.events.append(Message(text, self.step, warning, self.logged or not debug, about))
 
     def checkpoint(self, name: str, memblock: Memblock, *, dumped: bool) -> None:
         """Keeps both arrays as they are now."""

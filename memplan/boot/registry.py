@@ -19,24 +19,28 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """One step: `name` is the kernel function that it follows, `source` that function's file in the kernel tree."""
+    """One step: `name` is the kernel function that it follows, `source` that function's file in the kernel tree.
+
+    A step is `random` where KASLR has a say in what it allocates, and with that in all that is allocated after it.
+    """
 
     name: str
     source: str
     run: Action
+    random: bool = False
 
 
 _steps: dict[str, Step] = {}
 
 
-def step(source: str) -> Callable[[Action], Action]:
-    """Registers the decorated function as the step of its name; `source` is the kernel file that it follows."""
+def step(source: str, *, random: bool = False) -> Callable[[Action], Action]:
+    """Registers the decorated function as the step of its name; see :class:`Step` for the rest."""
 
     def register(function: Action) -> Action:
         name = function.__name__
         if name in _steps:
             raise ValueError(f"two functions for the step {name}")
-        _steps[name] = Step(name, source, function)
+        _steps[name] = Step(name, source, function, random)
         return function
 
     return register

@@ -64,7 +64,7 @@ def _plan(boot: Boot, end: End) -> Plan:
         kernel=boot.kernel.name,
         kernel_version=boot.kernel.version,
         kernel_notes=boot.kernel.notes,
-        trace_style=boot.rules.trace_style,
+        wording=boot.wording,
         cmdline=boot.machine.cmdline,
         bottom_up=boot.bottom_up,
         events=tuple(boot.recorder.events),
@@ -82,8 +82,15 @@ def _plan(boot: Boot, end: End) -> Plan:
         verdicts=verdicts(boot, taken, movable, size) if end.completed else (),
         movable=movable,
         end=end,
-        free_line=boot.rules.free_line,
+        random_steps=_random_steps(boot),
     )
+
+
+def _random_steps(boot: Boot) -> frozenset[str]:
+    """The steps from the first one on in whose allocations KASLR has a say."""
+    steps = boot.rules.steps
+    first = next((index for index, name in enumerate(steps) if find_step(name).random), len(steps))
+    return frozenset(steps[first:])
 
 
 def _nodes(boot: Boot) -> tuple[Node, ...]:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.ranges import RangeSet
-from memplan.boot.remedies import remedy
+from memplan.boot.remedies import sentence
 from memplan.plan import Blocker, Verdict
 from memplan.units import PAGE_SIZE, pfn_up, size_text
 
@@ -131,7 +131,7 @@ def _verdict(
         blocks,
         total,
         reason,
-        tuple(Blocker(r.start, r.end, r.owner, r.step, remedy(r.owner)) for r in inside) if blocks < total else (),
+        tuple(Blocker(r.start, r.end, r.owner, r.step, sentence(r.owner)) for r in inside) if blocks < total else (),
         unmarked,
     )
 
@@ -188,7 +188,7 @@ def _reason_outside(boot: Boot, part: _Part, inside: Sequence[Reservation]) -> s
             return f"{why}, and movable_node takes only what is marked"
         if part.nid in boot.nodes.unmarked:
             owners = list(dict.fromkeys(r.owner for r in inside))
-            what = ", ".join(owners[:_OWNERS_NAMED]) + (" and others" if len(owners) > _OWNERS_NAMED else "")
+            what = ", ".join(map(str, owners[:_OWNERS_NAMED])) + (" and others" if len(owners) > _OWNERS_NAMED else "")
             return (
                 f"what was reserved before the SRAT was read lies in node {part.nid}'s range ({what}), "
                 "so the kernel took the hot-plug marks off the whole node"

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from memplan.checks.model import Expectation, Found, Place, Subject, rule
 from memplan.errors import InputError
+from memplan.owner import CRASH_KERNEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.plan import Plan, Reservation
+    from memplan.plan import Plan
 
 _WORDS = "movable:node1,node2 or crashkernel"
 _NODE = re.compile(r"(?:node)?(\d{1,4})")
-#: Owners of the crash kernel's memory.
-_CRASH = "crash kernel"
 
 
 def read_expectations(text: str, place: Place) -> tuple[Expectation, ...]:
@@ -103,7 +102,7 @@ def _no_crash(subject: Subject) -> str:
     if why := _unplanned(subject):
         return why
     plan = subject.plan
-    if any(_is_crash(reservation) for reservation in plan.reservations):
+    if any(reservation.owner.kind in CRASH_KERNEL for reservation in plan.reservations):
         return ""
     options = [word for word in plan.cmdline.split() if word.startswith("crashkernel=")]
     if not options:
@@ -112,11 +111,7 @@ def _no_crash(subject: Subject) -> str:
     return _said(plan) or f"{' '.join(options)} {silent}"
 
 
-def _is_crash(reservation: Reservation) -> bool:
-    return reservation.owner.lower().startswith(_CRASH)
-
-
 def _said(plan: Plan) -> str:
     """What the kernel says about it."""
-    lines = [message.text for message in plan.warnings if "crashkernel" in message.text.lower()]
+    lines = [message.text for message in plan.warnings if message.about in CRASH_KERNEL]
     return f"the kernel prints {lines[0]!r}" if lines else ""

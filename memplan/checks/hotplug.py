@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.ranges import RangeSet
-from memplan.boot.remedies import remedy
+from memplan.boot.remedies import sentence
 from memplan.checks.coverage import enabled, ram_of, range_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import quote
+from memplan.owner import CRASH_KERNEL, KERNEL, Purpose
 from memplan.units import mem_range, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from memplan.plan import Reservation
 
@@ -22,6 +23,18 @@ _UNMARK = "numa_clear_kernel_node_hotplug (mm/numa_memblks.c, 6.12; arch/x86/mm/
 _MOST_MOVABLE = 4
 #: The share of the kernel's own nodes that memory maps of hot-pluggable nodes may take.
 _MOST_MAP = 0.25
+#: What is allocated before the SRAT is read, in the direction that movable_node turns.
+_EARLY = frozenset(
+    {
+        Purpose.PAGE_TABLES,
+        Purpose.LOG_BUFFER,
+        Purpose.LOG_DESCRIPTORS,
+        Purpose.LOG_INFOS,
+        Purpose.MEMBLOCK_ARRAY,
+        Purpose.ACPI_TABLE_UPGRADE,
+        Purpose.NUMA_DISTANCES,
+    }
+)
 
 
 def _marked(subject: Subject) -> RangeSet:
@@ -30,18 +43,20 @@ def _marked(subject: Subject) -> RangeSet:
     return RangeSet(range_of(entry) for _, entry in enabled(subject.srat) if entry.hotplug)
 
 
-def _inside(subject: Subject, *heads: str) -> Iterator[Reservation]:
-    """Reservations in hot-pluggable ranges whose owners begin with one of `heads`."""
+def _inside(subject: Subject, kinds: Collection[Purpose]) -> Iterator[Reservation]:
+    """Reservations for one of `kinds` in hot-pluggable ranges."""
     marked = _marked(subject)
     for own in subject.plan.reservations:
-        if own.owner.startswith(heads) and marked.within(own.start, own.end):
+        if own.owner.kind in kinds and marked.within(own.start, own.end):
             yield own
 
 
-def _taken(subject: Subject, field: str, *heads: str) -> Iterator[Found]:
-    for own in _inside(subject, *heads):
+def _taken(subject: Subject, field: str, kinds: Collection[Purpose]) -> Iterator[Found]:
+    for own in _inside(subject, kinds):
         place = f"{mem_range(own.start, own.end)} ({size_text(own.end - own.start)})"
-        yield Found(f"{own.owner} at {place} lies in a hot-pluggable range; {remedy(own.owner)}", field, own.owner)
+        yield Found(
+            f"{own.owner} at {place} lies in a hot-pluggable range; {sentence(own.owner)}", field, str(own.owner)
+        )
 
 
 @rule(
@@ -57,7 +72,7 @@ def _taken(subject: Subject, field: str, *heads: str) -> Iterator[Found]:
 )
 def kernel_in_hotplug(subject: Subject) -> Iterator[Found]:
     """The image or its brk in memory that is to go."""
-    yield from _taken(subject, "kernel", "kernel image", "brk")
+    yield from _taken(subject, "kernel", KERNEL)
 
 
 @rule(
@@ -73,7 +88,7 @@ def kernel_in_hotplug(subject: Subject) -> Iterator[Found]:
 )
 def initrd_in_hotplug(subject: Subject) -> Iterator[Found]:
     """The initrd in memory that is to go."""
-    yield from _taken(subject, "initrd", "initrd")
+    yield from _taken(subject, "initrd", {Purpose.INITRD})
 
 
 @rule(
@@ -89,7 +104,7 @@ def initrd_in_hotplug(subject: Subject) -> Iterator[Found]:
 )
 def acpi_tables_in_hotplug(subject: Subject) -> Iterator[Found]:
     """Tables in memory that is to go."""
-    yield from _taken(subject, "acpi.tables", "ACPI ")
+    yield from _taken(subject, "acpi.tables", {Purpose.ACPI_TABLE})
 
 
 @rule(
@@ -128,7 +143,7 @@ def node_unmarked(subject: Subject) -> Iterator[Found]:
     """Nodes that a reservation cost their marks."""
     for verdict in subject.plan.verdicts:
         if verdict.unmarked:
-            named = ", ".join(dict.fromkeys(own.owner for own in verdict.blockers))
+            named = ", ".join(dict.fromkeys(str(own.owner) for own in verdict.blockers))
             size = size_text(verdict.end - verdict.start)
             yield Found(
                 f"node {verdict.nid} ({size}) can't be removed because of: {named}", "srat", f"node {verdict.nid}"
@@ -152,10 +167,10 @@ def bottom_up_spills(subject: Subject) -> Iterator[Found]:
     if not subject.plan.bottom_up:
         return
     line = quote(subject, "bottom-up allocation failed")
-    for own in _inside(subject, "page tables", "log ", "memblock.", "ACPI table upgrade", "NUMA distances"):
+    for own in _inside(subject, _EARLY):
         if own.before_srat:
             text = f"{own.owner} at {mem_range(own.start, own.end)} spill into a hot-pluggable range"
-            yield Found(text, "srat", own.owner, line)
+            yield Found(text, "srat", str(own.owner), line)
 
 
 @rule(
@@ -198,7 +213,7 @@ def memory_map_cost(subject: Subject) -> Iterator[Found]:
     cost = sum(
         own.end - own.start
         for own in plan.reservations
-        if own.nid not in hot and any(own.owner == f"memory map (node {nid})" for nid in hot)
+        if own.nid not in hot and own.owner.kind is Purpose.MEMORY_MAP and own.owner.nid in hot
     )
     if stays and cost > _MOST_MAP * stays:
         text = f"memory maps of hot-pluggable nodes take {size_text(cost)}, {cost / stays:.0%} of the nodes that stay"
@@ -219,4 +234,4 @@ def memory_map_cost(subject: Subject) -> Iterator[Found]:
 )
 def crash_kernel_in_hotplug(subject: Subject) -> Iterator[Found]:
     """The crash kernel in memory that is to go."""
-    yield from _taken(subject, "cmdline", "crash kernel")
+    yield from _taken(subject, "cmdline", CRASH_KERNEL)

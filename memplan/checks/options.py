@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.ranges import RangeSet
+from memplan.boot.steps.crash import NO_SIZE
 from memplan.checks.coverage import common, ram_of, without
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import lines
 from memplan.machine.cmdline import CommandLine
+from memplan.owner import CRASH_KERNEL
 from memplan.units import GIB, MIB, U64_MAX, memparse, round_down, round_up, size_text
 
 if TYPE_CHECKING:
@@ -17,13 +19,10 @@ if TYPE_CHECKING:
     from memplan.plan import Plan
 
 _GROUP = "boot options"
-_CRASH_STEP = "reserve_crashkernel"
 _CRASH_ALIGN = 16 * MIB
 #: Below which a crash kernel lies that is not asked for with ",high".
 _LOW = 4 * GIB
 _LOW_3_13 = 896 * MIB
-#: What Linux says where the machine is too small for every range: no crash kernel is asked for.
-_NO_CRASH_SIZE = "crashkernel size resulted in zero bytes"
 #: Options that decide what early boot does with memory.
 MEMORY_OPTIONS = (
     "acpi",
@@ -103,10 +102,10 @@ def crashkernel_fails(subject: Subject) -> Iterator[Found]:
     """A crash kernel that gets nothing, and the largest gap."""
     values = _cmdline(subject).all("crashkernel")
     plan = subject.plan
-    if not values or any(own.owner.startswith("crash kernel") for own in plan.reservations):
+    if not values or any(own.owner.kind in CRASH_KERNEL for own in plan.reservations):
         return
-    line = next((event.text for event in plan.warnings if event.step == _CRASH_STEP), "")
-    if not line or line == _NO_CRASH_SIZE:
+    line = next((event.text for event in plan.warnings if event.about in CRASH_KERNEL), "")
+    if not line or line == NO_SIZE:
         return
     asked = " ".join(f"crashkernel={value}" for value in values)
     old = subject.kernel.rules.crashkernel == "3.13"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot import proximity
 from memplan.plan import Message
+from memplan.wording import Wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,11 @@ def lines(subject: Subject, *words: str) -> Iterator[str]:
 def quote(subject: Subject, *words: str, otherwise: str = "") -> str:
     """The first such line, or `otherwise` where nothing was replayed ("" where the replayed boot has no such line)."""
     return next(lines(subject, *words), "") if subject.has("plan") else otherwise
+
+
+def wording(subject: Subject) -> Wording:
+    """How the chosen kernel words its lines."""
+    return Wording.of(subject.kernel.rules)
 
 
 def node_numbers(subject: Subject) -> dict[int, int]:

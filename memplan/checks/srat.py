@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.checks.model import Found, Subject, rule
-from memplan.checks.quotes import lines, node_numbers, quote
+from memplan.checks.quotes import lines, node_numbers, quote, wording
 from memplan.machine.model import E820_RAM
 from memplan.units import U64_MAX, mem_range, size_text
 
@@ -111,7 +111,7 @@ def _overlap_line(subject: Subject, overlap: _Overlap) -> str:
     memory, nodes = _table(subject).memory, node_numbers(subject)
     one, other = memory[first], memory[second]
     text = (
-        f"{subject.kernel.rules.numa_overlap_prefix}node {nodes[one.pxm]} {mem_range(one.base, _end(one))} "
+        f"{wording(subject).numa}node {nodes[one.pxm]} {mem_range(one.base, _end(one))} "
         f"overlaps with node {nodes[other.pxm]} {mem_range(other.base, _end(other))}"
     )
     for pair in ((one, other), (other, one)):
@@ -192,7 +192,7 @@ def domain_overlaps_itself(subject: Subject) -> Iterator[Found]:
             subject,
             f"Warning: node {node} [",
             "overlaps with itself",
-            otherwise=f"{subject.kernel.rules.numa_overlap_prefix}Warning: node {node} "
+            otherwise=f"{wording(subject).numa}Warning: node {node} "
             f"{mem_range(first.base, _end(first))} overlaps with itself {mem_range(second.base, _end(second))}",
         )
         yield Found(_overlap_text(subject, overlap), _path(overlap.second), _pair(overlap), line)
@@ -221,7 +221,7 @@ def range_wraps(subject: Subject) -> Iterator[Found]:
                 mem_range(entry.base, _end(entry) & U64_MAX) if _end(entry) & U64_MAX else f"[mem {entry.base:#010x}"
             )
             words = f"Warning: invalid memblk node {nodes[entry.pxm]} {shown}"
-            line = quote(subject, words, otherwise=f"{subject.kernel.rules.numa_overlap_prefix}{words}")
+            line = quote(subject, words, otherwise=f"{wording(subject).numa}{words}")
             text = f"domain {entry.pxm}: {entry.length:#x} bytes from {entry.base:#x} on end beyond 2^64"
             yield Found(text, _path(index), dmesg=line)
 
@@ -243,7 +243,7 @@ def empty_range(subject: Subject) -> Iterator[Found]:
     for index, entry in _enabled(subject):
         if not entry.length:
             words = f"SRAT: Node {nodes[entry.pxm]} PXM {entry.pxm} {mem_range(entry.base, entry.base)}"
-            line = quote(subject, words, otherwise=f"{subject.kernel.rules.srat_line_prefix}{words}")
+            line = quote(subject, words, otherwise=f"{wording(subject).srat}{words}")
             yield Found(f"domain {entry.pxm} has a range of no length at {entry.base:#x}", _path(index), dmesg=line)
 
 
@@ -438,7 +438,7 @@ def too_many_domains(subject: Subject) -> Iterator[Found]:
 
 def _first_named(subject: Subject, pxm: int) -> tuple[str, str]:
     """Where a domain that there is no room for turns up first, and what the kernel says about it."""
-    srat, prefix = _table(subject), subject.kernel.rules.srat_line_prefix
+    srat, prefix = _table(subject), wording(subject).srat
     for index, cpu in enumerate(srat.cpus):
         if cpu.enabled and cpu.pxm == pxm:
             words = f"SRAT: Too many proximity domains {pxm:x}"
@@ -467,5 +467,5 @@ def too_many_ranges(subject: Subject) -> Iterator[Found]:
     ranges = [index for index, _ in _ranges(subject)]
     if len(ranges) > most:
         words = "too many memblk ranges"
-        line = quote(subject, words, otherwise=subject.kernel.rules.numa_overlap_prefix + words)
+        line = quote(subject, words, otherwise=wording(subject).numa + words)
         yield Found(f"{len(ranges)} enabled ranges, the kernel has room for {most}", _path(ranges[most]), "srat", line)

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from memplan.checks.model import Found, Subject, rule
-from memplan.checks.quotes import node_numbers, quote
+from memplan.checks.quotes import node_numbers, quote, wording
 from memplan.units import mem_range
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def zero_length_structure(subject: Subject) -> Iterator[Found]:
 )
 def affinity_length(subject: Subject) -> Iterator[Found]:
     """Affinities because of which Linux drops the SRAT."""
-    prefix = subject.kernel.rules.srat_line_prefix
+    prefix = wording(subject).srat
     for name, table, defect in _defects(subject, "subtable-length"):
         entry = _entry_at(table, defect.offset)
         if entry is not None and _refused(name, entry):
@@ -433,7 +433,7 @@ def _memory_line(subject: Subject, entry: Entry) -> str:
     pxm = entry["pxm"] & 0xFF
     text = f"PXM {pxm} {mem_range(entry['base'], entry['base'] + entry['size'])}"
     node = node_numbers(subject).get(pxm, 0)
-    return quote(subject, text, otherwise=f"{subject.kernel.rules.srat_line_prefix}SRAT: Node {node} {text}")
+    return quote(subject, text, otherwise=f"{wording(subject).srat}SRAT: Node {node} {text}")
 
 
 def _dotted(level: tuple[int, int]) -> str:

@@ -82,7 +82,7 @@ def diff_document(diff: PlanDiff, labels: tuple[str, str]) -> dict[str, Any]:
         "owners": [
             {
                 "kind": change.kind,
-                "owner": change.owner,
+                "owner": str(change.owner),
                 "before": _place_object(change.before),
                 "after": _place_object(change.after),
             }
@@ -168,7 +168,7 @@ def _owner_row(change: OwnerChange) -> tuple[str, ...]:
     sizes = [size_text(place.size) for place in (change.before, change.after) if place is not None]
     return (
         change.kind,
-        change.owner,
+        str(change.owner),
         *_place(change.before),
         *_place(change.after),
         " -> ".join(dict.fromkeys(sizes)),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from memplan.plan import Blocker, Event, PageTables, Plan, Region, Verdict
+    from memplan.wording import Wording
 
 #: Raised when a field changes its meaning or goes; new fields alone do not raise it.
 VERSION = 1
@@ -103,13 +104,13 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             {
                 **span(part.start, part.end),
                 "node": part.nid,
-                "owner": part.owner,
+                "owner": str(part.owner),
                 "step": part.step,
                 "before_srat": part.before_srat,
             }
             for part in plan.reservations
         ],
-        **_events(plan.events),
+        **_events(plan.events, plan.wording),
     }
 
 
@@ -135,7 +136,7 @@ def verdict_object(verdict: Verdict) -> dict[str, Any]:
 
 def _blockers(blockers: Iterable[Blocker]) -> list[dict[str, Any]]:
     return [
-        {**span(part.start, part.end), "owner": part.owner, "step": part.step, "remedy": part.remedy}
+        {**span(part.start, part.end), "owner": str(part.owner), "step": part.step, "remedy": part.remedy}
         for part in blockers
     ]
 
@@ -159,7 +160,7 @@ def _page_tables(tables: PageTables) -> dict[str, Any]:
     }
 
 
-def _events(events: Iterable[Event]) -> dict[str, list[dict[str, Any]]]:
+def _events(events: Iterable[Event], wording: Wording) -> dict[str, list[dict[str, Any]]]:
     """What happened, by kind; `event` in the others is how many of `events` came before."""
     changes: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
@@ -173,11 +174,11 @@ def _events(events: Iterable[Event]) -> dict[str, list[dict[str, Any]]]:
                     "op": event.op,
                     **span(event.start, event.end),
                     "step": event.step,
-                    "owner": event.owner,
-                    "caller": event.caller,
+                    "owner": str(event.owner),
+                    "caller": wording.caller(event),
                     "count": event.count,
                     "descending": event.descending,
-                    "request": event.request,
+                    "request": wording.request(event.request, event.caller) if event.request is not None else "",
                     "logged": event.logged,
                     "before_srat": event.before_srat,
                 }
@@ -196,8 +197,8 @@ def _events(events: Iterable[Event]) -> dict[str, list[dict[str, Any]]]:
                     "reserved": [_region(region) for region in event.reserved],
                 }
             )
-        else:
-            refused.append({**at, "text": event.text, "owner": event.owner, "logged": event.logged})
+        elif text := wording.request(event.request, event.caller):
+            refused.append({**at, "text": text, "owner": str(event.owner), "logged": event.logged})
     return {"checkpoints": checkpoints, "messages": messages, "refused": refused, "events": changes}
 
 

@@ -117,7 +117,7 @@ def reserved_table(reservations: Sequence[Reservation], *, verbose: bool) -> Tab
                 size_text(row.size),
                 str(row.parts),
                 node_text(row.part.nid),
-                row.part.owner,
+                str(row.part.owner),
                 ", ".join(row.steps),
                 "before" if row.part.before_srat else "after",
             )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from memplan.boot.context import Boot
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, KernelImage, Machine
-from memplan.plan import Change, Request
+from memplan.plan import Change, Refused
 from memplan.units import PAGE_SIZE
 
 LOGS = Path(__file__).parent / "logs"
@@ -138,8 +138,8 @@ def requests(boot: Boot) -> list[str]:
     """The allocation lines that `boot` recorded, without the names of callers, one for each request."""
     found: list[str] = []
     for event in boot.recorder.events:
-        if isinstance(event, Change) and event.request:
-            found += [event.request.rsplit(" ", 1)[0]] * event.count
-        elif isinstance(event, Request):
-            found.append(event.text.rsplit(" ", 1)[0])
+        if isinstance(event, Change | Refused) and event.request:
+            line = boot.wording.request(event.request, event.caller)
+            times = event.count if isinstance(event, Change) else 1
+            found += [line.rsplit(" ", 1)[0]] * times if line else []
     return found

@@ -6,16 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memplan.boot.ledger import Claim, Ledger, reservations
+from memplan.owner import Owner, Purpose
 from memplan.plan import Change, Region
 
 SPAN = 40
+OWNERS = (Owner(Purpose.INITRD), Owner(Purpose.PAGE_TABLES), Owner(Purpose.NODE_DATA, 1))
 
 operation = st.tuples(
-    st.booleans(), st.integers(0, SPAN - 1), st.integers(1, SPAN), st.sampled_from("abc"), st.booleans()
+    st.booleans(), st.integers(0, SPAN - 1), st.integers(1, SPAN), st.sampled_from(OWNERS), st.booleans()
 )
 
 
-def changes(operations: list[tuple[bool, int, int, str, bool]]) -> list[Change]:
+def changes(operations: list[tuple[bool, int, int, Owner, bool]]) -> list[Change]:
     return [
         Change("reserve" if reserve else "free", start, start + size, "step", owner, "caller", before_srat=early)
         for reserve, start, size, owner, early in operations
@@ -23,7 +25,7 @@ def changes(operations: list[tuple[bool, int, int, str, bool]]) -> list[Change]:
 
 
 @given(st.lists(operation, max_size=30))
-def test_each_byte_belongs_to_its_first_reserver(operations: list[tuple[bool, int, int, str, bool]]) -> None:
+def test_each_byte_belongs_to_its_first_reserver(operations: list[tuple[bool, int, int, Owner, bool]]) -> None:
     owners: dict[int, Claim] = {}
     ledger = Ledger()
     for change in changes(operations):
@@ -42,7 +44,7 @@ def test_each_byte_belongs_to_its_first_reserver(operations: list[tuple[bool, in
 
 
 @given(st.lists(operation, max_size=20), st.lists(st.integers(1, SPAN), min_size=1, max_size=6, unique=True))
-def test_reservations_are_cut_at_nodes(operations: list[tuple[bool, int, int, str, bool]], cuts: list[int]) -> None:
+def test_reservations_are_cut_at_nodes(operations: list[tuple[bool, int, int, Owner, bool]], cuts: list[int]) -> None:
     edges = sorted(cuts)
     memory = [Region(a, b, i % 3, 0) for i, (a, b) in enumerate(itertools.pairwise(edges))]
     node_of = {byte: region.nid for region in memory for byte in range(region.start, region.end)}
@@ -52,9 +54,9 @@ def test_reservations_are_cut_at_nodes(operations: list[tuple[bool, int, int, st
 
 def test_neighbours_of_one_claim_are_one_reservation() -> None:
     events = [
-        Change("reserve", 0x1000, 0x2000, "init_mem_mapping", "page tables", "alloc_low_pages"),
-        Change("reserve", 0x2000, 0x3000, "init_mem_mapping", "page tables", "alloc_low_pages"),
-        Change("reserve", 0x3000, 0x4000, "reserve_initrd", "initrd", "relocate_initrd"),
+        Change("reserve", 0x1000, 0x2000, "init_mem_mapping", OWNERS[1], "alloc_low_pages"),
+        Change("reserve", 0x2000, 0x3000, "init_mem_mapping", OWNERS[1], "alloc_low_pages"),
+        Change("reserve", 0x3000, 0x4000, "reserve_initrd", OWNERS[0], "relocate_initrd"),
     ]
     found = reservations(events, [Region(0, 0x10000, 0, 0)])
-    assert [(r.start, r.end, r.owner) for r in found] == [(0x1000, 0x3000, "page tables"), (0x3000, 0x4000, "initrd")]
+    assert [(r.start, r.end, r.owner) for r in found] == [(0x1000, 0x3000, OWNERS[1]), (0x3000, 0x4000, OWNERS[0])]

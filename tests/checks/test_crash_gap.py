@@ -6,6 +6,7 @@ import pytest
 
 import memplan
 from memplan.checks.options import largest_gap
+from memplan.owner import Purpose
 from memplan.units import GIB, MIB
 
 FAILS = Path(__file__).parent / "fixtures" / "MP702" / "bad.yaml"
@@ -21,7 +22,7 @@ def test_a_crash_kernel_of_the_largest_gap_would_do(build: str, limit: int) -> N
     assert 0 < gap < limit
     plan = memplan.simulate(machine._replace(cmdline=f"crashkernel={gap // MIB}M"))
     assert plan.end.completed
-    taken = [own for own in plan.reservations if own.owner == "crash kernel"]
+    taken = [own for own in plan.reservations if own.owner.kind is Purpose.CRASH_KERNEL]
     assert sum(own.end - own.start for own in taken) == gap
     beyond = memplan.simulate(machine._replace(cmdline=f"crashkernel={gap // MIB + 128}M"))
-    assert not beyond.end.completed or not any(own.owner == "crash kernel" for own in beyond.reservations)
+    assert not beyond.end.completed or not any(own.owner.kind is Purpose.CRASH_KERNEL for own in beyond.reservations)

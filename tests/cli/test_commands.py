@@ -90,7 +90,7 @@ def test_formats(library: Library) -> None:
     assert run("simulate", "m.yaml").output.startswith("4G of 9G can be removed: node 1 4G\n")
     assert json.loads(run("simulate", "m.yaml", "--format", "json").output)["machine"] == "two-nodes"
     trace = run("simulate", "m.yaml", "--format", "trace").output
-    assert trace.startswith("a word of warning\nmemblock_alloc_try_nid_raw: 2097152 bytes\nmemblock_reserve: [0x")
+    assert trace.startswith("a word of warning\nmemblock_alloc_try_nid_raw: 2097152 bytes align=0x200000 nid=-1 ")
     assert run("simulate", "m.yaml", "--format", "trace", "--all").output.endswith(trace)
 
 

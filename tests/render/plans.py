@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
+from memplan.kernel.rules import load_rules
+from memplan.owner import Owner, Purpose
 from memplan.plan import (
+    Call,
     Change,
     Checkpoint,
     End,
@@ -19,6 +22,7 @@ from memplan.plan import (
     Op,
     PageTables,
     Plan,
+    Refused,
     Region,
     Request,
     Reservation,
@@ -27,11 +31,14 @@ from memplan.plan import (
     Zone,
 )
 from memplan.units import GIB, MIB, SIZE_2M
+from memplan.wording import Wording
 
 LOGS = Path(__file__).parent / "logs"
+IMAGE, MAP = Owner(Purpose.KERNEL_IMAGE), Owner(Purpose.MEMORY_MAP, 0)
 VERSIONS = ("3.13", "5.10", "6.1", "6.12")
 
 _EVENT = re.compile(r"\s*memblock_(add|reserve|remove|free|phys_free): \[(\w+)-(\w+)\] (\S+)")
+_REQUEST = re.compile(r"(\w+): (\d+) bytes align=(\w+)(?: nid=(-?\d+))? from=(\w+) max_addr=(\w+) (\S+)")
 _TOTAL = re.compile(r" memory size = (\w+) reserved size = (\w+)")
 _COUNT = re.compile(r" (memory|reserved)\.cnt  = (\w+)")
 _REGION = re.compile(r" (memory|reserved)\[\w+\]\t\[(\w+)-(\w+)\], \w+ bytes(?: on node (\d+))?(?: flags: (\w+))?")
@@ -49,27 +56,39 @@ def log_plan(version: str) -> Plan:
     """The plan whose trace those lines are: the numbers of each line taken apart."""
     return a_plan(
         events=tuple(_log_events(log_lines(version), half_open=version == "3.13")),
-        trace_style="3.13" if version == "3.13" else "5.10",
-        free_line="memblock_phys_free" if version.startswith("6.") else "memblock_free",
+        wording=wording(version)._replace(callers={}, request_callers={}),
     )
 
 
+def wording(version: str) -> Wording:
+    """What that version prints."""
+    return Wording.of(load_rules(version))
+
+
+def called(text: str) -> Owner:
+    """An owner that reports call `text`."""
+    return Owner(Purpose.EFI_TABLE, detail=text)
+
+
 def _log_events(lines: list[str], *, half_open: bool) -> Iterable[Event]:
-    request = ""
+    asked: tuple[Request, str] | None = None
     for index, line in enumerate(lines):
         if line == "MEMBLOCK configuration:":
             yield _checkpoint(lines[index + 1 :])
         elif found := _EVENT.match(line):
             op = "free" if found[1] == "phys_free" else found[1]
             end = int(found[3], 16) + (0 if half_open else 1)
-            yield Change(cast("Op", op), int(found[2], 16), end, "step", "owner", found[4], request=request)
-            request = ""
-        elif line.startswith("memblock_"):
-            if request:
-                yield Request(request, "step", "owner")
-            request = line
-    if request:
-        yield Request(request, "step", "owner")
+            request, caller = asked or (None, found[4])
+            yield Change(cast("Op", op), int(found[2], 16), end, "step", called("owner"), caller, request=request)
+            asked = None
+        elif found := _REQUEST.fullmatch(line):
+            if asked:
+                yield Refused(asked[0], "step", called("owner"), asked[1])
+            size, align, low, high = (int(found[index], 0) for index in (2, 3, 5, 6))
+            nid = None if found[4] in (None, "-1") else int(found[4])
+            asked = Request(Call(found[1]), size, align, low, high, nid), found[7]
+    if asked:
+        yield Refused(asked[0], "step", called("owner"), asked[1])
 
 
 def _checkpoint(lines: list[str]) -> Checkpoint:
@@ -105,27 +124,27 @@ def a_plan(**fields: Any) -> Plan:
         kernel="6.12",
         kernel_version="6.12",
         kernel_notes=("generic: values of Debian 12",),
-        trace_style="5.10",
+        wording=wording("6.12"),
         cmdline="movable_node",
         bottom_up=True,
         events=(
-            Change("reserve", 16 * MIB, 48 * MIB, "reserve_kernel_image", "kernel image", "setup_arch", logged=False),
+            Change("reserve", 16 * MIB, 48 * MIB, "reserve_kernel_image", IMAGE, "setup_arch", logged=False),
             Message("a word of warning", "initmem_init", warning=True),
             Change(
                 "reserve",
                 6 * GIB - 8 * SIZE_2M,
                 6 * GIB,
                 "sparse_init",
-                "memory map",
-                "memblock_alloc_range_nid",
+                MAP,
+                "vmemmap_alloc_block_buf",
                 count=8,
-                request="memblock_alloc_try_nid_raw: 2097152 bytes",
+                request=Request(Call.TRY_NID_RAW, SIZE_2M, SIZE_2M, count=8),
                 before_srat=False,
             ),
         ),
         reservations=(
-            Reservation(16 * MIB, 48 * MIB, 0, "kernel image", "reserve_kernel_image", True),
-            Reservation(6 * GIB - 8 * SIZE_2M, 6 * GIB, 0, "memory map", "sparse_init", False),
+            Reservation(16 * MIB, 48 * MIB, 0, IMAGE, "reserve_kernel_image", True),
+            Reservation(6 * GIB - 8 * SIZE_2M, 6 * GIB, 0, MAP, "sparse_init", False),
         ),
         page_tables=PageTables(
             4,

@@ -45,7 +45,7 @@ def test_rows_show_both_sides() -> None:
     assert tables["Reserved ranges"].rows == [
         (
             "moved",
-            "memory map",
+            "memory map (node 0)",
             *("0x00017f000000", "0x00017fffffff", "0"),
             *("0x00013f000000", "0x00013fffffff", "0"),
             "16M",
@@ -81,6 +81,6 @@ def test_json_has_the_same() -> None:
     assert document["plans"] == list(LABELS)
     assert document["movable"] == [4 * GIB, 0]
     change = document["owners"][0]
-    assert (change["kind"], change["owner"]) == ("moved", "memory map")
+    assert (change["kind"], change["owner"]) == ("moved", "memory map (node 0)")
     assert change["before"]["start"] - change["after"]["start"] == GIB
     assert [v["after"]["movable"] for v in document["verdicts"]] == [False]

@@ -8,7 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from memplan.plan import Blocker, End, Plan, Request
+from memplan.owner import Owner, Purpose
+from memplan.plan import Blocker, Call, End, Plan, Refused, Request
 from memplan.render.json_ import plan_lines
 from memplan.render.schema import plan_schema
 from memplan.units import GIB, MIB
@@ -22,7 +23,7 @@ def written(plan: Plan) -> Any:
 def dead_plan() -> Plan:
     return a_plan(
         end=End(False, "initmem_init", "words", "cause"),
-        events=(Request("memblock_alloc_try_nid: 1 bytes", "initmem_init", "NODE_DATA(0)"),),
+        events=(Refused(Request(Call.TRY_NID, 1, 64), "initmem_init", Owner(Purpose.NODE_DATA, 0), "asker"),),
         verdicts=(),
         movable=(),
         zones=(),
@@ -75,7 +76,7 @@ def test_a_run_is_one_event_with_its_count() -> None:
     events = written(a_plan())["events"]
     assert [(event["op"], event["owner"], event["count"], event["size"]) for event in events] == [
         ("reserve", "kernel image", 1, 32 * MIB),
-        ("reserve", "memory map", 8, 16 * MIB),
+        ("reserve", "memory map (node 0)", 8, 16 * MIB),
     ]
 
 
@@ -91,7 +92,9 @@ def test_messages_and_checkpoints_know_their_place_among_the_events() -> None:
 
 def test_what_is_blocked_stands_there_with_its_blockers() -> None:
     plan = a_plan()
-    blocker = Blocker(6 * GIB, 6 * GIB + 4096, "ACPI SRAT", "acpi_boot_table_init", "move it")
+    blocker = Blocker(
+        6 * GIB, 6 * GIB + 4096, Owner(Purpose.ACPI_TABLE, detail="SRAT"), "acpi_boot_table_init", "move it"
+    )
     verdict = plan.verdicts[2]._replace(movable=False, start_pfn=None, blocks=0, reason="taken", blockers=(blocker,))
     blocked = written(plan._replace(verdicts=(verdict,)))["blocked"]
     assert blocked == [

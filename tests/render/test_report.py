@@ -11,7 +11,7 @@ from memplan.render.report import plan_report
 from memplan.render.rich_ import rich_lines
 from memplan.render.table import Table, Text, plain_lines
 from memplan.units import GIB, MIB, PAGE_SIZE
-from tests.render.plans import a_plan
+from tests.render.plans import a_plan, called
 
 
 def table(plan: Plan, title: str, *, verbose: bool = False) -> Table:
@@ -21,9 +21,9 @@ def table(plan: Plan, title: str, *, verbose: bool = False) -> Table:
 def blocked_plan() -> Plan:
     plan = a_plan()
     blockers = (
-        Blocker(6 * GIB, 6 * GIB + 4096, "page tables", "init_mem_mapping", "movable_node"),
-        Blocker(7 * GIB, 7 * GIB + 8192, "page tables", "init_mem_mapping", "movable_node"),
-        Blocker(8 * GIB, 8 * GIB + 100, "ACPI SRAT", "acpi_boot_table_init", "other firmware"),
+        Blocker(6 * GIB, 6 * GIB + 4096, called("page tables"), "init_mem_mapping", "movable_node"),
+        Blocker(7 * GIB, 7 * GIB + 8192, called("page tables"), "init_mem_mapping", "movable_node"),
+        Blocker(8 * GIB, 8 * GIB + 100, called("ACPI SRAT"), "acpi_boot_table_init", "other firmware"),
     )
     verdict = plan.verdicts[2]._replace(movable=False, start_pfn=None, blocks=0, reason="taken", blockers=blockers)
     return plan._replace(verdicts=(*plan.verdicts[:2], verdict), movable=())
@@ -62,13 +62,13 @@ def test_a_dead_boot_says_so_first_and_last() -> None:
 
 def test_neighbours_of_one_owner_are_one_row() -> None:
     parts = (
-        Reservation(0x1000, 0x1068, 0, "firmware memory map", "late", False),
-        Reservation(0x1080, 0x10E8, 0, "firmware memory map", "later", False),
-        Reservation(0x1100, 0x1200, 0, "something else", "late", False),
-        Reservation(0x1200, 0x1300, 0, "firmware memory map", "late", False),
-        Reservation(0x1300, 0x1400, 1, "firmware memory map", "late", False),
-        Reservation(0x1400 + PAGE_SIZE, 0x1500 + PAGE_SIZE, 1, "firmware memory map", "late", False),
-        Reservation(0x9000, 0xA000, None, "ACPI", "early", True),
+        Reservation(0x1000, 0x1068, 0, called("firmware memory map"), "late", False),
+        Reservation(0x1080, 0x10E8, 0, called("firmware memory map"), "later", False),
+        Reservation(0x1100, 0x1200, 0, called("something else"), "late", False),
+        Reservation(0x1200, 0x1300, 0, called("firmware memory map"), "late", False),
+        Reservation(0x1300, 0x1400, 1, called("firmware memory map"), "late", False),
+        Reservation(0x1400 + PAGE_SIZE, 0x1500 + PAGE_SIZE, 1, called("firmware memory map"), "late", False),
+        Reservation(0x9000, 0xA000, None, called("ACPI"), "early", True),
     )
     rows = table(a_plan(reservations=parts), "Reserved").rows
     assert [(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]) for row in rows] == [

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
 from memplan.machine.model import E820_ACPI, E820_NVS
+from memplan.owner import Owner, Purpose
 from memplan.units import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ def acpi_table_upgrade(boot: Boot) -> None:
         return
     for upgrade in upgrades:
         boot.printk(
-            f"{boot.rules.acpi_prefix}{upgrade.signature} ACPI table found in initrd "
+            f"{boot.wording.acpi}{upgrade.signature} ACPI table found in initrd "
             f"[kernel/firmware/acpi/{upgrade.signature}.aml][{upgrade.length:#x}]"
         )
     total = sum(upgrade.length for upgrade in upgrades)
     limit = boot.direct_map.max_low_pfn_mapped * PAGE_SIZE
     place = boot.memory.phys_alloc_range(
-        total, PAGE_SIZE, 0, limit, owner="ACPI table upgrade", caller="acpi_table_upgrade"
+        total, PAGE_SIZE, 0, limit, owner=Purpose.ACPI_TABLE_UPGRADE, caller="acpi_table_upgrade"
     )
     if not place:
         boot.printk("WARNING: no room for the ACPI tables of the initrd", warning=True)
@@ -35,7 +36,7 @@ def acpi_table_upgrade(boot: Boot) -> None:
     kind = E820_NVS if boot.rules.upgraded_tables_nvs else E820_ACPI
     boot.e820.range_add(place, place + total, kind)
     boot.e820.update()
-    boot.printk(f"{boot.rules.e820_prefix}modified physical RAM map:")
+    boot.printk(f"{boot.wording.e820}modified physical RAM map:")
     for upgrade in upgrades:
         boot.upgraded_tables.setdefault(upgrade.signature, (place, place + upgrade.length))
         place += upgrade.length
@@ -60,4 +61,6 @@ def acpi_boot_table_init(boot: Boot) -> None:
 
 def _reserve_table(boot: Boot, signature: str, start: int, end: int) -> None:
     boot.printk(f"ACPI: Reserving {signature:4} table memory at [mem {start:#x}-{end - 1:#x}]")
-    boot.memory.reserve(start, end, owner=f"ACPI {signature}", caller="acpi_reserve_initial_tables")
+    boot.memory.reserve(
+        start, end, owner=Owner(Purpose.ACPI_TABLE, detail=signature), caller="acpi_reserve_initial_tables"
+    )

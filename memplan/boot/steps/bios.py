@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import KIB, MIB, PAGE_SIZE, memparse, round_up
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _MAX_SCAN_AREAS = 8
 @step("arch/x86/kernel/setup.c")
 def reserve_low_pages(boot: Boot) -> None:
     """Reserves page 0 (5.10) or the first 64 KiB (5.13 on), which firmware is known to corrupt."""
-    boot.memory.reserve(0, boot.rules.low_reserve, owner="low pages", caller="early_reserve_memory")
+    boot.memory.reserve(0, boot.rules.low_reserve, owner=Purpose.LOW_PAGES, caller="early_reserve_memory")
 
 
 @step("arch/x86/kernel/ebda.c")
@@ -32,7 +33,7 @@ def reserve_bios_regions(boot: Boot) -> None:
     start = bios.lowmem if smallest <= bios.lowmem <= _BIOS_START_MAX else _BIOS_START_MAX
     if smallest <= bios.ebda < start:
         start = bios.ebda
-    boot.memory.reserve(start, MIB, owner="BIOS area", caller="reserve_bios_regions")
+    boot.memory.reserve(start, MIB, owner=Purpose.BIOS_AREA, caller="reserve_bios_regions")
 
 
 @step("arch/x86/kernel/head.c")
@@ -42,7 +43,7 @@ def reserve_ebda_region(boot: Boot) -> None:
     if not bios.legacy_area:
         return
     places = (place if place >= 128 * KIB else _BIOS_START_MAX for place in (bios.lowmem, bios.ebda))
-    boot.memory.reserve(min(*places, _BIOS_START_MAX), MIB, owner="BIOS area", caller="reserve_ebda_region")
+    boot.memory.reserve(min(*places, _BIOS_START_MAX), MIB, owner=Purpose.BIOS_AREA, caller="reserve_ebda_region")
 
 
 @step("arch/x86/kernel/setup.c")
@@ -51,7 +52,7 @@ def trim_low_memory_range(boot: Boot) -> None:
     size = boot.kernel.config_number("X86_RESERVE_LOW") * KIB
     if value := boot.cmdline.last("reservelow"):
         size = min(max(memparse(value)[0], PAGE_SIZE), 640 * KIB)
-    boot.memory.reserve(0, round_up(size, PAGE_SIZE), owner="low pages", caller="setup_arch")
+    boot.memory.reserve(0, round_up(size, PAGE_SIZE), owner=Purpose.LOW_PAGES, caller="setup_arch")
 
 
 @step("arch/x86/kernel/check.c")
@@ -77,10 +78,10 @@ def setup_bios_corruption_check(boot: Boot) -> None:
         start = min(max(round_up(start, PAGE_SIZE), PAGE_SIZE), size)
         end = min(max(end // PAGE_SIZE * PAGE_SIZE, PAGE_SIZE), size)
         if start < end:
-            boot.memory.reserve(start, end, owner="BIOS corruption check", caller="setup_bios_corruption_check")
+            boot.memory.reserve(start, end, owner=Purpose.BIOS_CORRUPTION_CHECK, caller="setup_bios_corruption_check")
             areas += 1
     if areas:
-        boot.printk(f"{boot.rules.bios_check_prefix}Scanning {areas} areas for low memory corruption")
+        boot.printk(f"{boot.wording.bios_check}Scanning {areas} areas for low memory corruption")
 
 
 @step("drivers/firmware/iscsi_ibft_find.c")
@@ -89,7 +90,9 @@ def reserve_ibft_region(boot: Boot) -> None:
     ibft = boot.machine.bios.ibft
     if ibft is None or not boot.kernel.config("ISCSI_IBFT_FIND") or boot.machine.efi is not None:
         return
-    boot.memory.reserve(ibft[0], ibft[0] + round_up(ibft[1], PAGE_SIZE), owner="iBFT", caller="reserve_ibft_region")
+    boot.memory.reserve(
+        ibft[0], ibft[0] + round_up(ibft[1], PAGE_SIZE), owner=Purpose.IBFT, caller="reserve_ibft_region"
+    )
 
 
 @step("drivers/firmware/dmi_scan.c")

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.owner import Owner, Purpose
 from memplan.units import GIB, MIB, PAGE_SIZE, decimal_number, memparse, round_down, round_up
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def dma_contiguous_reserve(boot: Boot) -> None:
     else:
         size = _configured_size(boot)
     if size:
-        _declare_contiguous(boot, base, size, limit, boot.rules.cma_align, fixed, "CMA", None)
+        _declare_contiguous(boot, base, size, limit, boot.rules.cma_align, fixed, Owner(Purpose.CMA))
 
 
 def _configured_size(boot: Boot) -> int:
@@ -83,7 +84,7 @@ def hugetlb_cma_reserve(boot: Boot) -> None:
             continue
         size = round_up(wanted[nid] if wanted else min(per_node, total - reserved), GIB)
         align = boot.rules.hugetlb_cma_align
-        if not _declare_contiguous(boot, 0, size, 0, align, False, f"hugetlb CMA, node {nid}", nid):
+        if not _declare_contiguous(boot, 0, size, 0, align, False, Owner(Purpose.HUGETLB_CMA, nid)):
             boot.printk(f"hugetlb_cma: reservation failed: err -12, node {nid}", warning=True)
             continue
         reserved += size
@@ -92,9 +93,7 @@ def hugetlb_cma_reserve(boot: Boot) -> None:
             break
 
 
-def _declare_contiguous(
-    boot: Boot, base: int, size: int, limit: int, align: int, fixed: bool, owner: str, nid: int | None
-) -> bool:
+def _declare_contiguous(boot: Boot, base: int, size: int, limit: int, align: int, fixed: bool, owner: Owner) -> bool:
     """cma_declare_contiguous_nid; rules.cma_search says whether memory above 4 GiB is tried upwards first (6.0 on)."""
     memblock = boot.memblock
     align = max(align, boot.rules.cma_align)
@@ -118,10 +117,14 @@ def _declare_contiguous(
     found = 0
     if boot.rules.cma_search == "above 4G first" and not memblock.bottom_up and memory_end >= 4 * GIB + size:
         memblock.bottom_up = True
-        found = boot.memory.alloc_range_nid(size, align, 4 * GIB, limit, nid, owner=owner)
+        found = boot.memory.alloc_range_nid(
+            size, align, 4 * GIB, limit, owner.nid, owner=owner, caller="cma_declare_contiguous_nid"
+        )
         memblock.bottom_up = False
     if not found:
-        found = boot.memory.alloc_range_nid(size, align, base, limit, nid, owner=owner)
+        found = boot.memory.alloc_range_nid(
+            size, align, base, limit, owner.nid, owner=owner, caller="cma_declare_contiguous_nid"
+        )
     if not found:
         boot.printk(f"cma: Failed to reserve {size // MIB} MiB", warning=True)
         return False

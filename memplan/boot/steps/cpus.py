@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
 from memplan.errors import NotCoveredError
+from memplan.owner import Purpose
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
@@ -27,7 +28,7 @@ def alloc_bootmem_cpumasks(boot: Boot) -> None:
         return
     size = 8 * -(-boot.params.possible_cpus // 64)
     for _ in range(boot.nodes.nr_node_ids + boot.rules.cpumasks):
-        boot.memory.alloc_or_panic(size, owner="CPU mask", caller="alloc_bootmem_cpumask_var")
+        boot.memory.alloc_or_panic(size, owner=Purpose.CPU_MASK, caller="alloc_bootmem_cpumask_var")
 
 
 @step("arch/x86/kernel/xsave.c")
@@ -36,8 +37,8 @@ def xsave_init(boot: Boot) -> None:
     cpus = boot.machine.cpus
     if not cpus.xsave_size:
         return
-    boot.memory.alloc_or_panic(cpus.xsave_size, owner="xsave state", caller="setup_init_fpu_buf")
+    boot.memory.alloc_or_panic(cpus.xsave_size, owner=Purpose.XSAVE_STATE, caller="setup_init_fpu_buf")
     for _ in range(2):
-        boot.memory.alloc_or_panic(4 * cpus.xsave_features, owner="xsave offsets", caller="setup_xstate_features")
+        boot.memory.alloc_or_panic(4 * cpus.xsave_features, owner=Purpose.XSAVE_OFFSETS, caller="setup_xstate_features")
     if boot.cmdline.last("eagerfpu") != "off" and cpus.xsaveopt:
-        boot.memory.alloc_or_panic(cpus.xsave_size, owner="xsave state", caller="eager_fpu_init_bp")
+        boot.memory.alloc_or_panic(cpus.xsave_size, owner=Purpose.XSAVE_STATE, caller="eager_fpu_init_bp")

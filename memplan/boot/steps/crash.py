@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
 from memplan.boot.steps.swiotlb import swiotlb_size_or_default
+from memplan.owner import Purpose
 from memplan.units import GIB, MIB, TIB, U64_MAX, memparse, round_up
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ _ALIGN = 16 * MIB
 _LOW_MAX = 4 * GIB
 _HIGH_MAX = 64 * TIB
 _LOW_MAX_3_13 = 896 * MIB
-_OWNER = "crash kernel"
-_LOW_OWNER = "crash kernel, low part"
+#: What the kernel says where the machine is too small for every range of sizes: none is asked for.
+NO_SIZE = "crashkernel size resulted in zero bytes"
 
 
 class _SyntaxError(Exception):
@@ -73,7 +74,7 @@ def _by_ranges(text: str, total: int) -> tuple[int, int]:
             break
         rest = rest[1:]
     if not size:
-        raise _SyntaxError("crashkernel size resulted in zero bytes")
+        raise _SyntaxError(NO_SIZE)
     word = rest.split(" ", 1)[0]
     if "@" not in word:
         return size, 0
@@ -113,7 +114,7 @@ def _parse(boot: Boot, suffix: str | None) -> tuple[int, int] | None:
             return _simple(text, suffix)
         return _by_ranges(text, total) if ":" in text.split(" ", 1)[0] else _simple(text)
     except _SyntaxError as error:
-        boot.printk(str(error), warning=True)
+        _say(boot, str(error), warning=True)
         return 0, 0
 
 
@@ -142,13 +143,13 @@ def _reserve_x86(boot: Boot, *, old: bool) -> None:
         if not size:
             return
     if boot.machine.hypervisor == "xen":
-        boot.printk("Ignoring crashkernel for a Xen PV domain")
+        _say(boot, "Ignoring crashkernel for a Xen PV domain")
         return
     total = boot.memblock.phys_mem_size()
     if base:
         found = _take(boot, size, MIB, base, base + size)
         if found != base:
-            boot.printk("crashkernel reservation failed - memory is in use.", warning=True)
+            _say(boot, "crashkernel reservation failed - memory is in use.", warning=True)
             return
     else:
         limits = [_HIGH_MAX] if high else [_LOW_MAX_3_13] if old else [_LOW_MAX, _HIGH_MAX]
@@ -156,13 +157,13 @@ def _reserve_x86(boot: Boot, *, old: bool) -> None:
         for limit in limits:
             found = found or _take(boot, size, _ALIGN, _ALIGN, limit)
         if not found:
-            boot.printk("crashkernel reservation failed - No suitable area found.", warning=True)
+            _say(boot, "crashkernel reservation failed - No suitable area found.", warning=True)
             return
     if found >= _LOW_MAX and not _reserve_x86_low(boot, old=old):
-        boot.memory.free(found, found + size, owner=_OWNER, caller="setup_arch")
+        boot.memory.free(found, found + size, owner=Purpose.CRASH_KERNEL, caller="setup_arch")
         return
-    boot.printk(
-        f"Reserving {size // MIB}MB of memory at {found // MIB}MB for crashkernel (System RAM: {total // MIB}MB)"
+    _say(
+        boot, f"Reserving {size // MIB}MB of memory at {found // MIB}MB for crashkernel (System RAM: {total // MIB}MB)"
     )
 
 
@@ -177,18 +178,19 @@ def _reserve_x86_low(boot: Boot, *, old: bool) -> bool:
         return True
     else:
         low_size = low[0]
-    found = _take(boot, low_size, _ALIGN, low_size if old else 0, _LOW_MAX, owner=_LOW_OWNER)
+    found = _take(boot, low_size, _ALIGN, low_size if old else 0, _LOW_MAX, owner=Purpose.CRASH_KERNEL_LOW)
     if not found:
         text = (
             "crashkernel low reservation failed - No suitable area found."
             if old
             else f"Cannot reserve {low_size // MIB}MB crashkernel low memory, please try smaller size."
         )
-        boot.printk(text, warning=True)
+        _say(boot, text, warning=True)
         return False
-    boot.printk(
+    _say(
+        boot,
         f"Reserving {low_size // MIB}MB of low memory at {found // MIB}MB for crashkernel "
-        f"({'System low RAM' if old else 'low RAM limit'}: {limit // MIB}MB)"
+        f"({'System low RAM' if old else 'low RAM limit'}: {limit // MIB}MB)",
     )
     return True
 
@@ -220,12 +222,12 @@ def _reserve_generic(boot: Boot) -> None:
     if not size or size >= total:
         return
     if boot.machine.hypervisor == "xen":
-        boot.printk("Ignoring crashkernel for a Xen PV domain")
+        _say(boot, "Ignoring crashkernel for a Xen PV domain")
         return
     if base:
         found = _take(boot, size, _ALIGN, base, base + size)
         if not found:
-            boot.printk("crashkernel reservation failed - memory is in use.", warning=True)
+            _say(boot, "crashkernel reservation failed - memory is in use.", warning=True)
             return
     else:
         low_range, high_range = (0, _LOW_MAX), (_LOW_MAX, _HIGH_MAX)
@@ -235,19 +237,24 @@ def _reserve_generic(boot: Boot) -> None:
             low_size = low_size if high else default_low
             found = _take(boot, size, _ALIGN, *second)
         if not found:
-            boot.printk(f"cannot allocate crashkernel (size:{size:#x})", warning=True)
+            _say(boot, f"cannot allocate crashkernel (size:{size:#x})", warning=True)
             return
     if found >= _LOW_MAX and low_size:
-        low_found = _take(boot, low_size, _ALIGN, 0, _LOW_MAX, owner=_LOW_OWNER)
+        low_found = _take(boot, low_size, _ALIGN, 0, _LOW_MAX, owner=Purpose.CRASH_KERNEL_LOW)
         if not low_found:
-            boot.printk(f"cannot allocate crashkernel low memory (size:{low_size:#x}).", warning=True)
-            boot.memory.free(found, found + size, owner=_OWNER, caller="setup_arch")
+            _say(boot, f"cannot allocate crashkernel low memory (size:{low_size:#x}).", warning=True)
+            boot.memory.free(found, found + size, owner=Purpose.CRASH_KERNEL, caller="setup_arch")
             return
-        boot.printk(
-            f"crashkernel low memory reserved: {low_found:#010x} - {low_found + low_size:#010x} ({low_size // MIB} MB)"
+        _say(
+            boot,
+            f"crashkernel low memory reserved: {low_found:#010x} - {low_found + low_size:#010x} ({low_size // MIB} MB)",
         )
-    boot.printk(f"crashkernel reserved: {found:#018x} - {found + size:#018x} ({size // MIB} MB)")
+    _say(boot, f"crashkernel reserved: {found:#018x} - {found + size:#018x} ({size // MIB} MB)")
 
 
-def _take(boot: Boot, size: int, align: int, start: int, end: int, *, owner: str = _OWNER) -> int:
+def _take(boot: Boot, size: int, align: int, start: int, end: int, *, owner: Purpose = Purpose.CRASH_KERNEL) -> int:
     return boot.memory.phys_alloc_range(size, align, start, end, owner=owner, caller="reserve_crashkernel")
+
+
+def _say(boot: Boot, text: str, *, warning: bool = False) -> None:
+    boot.printk(text, warning=warning, about=Purpose.CRASH_KERNEL)

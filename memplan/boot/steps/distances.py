@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.nodes import Distances
+from memplan.owner import Purpose
 from memplan.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
-
-OWNER = "NUMA distances"
 
 
 def numa_set_distance(boot: Boot, source: int, target: int, distance: int) -> None:
@@ -45,7 +44,7 @@ def numa_reset_distance(boot: Boot) -> None:
     """Frees the table, and forgets it."""
     table = boot.nodes.distances
     if table.place is not None and table.nodes:
-        boot.memory.free(*table.place, owner=OWNER, caller="numa_reset_distance")
+        boot.memory.free(*table.place, owner=Purpose.NUMA_DISTANCES, caller="numa_reset_distance")
     boot.nodes.distances = Distances()
 
 
@@ -61,7 +60,7 @@ def _make_table(boot: Boot, table: Distances) -> None:
 
 def _allocate(boot: Boot, size: int) -> int:
     if boot.rules.numa_distance == "memblock":
-        return boot.memory.alloc(size, PAGE_SIZE, owner=OWNER, caller="numa_alloc_distance")
+        return boot.memory.alloc(size, PAGE_SIZE, owner=Purpose.NUMA_DISTANCES, caller="numa_alloc_distance")
     caller = "numa_set_distance" if boot.rules.numa_distance == "search" else "numa_alloc_distance"
     end = boot.direct_map.max_pfn_mapped * PAGE_SIZE
-    return boot.memory.phys_alloc_range(size, PAGE_SIZE, 0, end, owner=OWNER, caller=caller)
+    return boot.memory.phys_alloc_range(size, PAGE_SIZE, 0, end, owner=Purpose.NUMA_DISTANCES, caller=caller)

@@ -16,6 +16,7 @@ from memplan.machine.model import (
     E820_RESERVED_KERN,
     E820_SOFT_RESERVED,
 )
+from memplan.owner import Purpose
 from memplan.units import KIB, MIB, PAGE_SHIFT, PAGE_SIZE, U64_MAX, memparse
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def e820__memory_setup(boot: Boot) -> None:
     table.update()
     boot.e820_firmware = table.copy()
     boot.e820 = table
-    boot.printk(f"{boot.rules.e820_prefix}BIOS-provided physical RAM map:")
+    boot.printk(f"{boot.wording.e820}BIOS-provided physical RAM map:")
 
 
 def parse_early_mem(boot: Boot, value: str | None) -> bool:
@@ -110,7 +111,7 @@ def e820__finish_early_params(boot: Boot) -> None:
         return
     if not boot.e820.update():
         raise BootPanic("Invalid user supplied memory map", "memmap= leaves fewer than two entries in the map")
-    boot.printk(f"{boot.rules.e820_prefix}user-defined physical RAM map:")
+    boot.printk(f"{boot.wording.e820}user-defined physical RAM map:")
 
 
 @step("arch/x86/kernel/setup.c")
@@ -164,9 +165,9 @@ def e820__memblock_setup(boot: Boot) -> None:
     boot.memblock.allow_resize()
     for start, end, kind in boot.e820:
         if kind == E820_SOFT_RESERVED:
-            boot.memory.reserve(start, end, owner="soft reserved memory", caller="e820__memblock_setup")
+            boot.memory.reserve(start, end, owner=Purpose.SOFT_RESERVED, caller="e820__memblock_setup")
         elif kind in (E820_RAM, E820_RESERVED_KERN):
-            boot.memory.add(start, end, owner="e820 RAM", caller="e820__memblock_setup")
+            boot.memory.add(start, end, owner=Purpose.RAM, caller="e820__memblock_setup")
     boot.memblock.trim_memory(PAGE_SIZE)
     if not boot.memblock.memory.total_size:
         raise BootPanic("No usable memory", "the e820 map leaves no whole page of RAM")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from memplan.boot.registry import step
 from memplan.errors import NotCoveredError
 from memplan.machine.model import E820_RAM, E820_RESERVED, EfiRange
+from memplan.owner import Owner, Purpose
 from memplan.units import MIB, PAGE_SIZE, round_down, round_up
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def efi_memblock_x86_reserve_range(boot: Boot) -> None:
     boot.efi_map.descriptors[:] = efi.descriptors
     if efi.memmap is not None:
         boot.memory.reserve(
-            efi.memmap[0], sum(efi.memmap), owner="EFI memory map", caller="efi_memblock_x86_reserve_range"
+            efi.memmap[0], sum(efi.memmap), owner=Purpose.EFI_MEMORY_MAP, caller="efi_memblock_x86_reserve_range"
         )
 
 
@@ -45,10 +46,14 @@ def efi_init(boot: Boot) -> None:
     if efi is None:
         return
     if efi.memattr is not None:
-        boot.memory.reserve(efi.memattr[0], sum(efi.memattr), owner="EFI memory attributes", caller="efi_memattr_init")
+        boot.memory.reserve(
+            efi.memattr[0], sum(efi.memattr), owner=Purpose.EFI_MEMORY_ATTRIBUTES, caller="efi_memattr_init"
+        )
     for address, length, what in efi.reserved:
         if what not in _LATE_TABLES:
-            boot.memory.reserve(address, address + length, owner=what, caller="efi_config_parse_tables")
+            boot.memory.reserve(
+                address, address + length, owner=Owner(Purpose.EFI_TABLE, detail=what), caller="efi_config_parse_tables"
+            )
     if boot.rules.efi_mmio_removed:
         for md in efi.descriptors:
             if md.type in _EFI_MMIO and md.end - md.start >= _LARGE_MMIO:
@@ -83,7 +88,9 @@ def efi_mem_reserve_tables(boot: Boot) -> None:
 def _efi_mem_reserve(boot: Boot, address: int, length: int, what: str) -> None:
     """efi_mem_reserve with x86's efi_arch_mem_reserve: reserve, then a new map in which the pages are apart."""
     if not boot.memblock.is_region_reserved(address, length):
-        boot.memory.reserve(address, address + length, owner=what, caller="efi_mem_reserve")
+        boot.memory.reserve(
+            address, address + length, owner=Owner(Purpose.EFI_TABLE, detail=what), caller="efi_mem_reserve"
+        )
     if not boot.efi_map.descriptors:
         raise NotCoveredError(
             f"the place of {what} splits the EFI memory map, whose descriptors the machine description lacks "
@@ -110,12 +117,12 @@ def _efi_mem_reserve(boot: Boot, address: int, length: int, what: str) -> None:
     ]
     assert boot.machine.efi is not None
     size = (len(boot.efi_map.descriptors) + len(parts) - 1) * boot.machine.efi.descriptor_size
-    place = boot.memory.phys_alloc(size, 64, owner="EFI memory map", caller="__efi_memmap_alloc_early")
+    place = boot.memory.phys_alloc(size, 64, owner=Purpose.EFI_MEMORY_MAP, caller="__efi_memmap_alloc_early")
     if not place:
         boot.printk("efi: Could not allocate boot services memmap", warning=True)
         return
     if boot.efi_map.block is not None:
-        boot.memory.free(*boot.efi_map.block, owner="EFI memory map", caller="__efi_memmap_free")
+        boot.memory.free(*boot.efi_map.block, owner=Purpose.EFI_MEMORY_MAP, caller="__efi_memmap_free")
     boot.efi_map.block = (place, place + size)
     boot.efi_map.descriptors[index : index + 1] = parts
     boot.e820.range_update(start, end, E820_RAM, E820_RESERVED)
@@ -138,4 +145,4 @@ def efi_reserve_boot_services(boot: Boot) -> None:
             meets_kernel = md.end > boot.params.kernel_start and md.start <= boot.params.kernel_end
             if meets_kernel or not boot.e820.mapped_all(md.start, md.end, E820_RAM):
                 continue
-        boot.memory.reserve(md.start, md.end, owner="EFI boot services", caller="efi_reserve_boot_services")
+        boot.memory.reserve(md.start, md.end, owner=Purpose.EFI_BOOT_SERVICES, caller="efi_reserve_boot_services")

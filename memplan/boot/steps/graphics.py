@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -20,6 +21,6 @@ def trim_snb_memory(boot: Boot) -> None:
     if not boot.machine.cpus.sandy_bridge_graphics:
         return
     if not boot.rules.reserve_first_mib:
-        boot.memory.reserve(0, MIB, owner="Sandy Bridge graphics", caller="trim_snb_memory")
+        boot.memory.reserve(0, MIB, owner=Purpose.GRAPHICS, caller="trim_snb_memory")
     for page in _SNB_BAD_PAGES:
-        boot.memory.reserve(page, page + PAGE_SIZE, owner="Sandy Bridge graphics", caller="trim_snb_memory")
+        boot.memory.reserve(page, page + PAGE_SIZE, owner=Purpose.GRAPHICS, caller="trim_snb_memory")

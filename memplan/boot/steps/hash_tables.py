@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, leading_number, pfn_down, pfn_up, pow2_up, round_up
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def pidhash_init(boot: Boot) -> None:
     """The hash of process ids, up to 4.14: one bucket of 8 bytes for 256 KiB of kernel memory, 16 to 4096 of them."""
     entries = round_up(boot.zones.nr_kernel_pages, 256) >> 6
     entries = min(max(pow2_up(entries), 16), 4096)
-    boot.memory.alloc(8 * entries, owner="PID hash", caller="alloc_large_system_hash")
+    boot.memory.alloc(8 * entries, owner=Purpose.PID_HASH, caller="alloc_large_system_hash")
 
 
 @step("fs/dcache.c")
@@ -46,7 +47,7 @@ def vfs_caches_init_early(boot: Boot) -> None:
         hashdist = bool(leading_number(value)[0])
     if hashdist:
         return
-    for owner, option, scale in (("dentry hash", "dhash_entries", 13), ("inode hash", "ihash_entries", 14)):
+    for owner, option, scale in ((Purpose.DENTRY_HASH, "dhash_entries", 13), (Purpose.INODE_HASH, "ihash_entries", 14)):
         asked = leading_number(boot.cmdline.last(option) or "")[0] or 0
         entries = _hash_entries(boot, scale, asked)
         while (

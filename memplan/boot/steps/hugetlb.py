@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, decimal_number, memparse
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ class _Gigantic:
     def _one(self, nid: int) -> bool:
         boot = self.boot
         found = boot.memory.alloc(
-            GIB, GIB, nid=nid, raw=True, owner="gigantic pages", caller="__alloc_bootmem_huge_page"
+            GIB, GIB, nid=nid, raw=True, owner=Purpose.GIGANTIC_PAGES, caller="__alloc_bootmem_huge_page"
         )
         if found and boot.rules.hugepages_noinit:
             boot.memblock.reserved_mark_noinit(found + PAGE_SIZE, GIB - PAGE_SIZE)

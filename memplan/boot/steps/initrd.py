@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.panic import BootPanic
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import PAGE_SIZE, pfn_down, round_up
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def early_reserve_initrd(boot: Boot) -> None:
     if initrd is None or not initrd.start or not initrd.size:
         return
     boot.initrd = (initrd.start, round_up(initrd.start + initrd.size, PAGE_SIZE))
-    boot.memory.reserve(*boot.initrd, owner="initrd", caller="early_reserve_initrd")
+    boot.memory.reserve(*boot.initrd, owner=Purpose.INITRD, caller="early_reserve_initrd")
 
 
 @step("arch/x86/kernel/setup.c")
@@ -44,7 +45,7 @@ def reserve_initrd(boot: Boot) -> None:
     if _mapped(boot, pfn_down(start), pfn_down(end)):
         return
     place = boot.memory.phys_alloc_range(
-        round_up(size, PAGE_SIZE), PAGE_SIZE, 0, mapped_end, owner="initrd", caller="relocate_initrd"
+        round_up(size, PAGE_SIZE), PAGE_SIZE, 0, mapped_end, owner=Purpose.INITRD, caller="relocate_initrd"
     )
     if not place:
         raise BootPanic(
@@ -56,7 +57,7 @@ def reserve_initrd(boot: Boot) -> None:
         f"Move RAMDISK from [mem {boot.machine.initrd.start:#010x}-{boot.machine.initrd.start + size - 1:#010x}] "
         f"to [mem {place:#010x}-{place + size - 1:#010x}]"
     )
-    boot.memory.free(start, end, owner="initrd", caller="reserve_initrd")
+    boot.memory.free(start, end, owner=Purpose.INITRD, caller="reserve_initrd")
     boot.initrd = (place, place + round_up(size, PAGE_SIZE))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.panic import BootPanic
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import GIB, PAGE_SIZE, SIZE_2M
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _VC_STACKS = 7 * PAGE_SIZE
 _DEBUG_STORE = 33 * PAGE_SIZE
 
 
-@step("arch/x86/mm/cpu_entry_area.c")
+@step("arch/x86/mm/cpu_entry_area.c", random=True)
 def setup_cpu_entry_areas(boot: Boot) -> None:
     """The tables of the CPUs' entry areas (spp_getpage): one PUD page, and PMD and PTE pages for what they span.
 
@@ -28,15 +29,15 @@ def setup_cpu_entry_areas(boot: Boot) -> None:
     unmapped = 0 if boot.machine.cpus.intel else _DEBUG_STORE + _VC_STACKS
     end = PAGE_SIZE + boot.params.possible_cpus * size - unmapped
     pages = 1 + -(-end // GIB) + -(-end // SIZE_2M)
-    _spp_getpage(boot, pages, "cpu entry area page tables")
+    _spp_getpage(boot, pages, Purpose.CPU_ENTRY_TABLES)
 
 
 @step("arch/x86/kernel/vsyscall_64.c")
 def map_vsyscall(boot: Boot) -> None:
     """The page table of the vsyscall page, where memblock still provides it; 3.13."""
-    _spp_getpage(boot, 1, "vsyscall page table")
+    _spp_getpage(boot, 1, Purpose.VSYSCALL_TABLE)
 
 
-def _spp_getpage(boot: Boot, pages: int, owner: str) -> None:
+def _spp_getpage(boot: Boot, pages: int, owner: Purpose) -> None:
     if boot.memory.alloc_run(pages, PAGE_SIZE, PAGE_SIZE, owner=owner, caller="spp_getpage") < pages:
         raise BootPanic("set_pte_phys: cannot allocate page data", f"no free memory is left for the {owner}")

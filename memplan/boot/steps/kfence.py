@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import PAGE_SIZE, memparse, round_up
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def kfence_alloc_pool(boot: Boot) -> None:
         return
     objects = kernel.config_number("KFENCE_NUM_OBJECTS")
     boot.memory.alloc(
-        (objects + 1) * 2 * PAGE_SIZE, PAGE_SIZE, owner="KFENCE pool", caller="kfence_alloc_pool_and_metadata"
+        (objects + 1) * 2 * PAGE_SIZE, PAGE_SIZE, owner=Purpose.KFENCE_POOL, caller="kfence_alloc_pool_and_metadata"
     )
     if boot.rules.kfence == "pool and metadata":
         size = round_up(objects * kernel.fact("struct.kfence_metadata"), PAGE_SIZE)
-        boot.memory.alloc(size, PAGE_SIZE, owner="KFENCE metadata", caller="kfence_alloc_pool_and_metadata")
+        boot.memory.alloc(size, PAGE_SIZE, owner=Purpose.KFENCE_METADATA, caller="kfence_alloc_pool_and_metadata")

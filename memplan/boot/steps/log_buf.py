@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import GIB, PAGE_SIZE, memparse, pow2_up, round_up
 
 if TYPE_CHECKING:
@@ -40,15 +41,17 @@ def _log_buffers(boot: Boot, size: int, *, early: bool) -> bool:
     """The text, and from 5.10 on the ring buffer's descriptors and infos, one each for 32 bytes of text."""
     if boot.rules.log_buf == "text":
         if early:
-            return bool(boot.memory.alloc_base(size, PAGE_SIZE, owner="log buffer"))
-        return bool(boot.memory.alloc(round_up(size, PAGE_SIZE), PAGE_SIZE, owner="log buffer", caller="setup_log_buf"))
+            return bool(boot.memory.alloc_base(size, PAGE_SIZE, owner=Purpose.LOG_BUFFER, caller="setup_log_buf"))
+        return bool(
+            boot.memory.alloc(round_up(size, PAGE_SIZE), PAGE_SIZE, owner=Purpose.LOG_BUFFER, caller="setup_log_buf")
+        )
     count = size >> 5
     parts = (
-        ("log buffer", size),
-        ("log descriptors", count * boot.kernel.fact("struct.prb_desc")),
-        ("log infos", count * boot.kernel.fact("struct.printk_info")),
+        (Purpose.LOG_BUFFER, size),
+        (Purpose.LOG_DESCRIPTORS, count * boot.kernel.fact("struct.prb_desc")),
+        (Purpose.LOG_INFOS, count * boot.kernel.fact("struct.printk_info")),
     )
-    taken: list[tuple[int, int, str]] = []
+    taken: list[tuple[int, int, Purpose]] = []
     for owner, length in parts:
         found = boot.memory.alloc(length, 8, owner=owner, caller="setup_log_buf")
         if not found:

@@ -16,7 +16,7 @@ def numa_add_memblk(boot: Boot, meminfo: Meminfo, start: int, end: int, nid: int
     """Adds a block; False where the list is full (two for each possible node).  Empty ranges count as added."""
     if start == end:
         return True
-    prefix = boot.rules.numa_overlap_prefix
+    prefix = boot.wording.numa
     if start > end:
         boot.printk(f"{prefix}Warning: invalid memblk node {nid} {mem_range(start, end)}", warning=True)
         return True
@@ -76,5 +76,5 @@ def _tell_overlap(boot: Boot, first: Block, second: Block) -> bool:
         if same
         else f"node {first.nid} {first} overlaps with node {second.nid} {second}"
     )
-    boot.printk(boot.rules.numa_overlap_prefix + text, warning=True)
+    boot.printk(boot.wording.numa + text, warning=True)
     return same

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import memparse
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ def find_smp_config(boot: Boot) -> None:
         return
     mapped = f" mapped at [{boot.params.direct_map_base + mp_table.pointer:x}]" if boot.rules.mp_table_mapped else ""
     boot.printk(f"found SMP MP-table at [mem {mp_table.pointer:#010x}-{mp_table.pointer + 15:#010x}]{mapped}")
-    boot.memory.reserve(mp_table.pointer, mp_table.pointer + 16, owner="MP table", caller="smp_scan_config")
+    boot.memory.reserve(mp_table.pointer, mp_table.pointer + 16, owner=Purpose.MP_TABLE, caller="smp_scan_config")
     if mp_table.length:
         boot.memory.reserve(
-            mp_table.table, mp_table.table + mp_table.length, owner="MP table", caller="smp_scan_config"
+            mp_table.table, mp_table.table + mp_table.length, owner=Purpose.MP_TABLE, caller="smp_scan_config"
         )
 
 
@@ -36,4 +37,4 @@ def e820__memblock_alloc_reserved_mpc_new(boot: Boot) -> None:
         return
     value = boot.cmdline.last("alloc_mptable")
     size = memparse(value)[0] if value else 4096
-    boot.memory.phys_alloc(size, 4, owner="new MP table", caller="e820__memblock_alloc_reserved")
+    boot.memory.phys_alloc(size, 4, owner=Purpose.NEW_MP_TABLE, caller="e820__memblock_alloc_reserved")

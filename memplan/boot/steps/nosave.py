@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
 from memplan.machine.model import E820_RAM, E820_RESERVED_KERN
+from memplan.owner import Purpose
 from memplan.units import pfn_down, pfn_up
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def e820__register_nosave_regions(boot: Boot) -> None:
             continue
         if start_pfn != last_end:
             boot.memory.alloc_or_panic(
-                boot.kernel.fact("struct.nosave_region"), owner="nosave region", caller="register_nosave_region"
+                boot.kernel.fact("struct.nosave_region"), owner=Purpose.NOSAVE_REGION, caller="register_nosave_region"
             )
         last_end = end_pfn
 

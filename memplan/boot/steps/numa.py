@@ -12,6 +12,7 @@ from memplan.boot.steps.meminfo import numa_add_memblk, numa_cleanup_meminfo
 from memplan.boot.steps.numa_fake import numa_emulation
 from memplan.boot.steps.srat import acpi_numa_init
 from memplan.errors import NotCoveredError
+from memplan.owner import Owner, Purpose
 from memplan.units import MIB, PAGE_SHIFT, PAGE_SIZE, U64_MAX, mem_range, pfn_down, round_up
 
 if TYPE_CHECKING:
@@ -151,8 +152,10 @@ def alloc_node_data(boot: Boot, nid: int, span: tuple[int, int]) -> None:
     old = rules.node_data_lines == "3.13"
     if old:
         boot.printk(f"Initmem setup node {nid} {mem_range(round_up(span[0], _ZONE_ALIGN), span[1])}")
-    owner = f"NODE_DATA({nid})"
-    place = boot.memory.phys_alloc_try_nid(size, _CACHE_LINE, nid, any_node=rules.node_data_any_node, owner=owner)
+    owner = Owner(Purpose.NODE_DATA, nid)
+    place = boot.memory.phys_alloc_try_nid(
+        size, _CACHE_LINE, nid, any_node=rules.node_data_any_node, owner=owner, caller="alloc_node_data"
+    )
     if not place:
         where = f"in any node (initial node: {nid})" if rules.node_data_any_node else f"in node {nid}"
         if rules.node_data_panics:

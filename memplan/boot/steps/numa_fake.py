@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.meminfo import Meminfo
 from memplan.boot.panic import BootPanic
-from memplan.boot.steps.distances import OWNER, copy_distances, emulate_distances
+from memplan.boot.steps.distances import copy_distances, emulate_distances
 from memplan.boot.steps.meminfo import numa_add_memblk, numa_cleanup_meminfo
+from memplan.owner import Purpose
 from memplan.units import (
     GIB,
     MIB,
@@ -68,7 +69,7 @@ def numa_emulation(boot: Boot, nodes: Nodes, option: str) -> None:
             "numa=fake= of this version can't do with a node without RAM where there is no SLIT",
         )
     if copy is not None:
-        boot.memory.free(*copy, owner=OWNER, caller="numa_emulation")
+        boot.memory.free(*copy, owner=Purpose.NUMA_DISTANCES, caller="numa_emulation")
 
 
 def _commit(boot: Boot, split: _Split) -> None:

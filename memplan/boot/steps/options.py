@@ -8,6 +8,7 @@ from memplan.boot.registry import step
 from memplan.boot.steps.e820 import parse_early_mem, parse_early_memmap
 from memplan.boot.steps.swiotlb import setup_io_tlb_npages
 from memplan.errors import NotCoveredError
+from memplan.owner import Purpose
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
@@ -64,7 +65,7 @@ def setup_boot_config(boot: Boot) -> None:
 def setup_command_line(boot: Boot) -> None:
     """Copies of the command line, each with its final NUL; all versions."""
     for _ in range(boot.rules.command_line_copies):
-        boot.memory.alloc_or_panic(len(boot.machine.cmdline) + 1, owner="command line", caller="start_kernel")
+        boot.memory.alloc_or_panic(len(boot.machine.cmdline) + 1, owner=Purpose.COMMAND_LINE, caller="start_kernel")
 
 
 @step("init/main.c")
@@ -74,12 +75,12 @@ def print_unknown_bootoptions(boot: Boot) -> None:
     if not unknown:
         return
     size = 1 + sum(1 + len(word) for word in unknown)
-    found = boot.memory.alloc(size, owner="unknown options", caller="start_kernel")
+    found = boot.memory.alloc(size, owner=Purpose.UNKNOWN_OPTIONS, caller="start_kernel")
     boot.printk(
         f'Unknown kernel command line parameters "{" ".join(unknown)}", will be passed to user space.', warning=False
     )
     if found:
-        boot.memory.free(found, found + size, owner="unknown options", caller="start_kernel")
+        boot.memory.free(found, found + size, owner=Purpose.UNKNOWN_OPTIONS, caller="start_kernel")
 
 
 def _unknown_options(boot: Boot) -> list[str]:

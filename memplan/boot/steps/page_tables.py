@@ -12,6 +12,7 @@ from memplan.boot.panic import BootPanic
 from memplan.boot.parameters import page_table_buffer
 from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.plan import Mapping, TableRun
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SIZE_2M, mem_range, round_down, round_up
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from memplan.boot.context import Boot
 
-OWNER = "page tables"
 #: The end of the ISA range, which is mapped whether it is RAM or not.
 _ISA_END = MIB
 _PMD_SHIFT = 21
@@ -259,11 +259,13 @@ class _Mapper:
         if not boot.rules.mapping_probe_allocates:
             return boot.memblock.find(map_start, map_end, SIZE_2M, SIZE_2M) + SIZE_2M
         caller = "init_mem_mapping"
-        found = boot.memory.phys_alloc_range(SIZE_2M, SIZE_2M, map_start, map_end, owner=OWNER, caller=caller)
+        found = boot.memory.phys_alloc_range(
+            SIZE_2M, SIZE_2M, map_start, map_end, owner=Purpose.PAGE_TABLES, caller=caller
+        )
         if not found:
             boot.printk("Failed to release memory for alloc_low_pages()", warning=True)
             return max(map_start, round_down(map_end, SIZE_2M))
-        boot.memory.free(found, found + SIZE_2M, owner=OWNER, caller=caller)
+        boot.memory.free(found, found + SIZE_2M, owner=Purpose.PAGE_TABLES, caller=caller)
         return found + SIZE_2M
 
     def _map_ram(self, start: int, end: int) -> int:
@@ -282,7 +284,7 @@ class _Mapper:
     def init_memory_mapping(self, start: int, end: int) -> None:
         """Map ``[start, end)`` and note it as mapped, to the end of its last page."""
         boot = self._boot
-        if boot.rules.trace_style == "3.13":
+        if boot.wording.old_style:
             boot.printk(f"init_memory_mapping: {mem_range(start, end)}")
         needed: dict[str, int] = {}
         last = end
@@ -336,7 +338,7 @@ class _Mapper:
         low, high = self._min_mapped, boot.direct_map.max_pfn_mapped * PAGE_SIZE
         runs = (
             boot.memory.phys_alloc_range_run(
-                PAGE_SIZE, PAGE_SIZE, low, high, count, owner=OWNER, caller="alloc_low_pages"
+                PAGE_SIZE, PAGE_SIZE, low, high, count, owner=Purpose.PAGE_TABLES, caller="alloc_low_pages"
             )
             if low < high
             else []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.panic import BootPanic
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import GIB, KIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_up
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _embed(boot: Boot) -> int:
     groups = _groups(boot)
     layout, info, info_size = _build_info(boot, rules.percpu_dynamic_reserve, SIZE_2M, groups)
     areas_size = round_up(8 * len(groups), PAGE_SIZE)
-    areas = boot.memory.alloc_or_panic(areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")
+    areas = boot.memory.alloc_or_panic(areas_size, owner=Purpose.PERCPU_INFO, caller="pcpu_embed_first_chunk")
     bases: list[int] = []
     error = 0
     for (nid, _), count in zip(groups.items(), layout.slots, strict=True):
@@ -73,20 +74,20 @@ def _embed(boot: Boot) -> int:
         vmalloc = _VMALLOC_5LEVEL if boot.params.levels == 5 else _VMALLOC_4LEVEL
         if distance > vmalloc * 3 // 4:
             text = f"max_distance={distance:#x} too large for vmalloc space {vmalloc:#x}"
-            boot.printk(f"{rules.percpu_prefix}{text}", warning=True)
+            boot.printk(f"{boot.wording.percpu}{text}", warning=True)
             error = -_EINVAL
     if error:
         for base, count in zip(bases, layout.slots, strict=False):
-            boot.memory.free(base, base + count * layout.unit_size, owner="percpu", caller="pcpu_fc_free")
+            boot.memory.free(base, base + count * layout.unit_size, owner=Purpose.PERCPU, caller="pcpu_fc_free")
     else:
         _free_unused(boot, bases, layout, groups)
         sizes = f"s{layout.static} r{layout.reserved} d{layout.dynamic} u{layout.unit_size}"
         if rules.percpu_chunk == "3.13":
             sizes = f"@{boot.params.direct_map_base + min(bases):x} {sizes}"
-        boot.printk(f"{rules.percpu_prefix}Embedded {layout.used // PAGE_SIZE} pages/cpu {sizes}")
+        boot.printk(f"{boot.wording.percpu}Embedded {layout.used // PAGE_SIZE} pages/cpu {sizes}")
         _setup_first_chunk(boot, layout)
-    boot.memory.free(info, info + info_size, owner="percpu info", caller="pcpu_free_alloc_info")
-    boot.memory.free(areas, areas + areas_size, owner="percpu info", caller="pcpu_embed_first_chunk")
+    boot.memory.free(info, info + info_size, owner=Purpose.PERCPU_INFO, caller="pcpu_free_alloc_info")
+    boot.memory.free(areas, areas + areas_size, owner=Purpose.PERCPU_INFO, caller="pcpu_embed_first_chunk")
     return error
 
 
@@ -96,15 +97,15 @@ def _map_pages(boot: Boot) -> None:
     layout, info, info_size = _build_info(boot, boot.rules.percpu_dynamic_early, PAGE_SIZE, everyone)
     count = layout.unit_size // PAGE_SIZE
     list_size = round_up(8 * count * boot.params.possible_cpus, PAGE_SIZE)
-    pages = boot.memory.alloc_or_panic(list_size, owner="percpu info", caller="pcpu_page_first_chunk")
+    pages = boot.memory.alloc_or_panic(list_size, owner=Purpose.PERCPU_INFO, caller="pcpu_page_first_chunk")
     taken: list[int] = []
     for cpu, nid in enumerate(boot.nodes.cpu_to_node):
         for _ in range(count):
             page = _alloc_units(boot, nid, PAGE_SIZE, PAGE_SIZE)
             if not page:
-                boot.printk(f"{boot.rules.percpu_prefix}failed to allocate 4K page for cpu{cpu}", warning=True)
+                boot.printk(f"{boot.wording.percpu}failed to allocate 4K page for cpu{cpu}", warning=True)
                 for start in reversed(taken):
-                    boot.memory.free(start, start + PAGE_SIZE, owner="percpu", caller="pcpu_fc_free")
+                    boot.memory.free(start, start + PAGE_SIZE, owner=Purpose.PERCPU, caller="pcpu_fc_free")
                 _free_books(boot, (pages, list_size), (info, info_size))
                 raise BootPanic(
                     f"cannot initialize percpu area (err=-{_ENOMEM})",
@@ -113,9 +114,9 @@ def _map_pages(boot: Boot) -> None:
             taken.append(page)
     mapped = layout.unit_size * boot.params.possible_cpus
     tables = (boot.params.levels == 5) + sum(-(-mapped // size) for size in (512 * GIB, GIB, SIZE_2M))
-    boot.memory.alloc_run(tables, PAGE_SIZE, PAGE_SIZE, owner="percpu page tables", caller="spp_getpage")
+    boot.memory.alloc_run(tables, PAGE_SIZE, PAGE_SIZE, owner=Purpose.PERCPU_PAGE_TABLES, caller="spp_getpage")
     sizes = f"s{layout.static} r{layout.reserved} d{layout.dynamic}"
-    boot.printk(f"{boot.rules.percpu_prefix}{count} 4K pages/cpu {sizes}")
+    boot.printk(f"{boot.wording.percpu}{count} 4K pages/cpu {sizes}")
     _setup_first_chunk(boot, layout)
     _free_books(boot, (pages, list_size), (info, info_size))
 
@@ -123,7 +124,7 @@ def _map_pages(boot: Boot) -> None:
 def _free_books(boot: Boot, pages: tuple[int, int], info: tuple[int, int]) -> None:
     """Gives back the list of pages and the layout's block, each with its place and size."""
     for (start, size), caller in ((pages, "pcpu_page_first_chunk"), (info, "pcpu_free_alloc_info")):
-        boot.memory.free(start, start + size, owner="percpu info", caller=caller)
+        boot.memory.free(start, start + size, owner=Purpose.PERCPU_INFO, caller=caller)
 
 
 def _build_info(
@@ -137,14 +138,14 @@ def _build_info(
     slots = tuple(round_up(len(cpus), units_per_alloc) for cpus in groups.values())
     size = _alloc_info_size(boot, slots)
     align = boot.rules.percpu_info_align
-    info = boot.memory.alloc_or_panic(size, align, owner="percpu info", caller="pcpu_build_alloc_info")
+    info = boot.memory.alloc_or_panic(size, align, owner=Purpose.PERCPU_INFO, caller="pcpu_build_alloc_info")
     return _Layout(static, reserved, used - static - reserved, unit_size, slots), info, size
 
 
 def _alloc_units(boot: Boot, nid: int, size: int, align: int) -> int:
     """pcpu_fc_alloc: memory of the node, or of any where it is not on-line; 0 where there is none."""
     near = nid if nid in boot.nodes.online else None
-    return boot.memory.alloc(size, align, min_addr=_DMA_END, nid=near, owner="percpu", caller="pcpu_fc_alloc")
+    return boot.memory.alloc(size, align, min_addr=_DMA_END, nid=near, owner=Purpose.PERCPU, caller="pcpu_fc_alloc")
 
 
 def _free_unused(boot: Boot, bases: list[int], layout: _Layout, groups: dict[int, tuple[int, ...]]) -> None:
@@ -155,7 +156,7 @@ def _free_unused(boot: Boot, bases: list[int], layout: _Layout, groups: dict[int
             boot.memory.free(
                 start + layout.used if unit < len(cpus) else start,
                 start + layout.unit_size,
-                owner="percpu",
+                owner=Purpose.PERCPU,
                 caller="pcpu_fc_free",
             )
 
@@ -205,20 +206,20 @@ def _setup_first_chunk(boot: Boot, layout: _Layout) -> None:
     rules = boot.rules
     cpus = boot.params.possible_cpus
     for what, size in (
-        ("percpu group offsets", 8 * len(layout.slots)),
-        ("percpu group sizes", 8 * len(layout.slots)),
-        ("percpu unit map", 4 * cpus),
-        ("percpu unit offsets", 8 * cpus),
+        (Purpose.PERCPU_GROUP_OFFSETS, 8 * len(layout.slots)),
+        (Purpose.PERCPU_GROUP_SIZES, 8 * len(layout.slots)),
+        (Purpose.PERCPU_UNIT_MAP, 4 * cpus),
+        (Purpose.PERCPU_UNIT_OFFSETS, 8 * cpus),
     ):
         boot.memory.alloc_or_panic(size, owner=what, caller="pcpu_setup_first_chunk")
     lists = layout.unit_size.bit_length() - 3 + rules.percpu_extra_lists
     if rules.percpu_lists_per_memcg and boot.kernel.config("MEMCG_KMEM"):
         lists *= 2
-    boot.memory.alloc_or_panic(16 * lists, owner="percpu chunk lists", caller="pcpu_setup_first_chunk")
+    boot.memory.alloc_or_panic(16 * lists, owner=Purpose.PERCPU_CHUNK_LISTS, caller="pcpu_setup_first_chunk")
     if rules.percpu_chunk == "3.13":
         for _ in range(2 if layout.reserved else 1):
             size = boot.kernel.fact("struct.pcpu_chunk") + layout.unit_size // PAGE_SIZE // 8
-            boot.memory.alloc_or_panic(round_up(size, 8), owner="percpu chunk", caller="pcpu_setup_first_chunk")
+            boot.memory.alloc_or_panic(round_up(size, 8), owner=Purpose.PERCPU_CHUNK, caller="pcpu_setup_first_chunk")
         return
     # A first chunk for the modules' reserve comes first, then the dynamic one; each begins where static data ends.
     if layout.reserved:
@@ -234,9 +235,9 @@ def _first_chunk(boot: Boot, offset: int, size: int) -> None:
     bits = region // _BITMAP_UNIT
     kernel = boot.kernel
     for what, length in (
-        ("percpu chunk", kernel.fact("struct.pcpu_chunk") + 8 * -(-pages // 64)),
-        ("percpu allocation map", 8 * -(-bits // 64)),
-        ("percpu boundary map", 8 * -(-(bits + 1) // 64)),
-        ("percpu block metadata", pages * kernel.fact("struct.pcpu_block_md")),
+        (Purpose.PERCPU_CHUNK, kernel.fact("struct.pcpu_chunk") + 8 * -(-pages // 64)),
+        (Purpose.PERCPU_ALLOCATION_MAP, 8 * -(-bits // 64)),
+        (Purpose.PERCPU_BOUNDARY_MAP, 8 * -(-(bits + 1) // 64)),
+        (Purpose.PERCPU_BLOCK_METADATA, pages * kernel.fact("struct.pcpu_block_md")),
     ):
         boot.memory.alloc_or_panic(length, owner=what, caller="pcpu_alloc_first_chunk")

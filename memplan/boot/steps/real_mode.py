@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.panic import BootPanic
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -19,14 +20,12 @@ def reserve_real_mode(boot: Boot) -> None:
     From 5.13 on (commit f1d4d47c5851) the whole first megabyte is reserved after it; 3.13 panics without a place.
     """
     size = boot.kernel.fact("image.real_mode_size")
-    found = boot.memory.phys_alloc_range(
-        size, PAGE_SIZE, 0, MIB, owner="real-mode trampoline", caller="reserve_real_mode"
-    )
+    found = boot.memory.phys_alloc_range(size, PAGE_SIZE, 0, MIB, owner=Purpose.REAL_MODE, caller="reserve_real_mode")
     if not found:
         if boot.rules.real_mode_required:
             raise BootPanic("Cannot allocate trampoline", "no free block below 1 MiB is large enough for it")
         boot.printk("No sub-1M memory is available for the trampoline", warning=True)
     elif boot.rules.crash_reserves_first_mib and boot.cmdline.has("crashkernel"):
-        boot.memory.reserve(0, MIB, owner="low memory for the crash kernel", caller="crash_reserve_low_1M")
+        boot.memory.reserve(0, MIB, owner=Purpose.CRASH_LOW_MEMORY, caller="crash_reserve_low_1M")
     if boot.rules.reserve_first_mib:
-        boot.memory.reserve(0, MIB, owner="first megabyte", caller="setup_arch")
+        boot.memory.reserve(0, MIB, owner=Purpose.FIRST_MEGABYTE, caller="setup_arch")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.owner import Owner, Purpose
 from memplan.units import memparse
 
 if TYPE_CHECKING:
@@ -30,5 +31,7 @@ def reserve_mem(boot: Boot) -> None:
         name = name[1:]
         if not name.strip() or len(name) >= _RESERVE_MEM_NAME or name in names or len(names) >= _RESERVE_MEM_ENTRIES:
             continue
-        if boot.memory.phys_alloc(size, max(align, 64), owner=f"reserve_mem {name}", caller="reserve_mem"):
+        if boot.memory.phys_alloc(
+            size, max(align, 64), owner=Owner(Purpose.RESERVE_MEM, detail=name), caller="reserve_mem"
+        ):
             names.add(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
@@ -15,7 +16,7 @@ def acpi_parse_hpet(boot: Boot) -> None:
     """The HPET's resource, with its name of nine characters; all versions."""
     if boot.machine.acpi.hpet and not boot.params.acpi_disabled and boot.kernel.config("HPET_TIMER"):
         boot.memory.alloc_or_panic(
-            boot.kernel.fact("struct.resource") + 9, owner="HPET resource", caller="acpi_parse_hpet"
+            boot.kernel.fact("struct.resource") + 9, owner=Purpose.HPET_RESOURCE, caller="acpi_parse_hpet"
         )
 
 
@@ -25,16 +26,16 @@ def io_apic_init_mappings(boot: Boot) -> None:
     count = boot.params.ioapics
     if count:
         size = count * (boot.kernel.fact("struct.resource") + 11)
-        boot.memory.alloc_or_panic(size, owner="IO-APIC resources", caller="io_apic_init_mappings")
+        boot.memory.alloc_or_panic(size, owner=Purpose.IOAPIC_RESOURCES, caller="io_apic_init_mappings")
 
 
 @step("arch/x86/kernel/e820.c")
 def e820__reserve_resources(boot: Boot) -> None:
     """The e820 entries' resources, and an entry of /sys/firmware/memmap for each of firmware's; all versions."""
     size = boot.kernel.fact("struct.resource") * len(boot.e820)
-    boot.memory.alloc_or_panic(size, owner="e820 resources", caller="e820__reserve_resources")
+    boot.memory.alloc_or_panic(size, owner=Purpose.E820_RESOURCES, caller="e820__reserve_resources")
     if not boot.kernel.config("FIRMWARE_MEMMAP"):
         return
     size = boot.kernel.fact("struct.firmware_map_entry")
     for _ in boot.e820_firmware:
-        boot.memory.alloc_or_panic(size, owner="firmware memory map", caller="firmware_map_add_early")
+        boot.memory.alloc_or_panic(size, owner=Purpose.FIRMWARE_MEMMAP, caller="firmware_map_add_early")

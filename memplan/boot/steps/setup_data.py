@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
 from memplan.machine.model import E820_RAM, E820_RESERVED_KERN
+from memplan.owner import Purpose
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
@@ -16,9 +17,9 @@ def memblock_x86_reserve_range_setup_data(boot: Boot) -> None:
     """Reserves each setup_data node (header of 16 bytes and data) and what an indirect one points to; all versions."""
     for node in boot.machine.setup_data:
         caller = "memblock_x86_reserve_range_setup_data"
-        boot.memory.reserve(node.address, node.address + 16 + node.length, owner="setup_data", caller=caller)
+        boot.memory.reserve(node.address, node.address + 16 + node.length, owner=Purpose.SETUP_DATA, caller=caller)
         if node.target is not None:
-            boot.memory.reserve(node.target[0], sum(node.target), owner="setup_data", caller=caller)
+            boot.memory.reserve(node.target[0], sum(node.target), owner=Purpose.SETUP_DATA, caller=caller)
 
 
 @step("arch/x86/kernel/e820.c")

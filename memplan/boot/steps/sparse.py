@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from memplan.boot.panic import BootPanic
 from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
+from memplan.owner import Owner, Purpose
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, SIZE_2M, round_down, round_up
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _PAGES_PER_SECTION = SECTION_SIZE // PAGE_SIZE
 _ENTRIES = PAGE_SIZE // _POINTER
 #: Bits that a pageblock has in the usage map (NR_PAGEBLOCK_BITS).
 _PAGEBLOCK_BITS = 4
-_TABLES = "vmemmap page tables"
+_TABLES = Owner(Purpose.VMEMMAP_TABLES)
 
 
 class SectionRun(NamedTuple):
@@ -91,7 +92,7 @@ class _Sparse:
         boot = self._boot
         per_root = PAGE_SIZE // self._section_size
         roots = (1 << boot.params.physical_bits) // SECTION_SIZE // per_root
-        boot.memory.alloc_or_panic(_POINTER * roots, owner="section roots", caller="sparse_init")
+        boot.memory.alloc_or_panic(_POINTER * roots, owner=Purpose.SECTION_ROOTS, caller="sparse_init")
         self._index_roots("sparse_index_alloc")
         for run in self._runs:
             if not self._init_nid(run):
@@ -127,7 +128,7 @@ class _Sparse:
         self._index_roots("sparse_index_init")
         sections = (1 << boot.params.physical_bits) // SECTION_SIZE
         tables_size = _POINTER * sections
-        owner = "temporary section tables"
+        owner = Purpose.SECTION_TABLES
         usage_table = boot.memory.alloc_or_panic(tables_size, owner=owner, caller="sparse_init")
         for run in self._runs:
             usage = self._usage_maps(run, "sparse_init")
@@ -157,7 +158,8 @@ class _Sparse:
             new = known.add(first, -(-last // per_root))
             if (
                 new
-                and self._boot.memory.alloc_run(new, PAGE_SIZE, 64, owner="section roots", caller=caller, nid=nid) < new
+                and self._boot.memory.alloc_run(new, PAGE_SIZE, 64, owner=Purpose.SECTION_ROOTS, caller=caller, nid=nid)
+                < new
             ):
                 raise BootPanic(
                     f"sparse_index_init: Failed to allocate section array nid={nid}",
@@ -168,7 +170,7 @@ class _Sparse:
         """Usage maps of a run's sections, in the section of the node's NODE_DATA where there is room."""
         boot = self._boot
         size = run.sections * self._usage_size
-        owner = f"section usage maps (node {run.nid})"
+        owner = Owner(Purpose.SECTION_USAGE, run.nid)
         if not boot.kernel.config("MEMORY_HOTREMOVE"):
             return boot.memory.alloc(size, owner=owner, caller=caller, nid=run.nid)
         goal = round_down(_node_data(boot, run.nid), SECTION_SIZE)
@@ -245,7 +247,7 @@ class _Vmemmap:
     def _take_tables(self, count: int, nid: int) -> bool:
         return not count or self._take(count, PAGE_SIZE, nid, _TABLES) == count
 
-    def _take(self, count: int, size: int, nid: int, owner: str) -> int:
+    def _take(self, count: int, size: int, nid: int, owner: Owner) -> int:
         """vmemmap_alloc_block, `count` times: how many of them succeed before one fails."""
         return self._boot.memory.alloc_run(
             count,
@@ -266,8 +268,8 @@ def _by_gib(low: int, high: int) -> Iterator[tuple[int, int]]:
         low = stop
 
 
-def _map_owner(nid: int) -> str:
-    return f"memory map (node {nid})"
+def _map_owner(nid: int) -> Owner:
+    return Owner(Purpose.MEMORY_MAP, nid)
 
 
 def _node_data(boot: Boot, nid: int) -> int:

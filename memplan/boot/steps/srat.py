@@ -41,7 +41,7 @@ def acpi_numa_init(boot: Boot, nodes: Nodes) -> bool:
                 accepted += _parse_memory(boot, nodes, srat, entry)
         except _BadSrat as problem:
             boot.printk(str(problem), warning=True)
-            boot.printk(f"{boot.rules.srat_line_prefix}SRAT: SRAT not used.", warning=True)
+            boot.printk(f"{boot.wording.srat}SRAT: SRAT not used.", warning=True)
             nodes.srat_disabled = True
     _parse_slit(boot, nodes)
     if boot.rules.cfmws:
@@ -74,7 +74,7 @@ def _parse_cpus(boot: Boot, nodes: Nodes, srat: Srat) -> None:
         for pxm in srat.generic_initiators:
             nid = _node_of(boot, nodes, pxm)
             if nid is None:
-                boot.printk(f"{boot.rules.srat_line_prefix}SRAT: Too many proximity domains.", warning=True)
+                boot.printk(f"{boot.wording.srat}SRAT: Too many proximity domains.", warning=True)
                 return
             nodes.parsed.add(nid)
             nodes.initiators.add(nid)
@@ -106,12 +106,12 @@ def _parse_memory(boot: Boot, nodes: Nodes, srat: Srat, entry: MemoryAffinity) -
     pxm = domain_of(entry, srat)
     nid = _node_of(boot, nodes, pxm)
     if nid is None:
-        raise _BadSrat(f"{boot.rules.srat_line_prefix}SRAT: Too many proximity domains.")
+        raise _BadSrat(f"{boot.wording.srat}SRAT: Too many proximity domains.")
     if not numa_add_memblk(boot, nodes.meminfo, start, end, nid):
-        raise _BadSrat(f"{boot.rules.srat_line_prefix}SRAT: Failed to add memblk to node {nid} {mem_range(start, end)}")
+        raise _BadSrat(f"{boot.wording.srat}SRAT: Failed to add memblk to node {nid} {mem_range(start, end)}")
     nodes.parsed.add(nid)
     boot.printk(
-        f"{boot.rules.srat_line_prefix}SRAT: Node {nid} PXM {pxm} {mem_range(start, end)}"
+        f"{boot.wording.srat}SRAT: Node {nid} PXM {pxm} {mem_range(start, end)}"
         + " hotplug" * hotplug
         + " non-volatile" * (entry.nonvolatile and boot.rules.srat_tells_nonvolatile)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.registry import step
+from memplan.owner import Purpose
 from memplan.units import GIB, KIB, MIB, PAGE_SHIFT, PAGE_SIZE, leading_number, pow2_up, round_up
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _init_with_areas(boot: Boot, wish: _Wish) -> None:
         round_up(slots << _SLOT_SHIFT, PAGE_SIZE),
         PAGE_SIZE,
         max_addr=_LOW_LIMIT,
-        owner="swiotlb",
+        owner=Purpose.SWIOTLB,
         caller="swiotlb_init_remap",
     ):
         size = round_up(slots << _SLOT_SHIFT, PAGE_SIZE)
@@ -130,22 +131,22 @@ def _init_with_areas(boot: Boot, wish: _Wish) -> None:
     slot_size = boot.kernel.fact("struct.io_tlb_slot")
     area_size = boot.kernel.fact("struct.io_tlb_area")
     boot.memory.alloc(
-        round_up(slot_size * slots, PAGE_SIZE), PAGE_SIZE, owner="swiotlb slots", caller="swiotlb_init_remap"
+        round_up(slot_size * slots, PAGE_SIZE), PAGE_SIZE, owner=Purpose.SWIOTLB_SLOTS, caller="swiotlb_init_remap"
     )
     count = usable_areas if boot.rules.swiotlb_areas_shrink else areas
-    boot.memory.alloc(area_size * count, owner="swiotlb areas", caller="swiotlb_init_remap")
+    boot.memory.alloc(area_size * count, owner=Purpose.SWIOTLB_AREAS, caller="swiotlb_init_remap")
 
 
 def _init_single(boot: Boot, wish: _Wish) -> None:
     slots = wish.slots or _DEFAULT_SLOTS
     old = boot.rules.swiotlb == "3.13"
     size = round_up(slots << _SLOT_SHIFT, PAGE_SIZE)
-    if not boot.memory.alloc(size, PAGE_SIZE, max_addr=_LOW_LIMIT, owner="swiotlb", caller="swiotlb_init"):
+    if not boot.memory.alloc(size, PAGE_SIZE, max_addr=_LOW_LIMIT, owner=Purpose.SWIOTLB, caller="swiotlb_init"):
         boot.printk("software IO TLB: Cannot allocate buffer", warning=True)
         return
     if old:
         boot.memory.alloc(
-            _OVERFLOW_SIZE, PAGE_SIZE, max_addr=_LOW_LIMIT, owner="swiotlb overflow buffer", caller="swiotlb_init"
+            _OVERFLOW_SIZE, PAGE_SIZE, max_addr=_LOW_LIMIT, owner=Purpose.SWIOTLB_OVERFLOW, caller="swiotlb_init"
         )
-    for what, entry in (("swiotlb list", 4), ("swiotlb addresses", 8)):
+    for what, entry in ((Purpose.SWIOTLB_LIST, 4), (Purpose.SWIOTLB_ADDRESSES, 8)):
         boot.memory.alloc(round_up(slots * entry, PAGE_SIZE), PAGE_SIZE, owner=what, caller="swiotlb_init_with_tbl")

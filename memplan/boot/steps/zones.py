@@ -9,6 +9,7 @@ from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
 from memplan.boot.results import ZoneLayout, ZoneLimits
 from memplan.errors import NotCoveredError
+from memplan.owner import Owner, Purpose
 from memplan.plan import Zone
 from memplan.units import (
     GIB,
@@ -208,7 +209,7 @@ def _memoryless_node(boot: Boot, nid: int) -> bool:
     if boot.rules.memoryless_message:
         boot.printk(f"Initializing node {nid} as memoryless")
     size = boot.kernel.fact("struct.pglist_data")
-    place = boot.memory.alloc_or_panic(size, owner=f"NODE_DATA({nid})", caller="arch_alloc_nodedata")
+    place = boot.memory.alloc_or_panic(size, owner=Owner(Purpose.NODE_DATA, nid), caller="arch_alloc_nodedata")
     boot.nodes.node_data[nid] = (place, place + size)
     return True
 
@@ -291,7 +292,7 @@ def _wait_table(boot: Boot, zone: Zone) -> None:
         buckets = max(min(1 << max(pages - 1, 0).bit_length(), _WAIT_BUCKETS), 4)
     size = buckets * boot.kernel.fact("struct.__wait_queue_head")
     boot.memory.alloc_or_panic(
-        size, owner=f"wait table of node {zone.nid}, {zone.name}", caller="zone_wait_table_init", nid=zone.nid
+        size, owner=Owner(Purpose.WAIT_TABLE, zone.nid, zone.name), caller="zone_wait_table_init", nid=zone.nid
     )
 
 
@@ -299,7 +300,7 @@ def _wait_table(boot: Boot, zone: Zone) -> None:
 
 
 def _print_ranges(boot: Boot, layout: ZoneLayout) -> None:
-    width = 10 if boot.rules.trace_style == "3.13" else 18
+    width = 10 if boot.wording.old_style else 18
     boot.printk("Zone ranges:")
     device = [ZoneLimits("Device", 0, 0)] if boot.kernel.config("ZONE_DEVICE") else []
     for zone in (*layout.limits, *device):

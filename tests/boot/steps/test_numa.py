@@ -8,6 +8,7 @@ from memplan.boot.context import Boot
 from memplan.boot.steps.numa import init_cpu_to_node, initmem_init
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, Cpus, E820Entry, Machine, MemoryAffinity, Srat
+from memplan.owner import Owner, Purpose
 from memplan.plan import Change, Message
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE
 from tests.boot import real
@@ -154,7 +155,11 @@ def test_a_cpu_of_a_node_without_memory(version: str, node: int) -> None:
     init_cpu_to_node(boot)
     assert boot.nodes.cpu_to_node == [0, node, 1]
     assert boot.nodes.online == {0, 1, node}
-    reserved = [event for event in boot.recorder.events if isinstance(event, Change) and "(2)" in event.owner]
+    reserved = [
+        event
+        for event in boot.recorder.events
+        if isinstance(event, Change) and event.owner == Owner(Purpose.NODE_DATA, 2)
+    ]
     # 5.10 allocates here; later versions do it with the zones.
     assert len(reserved) == (version == "5.10")
 
@@ -186,7 +191,8 @@ def test_the_table_of_distances_is_made_while_the_direction_is_still_upwards(ver
     boot = booted(version, machine(TWO, SRAT_TWO, cmdline="movable_node", slit=((10, 21), (21, 10))))
     table = next(event for event in boot.recorder.events if isinstance(event, Change))
     assert (table.op, table.start, table.end) == ("reserve", MIB, MIB + 4)
-    assert table.request.rpartition(" ")[0] == (line or "")
+    assert table.request is not None
+    assert boot.wording.request(table.request, table.caller).rpartition(" ")[0] == (line or "")
     assert boot.nodes.distances.between(0, 1) == 21
 
 

@@ -5,6 +5,7 @@ import pytest
 from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.machine.model import CpuAffinity, Cpus, MemoryAffinity, Srat
+from memplan.owner import Purpose
 from memplan.plan import Change
 from memplan.units import GIB, MIB
 from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
@@ -78,7 +79,7 @@ def test_cpus_go_to_the_first_fake_node_of_theirs(version: str) -> None:
 @pytest.mark.parametrize("version", KERNELS)
 def test_distances_are_copied_and_made_anew(version: str) -> None:
     boot = fake(version, "1G", slit=((10, 30), (30, 10)))
-    table = [e for e in boot.recorder.events if isinstance(e, Change) and e.owner == "NUMA distances"]
+    table = [e for e in boot.recorder.events if isinstance(e, Change) and e.owner.kind is Purpose.NUMA_DISTANCES]
     new = len(boot.nodes.possible) ** 2
     assert new > 4
     changes = [("reserve", 4), ("reserve", 4), ("free", 4), ("reserve", new), ("free", 4)]

@@ -11,6 +11,7 @@ from memplan.boot.steps.kernel_tables import setup_cpu_entry_areas
 from memplan.boot.steps.page_tables import early_alloc_pgt_buf, init_mem_mapping
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, KernelImage, Machine
+from memplan.owner import Purpose
 from memplan.plan import Mapping, Message
 from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_down, round_up
 from tests.boot.bootlog import BUILDS, BootLog, Event, one_by_one, requests
@@ -93,7 +94,9 @@ class Walk:
             return
         found = 0
         if self.low < self.high:
-            found = self.boot.memory.phys_alloc_range(PAGE_SIZE, PAGE_SIZE, self.low, self.high, owner="", caller="")
+            found = self.boot.memory.phys_alloc_range(
+                PAGE_SIZE, PAGE_SIZE, self.low, self.high, owner=Purpose.PAGE_TABLES, caller=""
+            )
         if not found:
             raise BootPanic("", "")
 
@@ -163,9 +166,9 @@ class Walk:
             self.upwards(boot.params.kernel_end, end)
             self.upwards(MIB, boot.params.kernel_end)
             return
-        place = boot.memory.phys_alloc_range(SIZE_2M, SIZE_2M, MIB, end, owner="", caller="")
+        place = boot.memory.phys_alloc_range(SIZE_2M, SIZE_2M, MIB, end, owner=Purpose.PAGE_TABLES, caller="")
         if place:
-            boot.memory.free(place, place + SIZE_2M, owner="", caller="")
+            boot.memory.free(place, place + SIZE_2M, owner=Purpose.PAGE_TABLES, caller="")
             top = place + SIZE_2M
         else:
             top = max(MIB, round_down(end, SIZE_2M))

@@ -10,6 +10,7 @@ from memplan.boot.memory import Memory
 from memplan.boot.steps.sparse import SectionRun, section_runs, sparse_init
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, Machine
+from memplan.owner import Owner, Purpose
 from memplan.plan import Change
 from memplan.units import GIB, MIB, PAGE_SIZE, SECTION_SIZE, SIZE_2M, TIB
 from tests.boot.bootlog import BUILDS, LOGS, BootLog, one_by_one, requests
@@ -75,7 +76,10 @@ def test_a_section_belongs_to_the_node_that_holds_its_first_page() -> None:
     ]
 
 
-def map_blocks(boot: Boot, owner: str) -> list[Change]:
+VMEMMAP = Owner(Purpose.VMEMMAP_TABLES)
+
+
+def map_blocks(boot: Boot, owner: Owner) -> list[Change]:
     return [e for e in boot.recorder.events if isinstance(e, Change) and e.op == "reserve" and e.owner == owner]
 
 
@@ -86,7 +90,7 @@ def test_hot_pluggable_memory_has_its_map_elsewhere(build: str) -> None:
     boot.memblock.mark_hotplug(64 * GIB, 128 * GIB)
     boot.memblock.movable_node = True
     sparse_init(boot)
-    blocks = map_blocks(boot, "memory map (node 1)")
+    blocks = map_blocks(boot, Owner(Purpose.MEMORY_MAP, 1))
     assert sum(block.count for block in blocks) == 128 * GIB // SECTION_SIZE
     assert all((block.end - block.start) // block.count == SIZE_2M for block in blocks)
     assert all(block.end <= 64 * GIB for block in blocks)
@@ -97,10 +101,10 @@ def test_hot_pluggable_memory_has_its_map_elsewhere(build: str) -> None:
 def test_without_large_pages_every_section_has_a_table_of_its_own() -> None:
     boot = boot_of([(PAGE_SIZE, 8 * GIB, 0)], "6.1", pse=False)
     sparse_init(boot)
-    tables = map_blocks(boot, "vmemmap page tables")
+    tables = map_blocks(boot, VMEMMAP)
     # 64 sections of 2 MiB each, one gibibyte of the map begun, and 512 gibibytes of it.
     assert sum(run.count for run in tables) == 64 + 1 + 1
-    assert [e.end - e.start for e in map_blocks(boot, "memory map (node 0)")] == [64 * SIZE_2M]
+    assert [e.end - e.start for e in map_blocks(boot, Owner(Purpose.MEMORY_MAP, 0))] == [64 * SIZE_2M]
 
 
 @pytest.mark.parametrize("build", ["3.13", "5.10", "6.12"])
@@ -108,9 +112,9 @@ def test_sixty_tebibytes_are_few_events(build: str) -> None:
     """Section roots, usage maps, the map itself and its tables: each one event a node, or a few."""
     boot = boot_of([(PAGE_SIZE, 32 * TIB, 0), (32 * TIB, 60 * TIB, 1)], build)
     sparse_init(boot)
-    sizes = {owner: sum(e.end - e.start for e in map_blocks(boot, owner)) for owner in ("vmemmap page tables",)}
+    sizes = {owner: sum(e.end - e.start for e in map_blocks(boot, owner)) for owner in (VMEMMAP,)}
     # The map is 1/64 of memory: a page for each gibibyte of it, and for each 512 gibibytes.
-    assert sizes["vmemmap page tables"] == PAGE_SIZE * (60 * 1024 // 64 + 2)
+    assert sizes[VMEMMAP] == PAGE_SIZE * (60 * 1024 // 64 + 2)
     assert len(boot.recorder.events) < 30
 
 
