@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,10 +54,15 @@ class Kernel:
         self.library = library
         self._library: Any = None
 
-    def fresh(self) -> None:
-        """Forgets all that was done."""
+    def close(self) -> None:
+        """Unloads the library, and with it all that was done."""
         if self._library is not None:
             ctypes.CDLL(None).dlclose(ctypes.c_void_p(self._library._handle))
+            self._library = None
+
+    def fresh(self) -> None:
+        """Forgets all that was done."""
+        self.close()
         self._library = ctypes.CDLL(str(self.library))
         for name in ("heard", "numbers", "type"):
             getattr(self._library, f"oracle_{name}").restype = ctypes.c_void_p
@@ -319,17 +325,18 @@ def _run(*command: str, cwd: Path) -> None:
 
 def compare(library: Path, release: str, seeds: range) -> tuple[int, list[str]]:
     """(operations, mismatches) of the random scenarios with these seeds."""
-    kernel = Kernel(library, release)
     done = 0
     wrong: list[str] = []
-    for seed in seeds:
-        lines = trace(kernel, seed, _SCENARIO)
-        replay = Replay(next(lines))
-        for number, line in enumerate(lines, 1):
-            done += 1
-            wrong += [f"{release}, seed {seed}, operation {number}: {line['op']}: {text}" for text in replay.step(line)]
-            if wrong:
-                break
+    with closing(Kernel(library, release)) as kernel:
+        for seed in seeds:
+            lines = trace(kernel, seed, _SCENARIO)
+            replay = Replay(next(lines))
+            for number, line in enumerate(lines, 1):
+                done += 1
+                differs = replay.step(line)
+                wrong += [f"{release}, seed {seed}, operation {number}: {line['op']}: {text}" for text in differs]
+                if differs:
+                    break
     return done, wrong
 
 
