@@ -189,7 +189,7 @@ def operations(chance: random.Random, length: int) -> Iterator[list[Any]]:
     yield ["mirrored_kernelcore", int(chance.random() < 0.5)]
     yield ["bottom_up", int(chance.random() < 0.5)]
     yield ["movable_node", int(chance.random() < 0.5)]
-    yield ["max_low_pfn", (1 << 64) - 1 >> 12 if chance.random() < 0.8 else space // PAGE // 2]
+    yield ["max_low_pfn", chance.choice((space, space, space // 2)) // PAGE + 1]
     if chance.random() < 0.8:
         yield ["allow_resize"]
     for _ in range(chance.choice((1, 4, 12))):

@@ -96,9 +96,9 @@ class Memblock(Allocations):
         return total
 
     def estimated_nr_free_pages(self) -> int:
-        """Pages of memory minus reservations, by the totals; where allocations are marked, minus those."""
+        """Pages of memory minus reservations, or minus those for the kernel's own use, by the version."""
         taken = self.reserved.total_size
-        if self.rules.marks_allocations:
+        if self.rules.estimate_counts_kern:
             taken = self.reserved_kern_size(U64_MAX, None)
         return ((self.memory.total_size - taken) & U64_MAX) >> PAGE_SHIFT
 

@@ -54,6 +54,8 @@ class MemblockRules(NamedTuple):
     #: Allocations are reserved with the flag RSRV_KERN and their node, and grown arrays with the flag; a reservation of
     #: no node has NUMA_NO_NODE (else MAX_NUMNODES).
     marks_allocations: bool
+    #: memblock_estimated_nr_free_pages counts as taken what is reserved for the kernel's own use (else all reservations).
+    estimate_counts_kern: bool
     #: memblock_mark_mirror works only with kernelcore=mirror.
     mirror_needs_kernelcore: bool
     #: memblock_overlaps_region cuts ranges at the end of the address space (else they wrap around).
