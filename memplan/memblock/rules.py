@@ -54,7 +54,7 @@ class MemblockRules(NamedTuple):
     #: Allocations are reserved with the flag RSRV_KERN and their node, and grown arrays with the flag; a reservation of
     #: no node has NUMA_NO_NODE (else MAX_NUMNODES).
     marks_allocations: bool
-    #: memblock_estimated_nr_free_pages counts as taken what is reserved for the kernel's own use (else all reservations).
+    #: memblock_estimated_nr_free_pages subtracts what is reserved for the kernel's own use (else all reservations).
     estimate_counts_kern: bool
     #: memblock_mark_mirror works only with kernelcore=mirror.
     mirror_needs_kernelcore: bool
