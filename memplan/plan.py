@@ -249,7 +249,8 @@ class Plan(NamedTuple):
 
     `wording` says how this version words its memblock lines; `random_steps` are those from which on KASLR decides
     where allocations lie; `movable` holds the ranges ``(nid, start, end)`` of
-    ZONE_MOVABLE that can go off-line.
+    ZONE_MOVABLE that can go off-line.  `domains` are pairs of a proximity domain and its node, `possible_nodes` the
+    nodes that may ever come, with or without memory at boot.
     """
 
     machine_name: str
@@ -270,6 +271,8 @@ class Plan(NamedTuple):
     movable: tuple[tuple[int, int, int], ...]
     end: End
     random_steps: frozenset[str] = frozenset()
+    domains: tuple[tuple[int, int], ...] = ()
+    possible_nodes: tuple[int, ...] = ()
 
     @property
     def last_step(self) -> str:

@@ -83,6 +83,8 @@ def _plan(boot: Boot, end: End) -> Plan:
         movable=movable,
         end=end,
         random_steps=_random_steps(boot),
+        domains=tuple(sorted(boot.nodes.pxm_to_node.items())) if end.completed else (),
+        possible_nodes=tuple(sorted(boot.nodes.possible)) if end.completed else (),
     )
 
 

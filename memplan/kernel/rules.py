@@ -11,13 +11,16 @@ from functools import cache
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from memplan.errors import InputError, UsageError
+from memplan.hotadd.rules import HotplugRules
 from memplan.kernel.timeline import Found, Rule, Step, Timeline, find, present, timeline
 from memplan.kernel.version import KernelVersion, Release
 from memplan.memblock.rules import MemblockRules
 
 #: The first release with rules.
 OLDEST = Release(3, 13)
+#: What the names of rules begin with that are not the boot's own.
 _MEMBLOCK = "memblock."
+_HOTPLUG = "hotplug."
 
 
 def config_folder() -> str:
@@ -40,6 +43,7 @@ class Rules(NamedTuple):
 
     version: KernelVersion
     memblock: MemblockRules
+    hotplug: HotplugRules
     #: The boot's steps in their order, by the names of the functions in memplan/boot.
     steps: tuple[str, ...]
     #: Rules and steps of which it isn't known whether this version has them already.
@@ -169,8 +173,9 @@ class Rules(NamedTuple):
 
 #: Every rule's name in the timeline and the type of its values.
 TYPES: Mapping[str, Any] = {
-    **{name: kind for name, kind in Rules.__annotations__.items() if name not in Rules._fields[:4]},
+    **{name: kind for name, kind in Rules.__annotations__.items() if name not in Rules._fields[:5]},
     **{_MEMBLOCK + name: kind for name, kind in MemblockRules.__annotations__.items()},
+    **{_HOTPLUG + name: kind for name, kind in HotplugRules.__annotations__.items() if name != "doubts"},
 }
 
 
@@ -250,20 +255,25 @@ def rules_for(version: KernelVersion, overlay: Overlay | None = None) -> Rules:
     steps = resolve_steps(version, overlay)
     version = complete(version)
     doubts = [name for name, one in found.items() if one.doubtful]
+    later = tuple(name for name in doubts if name.startswith(_HOTPLUG))
+    doubts = [name for name in doubts if name not in later]
     doubts += [f"step {step.name}" for step, doubtful in steps if doubtful]
     if version in all_rules().versions.booted and overlay is None:
         doubts = []
-    values: dict[str, Any] = {name: one.value for name, one in found.items() if not name.startswith(_MEMBLOCK)}
-    memblock: dict[str, Any] = {
-        name.removeprefix(_MEMBLOCK): one.value for name, one in found.items() if name.startswith(_MEMBLOCK)
-    }
+    boot = {name: value for name, value in _values(found, "").items() if not name.startswith((_MEMBLOCK, _HOTPLUG))}
     return Rules(
         version=version,
-        memblock=MemblockRules(**memblock),
+        memblock=MemblockRules(**_values(found, _MEMBLOCK)),
+        hotplug=HotplugRules(**_values(found, _HOTPLUG), doubts=later),
         steps=tuple(step.name for step, _ in steps),
         doubts=tuple(doubts),
-        **values,
+        **boot,
     )
+
+
+def _values(found: Mapping[str, Found], group: str) -> dict[str, Any]:
+    """The values of the rules of one group, by their names in it."""
+    return {name.removeprefix(group): one.value for name, one in found.items() if name.startswith(group)}
 
 
 def load_rules(version: str) -> Rules:

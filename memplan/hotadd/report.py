@@ -1,0 +1,113 @@
+"""The state as it is told: blocks as sysfs shows them, each DIMM with what became of it, what the ratio leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.hotadd import zones
+from memplan.hotadd.memory import MAP_SHARE, MOVABLE
+from memplan.hotadd.removal import refused_eject
+from memplan.hotadd.result import BlockRange, DimmReport, RatioReport
+from memplan.hotadd.running import block_numbers
+from memplan.units import PAGE_SHIFT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from memplan.hotadd.memory import Block
+    from memplan.hotadd.result import Removal, State
+    from memplan.hotadd.running import Dimm, Running
+
+
+def block_ranges(running: Running, blocks: Iterable[Block] | None = None) -> tuple[BlockRange, ...]:
+    """The blocks as they stand (all, or those given), neighbours that are alike put together."""
+    memory = running.memory
+    found: list[BlockRange] = []
+    for block in sorted(memory.blocks.values() if blocks is None else blocks, key=lambda block: block.index):
+        state: State = "online" if block.online else "offline"
+        names = zones.valid_zones(memory, running.rules, running.settings, block)
+        last = found[-1] if found else None
+        if last is not None and last[1:] == (block.index - 1, block.nid, state, names):
+            found[-1] = last._replace(last=block.index)
+        else:
+            found.append(BlockRange(block.index, block.index, block.nid, state, names))
+    return tuple(found)
+
+
+def ratio_report(running: Running) -> tuple[RatioReport, ...]:
+    """What auto-movable leaves of the machine and of each node; () under another policy."""
+    settings, memory = running.settings, running.memory
+    if settings.policy != "auto-movable":
+        return ()
+    nodes = sorted({block.nid for block in memory.blocks.values()}) if settings.numa_aware else []
+    rooms = ((nid, zones.room(memory, settings, nid)) for nid in (None, *nodes))
+    return tuple(RatioReport(nid, room.movable << PAGE_SHIFT, room.limit << PAGE_SHIFT) for nid, room in rooms)
+
+
+def dimm_report(running: Running, dimm: Dimm) -> DimmReport:
+    """A DIMM as it stands now."""
+    blocks = running.memory.of_dimm(dimm.index) if dimm.accepted else []
+    removal, why = _removal(running, dimm, blocks)
+    return DimmReport(
+        name=dimm.name,
+        size=dimm.size,
+        address=dimm.address,
+        nid=dimm.node.nid if dimm.node else None,
+        node_why=dimm.node.why if dimm.node else "",
+        accepted=dimm.accepted,
+        blocks=block_ranges(running, blocks),
+        zone_why=tuple(f"{block_numbers(own)}: {text}" for text, own in dimm.why.items()) if blocks else (),
+        map_bytes=dimm.size // MAP_SHARE if blocks else 0,
+        map_place=_map_place(running, dimm, blocks),
+        total_growth=dimm.growth,
+        removal=removal,
+        removal_why=why,
+    )
+
+
+def _map_place(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> str:
+    """Where the DIMM's memory map is taken from."""
+    if not blocks or dimm.node is None:
+        return ""
+    if blocks[0].map_pages:
+        return "the first pages of each of its own blocks: nothing is taken from elsewhere"
+    memory, nid = running.memory, dimm.node.nid
+    own = any(zone.present and name != MOVABLE for (other, name), zone in memory.zones.items() if other == nid)
+    text = f"kernel zones of node {nid}, else of the nearest node that has room"
+    if not own:
+        text = f"kernel zones of another node: node {nid} has none"
+    hosts = [
+        other.name
+        for other in running.dimms
+        if other.index < dimm.index and other.accepted and _kernel_blocks(running, other, nid)
+    ]
+    if hosts and not dimm.map_note:
+        text += f"; it may lie in {', '.join(hosts)}"
+    return f"{text}; {dimm.map_note}" if dimm.map_note else text
+
+
+def _kernel_blocks(running: Running, dimm: Dimm, nid: int | None = None) -> list[int]:
+    """The DIMM's blocks that are in kernel zones (of node `nid`)."""
+    blocks = running.memory.of_dimm(dimm.index)
+    return [block.index for block in blocks if block.online and not block.movable and nid in (None, block.nid)]
+
+
+def _removal(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> tuple[Removal, str]:
+    """Whether the DIMM can go again, and why (not)."""
+    if not blocks:
+        return "nothing there", "it has no blocks"
+    kernel = _kernel_blocks(running, dimm)
+    if not kernel:
+        online = any(block.online for block in blocks)
+        return "yes", "what is on-line of it is movable" if online else "nothing of it is on-line"
+    why = [f"blocks {block_numbers(kernel)} are in a kernel zone, where pages that can't be moved come to lie"]
+    guests = [
+        other.name
+        for other in running.dimms
+        if other.index > dimm.index and other.accepted and not running.memory.of_dimm(other.index)[0].map_pages
+    ]
+    if guests:
+        why.append(f"the memory maps of {', '.join(guests)} may lie in them, and then these must go first")
+    if refused := refused_eject(blocks):
+        why.append(refused)
+    return "no promise", "; ".join(why)

@@ -1,0 +1,214 @@
+"""The running machine while a scenario is replayed: its memory, its DIMMs, and what warns of trouble."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from memplan.hotadd.memory import MOVABLE, Memory
+from memplan.hotadd.place import blocks_of, window_of
+from memplan.hotadd.zones import choose
+from memplan.units import PAGE_SHIFT, PAGE_SIZE, SIZE_2M
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from memplan.hotadd.memory import Block
+    from memplan.hotadd.place import NodeChoice
+    from memplan.hotadd.rules import HotplugRules
+    from memplan.hotadd.scenario import OnlineType, Scenario, Target
+    from memplan.hotadd.settings import Settings
+    from memplan.hotadd.start import Start
+
+#: The memory map of a huge page: where all of it is freed, a page of its own takes its place.
+_WHOLE_MAP = SIZE_2M // 64
+_OOPS = "BUG: unable to handle kernel NULL pointer dereference at 0000000000000000"
+
+
+class UnknownDimm(Exception):
+    """A step names a DIMM that was not added before it."""
+
+    def __init__(self, dimm: int, known: int) -> None:
+        before = "no DIMM was added before" if not known else f"only d0 to d{known - 1} were added before"
+        super().__init__(f"d{dimm} is not there: {before}")
+
+
+class Build(NamedTuple):
+    """What of a kernel's build counts: the size of its struct page in bytes, and CONFIG_CPUMASK_OFFSTACK."""
+
+    struct_page: int = 64
+    offstack: bool = False
+
+
+class Outcome(NamedTuple):
+    """Whether a step did what it asked for (None: that can't be known), why, and the kernel's own lines."""
+
+    accepted: bool | None
+    reason: str
+    lines: tuple[str, ...] = ()
+
+
+class Dimm:
+    """A DIMM: `plugged` into a slot or not, `accepted` where the kernel has made blocks of it.
+
+    `pxm` is its device's proximity domain, `device` the number of the ACPI device, `why` tells for each reason that
+    blocks went to a zone which ones did, `growth` by how much its adding raised MemTotal.
+    """
+
+    def __init__(self, index: int, size: int, pxm: int) -> None:
+        self.index = index
+        self.size = size
+        self.pxm = pxm
+        self.address: int | None = None
+        self.node: NodeChoice | None = None
+        self.plugged = False
+        self.accepted = False
+        self.device = 0
+        self.why: dict[str, list[int]] = {}
+        self.map_note = ""
+        self.growth: int | None = None
+
+    @property
+    def name(self) -> str:
+        """d0, d1, ..."""
+        return f"d{self.index}"
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Where it lies, half-open; only for a DIMM that has an address."""
+        assert self.address is not None
+        return self.address, self.address + self.size
+
+
+class Running:
+    """The machine after `start`, with `rules` and `settings` in force."""
+
+    def __init__(self, start: Start, rules: HotplugRules, settings: Settings, scenario: Scenario, build: Build) -> None:
+        self.start = start
+        self.rules = rules
+        self.settings = settings
+        self.scenario = scenario
+        self.build = build
+        self.memory = Memory(start)
+        self.window = window_of(start, scenario.maxmem, scenario.slots, scenario.memory)
+        self.domains = dict(start.domains)
+        self.dimms: list[Dimm] = []
+        #: How many devices the firmware has announced.
+        self.devices = 0
+        self.warnings: list[str] = []
+        #: What the memory maps of added memory have left of the kernel's boot memory, at most.
+        self.kernel_left = start.kernel_memory if start.total is None else min(start.total, start.kernel_memory)
+        #: Why nothing more happens: an oops while the lock for hot-plugging was held ("": it goes on).
+        self.dead = ""
+        #: 2M pages in the pool for huge pages that lie in boot memory.
+        self.huge_pages = 0
+
+    def warn(self, text: str) -> None:
+        """A warning, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def dimm(self, index: int) -> Dimm:
+        """The DIMM of that number; UnknownDimm where none was added."""
+        if index >= len(self.dimms):
+            raise UnknownDimm(index, len(self.dimms))
+        return self.dimms[index]
+
+    def blocks_at(self, targets: Sequence[Target]) -> list[int]:
+        """The numbers of the blocks that `targets` name, in their order."""
+        found: list[int] = []
+        for target in targets:
+            if target.dimm is None:
+                found.append(target.first)
+                continue
+            dimm = self.dimm(target.dimm)
+            if dimm.address is None:
+                continue
+            numbers = list(blocks_of(self.start, dimm.range))
+            if target.first < 0:
+                found += numbers[target.first :][:1]
+            else:
+                found += numbers[target.first : None if target.last is None else target.last + 1]
+        return found
+
+    def added_kernel_bytes(self) -> int:
+        """Added memory in kernel zones."""
+        blocks = self.memory.blocks.values()
+        return sum(b.present for b in blocks if b.dimm is not None and b.online and b.zone != MOVABLE) << PAGE_SHIFT
+
+    def put_online(self, block: Block, type_: OnlineType) -> str:
+        """Puts an off-line block on-line; why it is refused, or ""."""
+        choice = choose(self.memory, self.rules, self.settings, block, type_)
+        if choice.zone is None:
+            return choice.why
+        self.memory.online(block, choice.zone)
+        if block.dimm is not None:
+            self.dimms[block.dimm].why.setdefault(f"{choice.zone}, as {choice.why}", []).append(block.index)
+        return ""
+
+    def take_offline(self, block: Block) -> None:
+        """Takes an on-line block off-line."""
+        self.memory.offline(block, shrink=self.rules.spans_shrink == "off-line")
+
+    # -- huge pages -------------------------------------------------------------------------------------------------
+
+    def set_huge_pages(self, pages: int) -> None:
+        """The pool has `pages` pages of 2M, shared out over the nodes; only those in boot memory are followed.
+
+        A node's share lies in its added movable memory where there is some.  Maps of boot memory that huge pages give
+        back are counted as memory that was not there before.
+        """
+        nodes = sorted({block.nid for block in self.memory.blocks.values() if block.online})
+        share, rest = divmod(pages, max(len(nodes), 1))
+        movable = {block.nid for block in self.memory.blocks.values() if block.dimm is not None and block.movable}
+        found = sum(share + (index < rest) for index, nid in enumerate(nodes) if nid not in movable)
+        if self.settings.hugetlb_frees_maps and self.memory.total is not None:
+            self.memory.total += (found - self.huge_pages) * self.rules.hugetlb_freed_map
+        self.huge_pages = found
+
+    def huge_map_bytes(self) -> int:
+        """What huge pages have allocated for their maps in place of boot memory's."""
+        if not self.settings.hugetlb_frees_maps or self.rules.hugetlb_freed_map < _WHOLE_MAP:
+            return 0
+        return self.huge_pages * PAGE_SIZE
+
+    # -- what can't go on -------------------------------------------------------------------------------------------
+
+    def oops(self, block: Block, type_: OnlineType) -> Outcome | None:
+        """The end of a kernel that puts memory of a made-up node on-line; None where it lives.
+
+        Where CPU masks lie apart (CONFIG_CPUMASK_OFFSTACK) there are masks for the possible nodes only, and the
+        building of zone lists follows a pointer that is not there (find_next_best_node, cpumask_of_node).
+        """
+        nr_node_ids = max(self.start.possible, default=0) + 1
+        if block.nid < nr_node_ids or not self.build.offstack:
+            return None
+        choice = choose(self.memory, self.rules, self.settings, block, type_)
+        if choice.zone is not None:
+            self.memory.online(block, choice.zone)
+            block.online, block.zone = False, None
+        self.dead = "the lock for hot-plugging is held since the oops: no memory comes or goes any more"
+        self.warn(f"node {block.nid} was not possible at boot: the kernel oopses when its memory comes on-line")
+        return Outcome(
+            False,
+            f"the kernel oopses as block {block.index} comes on-line: node {block.nid} is made up and has no CPU mask",
+            (_OOPS,),
+        )
+
+
+def zone_counts(blocks: Iterable[Block]) -> str:
+    """How many blocks are in which zone: ``6 Movable, 2 Normal``."""
+    counts: dict[str, int] = {}
+    for block in blocks:
+        counts[block.zone or "none"] = counts.get(block.zone or "none", 0) + 1
+    return ", ".join(f"{count} {zone}" for zone, count in counts.items())
+
+
+def block_numbers(numbers: Iterable[int]) -> str:
+    """Block numbers, neighbours put together: ``40-43, 47``."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -1,0 +1,287 @@
+"""The machine as it stands before the first step: its memory blocks, zones and nodes after a planned boot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from memplan.boot.ranges import RangeSet
+from memplan.machine.model import E820_RAM
+from memplan.owner import Purpose
+from memplan.plan import Checkpoint
+from memplan.units import (
+    GIB,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    SECTION_SIZE,
+    TIB,
+    memparse,
+    pfn_down,
+    pfn_up,
+    round_down,
+    round_up,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from memplan.hotadd.rules import HotplugRules
+    from memplan.kernel.model import Kernel
+    from memplan.machine.model import Machine
+    from memplan.plan import Plan, Zone
+
+#: The pages in one step of the walk that told a block's zone before 5.18 (MAX_ORDER_NR_PAGES).
+_BUDDY_PAGES = 1024
+_MOVABLE = "Movable"
+_CMA = frozenset({Purpose.CMA, Purpose.HUGETLB_CMA})
+#: What goes to the page allocator later, or is counted as if it did.
+_FREED_LATER = _CMA | {Purpose.INITRD, Purpose.GIGANTIC_PAGES, Purpose.EFI_BOOT_SERVICES}
+_DEFAULT_PADDING = 10
+
+
+class StartBlock(NamedTuple):
+    """A block at the start: `zone` None means several, and then `zones` names them.
+
+    `present` counts its pages of RAM; `fixed` says why it can never go off-line ("": it may).
+    """
+
+    number: int
+    nid: int
+    online: bool
+    zone: str | None
+    zones: tuple[str, ...]
+    present: int
+    fixed: str = ""
+
+
+class StartZone(NamedTuple):
+    """A zone at the start: it spans page frames ``[start_pfn, end_pfn)``; `present` are on-line, `cma` are CMA's.
+
+    `early` are those of the pages present at boot that are still on-line.
+    """
+
+    nid: int
+    name: str
+    start_pfn: int
+    end_pfn: int
+    present: int
+    early: int
+    cma: int = 0
+
+
+class Start(NamedTuple):
+    """All that later memory meets.  Bytes, but for what is called pfn or present.
+
+    `domains` maps proximity domains to nodes, `possible` are the nodes that may ever come, `ranges` tells which
+    addresses belonged to which node at boot, and `fallback` is the node of addresses that belonged to none.  `ram` and
+    `reserved` are taken in the resource tree.  `window` is where hot-plugged memory lies unless it is told otherwise.
+    `direct_map_end` is the end of what KASLR has left room for (None: as far as `address_bits` go).  `total` is
+    MemTotal, and `total_note` says how it is known, or why it isn't.
+    """
+
+    block_size: int
+    blocks: tuple[StartBlock, ...]
+    zones: tuple[StartZone, ...]
+    domains: dict[int, int]
+    possible: frozenset[int]
+    ranges: tuple[tuple[int, int, int], ...]
+    fallback: int
+    ram: tuple[tuple[int, int], ...]
+    reserved: tuple[tuple[int, int], ...]
+    window: int
+    address_bits: int
+    direct_map_end: int | None
+    total: int | None
+    total_note: str = ""
+
+    @property
+    def kernel_memory(self) -> int:
+        """RAM in the kernel's zones."""
+        return sum(zone.present for zone in self.zones if zone.name != _MOVABLE) << PAGE_SHIFT
+
+
+def start_of(plan: Plan, machine: Machine, kernel: Kernel) -> Start:
+    """The machine after the boot that `plan` tells of."""
+    total, note = _total(plan, machine, kernel)
+    ram = _ram(plan)
+    size = plan.block_size
+    randomized = machine.kernel.randomized and kernel.config("RANDOMIZE_MEMORY")
+    ranges = tuple((start, end, node.nid) for node in plan.nodes for start, end in node.ranges)
+    return Start(
+        block_size=size,
+        blocks=tuple(_blocks(plan, kernel.rules.hotplug, ram)),
+        zones=tuple(
+            StartZone(
+                zone.nid, zone.name, zone.start_pfn, zone.start_pfn + zone.spanned, zone.present, zone.present, cma
+            )
+            for zone in plan.zones
+            for cma in (_cma_pages(plan, zone),)
+        ),
+        domains=dict(plan.domains),
+        possible=frozenset(plan.possible_nodes),
+        ranges=ranges,
+        fallback=_first_srat_node(plan, machine),
+        ram=tuple((entry.start, entry.end) for entry in machine.e820 if entry.type == E820_RAM),
+        reserved=tuple(_reserved(machine)),
+        window=window_of(machine),
+        address_bits=52 if plan.page_tables.levels == 5 else 46,
+        direct_map_end=_direct_map_end(ram, kernel) if randomized else None,
+        total=total,
+        total_note=note,
+    )
+
+
+def _cma_pages(plan: Plan, zone: Zone) -> int:
+    """The zone's pages in CMA areas."""
+    start, end = zone.start_pfn << PAGE_SHIFT, (zone.start_pfn + zone.spanned) << PAGE_SHIFT
+    areas = (own for own in plan.reservations if own.owner.kind in _CMA and own.nid in (None, zone.nid))
+    return sum(max(0, min(own.end, end) - max(own.start, start)) for own in areas) >> PAGE_SHIFT
+
+
+def window_of(machine: Machine) -> int:
+    """Where a hypervisor's hot-plugged memory begins: behind RAM, not below 4 GiB, at a whole GiB."""
+    end = max((entry.end for entry in machine.e820 if entry.type == E820_RAM), default=0)
+    return round_up(max(end, 4 * GIB), GIB)
+
+
+def _ram(plan: Plan) -> list[tuple[int, int]]:
+    """The boot's RAM in whole pages, neighbours joined."""
+    return list(
+        RangeSet(
+            (round_up(start, PAGE_SIZE), round_down(end, PAGE_SIZE))
+            for node in plan.nodes
+            for start, end in node.ranges
+            if round_up(start, PAGE_SIZE) < round_down(end, PAGE_SIZE)
+        )
+    )
+
+
+def _first_srat_node(plan: Plan, machine: Machine) -> int:
+    """The node of the SRAT's first range that had RAM at boot (the kernel's numa_meminfo.blk[0])."""
+    known = {node.pxm: node for node in plan.nodes if node.pxm is not None}
+    for entry in machine.srat.memory if machine.srat is not None else ():
+        node = known.get(entry.pxm)
+        end = entry.base + entry.length
+        if entry.enabled and node is not None and any(a < end and b > entry.base for a, b in node.ranges):
+            return node.nid
+    return min((node.nid for node in plan.nodes), default=0)
+
+
+def _reserved(machine: Machine) -> Iterator[tuple[int, int]]:
+    """What stands in the resource tree beside RAM: the map's other entries, and those of memmap=."""
+    for entry in machine.e820:
+        if entry.type != E820_RAM:
+            yield entry.start, entry.end
+    from memplan.machine.cmdline import CommandLine
+
+    for value in CommandLine(machine.cmdline).all("memmap"):
+        for word in value.split(","):
+            size, rest = memparse(word)
+            if rest[:1] in ("$", "#", "!"):
+                place, _ = memparse(rest[1:])
+                yield place, place + size
+
+
+def _direct_map_end(ram: list[tuple[int, int]], kernel: Kernel) -> int:
+    """The end of the direct map's room under KASLR of memory regions (kernel_randomize_memory)."""
+    padding = kernel.facts.get("config.RANDOMIZE_MEMORY_PHYSICAL_PADDING")
+    tib = padding if isinstance(padding, int) and not isinstance(padding, bool) else _DEFAULT_PADDING
+    return round_up(max((end for _, end in ram), default=0), TIB) + tib * TIB
+
+
+# -- MemTotal ---------------------------------------------------------------------------------------------------------
+
+
+def _total(plan: Plan, machine: Machine, kernel: Kernel) -> tuple[int | None, str]:
+    """MemTotal after the boot: what memblock hands over, and what is freed later; and how it is known.
+
+    Later come the image's parts that are no longer needed (free_initmem, mark_rodata_ro, alternatives for one CPU),
+    and the initrd.
+    """
+    freed = kernel.facts.get("image.freed")
+    if not isinstance(freed, int):
+        return None, (
+            f"MemTotal is not known: how much of its image kernel {kernel.name} frees after boot is not among its "
+            "facts (image.freed); only its growth can be told"
+        )
+    locks = kernel.facts.get("image.smp_locks", 0)
+    if machine.cpus.present > 1 or machine.cpus.possible == 1:
+        freed += int(locks)
+    last = next(event for event in reversed(plan.events) if isinstance(event, Checkpoint))
+    reserved = RangeSet((region.start, region.end) for region in last.reserved)
+    free = 0
+    for region in last.memory:
+        free += _whole_pages(region.start, region.end, reserved)
+    from memplan.machine.cmdline import CommandLine
+
+    retained = CommandLine(machine.cmdline).has("retain_initrd")
+    for own in plan.reservations:
+        if own.owner.kind in _FREED_LATER and not (retained and own.owner.kind is Purpose.INITRD):
+            free += (pfn_up(own.end) - pfn_down(own.start)) << PAGE_SHIFT
+    return free + freed, ""
+
+
+def _whole_pages(start: int, end: int, reserved: RangeSet) -> int:
+    """Bytes in whole free pages of ``[start, end)``."""
+    total, at = 0, start
+    for low, high in (*reserved.within(start, end), (end, end)):
+        if at < low:
+            total += max(0, round_down(low, PAGE_SIZE) - round_up(at, PAGE_SIZE))
+        at = max(at, high)
+    return total
+
+
+# -- blocks -----------------------------------------------------------------------------------------------------------
+
+
+def _blocks(plan: Plan, rules: HotplugRules, ram: list[tuple[int, int]]) -> Iterator[StartBlock]:
+    """The blocks that hold RAM, upwards, each with its node and zone as sysfs tells them."""
+    size = plan.block_size
+    sections = RangeSet((round_down(start, SECTION_SIZE), round_up(end, SECTION_SIZE)) for start, end in ram)
+    everything = RangeSet(ram)
+    indices = sorted({index for start, end in sections for index in range(start // size, -(-end // size))})
+    for index in indices:
+        start, end = index * size, (index + 1) * size
+        nodes = [node.nid for node in plan.nodes if any(a < end and b > start for a, b in node.ranges)]
+        nid = max(nodes, key=str)
+        touched = [zone for zone in plan.zones if _touches(zone, start, end)]
+        present = sum(high - low for low, high in everything.within(start, end)) >> PAGE_SHIFT
+        zone = _zone_of(touched, nodes, start, end, sections, rules)
+        fixed = ""
+        if present << PAGE_SHIFT != size:
+            fixed = "it has holes, and only whole blocks go off-line"
+        elif zone is None:
+            fixed = "it lies in more than one zone"
+        elif zone == _MOVABLE and not any(low <= start and end <= high for _, low, high in plan.movable):
+            fixed = "boot memory that was reserved lies in it"
+        yield StartBlock(index, nid, True, zone, tuple(z.name for z in touched), present, fixed)
+
+
+def _touches(zone: Zone, start: int, end: int) -> bool:
+    return (
+        zone.present > 0
+        and zone.start_pfn << PAGE_SHIFT < end
+        and (zone.start_pfn + zone.spanned) << PAGE_SHIFT > start
+    )
+
+
+def _zone_of(
+    touched: list[Zone], nodes: list[int], start: int, end: int, sections: RangeSet, rules: HotplugRules
+) -> str | None:
+    """The zone that a boot block is said to be in; None for none, or more than one."""
+    if len(touched) != 1 or len(nodes) != 1:
+        return None
+    zone = touched[0]
+    if rules.boot_block_zone == "pages" and not _zone_spans(zone, _steps(start, end, sections)):
+        return None
+    return zone.name
+
+
+def _steps(start: int, end: int, sections: RangeSet) -> Iterable[int]:
+    """The page frames at which test_pages_in_a_zone looks."""
+    for low, high in sections.within(start, end):
+        yield from range(low >> PAGE_SHIFT, high >> PAGE_SHIFT, _BUDDY_PAGES)
+
+
+def _zone_spans(zone: Zone, pfns: Iterable[int]) -> bool:
+    last = zone.start_pfn + zone.spanned
+    return all(zone.start_pfn <= pfn < last for pfn in pfns)
