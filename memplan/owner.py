@@ -66,6 +66,7 @@ class Purpose(Enum):
     SWIOTLB_OVERFLOW = "swiotlb overflow buffer", Mover.OPTION
     SWIOTLB_LIST = "swiotlb list", Mover.OPTION
     SWIOTLB_ADDRESSES = "swiotlb addresses", Mover.OPTION
+    SWIOTLB_SIZES = "swiotlb sizes", Mover.OPTION
 
     NUMA_DISTANCES = "NUMA distances", Mover.SRAT
     NODE_DATA = "NODE_DATA({nid})", Mover.SRAT

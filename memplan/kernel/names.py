@@ -29,6 +29,7 @@ STRUCTS = (
     "efi_memory_desc_t",
     "firmware_map_entry",
     "io_tlb_area",
+    "io_tlb_mem",
     "io_tlb_slot",
     "kfence_metadata",
     "mem_section",

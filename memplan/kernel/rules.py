@@ -96,6 +96,7 @@ class Rules(NamedTuple):
 
     # NUMA
     srat_hotplug_marks: bool
+    srat_raises_max_possible: bool
     meminfo_clip: Literal["max_pfn", "dram"]
     numa_resets_to_no_node: bool
     numa_reserved_meminfo: bool
@@ -162,7 +163,17 @@ class Rules(NamedTuple):
     log_buf: Literal["text", "records"]
     hash_adapt: bool
     hash_single_node: bool
-    swiotlb: Literal["3.13", "single", "areas"]
+    swiotlb: Literal[
+        "overflow buffer, list and addresses",
+        "list and addresses",
+        "list, addresses and sizes",
+        "slots behind a header",
+        "slots",
+        "slots and areas",
+    ]
+    swiotlb_halves: bool
+    swiotlb_noforce: Literal["unknown", "one slot", "nothing"]
+    swiotlb_failure: str
     swiotlb_areas_shrink: bool
     kfence: Literal["pool", "pool and metadata"]
     free_all_sets_nid: bool

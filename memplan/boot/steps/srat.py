@@ -119,7 +119,7 @@ def _parse_memory(boot: Boot, nodes: Nodes, srat: Srat, entry: MemoryAffinity) -
         nodes.hotplug.append((start, end))
         if boot.rules.srat_hotplug_marks:
             boot.memblock.mark_hotplug(start, entry.length)
-    if boot.rules.srat_hotplug_marks:
+    if boot.rules.srat_raises_max_possible:
         boot.max_possible_pfn = max(boot.max_possible_pfn, pfn_up(max(end - 1, 0)))
     return True
 

@@ -37,9 +37,9 @@ def setup_io_tlb_npages(boot: Boot) -> None:
 def _wish(boot: Boot, *, tell: bool = False) -> _Wish:
     """``swiotlb=[slots][,areas][,force|noforce]``; each of several such words adds to what came before.
 
-    Areas come with 6.0; in 5.10 ``noforce`` leaves a single slot.  With `tell` it prints what the kernel prints.
+    Areas come with 6.0; what ``noforce`` does changed twice.  With `tell` it prints what the kernel prints.
     """
-    with_areas = boot.rules.swiotlb == "areas"
+    with_areas = boot.rules.swiotlb == "slots and areas"
     wish = _Wish()
     for option in boot.cmdline.all("swiotlb"):
         slots, rest = leading_number(option)
@@ -53,8 +53,10 @@ def _wish(boot: Boot, *, tell: bool = False) -> _Wish:
             rest = rest.removeprefix(",")
         if rest == "force":
             wish = wish._replace(force=True)
-        elif rest == "noforce" and boot.rules.swiotlb != "3.13":
-            wish = wish._replace(force=False, slots=1) if not with_areas else wish._replace(disable=True)
+        elif rest == "noforce" and boot.rules.swiotlb_noforce == "one slot":
+            wish = wish._replace(force=False, slots=1)
+        elif rest == "noforce" and boot.rules.swiotlb_noforce == "nothing":
+            wish = wish._replace(disable=True)
     return wish
 
 
@@ -88,19 +90,18 @@ def _iommu_words(boot: Boot) -> list[str]:
 
 @step("kernel/dma/swiotlb.c")
 def swiotlb_init(boot: Boot) -> None:
-    """Allocates the IO TLB where RAM (or hot-pluggable memory to come) passes 4 GiB; rules.swiotlb names the way.
+    """Allocates the IO TLB where RAM (or hot-pluggable memory to come, 4.5 on) passes 4 GiB.
 
-    "areas" (6.0 on), "single" (to 5.19), "3.13" (with an overflow buffer).
+    rules.swiotlb names what lies behind the buffer itself.
     """
     if not boot.kernel.config("SWIOTLB"):
         return
     wish, iommu = _wish(boot), _iommu_words(boot)
-    highest_pfn = boot.max_pfn if boot.rules.swiotlb == "3.13" else boot.max_possible_pfn
-    wanted = highest_pfn > 4 * GIB >> PAGE_SHIFT and not any(word.startswith("off") for word in iommu)
+    wanted = boot.max_possible_pfn > 4 * GIB >> PAGE_SHIFT and not any(word.startswith("off") for word in iommu)
     wanted = wanted or wish.force or any(word.startswith("soft") for word in iommu)
     if not wanted or wish.disable:
         return
-    if boot.rules.swiotlb == "areas":
+    if boot.rules.swiotlb == "slots and areas":
         _init_with_areas(boot, wish)
     else:
         _init_single(boot, wish)
@@ -119,10 +120,8 @@ def _init_with_areas(boot: Boot, wish: _Wish) -> None:
         caller="swiotlb_init_remap",
     ):
         size = round_up(slots << _SLOT_SHIFT, PAGE_SIZE)
-        boot.printk(
-            f"software IO TLB: swiotlb_memblock_alloc: Failed to allocate {size} bytes tlb structure", warning=True
-        )
-        if slots <= _MIN_SLOTS:
+        boot.printk(boot.rules.swiotlb_failure.format(size=size), warning=True)
+        if slots <= _MIN_SLOTS or not boot.rules.swiotlb_halves:
             return
         slots = round_up(slots >> 1, _SEGMENT_SLOTS)
         usable_areas = min(usable_areas, slots // _SEGMENT_SLOTS)
@@ -138,15 +137,21 @@ def _init_with_areas(boot: Boot, wish: _Wish) -> None:
 
 
 def _init_single(boot: Boot, wish: _Wish) -> None:
-    slots = wish.slots or _DEFAULT_SLOTS
-    old = boot.rules.swiotlb == "3.13"
+    """One table of slots, in the forms that it had up to 5.19."""
+    slots, kind = wish.slots or _DEFAULT_SLOTS, boot.rules.swiotlb
     size = round_up(slots << _SLOT_SHIFT, PAGE_SIZE)
     if not boot.memory.alloc(size, PAGE_SIZE, max_addr=_LOW_LIMIT, owner=Purpose.SWIOTLB, caller="swiotlb_init"):
-        boot.printk("software IO TLB: Cannot allocate buffer", warning=True)
+        boot.printk(boot.rules.swiotlb_failure.format(size=size), warning=True)
         return
-    if old:
+    if kind == "overflow buffer, list and addresses":
         boot.memory.alloc(
             _OVERFLOW_SIZE, PAGE_SIZE, max_addr=_LOW_LIMIT, owner=Purpose.SWIOTLB_OVERFLOW, caller="swiotlb_init"
         )
-    for what, entry in ((Purpose.SWIOTLB_LIST, 4), (Purpose.SWIOTLB_ADDRESSES, 8)):
-        boot.memory.alloc(round_up(slots * entry, PAGE_SIZE), PAGE_SIZE, owner=what, caller="swiotlb_init_with_tbl")
+    tables = [(Purpose.SWIOTLB_LIST, slots * 4), (Purpose.SWIOTLB_ADDRESSES, slots * 8)]
+    if kind == "list, addresses and sizes":
+        tables.append((Purpose.SWIOTLB_SIZES, slots * 8))
+    elif kind in ("slots", "slots behind a header"):
+        header = boot.kernel.fact("struct.io_tlb_mem") if kind == "slots behind a header" else 0
+        tables = [(Purpose.SWIOTLB_SLOTS, header + slots * boot.kernel.fact("struct.io_tlb_slot"))]
+    for what, table_size in tables:
+        boot.memory.alloc(round_up(table_size, PAGE_SIZE), PAGE_SIZE, owner=what, caller="swiotlb_init_with_tbl")
