@@ -68,7 +68,7 @@ class Change:
     `owner` is what the memory is for, `step` the boot step that asked, `caller` the kernel function in it.  A run of
     `count` equal requests of ``size = (end - start) / count`` bytes that were taken one beside the other (downwards
     where `descending`) is one change.  `request` is what was asked for, where it is an allocation.  `logged` is False
-    before memblock=debug is parsed.
+    before memblock=debug is parsed.  `nid` and `flags` are what memory or a reservation is added with.
     """
 
     op: Op
@@ -82,6 +82,8 @@ class Change:
     request: Request | None = None
     logged: bool = True
     before_srat: bool = True
+    nid: int | None = None
+    flags: int = 0
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """The ``[start, end)`` of each request of a run, in the order in which they were made."""

@@ -25,7 +25,7 @@ class Wording(NamedTuple):
     symbols that this version's builds print where a function is inlined, for changes that a caller makes itself and
     for allocations.  `tells_range_requests` says whether memblock_phys_alloc_range has a line (else its callers search
     and reserve by themselves), `bootmem` whether allocations go through bootmem's calls, which print none.  The rest
-    stands before lines about the subject of its name.
+    stands before lines about the subject of its name.  `marks` says that reservations tell their node and flags.
     """
 
     old_style: bool
@@ -34,6 +34,7 @@ class Wording(NamedTuple):
     request_callers: Mapping[str, str]
     tells_range_requests: bool
     bootmem: bool
+    marks: bool
     e820: str
     bios_check: str
     acpi: str
@@ -51,6 +52,7 @@ class Wording(NamedTuple):
             dict(rules.request_callers),
             rules.phys_alloc_range,
             rules.bootmem_calls,
+            rules.memblock.marks_allocations,
             rules.e820_prefix,
             rules.bios_check_prefix,
             rules.acpi_prefix,
@@ -103,12 +105,16 @@ class Wording(NamedTuple):
     def _change(self, change: Change) -> Iterator[str]:
         """Inclusive, sixteen digits; the request stands before what it was granted."""
         name = self.free if change.op == "free" else f"memblock_{change.op}"
+        with_what = ""
+        if change.op == "reserve" and self.marks:
+            name = "__memblock_reserve"
+            with_what = f" nid={change.nid} flags={change.flags:x}"
         request = self.request(change.request, change.caller) if change.request is not None else ""
         caller = self.caller(change)
         for start, end in change.blocks():
             if request:
                 yield request
-            yield f"{name}: [{start:#018x}-{end - 1 & U64_MAX:#018x}] {caller}"
+            yield f"{name}: [{start:#018x}-{end - 1 & U64_MAX:#018x}]{with_what} {caller}"
 
     def _change_old(self, change: Change) -> Iterator[str]:
         """Half-open, fourteen digits; only memblock_reserve and memblock_free print a line."""

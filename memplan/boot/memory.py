@@ -37,10 +37,10 @@ class Memory:
         self.recorder.tag(owner, caller)
         self.memblock.add(start, end - start)
 
-    def reserve(self, start: int, end: int, *, owner: Owner | Purpose, caller: str) -> None:
-        """memblock_reserve of ``[start, end)``."""
+    def reserve(self, start: int, end: int, *, owner: Owner | Purpose, caller: str, kern: bool = False) -> None:
+        """memblock_reserve of ``[start, end)``, memblock_reserve_kern where `kern`: for the kernel's own use."""
         self.recorder.tag(owner, caller)
-        self.memblock.reserve(start, end - start)
+        (self.memblock.reserve_kern if kern else self.memblock.reserve)(start, end - start)
 
     def free(self, start: int, end: int, *, owner: Owner | Purpose, caller: str) -> None:
         """Give ``[start, end)`` back (memblock_free, memblock_phys_free from 5.16)."""

@@ -47,9 +47,7 @@ class Recorder:
         assert request is not None
         self.events.append(Refused(request, self.step, owner, caller, self.logged))
 
-    def changed(
-        self, op: str, base: int, size: int, count: int, descending: bool, _nid: int | None, _flags: int
-    ) -> None:
+    def changed(self, op: str, base: int, size: int, count: int, descending: bool, nid: int | None, flags: int) -> None:
         """memblock's report of a change, at the moment in which the kernel prints its line."""
         owner, caller, request = self._tag
         self.events.append(
@@ -65,6 +63,8 @@ class Recorder:
                 request,
                 self.logged,
                 self.before_srat,
+                nid,
+                flags,
             )
         )
 

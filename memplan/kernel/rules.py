@@ -75,6 +75,7 @@ class Rules(NamedTuple):
     efi_boot_services: Literal["ram", "untouched"]
     real_mode_required: bool
     reserve_first_mib: bool
+    low_memory_scratch: bool
     crash_reserves_first_mib: bool
 
     # page tables
@@ -136,6 +137,8 @@ class Rules(NamedTuple):
 
     # memory map
     sparse_init: Literal["3.13", "per node"]
+    usage_maps: Literal["near NODE_DATA", "on the node"]
+    pageblock_bits: int
 
     # zones
     movable_zone_rules: Literal["3.13", "5.10"]

@@ -159,7 +159,8 @@ def e820__end_of_ram_pfn(boot: Boot) -> None:
 def e820__memblock_setup(boot: Boot) -> None:
     """Fills memblock from the map, cuts partial pages and dumps; all versions (3.13: memblock_x86_fill).
 
-    Growing the arrays is allowed from here on, and searches end at 1 MiB until the direct map is there.
+    Growing the arrays is allowed from here on, and searches end at 1 MiB until the direct map is there.  From 6.16 on
+    memory below is a scratch area until the trampoline has its place, for kernels that may use nothing else.
     """
     boot.memblock.current_limit = MIB
     boot.memblock.allow_resize()
@@ -168,6 +169,8 @@ def e820__memblock_setup(boot: Boot) -> None:
             boot.memory.reserve(start, end, owner=Purpose.SOFT_RESERVED, caller="e820__memblock_setup")
         elif kind in (E820_RAM, E820_RESERVED_KERN):
             boot.memory.add(start, end, owner=Purpose.RAM, caller="e820__memblock_setup")
+    if boot.rules.low_memory_scratch:
+        boot.memblock.mark_kho_scratch(0, MIB)
     boot.memblock.trim_memory(PAGE_SIZE)
     if not boot.memblock.memory.total_size:
         raise BootPanic("No usable memory", "the e820 map leaves no whole page of RAM")

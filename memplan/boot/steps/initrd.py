@@ -20,7 +20,7 @@ def early_reserve_initrd(boot: Boot) -> None:
     if initrd is None or not initrd.start or not initrd.size:
         return
     boot.initrd = (initrd.start, round_up(initrd.start + initrd.size, PAGE_SIZE))
-    boot.memory.reserve(*boot.initrd, owner=Purpose.INITRD, caller="early_reserve_initrd")
+    boot.memory.reserve(*boot.initrd, owner=Purpose.INITRD, caller="early_reserve_initrd", kern=True)
 
 
 @step("arch/x86/kernel/setup.c")

@@ -28,4 +28,8 @@ def reserve_real_mode(boot: Boot) -> None:
     elif boot.rules.crash_reserves_first_mib and boot.cmdline.has("crashkernel"):
         boot.memory.reserve(0, MIB, owner=Purpose.CRASH_LOW_MEMORY, caller="crash_reserve_low_1M")
     if boot.rules.reserve_first_mib:
-        boot.memory.reserve(0, MIB, owner=Purpose.FIRST_MEGABYTE, caller="setup_arch")
+        # Where nothing comes behind it, the call is the function's last and so its caller's.
+        caller = "reserve_real_mode" if boot.rules.low_memory_scratch else "setup_arch"
+        boot.memory.reserve(0, MIB, owner=Purpose.FIRST_MEGABYTE, caller=caller)
+    if boot.rules.low_memory_scratch:
+        boot.memblock.clear_kho_scratch(0, MIB)

@@ -17,9 +17,11 @@ def memblock_x86_reserve_range_setup_data(boot: Boot) -> None:
     """Reserves each setup_data node (header of 16 bytes and data) and what an indirect one points to; all versions."""
     for node in boot.machine.setup_data:
         caller = "memblock_x86_reserve_range_setup_data"
-        boot.memory.reserve(node.address, node.address + 16 + node.length, owner=Purpose.SETUP_DATA, caller=caller)
+        end = node.address + 16 + node.length
+        boot.memory.reserve(node.address, end, owner=Purpose.SETUP_DATA, caller=caller, kern=True)
         if node.target is not None:
-            boot.memory.reserve(node.target[0], sum(node.target), owner=Purpose.SETUP_DATA, caller=caller)
+            target = node.target[0], sum(node.target)
+            boot.memory.reserve(*target, owner=Purpose.SETUP_DATA, caller=caller, kern=True)
 
 
 @step("arch/x86/kernel/e820.c")

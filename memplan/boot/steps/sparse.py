@@ -22,8 +22,10 @@ _DMA_END = 16 * MIB
 _POINTER = 8
 _PAGES_PER_SECTION = SECTION_SIZE // PAGE_SIZE
 _ENTRIES = PAGE_SIZE // _POINTER
-#: Bits that a pageblock has in the usage map (NR_PAGEBLOCK_BITS).
+#: Bits that a pageblock has in the usage map (NR_PAGEBLOCK_BITS) where pages can't be isolated.
 _PAGEBLOCK_BITS = 4
+#: The options that select MEMORY_ISOLATION, and itself.
+_ISOLATION = ("MEMORY_ISOLATION", "MEMORY_HOTPLUG", "CMA")
 _TABLES = Owner(Purpose.VMEMMAP_TABLES)
 
 
@@ -119,7 +121,8 @@ class _Sparse:
             exact=True,
         )
         complete = all(self._vmemmap.populate(start, end, run.nid, bool(buffer)) for start, end in run.parts)
-        self._check_usemaps(run, usage)
+        if boot.rules.usage_maps == "near NODE_DATA":
+            self._check_usemaps(run, usage)
         return complete
 
     def init_by_kind(self) -> None:
@@ -167,11 +170,11 @@ class _Sparse:
                 )
 
     def _usage_maps(self, run: SectionRun, caller: str) -> int:
-        """Usage maps of a run's sections, in the section of the node's NODE_DATA where there is room."""
+        """Usage maps of a run's sections, up to 7.0 in the section of the node's NODE_DATA where there is room."""
         boot = self._boot
         size = run.sections * self._usage_size
         owner = Owner(Purpose.SECTION_USAGE, run.nid)
-        if not boot.kernel.config("MEMORY_HOTREMOVE"):
+        if boot.rules.usage_maps == "on the node" or not boot.kernel.config("MEMORY_HOTREMOVE"):
             return boot.memory.alloc(size, owner=owner, caller=caller, nid=run.nid)
         goal = round_down(_node_data(boot, run.nid), SECTION_SIZE)
         nid = self._node_of(goal)
@@ -279,8 +282,9 @@ def _node_data(boot: Boot, nid: int) -> int:
 
 
 def _usage_size(boot: Boot) -> int:
-    """A section's usage map (mem_section_usage_size): four bits a pageblock, from 5.3 on behind a header."""
+    """A section's usage map (mem_section_usage_size): some bits a pageblock, from 5.3 on behind a header."""
     order = 9 if boot.kernel.config("HUGETLB_PAGE") else 10
-    bits = (_PAGES_PER_SECTION >> order) * _PAGEBLOCK_BITS
+    isolates = any(boot.kernel.config(option) for option in _ISOLATION)
+    bits = (_PAGES_PER_SECTION >> order) * (boot.rules.pageblock_bits if isolates else _PAGEBLOCK_BITS)
     header = 0 if boot.rules.sparse_init == "3.13" else boot.kernel.fact("struct.mem_section_usage")
     return header + -(-bits // 64) * 8
