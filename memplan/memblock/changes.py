@@ -155,6 +155,9 @@ class Changes(Searches):
             return
         self._memory_changed()
         memory.unmerged = True
+        if self.rules.empty_counts_one:
+            # The region of size 0 that stands in an empty array goes too.
+            self._check_emptied(memory)
         for index in range(len(memory) - 1, -1, -1):
             start, stop, (_, flags) = memory.region(index)
             if not kept[0] <= index < kept[1] and not flags & MEMBLOCK_NOMAP:
