@@ -16,7 +16,7 @@ from memplan.checks.model import Expectation, Finding, Found, Place, Severity, S
 from memplan.checks.places import excerpt, find_table, table_place
 from memplan.checks.report import Report
 from memplan.checks.rules import all_rules
-from memplan.errors import InputError, MemplanError, Problem
+from memplan.errors import InputError, MemplanError, NotCoveredError, Problem
 
 if TYPE_CHECKING:
     from memplan.checks.model import Need, Rule
@@ -126,11 +126,17 @@ def _checked(subject: Subject, settings: Settings, today: datetime.date | None, 
                 why = subject.plan_problem if missing == "plan" else ""
                 left_out.setdefault(why or _WHY[missing], []).append(rule.id)
             continue
-        ran.append(rule.id)
         try:
-            findings += (_finding(subject, rule, found, settings) for found in rule.function(subject))
+            found = [_finding(subject, rule, found, settings) for found in rule.function(subject)]
+        except NotCoveredError as error:
+            left_out.setdefault(str(error), []).append(rule.id)
+            continue
         except Exception as error:
+            ran.append(rule.id)
             problems.append(_unforeseen(subject.file, f"the rule {rule.id} could not be run", error))
+            continue
+        ran.append(rule.id)
+        findings += found
     findings.sort(key=_order)
     told = list(_unsuppressed(findings, settings, today))
     new = list(_new(told, baseline)) if baseline is not None else told

@@ -72,6 +72,7 @@ _CONFIG = {
     "NR_CPUS": Span(1, 8192),
     "PHYSICAL_ALIGN": Span(PAGE_SIZE, GIB, power_of_two=True),
     "PHYSICAL_START": Span(0, 1 << 46, PAGE_SIZE),
+    "RANDOMIZE_BASE_MAX_OFFSET": Span(0, GIB),
     "RANDOMIZE_MEMORY_PHYSICAL_PADDING": Span(0, 64),
     "X86_RESERVE_LOW": Span(4, 640),
 }

@@ -69,6 +69,30 @@ class Rules(NamedTuple):
     efi_mmio_removed: bool
     efi_stub_places_image: bool
 
+    # placing the kernel
+    kaslr: Literal["none", "below 1G", "anywhere"]
+    kaslr_wants_option: bool
+    kaslr_max_offset_config: bool
+    kaslr_walk: Literal["places", "areas before any", "areas before the lowest"]
+    kaslr_exact_fit: bool
+    kaslr_avoids_run_space: bool
+    kaslr_avoids_setup_data: bool
+    kaslr_avoids_indirect_data: bool
+    kaslr_size_rounded: bool
+    kaslr_mem_options: Literal["none", "last memmap", "last limit", "lowest limit"]
+    kaslr_efi_fake_mem: bool
+    kaslr_gb_pages: Literal["none", "more than one left", "all"]
+    kaslr_efi_map: bool
+    kaslr_soft_reserved: bool
+    kaslr_unaccepted: bool
+    kaslr_srat: bool
+    kaslr_final_check: bool
+    kaslr_kho: bool
+    efi_stub_relocation: Literal["always", "out of reach"]
+    efi_stub_minimum: Literal["none", "counted", "16M"]
+    efi_stub_fixed_words: str
+    efi_stub_hot_pluggable: bool
+
     # first reservations
     movable_node_config: Literal["MOVABLE_NODE", "MEMORY_HOTPLUG"]
     low_reserve: int

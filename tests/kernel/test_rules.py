@@ -76,7 +76,7 @@ def test_steps_stand_in_an_order_that_the_state_allows(release: Release) -> None
 def test_values_are_asked_for_by_code() -> None:
     """No rule is there for nothing: its name stands in the code that replays, reads or checks."""
     root = Path(import_module("memplan").__file__ or "").parent
-    folders = ("boot", "hotadd", "memblock", "machine", "firmware", "checks", "render")
+    folders = ("boot", "hotadd", "kaslr", "memblock", "machine", "firmware", "checks", "render")
     text = "".join(path.read_text() for folder in folders for path in (root / folder).rglob("*.py"))
     text += (root / "kernel" / "load.py").read_text() + (root / "wording.py").read_text()
     assert [name for name in resolve(KernelVersion(NEWEST)) if name.rpartition(".")[2] not in text] == []
