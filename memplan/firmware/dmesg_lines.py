@@ -38,7 +38,7 @@ _HEADS = re.compile(
     r"|(?P<sibling>sched: CPU #\d+'s )"
     r"|(?P<smp_done>Brought up \d+ )"
     r"|(?P<mp_table>found SMP MP-table at )"
-    r"|(?P<reserve>memblock_reserve: )"
+    r"|(?P<reserve>(?:__)?memblock_reserve: )"
     r"|(?P<dump>MEMBLOCK configuration:)"
     r"|(?P<dumped>\s+reserved(?:\.\w+)?\[0x)"
     r"|(?P<ramdisk>RAMDISK: \[mem |Move RAMDISK from |initrd too large to handle)"
@@ -77,7 +77,7 @@ _CPUS = re.compile(r"Allowing (\d+) (?:present )?CPUs(?:,| plus) (\d+) hotplug C
 _NR_CPUS = re.compile(r"nr_cpu_ids:(\d+)")
 _NR_NODES = re.compile(r"(?:nr_node_ids:|Nodes=)(\d+)")
 _SIBLING = re.compile(r"CPU #(\d+)'s \S+ CPU #(\d+) is not on the same node! \[node: (\d+) != (\d+)\]")
-_RESERVE = re.compile(r"memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: flags \S+)? (\w+)")
+_RESERVE = re.compile(r"(?:__)?memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: nid=\S+)?(?: flags[ =]\S+)? (\w+)")
 _DUMPED = re.compile(r"\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _XSAVE = re.compile(r"(?:xstate_bv|xstate features) 0x([0-9a-f]+), (?:cntxt size 0x([0-9a-f]+))?")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,16}(?![0-9a-fA-F])")
