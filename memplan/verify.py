@@ -123,8 +123,8 @@ def verify(log: Path, machine: Machine | None = None, *, kernel: str | Kernel | 
     or else the machine's.  Raises InputError for a log that can't be used, and what `memplan.simulate` raises.
     """
     import memplan
-    from memplan.firmware.dmesg import boot_lines
     from memplan.firmware.source import open_source
+    from memplan.klog.layout import kernel_lines
 
     source = open_source(log)
     if machine is None:
@@ -132,7 +132,12 @@ def verify(log: Path, machine: Machine | None = None, *, kernel: str | Kernel | 
 
         machine = import_files([log])[0]
     plan = memplan.simulate(machine, kernel=kernel)
-    return compare(boot_lines(source), plan, randomized=machine.kernel.randomized, source=source.name)
+    return compare(
+        ((line.number, line.text) for line in kernel_lines(source)),
+        plan,
+        randomized=machine.kernel.randomized,
+        source=source.name,
+    )
 
 
 def compare(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from memplan.errors import InputError, Problem
-from memplan.firmware.source import Fact, Found, open_source, read_file, read_source
+from memplan.firmware.source import Fact, Found, read_source
 from memplan.machine.model import Acpi, Bios, Cpus, Efi, KernelImage, Machine, Srat
 
 #: The parts of a machine whose fields are told one by one, and what they begin as.
 _PARTS: dict[str, Any] = {"acpi": Acpi, "bios": Bios, "cpus": Cpus, "efi": Efi, "kernel": KernelImage, "srat": Srat}
-#: The most that is read from a pipe.
-_PIPE_LIMIT = 1 << 30
 
 
 def import_files(
@@ -36,7 +31,7 @@ def import_files(
         found += read_live()
     for path in paths:
         try:
-            found.append(_read_stdin() if str(path) == "-" else read_source(Path(path)))
+            found.append(read_source(Path(path)))
         except InputError as error:
             if not force or len(paths) == 1:
                 raise
@@ -57,22 +52,6 @@ def _notes(sources: list[Found]) -> list[str]:
         lacking = (text for path, text in source.lacking.items() if not {path, path.partition(".")[0]} & told)
         notes |= dict.fromkeys((*source.notes, *lacking))
     return list(notes)
-
-
-def _read_stdin() -> Found:
-    """The facts in what comes through standard input, by way of a file: its kind is found by looking at its head."""
-    with tempfile.NamedTemporaryFile(prefix="memplan-", suffix=".in") as file:
-        left = _PIPE_LIMIT
-        try:
-            while left and (block := sys.stdin.buffer.read(min(left, 1 << 20))):
-                file.write(block)
-                left -= len(block)
-        except OSError as error:
-            raise InputError.single("<stdin>", f"can't be read: {error.strerror}") from error
-        file.flush()
-        if not file.tell():
-            raise InputError.single("<stdin>", "is empty")
-        return read_file(replace(open_source(Path(file.name)), name="<stdin>"))
 
 
 def combine(sources: Iterable[Found]) -> tuple[Machine, dict[str, str]]:

@@ -8,32 +8,22 @@ of the kernel image, of the EFI memory map, of the MP table, and so on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import islice
 
 from memplan.errors import InputError
 from memplan.firmware.dmesg_facts import facts_of
 from memplan.firmware.dmesg_lines import BootLines
 from memplan.firmware.source import Found, Source
+from memplan.klog.layout import kernel_lines
+from memplan.klog.text import decoded
 
-#: How much of a file is searched for the boot's first line, and how many lines of a boot are read: its memory part
-#: is over long before.
-SEARCHED_LINES = 2_000_000
+#: How many lines of a boot are read: its memory part is over long before.
 BOOT_LINES = 200_000
 
 _SIGNS = re.compile(
-    rb"Linux version |BIOS-e820: |e820: |[Cc]ommand line: |ACPI: (?:RSDP|SRAT|FACP)|physical RAM map:"
-    rb"|kernel: |\[ *\d+\.\d{6}\]"
+    r"Linux version |BIOS-e820: |e820: |[Cc]ommand line: |ACPI: (?:RSDP|SRAT|FACP)|physical RAM map:"
+    r'|kernel: |"?_TRANSPORT"? ?[:=] ?"?kernel|\[ *\d+\.\d{6}\]'
 )
-_ESCAPES = re.compile(r"\x1b?\[[=?][0-9;]*[A-Za-z]|\x1b(?:\[[0-9;]*[A-Za-z]|[^\[])|[\x00\r\x07\x08]")
-_STAMP = re.compile(r"\[ *\d+\.\d{6}\] ?(?:\[ *[TC]\d+\] ?)?")
-_SYSLOG = re.compile(r"\bkernel(?:\[\d+\])?: ?|\bkernel - - - ?")
-_LEVEL = re.compile(r"(?:<\d+>|\d+,\d+,\d+,[^;]{0,40};|[a-z]+ *:[a-z]+ *: )")
-_WALL_CLOCK = re.compile(
-    r"\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] ?|\d{4}-\d\d-\d\d[T ][\d:]{8}\S* (?:\|? *)"
-)
-#: How far into a line a prefix may reach.
-_PREFIX_LIMIT = 120
+_ENCODED = re.compile(r"^Content-Transfer-Encoding: *base64", re.IGNORECASE | re.MULTILINE)
 _FOREIGN = re.compile(
     r"Booting Linux on physical CPU|Boot CPU: AArch64|CPU features: detected.*(?:ARM|EL[12])|psci: |OF: fdt: "
     r"|Machine model: |SBI (?:specification|implementation)|riscv: |setup: Linux is running"
@@ -44,33 +34,11 @@ _NARROW = re.compile(r"\d+MB HIGHMEM available|\d+MB LOWMEM available")
 
 
 def recognises(head: bytes) -> bool:
-    """Whether this is text with lines as the kernel prints them."""
-    if head.count(b"\0") * 20 > len(head):
+    """Whether this is text with lines as the kernel prints them, or mail that may hold such."""
+    text = decoded(head).replace("&nbsp;", " ")
+    if text.count("\0") * 20 > len(text):
         return False
-    return _SIGNS.search(head) is not None
-
-
-def plain(line: bytes) -> str:
-    """What the kernel printed: the line without time stamps, syslog's head and a terminal's escape sequences."""
-    text = line.decode("utf-8", "replace")
-    if "\x1b" in text or "[=" in text or "\r" in text or "\x00" in text:
-        text = _ESCAPES.sub("", text)
-    stamp = _STAMP.search(text, 0, _PREFIX_LIMIT)
-    if stamp is not None:
-        text = text[stamp.end() :]
-    elif found := (_WALL_CLOCK.match(text) or _LEVEL.match(text)):
-        text = text[found.end() :]
-    if "kernel" in text[:_PREFIX_LIMIT] and (found := _SYSLOG.search(text, 0, _PREFIX_LIMIT)):
-        text = text[found.end() :]
-        if stamp is None and (found := _STAMP.match(text)):
-            text = text[found.end() :]
-    return text
-
-
-def boot_lines(source: Source) -> Iterator[tuple[int, str]]:
-    """The log's lines with their numbers, bare (see :func:`plain`)."""
-    for number, line in islice(source.lines(), SEARCHED_LINES):
-        yield number, plain(line)
+    return _SIGNS.search(text) is not None or _ENCODED.search(text) is not None
 
 
 def read(source: Source) -> Found:
@@ -84,7 +52,7 @@ def read(source: Source) -> Found:
     printed_before: BootLines | None = None
     skipped = 0
     foreign = narrow = 0
-    for number, text in boot_lines(source):
+    for number, text, _, _ in kernel_lines(source):
         if text.startswith("Linux version ") and set(boot.lines) - {"kaslr"}:
             if not boot.e820:
                 skipped += 1

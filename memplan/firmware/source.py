@@ -15,19 +15,26 @@ be used (``--force``) is decided by the caller.  Readers raise `InputError` wher
 
 from __future__ import annotations
 
+import io
 import stat
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
 from memplan.errors import InputError, Problem
+from memplan.firmware.unpack import unpacked
 
 #: Bytes of a file that detection looks at, the longest line and the largest file that is read whole.
 HEAD_SIZE = 64 * 1024
 LINE_LIMIT = 64 * 1024
 WHOLE_LIMIT = 64 * 1024 * 1024
+#: The most that is read from a pipe.
+_PIPE_LIMIT = 256 << 20
 
 #: The readers in the order in which they are asked; the boot log's, which is the most lenient, comes last.
 READERS = ("acpi", "acpidump", "iasl", "boot_params", "efi", "memmap", "iomem", "dmesg")
@@ -79,18 +86,26 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A regular file (or a virtual one, as those of /proc and /sys) that is to be read; `name` is for messages."""
+    """A file that is to be read (a regular one, a virtual one of /proc or /sys, or a pipe); `name` is for messages.
+
+    What is packed is read unpacked.  `data` is the content of what can be read only once.
+    """
 
     path: Path
     name: str
     head: bytes
+    data: bytes | None = None
+
+    def open(self) -> BinaryIO:
+        """The bytes, unpacked."""
+        return unpacked(self.path.open("rb") if self.data is None else io.BytesIO(self.data), self.name)
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """The lines with their numbers from 1, without line ends; memory stays bounded.
 
         A line longer than `LINE_LIMIT` is cut there, and its rest skipped.
         """
-        with self.path.open("rb") as file:
+        with self.open() as file:
             number = 0
             while line := file.readline(LINE_LIMIT):
                 number += 1
@@ -104,7 +119,7 @@ class Source:
 
         Raises InputError where it is longer than `limit`.
         """
-        with self.path.open("rb") as file:
+        with self.open() as file:
             data = file.read(limit + 1)
         if len(data) > limit:
             raise InputError.single(self.name, f"the file is longer than {limit >> 20} MiB, too long for what it holds")
@@ -132,22 +147,42 @@ class FolderReader(Reader, Protocol):
 
 
 def open_source(path: Path) -> Source:
-    """The regular file at `path`, its head read.
+    """The file at `path` ("-": standard input), its head read.
 
-    Raises InputError for what isn't a file, can't be read, or is empty.
+    A pipe is read to its end, once: who opens it again gets the same.  Raises InputError for what is no file and no
+    pipe, can't be read, or is empty.
     """
-    name = str(path)
+    name = "<stdin>" if str(path) == "-" else str(path)
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise InputError.single(name, f"is {_kind_of(mode)}, not a file or a folder")
-        with path.open("rb") as file:
+        data = _piped(path)
+        with Source(path, name, b"", data).open() as file:
             head = file.read(HEAD_SIZE)
     except (OSError, ValueError) as error:
         raise InputError.single(name, f"can't be read: {getattr(error, 'strerror', None) or error}") from error
     if not head:
         raise InputError.single(name, "is empty")
-    return Source(path, name, head)
+    return Source(path, name, head, data)
+
+
+def _piped(path: Path) -> bytes | None:
+    """What comes through the pipe at `path`; None for a file."""
+    if str(path) != "-":
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise InputError.single(str(path), f"is {_kind_of(mode)}, not a file, a pipe or a folder")
+        if stat.S_ISREG(mode):
+            return None
+    return _content_of_pipe(str(path))
+
+
+@cache
+def _content_of_pipe(path: str) -> bytes:
+    with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as stream:
+        data = stream.read(_PIPE_LIMIT + 1)
+    if len(data) > _PIPE_LIMIT:
+        name = "<stdin>" if path == "-" else path
+        raise InputError.single(name, f"sends more than {_PIPE_LIMIT >> 20} MiB", hint="save it to a file first")
+    return data
 
 
 def read_source(path: Path) -> Found:
@@ -155,7 +190,7 @@ def read_source(path: Path) -> Found:
 
     Raises InputError where no reader does.
     """
-    if path.is_dir():
+    if str(path) != "-" and path.is_dir():
         for reader in _readers():
             if hasattr(reader, "recognises_folder") and cast(FolderReader, reader).recognises_folder(path):
                 return cast(FolderReader, reader).read_folder(path)
@@ -189,7 +224,6 @@ def _kind_of(mode: int) -> str:
     kinds = {
         stat.S_IFCHR: "a character device",
         stat.S_IFBLK: "a block device",
-        stat.S_IFIFO: "a FIFO",
         stat.S_IFSOCK: "a socket",
     }
     return kinds.get(stat.S_IFMT(mode), "something else")
