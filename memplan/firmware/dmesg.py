@@ -21,7 +21,7 @@ BOOT_LINES = 200_000
 
 _SIGNS = re.compile(
     r"Linux version |BIOS-e820: |e820: |[Cc]ommand line: |ACPI: (?:RSDP|SRAT|FACP)|physical RAM map:"
-    r'|kernel: |"?_TRANSPORT"? ?[:=] ?"?kernel|\[ *\d+\.\d{6}\]'
+    r'|kernel: |"?_TRANSPORT"? ?[:=] ?"?kernel|"MESSAGE" ?:|\[ *\d+\.\d{6}\]'
 )
 _ENCODED = re.compile(r"^Content-Transfer-Encoding: *base64", re.IGNORECASE | re.MULTILINE)
 _FOREIGN = re.compile(

@@ -20,11 +20,6 @@ UNPACKED_LIMIT = 256 << 20
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
-def packing(head: bytes) -> str:
-    """The program that packed a file that begins with `head`; "" for none."""
-    return next((name for magic, name, _ in _PACKERS if head.startswith(magic)), "")
-
-
 def unpacked(stream: BinaryIO, name: str) -> BinaryIO:
     """`stream`, unpacked where it is packed; `name` is for messages.
 
@@ -34,13 +29,13 @@ def unpacked(stream: BinaryIO, name: str) -> BinaryIO:
     stream.seek(0)
     for magic, packer, opener in _PACKERS:
         if head.startswith(magic):
-            return cast(BinaryIO, io.BufferedReader(_Unpacked(opener(stream, name), packer, name)))
+            return cast(BinaryIO, io.BufferedReader(_Unpacked(opener(stream, name), stream, packer, name)))
     return stream
 
 
 class _Unpacked(io.RawIOBase):
-    def __init__(self, stream: BinaryIO, packer: str, name: str) -> None:
-        self._stream, self._packer, self._name = stream, packer, name
+    def __init__(self, stream: BinaryIO, packed: BinaryIO, packer: str, name: str) -> None:
+        self._stream, self._packed, self._packer, self._name = stream, packed, packer, name
         self._left = UNPACKED_LIMIT
 
     def readable(self) -> bool:
@@ -60,6 +55,7 @@ class _Unpacked(io.RawIOBase):
 
     def close(self) -> None:
         self._stream.close()
+        self._packed.close()
         super().close()
 
 

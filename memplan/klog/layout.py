@@ -44,11 +44,12 @@ _RUNS = re.compile(r"\d+|[^\W\d_]+|\s+|.", re.DOTALL)
 #: The longest line that is put together, and the widths at which terminals and mail programs wrap.
 _LONGEST = 1 << 14
 _NARROWEST, _WIDEST = 40, 160
-#: A log without stamps was wrapped where so many lines end within so many columns of the widest.
+#: A log was wrapped where so many lines say so; without stamps, those that end within so many columns of the widest.
 _MANY, _NEAR = 3, 8
 #: As many blanks may have stood where a line was cut.
 _BLANKS = 3
 _OPTION = re.compile(r"[\w.,:/+\-]+(?:=\S*)?|--|\"[^\"]*\"?")
+_MAP_ENTRY = re.compile(r"BIOS-e820: \[mem 0x\w+-0x\w+\]\s*(.*)", re.ASCII)
 _COMMAND_LINE = re.compile(r"(?:Kernel c|C)ommand line: ")
 
 
@@ -193,7 +194,7 @@ def _with_width(layout: Layout, sample: Sequence[str]) -> Layout:
     fits = {at: sum(start <= at < end for start, end, _, _ in pairs) for at, _, _, _ in pairs}
     width = max(at for at, count in fits.items() if count * 10 >= max(fits.values()) * 8)
     fitting = [(line, following) for start, end, line, following in pairs if start <= width < end]
-    if len(fitting) * 2 < len(pairs):
+    if len(fitting) < _MANY or len(fitting) * 2 < len(pairs):
         return layout
     widest = max(len(line.rstrip()) for line in sample if " " in line.strip())
     return layout._replace(width=width, hard=_is_hard(fitting, width, widest))
@@ -250,7 +251,7 @@ def _continues(held: Line, raw: str, text: str, layout: Layout) -> str | None:
     if is_statement(text):
         return None
     glue = "" if layout.hard and len(raw) >= layout.width and not text.startswith("  ") else " "
-    if not layout.stamped and not _COMMAND_LINE.match(held.text) and _open(held.text):
+    if not _COMMAND_LINE.match(held.text) and _open(held.text):
         return glue
     wraps = layout.wraps(raw, text if layout.hard else text.strip())
     if _COMMAND_LINE.match(held.text):
@@ -264,11 +265,9 @@ def _open(text: str) -> bool:
     """Whether a statement of interest ends within brackets, or before the type of its range."""
     if not is_statement(text):
         return False
-    return (
-        text.count("(") > text.count(")")
-        or text.count("[") > text.count("]")
-        or (text.rstrip().endswith(("]", ">", "-", "->")) and "e820: [mem" in text)
-    )
+    if entry := _MAP_ENTRY.match(text):
+        return printed_e820_type(entry[1]) is None
+    return text.count("(") > text.count(")") or text.count("[") > text.count("]")
 
 
 def _are_options(words: Sequence[str]) -> bool:
