@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from memplan.machine.alteration import Alteration
     from memplan.owner import Owner, Purpose
     from memplan.wording import Wording
 
@@ -206,6 +207,13 @@ class Node(NamedTuple):
         return sum(end - start for start, end in self.ranges)
 
 
+class Remedy(NamedTuple):
+    """What would move a reservation away: a sentence, and where it can be said exactly the change to the machine."""
+
+    text: str
+    change: Alteration | None = None
+
+
 class Blocker(NamedTuple):
     """A reservation that keeps a range from being movable, and what would move it away."""
 
@@ -213,7 +221,7 @@ class Blocker(NamedTuple):
     end: int
     owner: Owner
     step: str
-    remedy: str
+    remedy: Remedy
 
 
 class Verdict(NamedTuple):

@@ -8,24 +8,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.machine.model import E820_PRAM, E820_SOFT_RESERVED, E820Entry
+from memplan.machine.model import E820Entry
 from memplan.units import PAGE_SHIFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-#: Types whose entries are kept apart even where they touch (from 5.6 on, commit 3ad7ae3d2f8e).
-_NEVER_JOINED = frozenset({E820_PRAM, E820_SOFT_RESERVED})
 #: Entries in the loader's own table (E820_MAX_ENTRIES_ZEROPAGE).
 ZEROPAGE_ENTRIES = 128
 
 
 class E820Table:
-    """A table of ``[start, end)`` ranges with types; at most `room` entries."""
+    """A table of ``[start, end)`` ranges with types; at most `room` entries.
 
-    def __init__(self, entries: Iterable[E820Entry], room: int, printk: Callable[[str], None]) -> None:
+    Entries of the types in `kept_apart` stay apart even where they touch; what the kernel says goes to `printk`.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[E820Entry],
+        room: int,
+        printk: Callable[[str], None],
+        kept_apart: frozenset[int] = frozenset(),
+    ) -> None:
         self._entries: list[tuple[int, int, int]] = []
         self._room = room
+        self._kept_apart = kept_apart
         self._printk = printk
         for entry in entries:
             self.range_add(entry.start, entry.end, entry.type)
@@ -39,7 +47,7 @@ class E820Table:
 
     def copy(self) -> E820Table:
         """A table of its own with the same entries."""
-        twin = E820Table((), self._room, self._printk)
+        twin = E820Table((), self._room, self._printk, self._kept_apart)
         twin._entries = list(self._entries)
         return twin
 
@@ -110,7 +118,7 @@ class E820Table:
             else:
                 live[kind] = live.get(kind, 0) + 1
             current = max(live, default=0)
-            if current != last_kind or current in _NEVER_JOINED:
+            if current != last_kind or current in self._kept_apart:
                 if last_kind and address > last_start:
                     result.append((last_start, address, last_kind))
                     if len(result) >= self._room:

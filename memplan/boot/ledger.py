@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.plan import Change, Reservation
+from memplan.units import U64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -81,10 +82,11 @@ def reservations(events: Iterable[Event], memory: Sequence[Region]) -> tuple[Res
     ledger = Ledger()
     for event in events:
         if isinstance(event, Change) and event.start < event.end:
+            end = min(event.end, U64_MAX)
             if event.op == "reserve":
-                ledger.reserve(event.start, event.end, Claim(event.owner, event.step, event.before_srat))
+                ledger.reserve(event.start, end, Claim(event.owner, event.step, event.before_srat))
             elif event.op == "free":
-                ledger.free(event.start, event.end)
+                ledger.free(event.start, end)
     found: list[Reservation] = []
     starts = [region.start for region in memory]
     for start, end, claim in ledger:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.panic import BootPanic
-from memplan.memblock.memblock import Memblock
+from memplan.errors import NotCoveredError
+from memplan.memblock.memblock import Memblock, Run
 from memplan.memblock.search import MEMBLOCK_MIRROR
 from memplan.plan import Call, Request
-from memplan.units import U64_MAX
+from memplan.units import PAGE_SHIFT, TIB, U64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from memplan.boot.ranges import RangeSet
     from memplan.boot.record import Recorder
     from memplan.kernel.model import Kernel
-    from memplan.memblock.memblock import Run
     from memplan.owner import Owner, Purpose
+
+
+#: Above this the fault handler of early boot maps nothing (MAXMEM).
+_MAXMEM = 64 * TIB
 
 
 class Memory:
@@ -28,6 +33,8 @@ class Memory:
     def __init__(self, kernel: Kernel, recorder: Recorder) -> None:
         self.rules = kernel.rules
         self.recorder = recorder
+        #: What the direct map maps; until it is there (None) the fault handler maps what is touched below 64 TiB.
+        self.mapped: RangeSet | None = None
         self.memblock = Memblock(kernel.rules.memblock, max_numnodes=kernel.max_numnodes, listener=recorder)
 
     # -- changes without a search -------------------------------------------------------------------------------
@@ -46,6 +53,11 @@ class Memory:
         """Give ``[start, end)`` back (memblock_free, memblock_phys_free from 5.16)."""
         self.recorder.tag(owner, caller)
         self.memblock.free(start, end - start)
+
+    def free_run(self, run: Run, *, owner: Owner | Purpose, caller: str) -> None:
+        """Give the blocks of `run` back one by one, the last one taken first."""
+        self.recorder.tag(owner, caller)
+        self.memblock.free_run(run.start, run.end - run.start, run.count, not run.descending)
 
     # -- allocations at a caller's own limits -------------------------------------------------------------------
 
@@ -136,9 +148,25 @@ class Memory:
         raw: bool = False,
     ) -> int:
         """`count` equal blocks as by as many calls of :meth:`alloc`; how many there were before one failed."""
+        runs = self.alloc_runs(count, size, align, owner=owner, caller=caller, min_addr=min_addr, nid=nid, raw=raw)
+        return sum(run.count for run in runs)
+
+    def alloc_runs(
+        self,
+        count: int,
+        size: int,
+        align: int,
+        *,
+        owner: Owner | Purpose,
+        caller: str,
+        min_addr: int = 0,
+        nid: int | None = None,
+        raw: bool = False,
+    ) -> list[Run]:
+        """The blocks of :meth:`alloc_run`, those side by side as one."""
         call = Call.TRY_NID_RAW if raw else Call.TRY_NID
         request = self._request(call, size, align, min_addr, 0, nid, count=count)
-        return sum(run.count for run in self._alloc_run(request, owner, caller))
+        return self._alloc_run(request, owner, caller)
 
     def alloc_or_panic(
         self,
@@ -225,17 +253,44 @@ class Memory:
     ) -> list[Run]:
         """Runs an allocation of several blocks under its request, and notes where it fails."""
         self.recorder.tag(owner, caller, request)
+        before = self.memblock.reserved.total_size
         runs = allocate()
         if sum(run.count for run in runs) < request.count:
             self.recorder.refused()
+        if runs and request.call is not Call.RANGE_NID:
+            self._touch(owner, before, runs)
         return runs
 
     def _allocate_one(self, request: Request, owner: Owner | Purpose, caller: str, allocate: Callable[[], int]) -> int:
-        self.recorder.tag(owner, caller, request)
-        found = allocate()
-        if not found:
-            self.recorder.refused()
-        return found
+        return _first(self._allocate(request, owner, caller, lambda: _one_run(allocate(), request.size)))
+
+    def _touch(self, owner: Owner | Purpose, before: int, runs: list[Run]) -> None:
+        """The kernel writes to what it was given; that ends badly where the address was cut short on its way.
+
+        Bottom-up searches of 3.13 return their address through an int.  `before` is how much was reserved before the
+        allocation.  Contiguous areas (CMA) are not written to as they are reserved.
+        """
+        if not (self.rules.memblock.bottom_up_int and self.memblock.bottom_up):
+            return
+        for run in runs:
+            mapped = run.start < _MAXMEM if self.mapped is None else self.mapped.holds(run.start >> PAGE_SHIFT)
+            if not mapped:
+                raise BootPanic(
+                    "PANIC: early exception 0e",
+                    f"memory for {owner} was found above 2 GiB, and this version keeps such an address in 32 bits: "
+                    f"it came out as {run.start:#x}",
+                )
+        size = sum(run.end - run.start for run in runs)
+        fresh = self.memblock.reserved.total_size - before >= size
+        if not fresh or not all(self.memblock.is_region_memory(run.start, run.end - run.start) for run in runs):
+            raise NotCoveredError(
+                f"memory for {owner} was found above 4 GiB, and Linux of this version keeps such an address in 32 "
+                f"bits: it writes to {runs[-1].start:#x} instead, which is in use; what happens then is not replayed"
+            )
+
+
+def _one_run(found: int, size: int) -> list[Run]:
+    return [Run(found, found + size, 1, True)] if found else []
 
 
 def _first(runs: list[Run]) -> int:

@@ -23,6 +23,8 @@ _NO_LOCAL_APIC = ("nolapic", "disableapic")
 _NO_MADT_IOAPICS = ("noapic", *_NO_LOCAL_APIC)
 #: The direct map's base with five levels of page tables, without KASLR.
 _BASE_5LEVEL = 0xFF11000000000000
+#: The bits of a C int.
+_INT_MASK = 0xFFFFFFFF
 
 
 def page_table_buffer(kernel: Kernel) -> int:
@@ -130,21 +132,34 @@ class Parameters:
     @cached_property
     def no_smp(self) -> bool:
         """Whether other CPUs are ruled out, and IO-APICs with them (nosmp, or maxcpus=0)."""
-        return self.cmdline.has("nosmp") or self._number("maxcpus") == 0
+        return self.cmdline.has("nosmp") or self._int("maxcpus") == 0
 
     @cached_property
     def possible_cpus(self) -> int:
-        """The CPUs that may ever come (nr_cpu_ids): the machine's, within what the options allow."""
-        possible = self.machine.cpus.possible
-        named = self._number("possible_cpus")
-        if named is not None:
-            possible = min(named, possible) if self.rules.possible_cpus_limits else named
-        limit = self._number("nr_cpus")
-        if limit:
-            possible = min(limit, possible)
+        """The CPUs that may ever come (nr_cpu_ids): the machine's, within what kernel and options allow."""
+        possible = min(self.wanted_cpus, self.most_cpus)
         if self.no_smp or any(self.cmdline.has(word) for word in _NO_LOCAL_APIC):
             possible = 1
         return max(possible, 1)
+
+    @cached_property
+    def wanted_cpus(self) -> int:
+        """The CPUs of the machine, or that possible_cpus= makes of them, before the kernel's limit."""
+        named = self._int("possible_cpus")
+        possible = self.machine.cpus.possible
+        if named in (None, -1):
+            return possible
+        assert named is not None
+        # A negative number is compared as one without a sign.
+        named &= _INT_MASK
+        return min(named, possible) if self.rules.possible_cpus_limits else named
+
+    @cached_property
+    def most_cpus(self) -> int:
+        """The CPUs that the kernel has room for: config NR_CPUS, or fewer by nr_cpus=."""
+        room = self.kernel.config_number("NR_CPUS")
+        named = self._int("nr_cpus")
+        return min(named, room) if named is not None and named > 0 else room
 
     @property
     def present_cpus(self) -> int:
@@ -163,5 +178,10 @@ class Parameters:
         """Whether movable_node is asked for and built in."""
         return self.cmdline.has("movable_node") and self.kernel.config(self.rules.movable_node_config)
 
-    def _number(self, option: str) -> int | None:
-        return leading_number(self.cmdline.last(option) or "")[0]
+    def _int(self, option: str) -> int | None:
+        """The option's number as a C int keeps it."""
+        number = leading_number(self.cmdline.last(option) or "")[0]
+        if number is None:
+            return None
+        number &= _INT_MASK
+        return number - (_INT_MASK + 1) if number > _INT_MASK >> 1 else number

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from memplan.boot.ranges import RangeSet
-from memplan.boot.remedies import sentence
+from memplan.boot.remedies import Remedies
+from memplan.boot.shares import Part, Share, share_blocks
 from memplan.plan import Blocker, Verdict
 from memplan.units import PAGE_SIZE, pfn_up, size_text
 
@@ -21,22 +22,6 @@ if TYPE_CHECKING:
 _OWNERS_NAMED = 3
 
 
-class _Part(NamedTuple):
-    """RAM of one node that is alike hot-pluggable or not, with nothing of another kind between its pieces."""
-
-    nid: int
-    hotplug: bool
-    pieces: list[tuple[int, int]]
-
-    @property
-    def start(self) -> int:
-        return self.pieces[0][0]
-
-    @property
-    def end(self) -> int:
-        return self.pieces[-1][1]
-
-
 def verdicts(
     boot: Boot, reservations: Sequence[Reservation], movable: Sequence[tuple[int, int, int]], block_size: int
 ) -> tuple[Verdict, ...]:
@@ -48,12 +33,12 @@ def verdicts(
     taken: dict[int | None, list[Reservation]] = {}
     for reservation in reservations:
         taken.setdefault(reservation.nid, []).append(reservation)
-    free: dict[int, list[tuple[int, int]]] = {}
-    for nid, start, end in movable:
-        free.setdefault(nid, []).append((start, end))
+    parts = _parts(boot)
+    shares = share_blocks(parts, movable, block_size)
+    remedies = Remedies(boot, hotplug_ranges(boot), reservations)
     return tuple(
-        _verdict(boot, part, taken.get(part.nid, ()), free.get(part.nid, ()), early, block_size)
-        for part in _parts(boot)
+        _verdict(boot, part, taken.get(part.nid, ()), share, early, remedies, block_size)
+        for part, share in zip(parts, shares, strict=True)
     )
 
 
@@ -62,13 +47,13 @@ def hotplug_ranges(boot: Boot) -> list[tuple[int, int]]:
     return list(RangeSet(boot.nodes.hotplug))
 
 
-def _parts(boot: Boot) -> list[_Part]:
-    parts: list[_Part] = []
+def _parts(boot: Boot) -> list[Part]:
+    parts: list[Part] = []
     for start, end, nid, hotplug in _pieces(boot):
         if parts and parts[-1].nid == nid and parts[-1].hotplug == hotplug:
             parts[-1].pieces.append((start, end))
         else:
-            parts.append(_Part(nid, hotplug, [(start, end)]))
+            parts.append(Part(nid, hotplug, [(start, end)]))
     return parts
 
 
@@ -94,44 +79,47 @@ def _pieces(boot: Boot) -> Iterator[tuple[int, int, int, bool]]:
 
 def _verdict(
     boot: Boot,
-    part: _Part,
+    part: Part,
     taken: Sequence[Reservation],
-    free: Sequence[tuple[int, int]],
+    share: Share,
     early: Sequence[Reservation],
+    remedies: Remedies,
     block_size: int,
 ) -> Verdict:
-    """`taken` and `free` are the node's reservations, and its ranges that can go off-line.
+    """`taken` are the node's reservations, `share` the memory blocks that count as the part's.
 
     `early` are all reservations made before the SRAT was read, wherever they lie.
     """
     low, high = part.start, part.end
     inside = [r for r in taken if r.start < high and r.end > low]
     zone_pfn = boot.zones.movable_start_pfn.get(part.nid)
-    total = _blocks_touched(part.pieces, block_size)
     start_pfn = None
-    blocks = 0
     unmarked = False
     if zone_pfn is not None and zone_pfn * PAGE_SIZE < part.end:
         start_pfn = max(zone_pfn, pfn_up(part.start))
-        blocks = sum(_whole_blocks(max(start, low), min(end, high), block_size) for start, end in free)
         inside = [r for r in inside if r.end > start_pfn * PAGE_SIZE]
-        reason = _reason_in_zone(part, start_pfn, blocks, total, block_size, bool(inside))
+        reason = _reason_in_zone(part, start_pfn, share, block_size, bool(inside))
     else:
         if part.hotplug and part.nid in boot.nodes.unmarked:
             inside = _unmarking(boot.nodes.unmarked[part.nid], early)
             unmarked = _marks_decide(boot)
         reason = _reason_outside(boot, part, inside)
+    whole = share.movable == share.total and (share.total or share.borrows)
     return Verdict(
         part.nid,
         part.start,
         part.end,
         part.hotplug,
-        blocks > 0,
+        share.movable > 0 or share.borrows,
         start_pfn,
-        blocks,
-        total,
+        share.movable,
+        share.total,
         reason,
-        tuple(Blocker(r.start, r.end, r.owner, r.step, sentence(r.owner)) for r in inside) if blocks < total else (),
+        ()
+        if whole
+        else tuple(
+            Blocker(r.start, r.end, r.owner, r.step, remedies.remedy(r.owner, hotplug=part.hotplug)) for r in inside
+        ),
         unmarked,
     )
 
@@ -146,22 +134,11 @@ def _unmarking(ranges: Sequence[tuple[int, int]], early: Sequence[Reservation]) 
     return [r for r in early if any(r.start < end and r.end > start for start, end in ranges)]
 
 
-def _whole_blocks(start: int, end: int, block_size: int) -> int:
-    return max(0, end // block_size - -(-start // block_size))
-
-
-def _blocks_touched(pieces: list[tuple[int, int]], block_size: int) -> int:
-    """The memory blocks in which some of the RAM lies."""
-    count, last = 0, -1
-    for start, end in pieces:
-        first, final = start // block_size, (end - 1) // block_size
-        count += final - max(first, last + 1) + 1
-        last = final
-    return count
-
-
-def _reason_in_zone(part: _Part, start_pfn: int, blocks: int, total: int, block_size: int, taken: bool) -> str:
-    size = size_text(block_size)
+def _reason_in_zone(part: Part, start_pfn: int, share: Share, block_size: int, taken: bool) -> str:
+    size, blocks, total = size_text(block_size), share.movable, share.total
+    if not total:
+        can = "can" if share.borrows else "can't"
+        return f"the memory block of {size} that it shares with another range of the node {can} go off-line"
     if blocks == total:
         return f"all {total} memory blocks of {size} can go off-line"
     if start_pfn * PAGE_SIZE > part.start:
@@ -173,7 +150,7 @@ def _reason_in_zone(part: _Part, start_pfn: int, blocks: int, total: int, block_
     return f"{head}: {blocks} of {total} memory blocks of {size} can go off-line"
 
 
-def _reason_outside(boot: Boot, part: _Part, inside: Sequence[Reservation]) -> str:
+def _reason_outside(boot: Boot, part: Part, inside: Sequence[Reservation]) -> str:
     asked = boot.cmdline.has("movable_node")
     sizes = [f"{name}={value}" for name in ("kernelcore", "movablecore") if (value := boot.cmdline.last(name))]
     if boot.params.movable_node and boot.rules.movable_zone_rules == "3.13" and not sizes:

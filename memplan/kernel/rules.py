@@ -61,6 +61,7 @@ class Rules(NamedTuple):
 
     # e820
     e820_pram: bool
+    e820_kept_apart: Literal["none", "PRAM", "PRAM and soft reserved"]
     e820_prefix: str
     bios_check_prefix: str
     mp_table_mapped: bool

@@ -68,6 +68,19 @@ class Changes(Searches):
             return 0
         return self._remove_range(self.reserved, base, size)
 
+    def free_run(self, base: int, size: int, count: int, descending: bool) -> None:
+        """Ends the reservations of `count` equal blocks side by side, as by so many calls of :meth:`free`.
+
+        The first call goes by itself, as it may make the array grow; those after it only shorten what it leaves.
+        """
+        block = size // count
+        if count > 1:
+            self.free(base + size - block if descending else base, block)
+            base, size, count = base if descending else base + block, size - block, count - 1
+        self.listener.changed("free", base, size, count, descending, None, 0)
+        if not (self.slab_is_available and self.rules.late_free_keeps_reserved):
+            self._remove_range(self.reserved, base, size)
+
     # -- nodes and flags ------------------------------------------------------------------------------------------
 
     def set_node(self, base: int, size: int, nid: int | None) -> int:

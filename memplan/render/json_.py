@@ -136,7 +136,7 @@ def verdict_object(verdict: Verdict) -> dict[str, Any]:
 
 def _blockers(blockers: Iterable[Blocker]) -> list[dict[str, Any]]:
     return [
-        {**span(part.start, part.end), "owner": str(part.owner), "step": part.step, "remedy": part.remedy}
+        {**span(part.start, part.end), "owner": str(part.owner), "step": part.step, "remedy": part.remedy.text}
         for part in blockers
     ]
 

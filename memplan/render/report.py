@@ -241,7 +241,7 @@ def _blockers(verdicts: Iterable[Verdict], *, verbose: bool) -> Table:
             continue
         found: dict[tuple[object, ...], list[int]] = {}
         for part in verdict.blockers:
-            key: tuple[object, ...] = (part.owner, part.step, part.remedy, part.start if verbose else None)
+            key: tuple[object, ...] = (part.owner, part.step, part.remedy.text, part.start if verbose else None)
             place = found.setdefault(key, [part.start, part.end, 0, 0])
             place[0] = min(place[0], part.start)
             place[1] = max(place[1], part.end)

@@ -128,9 +128,12 @@ def test_what_is_reserved_has_an_owner(machine: Machine, bottom_up: bool | None)
         return
     last = last_checkpoint(plan)
     assert covered([(r.start, r.end) for r in plan.reservations]) == covered([(r.start, r.end) for r in last.reserved])
-    assert all(r.owner and r.step for r in plan.reservations)
+    assert all(str(r.owner) and r.step for r in plan.reservations)
     assert all(0 <= zone.present <= zone.spanned for zone in plan.zones)
     assert all(v.blocks <= v.total_blocks and v.reason for v in plan.verdicts)
+    for nid in {nid for nid, _, _ in plan.movable} | {v.nid for v in plan.verdicts}:
+        blocks = sum((end - start) // plan.block_size for own, start, end in plan.movable if own == nid)
+        assert sum(v.blocks for v in plan.verdicts if v.nid == nid) == blocks
     ram = covered([(r.start, r.end) for r in last.memory])
     assert all(any(a <= start and end <= b for a, b in ram) for _, start, end in plan.movable)
     assert plan.end.completed or (plan.end.step and plan.end.text and plan.end.cause)

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from memplan.owner import Owner, Purpose
-from memplan.plan import Blocker, Call, End, Plan, Refused, Request
+from memplan.plan import Blocker, Call, End, Plan, Refused, Remedy, Request
 from memplan.render.json_ import plan_lines
 from memplan.render.schema import plan_schema
 from memplan.units import GIB, MIB
@@ -93,7 +93,7 @@ def test_messages_and_checkpoints_know_their_place_among_the_events() -> None:
 def test_what_is_blocked_stands_there_with_its_blockers() -> None:
     plan = a_plan()
     blocker = Blocker(
-        6 * GIB, 6 * GIB + 4096, Owner(Purpose.ACPI_TABLE, detail="SRAT"), "acpi_boot_table_init", "move it"
+        6 * GIB, 6 * GIB + 4096, Owner(Purpose.ACPI_TABLE, detail="SRAT"), "acpi_boot_table_init", Remedy("move it")
     )
     verdict = plan.verdicts[2]._replace(movable=False, start_pfn=None, blocks=0, reason="taken", blockers=(blocker,))
     blocked = written(plan._replace(verdicts=(verdict,)))["blocked"]

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from memplan.plan import Blocker, End, Message, Plan, Reservation
+from memplan.plan import Blocker, End, Message, Plan, Remedy, Reservation
 from memplan.render.report import plan_report
 from memplan.render.rich_ import rich_lines
 from memplan.render.table import Table, Text, plain_lines
@@ -21,9 +21,9 @@ def table(plan: Plan, title: str, *, verbose: bool = False) -> Table:
 def blocked_plan() -> Plan:
     plan = a_plan()
     blockers = (
-        Blocker(6 * GIB, 6 * GIB + 4096, called("page tables"), "init_mem_mapping", "movable_node"),
-        Blocker(7 * GIB, 7 * GIB + 8192, called("page tables"), "init_mem_mapping", "movable_node"),
-        Blocker(8 * GIB, 8 * GIB + 100, called("ACPI SRAT"), "acpi_boot_table_init", "other firmware"),
+        Blocker(6 * GIB, 6 * GIB + 4096, called("page tables"), "init_mem_mapping", Remedy("movable_node")),
+        Blocker(7 * GIB, 7 * GIB + 8192, called("page tables"), "init_mem_mapping", Remedy("movable_node")),
+        Blocker(8 * GIB, 8 * GIB + 100, called("ACPI SRAT"), "acpi_boot_table_init", Remedy("other firmware")),
     )
     verdict = plan.verdicts[2]._replace(movable=False, start_pfn=None, blocks=0, reason="taken", blockers=blockers)
     return plan._replace(verdicts=(*plan.verdicts[:2], verdict), movable=())

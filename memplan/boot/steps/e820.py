@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 #: setup_data type that extends the e820 table (SETUP_E820_EXT).
 SETUP_E820_EXT = 1
+#: Types whose entries are kept apart, by the rule.
+_KEPT_APART: dict[str, frozenset[int]] = {
+    "none": frozenset(),
+    "PRAM": frozenset({E820_PRAM}),
+    "PRAM and soft reserved": frozenset({E820_PRAM, E820_SOFT_RESERVED}),
+}
 
 
 @step("arch/x86/kernel/e820.c")
@@ -41,7 +47,8 @@ def e820__memory_setup(boot: Boot) -> None:
             "whose answer a machine description does not hold; list the firmware's reserved ranges too"
         )
     room = ZEROPAGE_ENTRIES + 3 * boot.kernel.max_numnodes
-    table = E820Table((*entries, *extended), room, lambda text: boot.printk(text, warning=True))
+    kept_apart = _KEPT_APART[boot.rules.e820_kept_apart]
+    table = E820Table((*entries, *extended), room, lambda text: boot.printk(text, warning=True), kept_apart)
     table.update()
     boot.e820_firmware = table.copy()
     boot.e820 = table

@@ -13,7 +13,7 @@ from memplan.boot.steps.numa_fake import numa_emulation
 from memplan.boot.steps.srat import acpi_numa_init
 from memplan.errors import NotCoveredError
 from memplan.owner import Owner, Purpose
-from memplan.units import MIB, PAGE_SHIFT, PAGE_SIZE, U64_MAX, mem_range, pfn_down, round_up
+from memplan.units import MIB, PAGE_SHIFT, PAGE_SIZE, U64_MAX, mem_range, pfn_down, round_up, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,11 @@ def initmem_init(boot: Boot) -> None:
         raise NotCoveredError(
             f"RAM lies at or above {boot.max_pfn * PAGE_SIZE:#x}, where page tables of {boot.params.levels} levels "
             "end: no node can be made of it, and what the kernel does then is not replayed"
+        )
+    if not nodes.online:
+        raise NotCoveredError(
+            f"no node has as much RAM as Linux asks of one ({size_text(max(boot.rules.node_min_size, PAGE_SIZE))}), or "
+            "room for its NODE_DATA: none comes on-line, and what the kernel does then is not replayed"
         )
     _numa_init_array(boot, nodes)
 
@@ -187,6 +192,10 @@ def init_cpu_to_node(boot: Boot) -> None:
     generic initiators do; in 3.13 the CPU goes to the nearest node on-line.
     """
     nodes, way = boot.nodes, boot.rules.memoryless_nodes
+    params = boot.params
+    if params.wanted_cpus > params.most_cpus and not boot.rules.possible_cpus_limits:
+        text = f"smpboot: {params.wanted_cpus} Processors exceeds NR_CPUS limit of {params.most_cpus}"
+        boot.printk(text, warning=True)
     for cpu, apic_id in boot.params.apic_ids():
         nid = nodes.apic_to_node.get(apic_id)
         if nid is None:

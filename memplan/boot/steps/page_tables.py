@@ -12,6 +12,7 @@ from memplan.boot.panic import BootPanic
 from memplan.boot.parameters import page_table_buffer
 from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
+from memplan.errors import NotCoveredError
 from memplan.owner import Purpose
 from memplan.plan import Mapping, TableRun
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SIZE_2M, mem_range, round_down, round_up
@@ -71,6 +72,7 @@ def init_mem_mapping(boot: Boot) -> None:
         mapper.map_top_down(_ISA_END, end)
     boot.max_low_pfn = max(boot.max_low_pfn, boot.max_pfn)
     boot.direct_map.mappings = tuple(mapper.mappings())
+    boot.memory.mapped = boot.direct_map.mapped
 
 
 @step("arch/x86/kernel/setup.c")
@@ -344,10 +346,9 @@ class _Mapper:
             else []
         )
         if runs and not low <= runs[-1].start < high:
-            raise BootPanic(
-                "PANIC: early exception 0e",
-                f"a page of the page tables was found above 2 GiB, and this version keeps such an address in 32 bits:"
-                f" it came out as {runs[-1].start:#x}",
+            raise NotCoveredError(
+                "a page of the page tables was found above 4 GiB, and Linux of this version keeps such an address in "
+                f"32 bits: it takes {runs[-1].start:#x}, for the next page as well; what comes of it is not replayed"
             )
         if sum(run.count for run in runs) < count:
             raise BootPanic(

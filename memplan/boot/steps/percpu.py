@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.panic import BootPanic
@@ -11,6 +12,7 @@ from memplan.units import GIB, KIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_up
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
+    from memplan.memblock.memblock import Run
 
 _DMA_END = 16 * MIB
 _MIN_UNIT = 32 * KIB
@@ -98,20 +100,32 @@ def _map_pages(boot: Boot) -> None:
     count = layout.unit_size // PAGE_SIZE
     list_size = round_up(8 * count * boot.params.possible_cpus, PAGE_SIZE)
     pages = boot.memory.alloc_or_panic(list_size, owner=Purpose.PERCPU_INFO, caller="pcpu_page_first_chunk")
-    taken: list[int] = []
-    for cpu, nid in enumerate(boot.nodes.cpu_to_node):
-        for _ in range(count):
-            page = _alloc_units(boot, nid, PAGE_SIZE, PAGE_SIZE)
-            if not page:
-                boot.printk(f"{boot.wording.percpu}failed to allocate 4K page for cpu{cpu}", warning=True)
-                for start in reversed(taken):
-                    boot.memory.free(start, start + PAGE_SIZE, owner=Purpose.PERCPU, caller="pcpu_fc_free")
-                _free_books(boot, (pages, list_size), (info, info_size))
-                raise BootPanic(
-                    f"cannot initialize percpu area (err=-{_ENOMEM})",
-                    f"no free memory is left for CPU {cpu}'s {layout.unit_size} bytes of per-CPU area",
-                )
-            taken.append(page)
+    taken: list[Run] = []
+    wanted = 0
+    # CPUs of one node that follow one another take their pages in one go.
+    for nid, cpus in groupby(boot.nodes.cpu_to_node):
+        wanted += count * sum(1 for _ in cpus)
+        got = sum(run.count for run in taken)
+        taken += boot.memory.alloc_runs(
+            wanted - got,
+            PAGE_SIZE,
+            PAGE_SIZE,
+            min_addr=_DMA_END,
+            nid=_near(boot, nid),
+            owner=Purpose.PERCPU,
+            caller="pcpu_fc_alloc",
+        )
+        got = sum(run.count for run in taken)
+        if got < wanted:
+            cpu = got // count
+            boot.printk(f"{boot.wording.percpu}failed to allocate 4K page for cpu{cpu}", warning=True)
+            for run in reversed(taken):
+                boot.memory.free_run(run, owner=Purpose.PERCPU, caller="pcpu_fc_free")
+            _free_books(boot, (pages, list_size), (info, info_size))
+            raise BootPanic(
+                f"cannot initialize percpu area (err=-{_ENOMEM})",
+                f"no free memory is left for CPU {cpu}'s {layout.unit_size} bytes of per-CPU area",
+            )
     mapped = layout.unit_size * boot.params.possible_cpus
     tables = (boot.params.levels == 5) + sum(-(-mapped // size) for size in (512 * GIB, GIB, SIZE_2M))
     boot.memory.alloc_run(tables, PAGE_SIZE, PAGE_SIZE, owner=Purpose.PERCPU_PAGE_TABLES, caller="spp_getpage")
@@ -144,8 +158,14 @@ def _build_info(
 
 def _alloc_units(boot: Boot, nid: int, size: int, align: int) -> int:
     """pcpu_fc_alloc: memory of the node, or of any where it is not on-line; 0 where there is none."""
-    near = nid if nid in boot.nodes.online else None
-    return boot.memory.alloc(size, align, min_addr=_DMA_END, nid=near, owner=Purpose.PERCPU, caller="pcpu_fc_alloc")
+    return boot.memory.alloc(
+        size, align, min_addr=_DMA_END, nid=_near(boot, nid), owner=Purpose.PERCPU, caller="pcpu_fc_alloc"
+    )
+
+
+def _near(boot: Boot, nid: int) -> int | None:
+    """The node from which a CPU of `nid` gets its memory; None for any."""
+    return nid if nid in boot.nodes.online else None
 
 
 def _free_unused(boot: Boot, bases: list[int], layout: _Layout, groups: dict[int, tuple[int, ...]]) -> None:

@@ -8,7 +8,9 @@ import pytest
 import memplan
 from memplan.machine.model import CpuAffinity as Cpu
 from memplan.machine.model import Cpus, E820Entry, Machine, MemoryAffinity, Srat
-from memplan.units import GIB, TIB
+from memplan.owner import Purpose
+from memplan.plan import Change
+from memplan.units import GIB, KIB, MIB, TIB
 from memplan.verify import verify
 
 LOGS = Path(__file__).parent / "percpu"
@@ -41,3 +43,22 @@ def test_nodes_too_far_apart_for_the_vmalloc_area_can_not_be_embedded(la57: bool
     warnings = [warning.text for warning in plan.warnings]
     assert ("setup_percpu: auto allocator failed (-22), falling back to page size" in warnings) is not embedded
     assert any("too large for vmalloc space 0x1fffffffffff" in text for text in warnings) is not embedded
+
+
+@pytest.mark.parametrize("ram", [2 * GIB, GIB])
+@pytest.mark.parametrize("srat", [None, Srat((MemoryAffinity(0, 0, GIB // 2), MemoryAffinity(1, GIB // 2, 8 * GIB)))])
+def test_eight_thousand_cpus_take_their_pages_in_runs(ram: int, srat: Srat | None) -> None:
+    """Half a million pages, that of a boot for which they are not enough too: each node's are some runs."""
+    machine = Machine(
+        (E820Entry(0, 640 * KIB, 1), E820Entry(MIB, ram, 1)),
+        cmdline="percpu_alloc=page",
+        srat=srat,
+        cpus=Cpus(possible=8192),
+    )
+    plan = memplan.simulate(machine, kernel="6.1")
+    assert plan.end.completed == (ram == 2 * GIB)
+    changes = [event for event in plan.events if isinstance(event, Change) and event.owner.kind is Purpose.PERCPU]
+    pages = {op: sum(event.count for event in changes if event.op == op) for op in ("reserve", "free")}
+    assert pages["reserve"] > 200_000
+    assert pages["free"] == (0 if plan.end.completed else pages["reserve"])
+    assert len(changes) < (100 if srat is None else 25_000)
