@@ -111,7 +111,8 @@ class Remedies:
         if kind is Purpose.RESERVE_MEM:
             return Alteration(drop=("reserve_mem",))
         if kind in _SWIOTLB_KINDS:
-            return Alteration(add=("swiotlb=noforce",)) if boot.rules.swiotlb != "3.13" else None
+            known = boot.rules.swiotlb_noforce != "unknown"
+            return Alteration(add=("swiotlb=noforce",)) if known else None
         if kind in _BOTTOM_UP_KINDS or (hotplug and kind.mover is Mover.SRAT and boot.rules.srat_hotplug_marks):
             possible = boot.kernel.config(boot.rules.movable_node_config) and not boot.cmdline.has("movable_node")
             return Alteration(add=("movable_node",)) if possible else None
