@@ -14,27 +14,38 @@ if TYPE_CHECKING:
     from memplan.render.table import Block
 
 _LEVELS = ("p4d", "pud", "pmd", "pte")
+#: The parts of the report that can be asked for by name.
+SECTIONS = ("reserved", "page-tables", "direct-map", "movable", "nodes", "zones", "warnings")
 
 
-def plan_report(plan: Plan, *, verbose: bool = False) -> Iterator[Block]:
-    """The blocks of the report on `plan`; `verbose` puts no neighbours together."""
-    yield Text("", list(_summary(plan)))
-    yield Text("", list(_header(plan)))
-    yield reserved_table(plan.reservations, verbose=verbose)
-    yield from _page_tables(plan.page_tables, verbose=verbose)
+def plan_report(plan: Plan, *, verbose: bool = False, sections: Sequence[str] = ()) -> Iterator[Block]:
+    """The blocks of the report on `plan`: all, or those of the named `sections`.
+
+    `verbose` puts no neighbours together.
+    """
+    return (block for name, block in _sections(plan, verbose=verbose) if not sections or name in sections)
+
+
+def _sections(plan: Plan, *, verbose: bool) -> Iterator[tuple[str, Block]]:
+    yield "", Text("", list(_summary(plan)))
+    yield "", Text("", list(_header(plan)))
+    yield "reserved", reserved_table(plan.reservations, verbose=verbose)
+    yield "page-tables", _page_tables(plan.page_tables, verbose=verbose)
+    yield "direct-map", _direct_map(plan.page_tables)
     if plan.verdicts:
-        yield _verdicts(plan)
+        yield "movable", _verdicts(plan)
     blockers = _blockers(plan.verdicts, verbose=verbose)
     if blockers.rows:
-        yield blockers
+        yield "movable", blockers
     if plan.nodes:
-        yield _nodes(plan)
+        yield "nodes", _nodes(plan)
     if plan.zones:
-        yield _zones(plan)
+        yield "zones", _zones(plan)
     if plan.warnings:
-        yield Text("Warnings of the kernel", [line for each in plan.warnings for line in each.text.splitlines()])
+        lines = [line for each in plan.warnings for line in each.text.splitlines()]
+        yield "warnings", Text("Warnings of the kernel", lines)
     if not plan.end.completed:
-        yield Text("End of the boot", [f"in {plan.end.step}: {plan.end.cause}", *plan.end.text.splitlines()])
+        yield "", Text("End of the boot", [f"in {plan.end.step}: {plan.end.cause}", *plan.end.text.splitlines()])
 
 
 # -- what all reports share ----------------------------------------------------------------------------------------
@@ -153,9 +164,9 @@ def _neighbours(reservations: Iterable[Reservation]) -> Iterator[_Row]:
 # -- page tables ---------------------------------------------------------------------------------------------------
 
 
-def _page_tables(tables: PageTables, *, verbose: bool) -> Iterator[Block]:
+def _page_tables(tables: PageTables, *, verbose: bool) -> Table:
     pages = tables.pages()
-    yield Table(
+    return Table(
         f"Page tables: {pages} pages ({about(pages * PAGE_SIZE)}), "
         f"{tables.pages('brk')} from the brk and {tables.pages('memblock')} from memblock",
         ("level", "pages>", "from", "node>", "first byte", "last byte"),
@@ -165,7 +176,10 @@ def _page_tables(tables: PageTables, *, verbose: bool) -> Iterator[Block]:
         ],
         note=f"{tables.levels} levels, direct map at {tables.direct_map_base:#x}",
     )
-    yield Table(
+
+
+def _direct_map(tables: PageTables) -> Table:
+    return Table(
         "Direct map",
         ("start", "end", "size>", "page size>"),
         [

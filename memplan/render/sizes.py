@@ -1,0 +1,37 @@
+"""Sizes and numbers of nodes for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def rounded(size: int) -> str:
+    """`size` bytes in three digits at most: ``514 GiB``, ``33.2 MiB``, ``2 GiB``."""
+    unit = max(size.bit_length() - 1, 0) // 10
+    value = size / (1 << 10 * unit)
+    if value >= 999.5 and unit < len(_UNITS) - 1:
+        unit += 1
+        value /= 1024
+    return f"{value:.3g} {_UNITS[unit]}"
+
+
+def exact(size: int) -> str:
+    """`size` bytes in the largest unit that divides it: ``2097148 KiB``, ``896 bytes``."""
+    unit = min(((size & -size).bit_length() - 1) // 10, len(_UNITS) - 1) if size else 0
+    return f"{size >> 10 * unit} {_UNITS[unit]}"
+
+
+def numbers(values: Iterable[int]) -> str:
+    """Numbers in short: ``0-3, 7``."""
+    runs: list[list[int]] = []
+    for value in sorted(set(values)):
+        if runs and runs[-1][1] == value - 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
