@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 verbose_option = click.option(
     "-v", "--verbose", is_flag=True, help="Every range by itself, neighbours not put together."
 )
+pager_option = click.option(
+    "--pager/--no-pager",
+    default=True,
+    help="Use a pager where a terminal is too low for the result.",
+    show_default=True,
+)
 output_option = click.option(
     "-o",
     "--output",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import sys
 from contextlib import contextmanager, suppress
@@ -42,6 +43,20 @@ def write_lines(lines: Iterable[str], output: str | None) -> None:
         with _failures_of(output):
             text.flush()
         text.detach()
+
+
+def show_lines(lines: Iterable[str], output: str | None, *, pager: bool) -> None:
+    """Write `lines` as :func:`write_lines` does, but through a pager where stdout is a terminal too low for them."""
+    if output is not None or not pager or not sys.stdout.isatty():
+        write_lines(lines, output)
+        return
+    shown = list(lines)
+    if len(shown) < shutil.get_terminal_size().lines:
+        write_lines(shown, None)
+        return
+    import click
+
+    click.echo_via_pager("\n".join(map(_coloured, shown)) + "\n", color="NO_COLOR" not in os.environ)
 
 
 def write_bytes(data: bytes, output: str) -> None:

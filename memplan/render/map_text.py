@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.render.families import Family
 from memplan.render.sizes import rounded
 from memplan.render.spans import Span, line
-from memplan.render.strip import Family, Free, strips
+from memplan.render.strip import Free, strips
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

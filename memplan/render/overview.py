@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from memplan.render.families import Family, family_of
 from memplan.render.map_text import LEAST_WIDTH, legend, strip_spans
-from memplan.render.sizes import exact, numbers, rounded
+from memplan.render.sizes import exact, nodes_text, numbers, rounded
 from memplan.render.spans import Span, line
 from memplan.render.strip import strips
 from memplan.units import PAGE_SIZE
@@ -69,7 +69,7 @@ def overview(plan: Plan, width: int, height: int, *, in_full: bool = False) -> l
         _map(plan, width),
         _owners(plan, width, size),
         _tables_and_zones(plan, width, size),
-        _whole([line(Span(text, _DIM)) for text in wrap(_MORE, width)]),
+        _whole([line(Span(text, _DIM)) for text in _rows(_MORE, width)]),
     ]
     return _fitted([section for section in sections if section.lines], height)
 
@@ -95,13 +95,18 @@ def _fitted(sections: list[_Section], height: int) -> list[Line]:
     return found
 
 
+def _rows(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` columns, broken between words alone."""
+    return wrap(text, width, break_on_hyphens=False, break_long_words=False)
+
+
 def _wrapped(text: str, width: int, *, head: Sequence[Span | str] = (), style: str = "") -> list[Line]:
     """`text` behind `head`, its further lines below where it begins."""
     indent = sum(len(part.text if isinstance(part, Span) else part) for part in head)
     if width - indent < LEAST_WIDTH:
-        rows = wrap(text, width - 2) or [""]
+        rows = _rows(text, width - 2) or [""]
         return [line(*head), *(line("  ", Span(row, style)) for row in rows)]
-    rows = wrap(text, width - indent) or [""]
+    rows = _rows(text, width - indent) or [""]
     return [
         line(*head, Span(rows[0], style)),
         *(line(" " * indent, Span(row, style)) for row in rows[1:]),
@@ -119,7 +124,7 @@ def _headline(plan: Plan, width: int, size: Size) -> list[Line]:
     if not plan.end.completed:
         answer = _wrapped(f"The boot dies in {plan.end.step}: {plan.end.cause}", width, style=_BAD)
     elif by_node:
-        text = f"{size(sum(by_node.values()))} of {size(total)} can be removed (node {numbers(by_node)})"
+        text = f"{size(sum(by_node.values()))} of {size(total)} can be removed ({nodes_text(by_node)})"
         answer = _wrapped(text, width, style=f"bold {_GOOD}")
     else:
         answer = _wrapped(f"Nothing of {size(total)} can be removed", width, style=_BAD)
@@ -140,9 +145,8 @@ def _verdicts(plan: Plan, width: int, size: Size) -> _Section:
     lines: list[Line] = []
     for group in groups:
         first = group[0]
-        nids = numbers(verdict.nid for verdict in group)
         memory = size(sum(_memory(plan, verdict) for verdict in group))
-        head = f"{'node' if len({v.nid for v in group}) == 1 else 'nodes'} {nids}, {memory}: "
+        head = f"{nodes_text(verdict.nid for verdict in group)}, {memory}: "
         word, style = _word(first)
         if first.movable and first.blocks == first.total_blocks:
             blocks = sum(verdict.blocks for verdict in group)
@@ -200,7 +204,7 @@ def _map(plan: Plan, width: int) -> _Section:
 
 def _label(nids: Sequence[int], width: int) -> str:
     """The first words that fit: the group's numbers, or its first one and a sign that there are more."""
-    texts = (f"node {numbers(nids)} ", f"{numbers(nids)} ", f"{nids[0]}… ")
+    texts = (f"{nodes_text(nids)} ", f"{numbers(nids)} ", f"{nids[0]}… ")
     return next((text for text in texts if len(text) <= width), texts[-1]).ljust(width)
 
 
@@ -220,7 +224,7 @@ def _owners(plan: Plan, width: int, size: Size) -> _Section:
         (
             f"{family} ×{count}" if count > 1 else str(family),
             size(amount),
-            f"node{'s' if len(nodes[key]) > 1 else ''} {numbers(nodes[key])}" if key in nodes else "outside RAM",
+            nodes_text(nodes[key]) if key in nodes else "outside RAM",
             "before the SRAT" if key[1] else "after the SRAT",
         )
         for key, (amount, count) in sorted(parts.items(), key=lambda item: -item[1][0])
@@ -248,7 +252,7 @@ def _tables_and_zones(plan: Plan, width: int, size: Size) -> _Section:
         alike.setdefault(", ".join(names), []).append(nid)
     for text, nids in alike.items():
         each = " each" if len(nids) > 1 else ""
-        lines += _wrapped(text + each, width, head=(Span(f"zones of node {numbers(nids)}: ", _HEAD),))
+        lines += _wrapped(text + each, width, head=(Span(f"zones of {nodes_text(nids)}: ", _HEAD),))
     return _Section(lines, 1, 1, lambda left: f"{left} more lines: --section zones")
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from memplan.render.table import Block
 
 _LEVELS = ("p4d", "pud", "pmd", "pte")
-#: The parts of the report that can be asked for by name.
-SECTIONS = ("reserved", "page-tables", "direct-map", "movable", "nodes", "zones", "warnings")
 
 
 def plan_report(plan: Plan, *, verbose: bool = False, sections: Sequence[str] = ()) -> Iterator[Block]:

@@ -17,6 +17,7 @@ from memplan.render.table import Text, aligned, heading
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from memplan.render.spans import Line
     from memplan.render.table import Block, Table
 
 #: No column of words gets narrower than this.
@@ -32,6 +33,17 @@ _STYLES = {
     "moved": "yellow",
     "resized": "yellow",
 }
+
+
+def rich_spans(lines: Iterable[Line], console: Console | None = None) -> Iterator[str]:
+    """Lines of styled pieces in the terminal's colours, one by one; nothing is wrapped or cut."""
+    console = console or Console()
+    with console.capture() as capture:
+        for each in lines:
+            text = RichText.assemble(*((printable(span.text), span.style) for span in each))
+            text.rstrip()
+            console.print(text, soft_wrap=True)
+    yield from capture.get().splitlines()
 
 
 def rich_lines(blocks: Iterable[Block], console: Console | None = None) -> Iterator[str]:

@@ -35,3 +35,9 @@ def numbers(values: Iterable[int]) -> str:
         else:
             runs.append([value, value])
     return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def nodes_text(nids: Iterable[int]) -> str:
+    """Nodes by their numbers: ``node 3``, ``nodes 0-3, 7``."""
+    known = set(nids)
+    return f"node{'s' if len(known) > 1 else ''} {numbers(known)}"

@@ -1,6 +1,6 @@
 """A node's memory as a strip of cells, so compressed that 4 KiB and 4 TiB are both seen.
 
-A strip knows nothing of screens: memplan/render/map_text.py draws it with letters, memplan/render/map_svg.py with shapes.
+A strip knows nothing of screens: memplan/render/map_text.py draws it with letters, map_svg.py with shapes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from memplan.plan import Plan
+
+
+#: Cells that a piece has on average at the least: with fewer, sizes could no longer be told from each other.
+_CELLS_APIECE = 3
 
 
 class Free(Enum):
@@ -65,7 +69,7 @@ def strips(plan: Plan, width: int) -> list[Strip]:
     return [
         Strip(node.nid, tuple(shown), tuple(_cells(shown, width)))
         for node in plan.nodes
-        if node.ranges and (shown := _fewer(pieces(plan, node.nid), width))
+        if node.ranges and (shown := _fewer(pieces(plan, node.nid), max(width // _CELLS_APIECE, 1)))
     ]
 
 
@@ -126,7 +130,7 @@ def _fewer(found: list[Piece], most: int) -> list[Piece]:
 
 
 def _absorbed(found: Sequence[Piece], least: int) -> list[Piece]:
-    """The pieces with each run of pieces below `least` bytes made one; what is owned is seen rather than what is free."""
+    """The pieces, each run of those below `least` bytes made one; what has an owner is seen first."""
     result: list[Piece] = []
     small: list[Piece] = []
     for piece in found:

@@ -1,0 +1,57 @@
+"""``memplan map``: what holds the memory of each node, drawn."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import click
+
+from memplan.cli.options import load, output_option, pager_option, with_cmdline
+from memplan.cli.output import show_lines, write_lines
+
+#: Columns where there is no terminal to ask.
+_WIDTH = 100
+
+
+@click.command("map")
+@click.argument("machine", type=click.Path())
+@click.option("--kernel", metavar="NAME", help="Another kernel: a version, a build, a distribution, or a file.")
+@click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
+@click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
+@click.option("--width", metavar="N", type=click.IntRange(20, 1000), help="Columns; a terminal's own, else 100.")
+@pager_option
+@output_option
+def command(
+    machine: str,
+    kernel: str | None,
+    cmdline: str | None,
+    append: tuple[str, ...],
+    width: int | None,
+    pager: bool,
+    output: str | None,
+) -> int:
+    """Draw MACHINE's nodes as strips: what holds the memory, and what is hot-pluggable.
+
+    Sizes are compressed by their logarithm, so that 4 KiB and 4 TiB are both seen.  An output file that ends in .svg
+    is a picture.
+
+    Exit status: 0; 1 where the boot dies on the way; 2 for bad input.
+    """
+    import memplan
+
+    plan = memplan.simulate(with_cmdline(load(machine), cmdline, append), kernel=kernel)
+    if not plan.end.completed:
+        write_lines([f"The boot dies in {plan.end.step}: {plan.end.cause}"], output)
+        return 1
+    if output is not None and output.endswith(".svg"):
+        from memplan.render.map_svg import map_svg
+
+        write_lines(map_svg(plan), output)
+        return 0
+    from memplan.render.map_text import map_lines
+    from memplan.render.spans import span_lines
+
+    columns = width or (shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else _WIDTH)
+    show_lines(span_lines(map_lines(plan, columns), terminal=output is None), output, pager=pager)
+    return 0
