@@ -70,6 +70,8 @@ _CONFIG = {
     "LOG_CPU_MAX_BUF_SHIFT": Span(0, 21),
     "NODES_SHIFT": Span(0, 10),
     "NR_CPUS": Span(1, 8192),
+    "PAGE_BLOCK_MAX_ORDER": Span(1, 10),
+    "PAGE_BLOCK_ORDER": Span(1, 10),
     "PHYSICAL_ALIGN": Span(PAGE_SIZE, GIB, power_of_two=True),
     "PHYSICAL_START": Span(0, 1 << 46, PAGE_SIZE),
     "RANDOMIZE_BASE_MAX_OFFSET": Span(0, GIB),

@@ -1,7 +1,8 @@
 """The symbols that a kernel carries inside (CONFIG_KALLSYMS), found without any symbol to start from.
 
 scripts/kallsyms.c writes the tables in one run of read-only data.  Their order changed in 6.4 (404bad70fcf7), and
-addresses are whole, or offsets from a base (4.6 on), where per-CPU symbols may be absolute.  The token table is
+addresses are whole, offsets from a base (4.6 on), where per-CPU symbols may be absolute, or offsets from the place of
+the offset itself (7.0 on).  The token table is
 found by its tokens for the digits; from there the rest is found by what must hold, and an order counts as the right
 one when it puts _text where the ELF file has it.
 """
@@ -44,7 +45,7 @@ def kallsyms(elf: Elf) -> dict[str, int]:
             names = _names(data, names_at, count, table)
             if names is None:
                 continue
-            for addresses in _addresses(data, count_at, count, after):
+            for addresses in _addresses(data, elf.sections[section].address, count_at, count, after):
                 found: dict[str, int] = {}
                 for name, address in zip(names, addresses, strict=True):
                     found.setdefault(name, address)
@@ -134,11 +135,14 @@ def _names(data: bytes, at: int, count: int, table: list[bytes]) -> list[str] | 
     return names
 
 
-def _addresses(data: bytes, count_at: int, count: int, after: int) -> Iterator[list[int]]:
-    """The symbols' addresses, read in each of the known orders."""
+def _addresses(data: bytes, at: int, count_at: int, count: int, after: int) -> Iterator[list[int]]:
+    """The symbols' addresses, read in each of the known orders; `at` is the address of `data`."""
     places = []
     # 6.4 on: offsets and base behind the token index; before: offsets, base, number of symbols.
     start = round_up(after, 8)
+    if start + 4 * count <= len(data):
+        offsets = struct.unpack_from(f"<{count}i", data, start)
+        yield [at + start + 4 * number + offset for number, offset in enumerate(offsets)]
     places.append((start, start + round_up(4 * count, 8)))
     places.append((count_at - 8 - round_up(4 * count, 8), count_at - 8))
     for offsets_at, base_at in places:

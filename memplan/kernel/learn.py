@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import NamedTuple
@@ -20,12 +20,14 @@ from memplan.kernel.bzimage import BzImage, is_bzimage, read_bzimage
 from memplan.kernel.config_file import Config, read_config
 from memplan.kernel.elf import Elf
 from memplan.kernel.facts import is_right, misplaced, wanted
-from memplan.kernel.load import check_values, find_kernel, kernel_names, nearest_version
-from memplan.kernel.model import Value
+from memplan.kernel.generic import complete
+from memplan.kernel.load import build_rules, check_values, find_kernel, known_builds
+from memplan.kernel.model import Kernel, Value
 from memplan.kernel.names import CONFIGS, IMAGE, STRUCTS
 from memplan.kernel.options import option_words
 from memplan.kernel.symbols import read_symbols
 from memplan.kernel.unpack import unpack_kernel
+from memplan.kernel.version import KernelVersion
 from memplan.machine.kinds import quoted
 from memplan.units import GIB, MIB, PAGE_SIZE, round_up
 
@@ -145,8 +147,8 @@ def learn(inputs: Inputs, *, release: str = "") -> Learned:
     options = None
     if elf is not None and symbols:
         options = option_words(elf, symbols)
-    version = nearest_version(release)
-    notes = _fill_gaps(build, version)
+    notes = _fill_gaps(build, release, banner)
+    version = str(KernelVersion.at_head_of(release).release)
     return Learned(release, banner, version, build.by_source, options, notes)
 
 
@@ -261,20 +263,40 @@ def _unpacked_config(elf: Elf, at: int) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _fill_gaps(build: _Build, version: str) -> list[str]:
-    """Takes what is missing from the generic kernel of `version`; notes that say what."""
-    if version not in kernel_names():
-        return []
-    generic = find_kernel(version)
-    config_told = any(name.startswith("config.") and name.endswith("NODES_SHIFT") for name in build.all)
-    wanted = [f"struct.{name}" for name in STRUCTS] + [f"image.{name}" for name in IMAGE]
-    if not config_told:
-        wanted += [f"config.{name}" for name in CONFIGS]
-    lacking = [name for name in wanted if name not in build.all and name in generic.facts]
-    if not lacking:
-        return []
-    build.add(f"generic {version}, as this build does not tell", {name: generic.facts[name] for name in lacking})
-    return [f"from the generic {version}, as this build does not tell: {', '.join(lacking)}"]
+def _fill_gaps(build: _Build, release: str, banner: str) -> list[str]:
+    """Computes what is missing, or takes it from builds of a distribution's kind; notes that say what was taken."""
+    rules = build_rules(release, banner)
+    fallback = find_kernel(str(rules.version))
+    notes = []
+    if not any(name.startswith("config.") and name.endswith("NODES_SHIFT") for name in build.all):
+        lacking = [name for name in (f"config.{own}" for own in CONFIGS) if name not in build.all]
+        lacking = [name for name in lacking if name in fallback.facts]
+        build.add("Debian's builds, as no configuration tells", _of(fallback, lacking))
+        cpus, shift = (fallback.facts[f"config.{own}"] for own in ("NR_CPUS", "NODES_SHIFT"))
+        notes.append(
+            f"no configuration tells {len(lacking)} options, so they are those of Debian's builds (NR_CPUS {cpus}, "
+            f"NODES_SHIFT {shift} among them)"
+        )
+    told = any(name.startswith("struct.") for name in build.by_source.get("BTF", {}))
+    found = complete(build.all, rules, known_builds)
+    for name, size in found.facts.items():
+        if size and (name in found.guesses or not told):
+            build.add(found.sources[name], {name: size})
+    if found.guesses:
+        notes.append(f"only a guess, after {found.like}, as this build does not tell: {_list(found.guesses)}")
+    lacking = [name for name in (f"image.{own}" for own in IMAGE) if name not in build.all and name in fallback.facts]
+    if lacking:
+        build.add("Debian's builds, as this build does not tell", _of(fallback, lacking))
+        notes.append(f"those of Debian's builds, as this build does not tell: {_list(lacking)}")
+    return notes
+
+
+def _of(kernel: Kernel, names: Iterable[str]) -> dict[str, Value]:
+    return {name: kernel.facts[name] for name in names}
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
 
 
 def to_yaml(learned: Learned) -> list[str]:

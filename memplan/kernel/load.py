@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from memplan.errors import InputError, UsageError
 from memplan.kernel.build_file import BuildFile, read_build_file
 from memplan.kernel.distributions import distribution_names, target
 from memplan.kernel.facts import is_right, misplaced, shown, wanted
+from memplan.kernel.generic import complete, generic
 from memplan.kernel.model import Kernel, Value
-from memplan.kernel.rules import OLDEST, config_folder, notes_on, rules_for
+from memplan.kernel.rules import OLDEST, Rules, config_folder, notes_on, rules_for
 from memplan.kernel.version import KernelVersion, Release
 
 _RELEASE = re.compile(r"^release: *['\"]?([^\s'\"]+)", re.MULTILINE)
@@ -24,8 +26,8 @@ _BUILD = re.compile(r"^build: *(['\"]?)(.+)\1 *$", re.MULTILINE)
 #: The stable release that Ubuntu's and Debian's first lines tell: "(Ubuntu 5.15.0-91.101-generic 5.15.131)",
 #: "Debian 6.1.192-1".
 _TOLD = re.compile(r"(?:\(Ubuntu \S+ |Debian )(\d+\.\d+\.\d+)\b")
-#: A kernel for as many CPUs at least is of a distribution's kind.
-_DISTRIBUTION_CPUS = 256
+#: The source of sizes that earlier files have from another version's kernel; those of the version itself are better.
+_GENERIC = "generic "
 #: How deep `based_on` may go; deeper is taken for a circle.
 _DEEPEST = 8
 
@@ -72,16 +74,29 @@ def find_kernel(name_or_path: str) -> Kernel:
         rules, notes = rules_for(version), notes_on(version)
     except UsageError as error:
         raise InputError.single(path, str(error), field="version") from None
+    told = [fact for fact, source in read.sources.items() if not (_is_struct(fact) and source.startswith(_GENERIC))]
+    facts = {fact: read.facts[fact] for fact in told}
+    found = complete(facts, rules, known_builds)
+    guessed = ""
+    if found.guesses:
+        guessed = (
+            f"{', '.join(found.guesses)}: this build's file does not tell, so {found.like} was looked at; sizes may be "
+            f"off by some pages"
+        )
     return Kernel(
         name=os.path.splitext(os.path.basename(path))[0],
         version=read.version,
         release=read.release or read.version,
-        facts=read.facts,
-        sources=read.sources,
+        facts={**facts, **found.facts},
+        sources={**{fact: read.sources[fact] for fact in told}, **found.sources},
         rules=rules,
         options=read.options,
-        notes=(*read.notes, *notes),
+        notes=(*read.notes, *([guessed] if guessed else []), *notes),
     )
+
+
+def _is_struct(fact: str) -> bool:
+    return fact.startswith("struct.")
 
 
 def _of_version(name: str) -> Kernel:
@@ -94,30 +109,29 @@ def _of_version(name: str) -> Kernel:
         names = [*kernel_names(), *distribution_names()]
         raise UsageError(f"there is no kernel {name!r}{nearest(name, names)} (or give a file)") from None
     rules = rules_for(wanted.version, wanted.overlay)
-    base, other = _nearest_facts(wanted.version.release)
-    facts = {**other.facts, **base.facts}
-    note = (
-        f"sizes and options are those of {base.name}, and where it has none those of {other.name}: no build of {name} "
-        f"is known, so places may differ by some MiB (memplan kernel learns a build from its vmlinuz)"
-    )
+    found = generic(name, rules, known_builds)
     return Kernel(
         name=name,
         version=str(wanted.version),
         release=name,
-        facts=facts,
-        sources={**other.sources, **base.sources},
+        facts=found.facts,
+        sources=found.sources,
         rules=rules,
-        options=base.options,
-        notes=(note, *wanted.notes, *notes_on(wanted.version, wanted.overlay)),
+        options=found.options,
+        notes=(found.note, *wanted.notes, *notes_on(wanted.version, wanted.overlay)),
     )
 
 
-def _nearest_facts(release: Release) -> tuple[Kernel, Kernel]:
-    """The nearest build of a distribution's kind (for hundreds of CPUs), and the nearest of all."""
-    builds = [find_kernel(name) for name in kernel_names() if not name[0].isdigit()]
-    builds.sort(key=lambda build: abs(build.rules.version.release.ordinal - release.ordinal))
-    large = [build for build in builds if int(build.facts.get("config.NR_CPUS", 0)) >= _DISTRIBUTION_CPUS]
-    return large[0], builds[0]
+def known_builds(release: Release) -> Iterator[Kernel]:
+    """The builds that come with memplan, the nearest to `release` first (on a tie the older one)."""
+    own = {name: KernelVersion.at_head_of(name.partition("-")[2]).release.ordinal for name in kernel_names()}
+    for name in sorted(own, key=lambda name: (abs(own[name] - release.ordinal), own[name], name)):
+        yield _known_build(name)
+
+
+@cache
+def _known_build(name: str) -> Kernel:
+    return find_kernel(name)
 
 
 def _real_version(version: KernelVersion, release: str, build: str) -> KernelVersion:
@@ -128,6 +142,12 @@ def _real_version(version: KernelVersion, release: str, build: str) -> KernelVer
         rf"\b{re.escape(str(version))}\.(\d+)-\d", build
     )
     return version._replace(sublevel=int(own[1])) if own else version
+
+
+def build_rules(release: str, build: str) -> Rules:
+    """The rules of a build by its release, and by the rest of its first line, which may tell the stable release."""
+    wanted = target(release)
+    return rules_for(_real_version(wanted.version, release, build), wanted.overlay)
 
 
 def _text(path: str) -> str:
@@ -144,17 +164,7 @@ def _read(path: str, depth: int) -> BuildFile:
     """The file at `path`, with the facts and options of what it is based on where it has none."""
     own = read_build_file(path)
     if own.based_on:
-        base_path = os.path.join(os.path.dirname(path), f"{own.based_on}.yaml")
-        if not os.path.isfile(base_path):
-            base_path = _in_folder(own.based_on)
-        if not os.path.isfile(base_path):
-            from memplan.kernel.names import nearest
-
-            hint = nearest(own.based_on, kernel_names())
-            raise InputError.single(path, f"there is no kernel {own.based_on!r}{hint}", field="based_on")
-        if depth == _DEEPEST:
-            raise InputError.single(path, f"is based on itself, {depth} files deep", field="based_on")
-        base = _read(base_path, depth + 1)
+        base = _based(own.based_on, path, depth)
         own = own._replace(
             facts={**base.facts, **own.facts},
             sources={**base.sources, **own.sources},
@@ -164,6 +174,19 @@ def _read(path: str, depth: int) -> BuildFile:
         lower, higher = (f"{name} ({own.facts[name]:#x})" for name in wrong)
         raise InputError.single(path, f"{lower} lies above {higher}", field="facts")
     return own
+
+
+def _based(name: str, path: str, depth: int) -> BuildFile | Kernel:
+    """The kernel on which the file at `path` is based: a file beside it, one that comes with memplan, or a version."""
+    for base_path in (os.path.join(os.path.dirname(path), f"{name}.yaml"), _in_folder(name)):
+        if os.path.isfile(base_path):
+            if depth == _DEEPEST:
+                raise InputError.single(path, f"is based on itself, {depth} files deep", field="based_on")
+            return _read(base_path, depth + 1)
+    try:
+        return _of_version(name)
+    except UsageError as error:
+        raise InputError.single(path, str(error), field="based_on") from None
 
 
 def override(kernel: Kernel, mapping: Mapping[str, Value]) -> Kernel:
@@ -207,16 +230,6 @@ def with_rules(kernel: Kernel, version: str) -> Kernel:
 
 def _changed(kernel: Kernel, **changes: Any) -> Kernel:
     return kernel._replace(**changes)
-
-
-def nearest_version(release: str) -> str:
-    """The generic kernel that is nearest to `release` ("6.6.13-1"), counted in releases; on a tie the older.
-
-    Raises UsageError for text that does not begin with a version.
-    """
-    wanted = KernelVersion.at_head_of(release).release.ordinal
-    generic = sorted(Release.parse(name) for name in kernel_names() if name[0].isdigit())
-    return str(min(generic, key=lambda one: abs(one.ordinal - wanted)))
 
 
 def match_release(release: str, version_line: str) -> tuple[str, str]:

@@ -8,10 +8,11 @@ a version that follows known rules is some lines of data and no code.
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from memplan.errors import InputError, UsageError
 from memplan.hotadd.rules import HotplugRules
+from memplan.kernel.structures import StructRules
 from memplan.kernel.timeline import Found, Rule, Step, Timeline, find, present, timeline
 from memplan.kernel.version import KernelVersion, Release
 from memplan.memblock.rules import MemblockRules
@@ -21,6 +22,8 @@ OLDEST = Release(3, 13)
 #: What the names of rules begin with that are not the boot's own.
 _MEMBLOCK = "memblock."
 _HOTPLUG = "hotplug."
+_STRUCT = "struct."
+_GROUPS = (_MEMBLOCK, _HOTPLUG, _STRUCT)
 
 
 def config_folder() -> str:
@@ -44,6 +47,7 @@ class Rules(NamedTuple):
     version: KernelVersion
     memblock: MemblockRules
     hotplug: HotplugRules
+    structs: StructRules
     #: The boot's steps in their order, by the names of the functions in memplan/boot.
     steps: tuple[str, ...]
     #: Rules and steps of which it isn't known whether this version has them already.
@@ -212,9 +216,10 @@ class Rules(NamedTuple):
 
 #: Every rule's name in the timeline and the type of its values.
 TYPES: Mapping[str, Any] = {
-    **{name: kind for name, kind in Rules.__annotations__.items() if name not in Rules._fields[:5]},
+    **{name: kind for name, kind in Rules.__annotations__.items() if name not in Rules._fields[:6]},
     **{_MEMBLOCK + name: kind for name, kind in MemblockRules.__annotations__.items()},
     **{_HOTPLUG + name: kind for name, kind in HotplugRules.__annotations__.items() if name != "doubts"},
+    **{_STRUCT + name: kind for name, kind in get_type_hints(StructRules).items() if name != "doubts"},
 }
 
 
@@ -295,15 +300,17 @@ def rules_for(version: KernelVersion, overlay: Overlay | None = None) -> Rules:
     version = complete(version)
     doubts = [name for name, one in found.items() if one.doubtful]
     later = tuple(name for name in doubts if name.startswith(_HOTPLUG))
-    doubts = [name for name in doubts if name not in later]
+    sizes = tuple(name for name in doubts if name.startswith(_STRUCT))
+    doubts = [name for name in doubts if name not in later + sizes]
     doubts += [f"step {step.name}" for step, doubtful in steps if doubtful]
     if version in all_rules().versions.booted and overlay is None:
         doubts = []
-    boot = {name: value for name, value in _values(found, "").items() if not name.startswith((_MEMBLOCK, _HOTPLUG))}
+    boot = {name: value for name, value in _values(found, "").items() if not name.startswith(_GROUPS)}
     return Rules(
         version=version,
         memblock=MemblockRules(**_values(found, _MEMBLOCK)),
         hotplug=HotplugRules(**_values(found, _HOTPLUG), doubts=later),
+        structs=StructRules(**_values(found, _STRUCT), doubts=sizes),
         steps=tuple(step.name for step, _ in steps),
         doubts=tuple(doubts),
         **boot,

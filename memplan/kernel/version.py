@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 from memplan.errors import UsageError
@@ -11,6 +12,11 @@ from memplan.errors import UsageError
 _LAST = {3: 19, 4: 20, 5: 19, 6: 19}
 _LAST_TO_COME = 19
 _VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:-rc\d+)?")
+
+
+@cache
+def _releases_before(major: int) -> int:
+    return sum(_LAST.get(one, _LAST_TO_COME) + 1 for one in range(major))
 
 
 class Release(NamedTuple):
@@ -35,7 +41,7 @@ class Release(NamedTuple):
     @property
     def ordinal(self) -> int:
         """Its place in the row of releases, so that differences count releases."""
-        return sum(_LAST.get(major, _LAST_TO_COME) + 1 for major in range(self.major)) + self.minor
+        return _releases_before(self.major) + self.minor
 
     @property
     def next(self) -> Release:
