@@ -37,7 +37,7 @@ def test_cpus_are_no_more_than_the_kernel_has_room_for(cmdline: str, count: int)
 
 
 def test_the_machine_s_own_cpus_are_limited_too() -> None:
-    assert (cpus("", "5.10", 200), cpus("", "6.1", 200)) == (64, 200)
+    assert (cpus("", "lab-5.10.89", 200), cpus("", "6.1", 200)) == (64, 200)
 
 
 def test_possible_cpus_only_lowers_their_number_since_6_9() -> None:
