@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from memplan.checks.expectations import read_expectations
-from memplan.checks.model import SEVERITIES, Expectation, Place, Severity
+from memplan.checks.model import SEVERITIES, Expectation, Severity
 from memplan.checks.rules import all_rules
 from memplan.errors import InputError, MemplanError, Problem, UsageError
 from memplan.kernel.load import find_kernel
 from memplan.kernel.names import nearest
 from memplan.kernel.rules import config_folder
 from memplan.machine.document import Document, field_text, read_document
+from memplan.machine.places import Place
 
 if TYPE_CHECKING:
     from memplan.checks.model import Rule

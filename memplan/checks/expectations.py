@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from memplan.checks.model import Expectation, Found, Place, Subject, rule
+from memplan.checks.model import Expectation, Found, Subject, rule
 from memplan.errors import InputError
+from memplan.machine.places import Place
 from memplan.owner import CRASH_KERNEL
 
 if TYPE_CHECKING:

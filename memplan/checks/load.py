@@ -8,28 +8,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memplan.checks.model import Subject
-from memplan.checks.places import Places, description_places, table_places, text_places
+from memplan.checks.places import table_places, text_places
 from memplan.errors import InputError
 from memplan.firmware.acpi import read_tables
 from memplan.firmware.acpi_facts import problem_of
 from memplan.firmware.combine import combine
 from memplan.firmware.source import Found, read_source
 from memplan.kernel.load import find_kernel, override
-from memplan.machine.load import load_machine
+from memplan.machine.load import changed, load_machine
 from memplan.machine.model import KernelImage, Machine
+from memplan.machine.places import Place, Places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from memplan.checks.model import Place
     from memplan.firmware.acpi_tables import Table
     from memplan.kernel.model import Kernel
+    from memplan.machine.change import Change
 
 _DESCRIPTIONS = (".yaml", ".yml")
 _cached_kernel = cache(find_kernel)
 
 
-def load_subject(text: str, kernel: str | None = None, *, force: bool = False) -> Subject:
+def load_subject(
+    text: str, kernel: str | None = None, *, force: bool = False, changes: Sequence[Change] = ()
+) -> Subject:
     """What the input `text` tells: one source, or several of one machine with ``+`` between them.
 
     `kernel` names the kernel to check for (None: the machine's own, and the newest generic one for bare tables).
@@ -38,11 +41,14 @@ def load_subject(text: str, kernel: str | None = None, *, force: bool = False) -
     """
     found: list[Found] = []
     tables: list[Table] = []
-    descriptions: list[Path] = []
-    for path in sources(text):
+    descriptions: dict[Path, Places] = {}
+    paths = sources(text)
+    single = len(paths) == 1 and paths[0].suffix.lower() in _DESCRIPTIONS
+    for path in paths:
         if path.suffix.lower() in _DESCRIPTIONS:
-            descriptions.append(path)
-            found.append(_described(path))
+            described = load_machine(path, changes if single else ())
+            descriptions[path] = described.places
+            found.append(_described(path, described))
         else:
             own = read_tables(path)
             tables += own
@@ -51,6 +57,8 @@ def load_subject(text: str, kernel: str | None = None, *, force: bool = False) -
     blank = Found(text, "nothing")
     blank.put("e820", (), weak=True)
     machine, _ = combine(found if has_map else [blank, *found])
+    if changes and has_map and not single:
+        machine = changed(machine, changes)
     if not has_map and not tables and machine.srat is None:
         raise InputError.single(text, "tells of no memory map, no SRAT and no ACPI table: there is nothing to check")
     return Subject(
@@ -60,7 +68,7 @@ def load_subject(text: str, kernel: str | None = None, *, force: bool = False) -
         machine.srat,
         machine.acpi,
         tuple(tables),
-        Places(_place_makers(found, descriptions, tables, machine if has_map else None)),
+        Places(*_place_makers(found, descriptions, tables, machine if has_map else None)),
     )
 
 
@@ -81,9 +89,8 @@ def sources(text: str) -> list[Path]:
     return [Path("+".join(words[start:end])) for start, end in pairwise(cuts)]
 
 
-def _described(path: Path) -> Found:
+def _described(path: Path, machine: Machine) -> Found:
     """A description's facts: the fields that are not at their defaults."""
-    machine = load_machine(path)
     found = Found(str(path), "description")
     for name, value in machine._asdict().items():
         if name == "e820" or value != Machine._field_defaults[name]:
@@ -110,13 +117,13 @@ def _kernel(name: str | None, image: KernelImage) -> Kernel:
 
 
 def _place_makers(
-    found: list[Found], descriptions: list[Path], tables: list[Table], machine: Machine | None
-) -> list[Callable[[], Mapping[str, Place]]]:
-    makers: list[Callable[[], Mapping[str, Place]]] = []
+    found: list[Found], descriptions: Mapping[Path, Places], tables: list[Table], machine: Machine | None
+) -> list[Callable[[], Mapping[str, Place]] | Mapping[str, Place]]:
+    makers: list[Callable[[], Mapping[str, Place]] | Mapping[str, Place]] = []
     for source in found:
         path = Path(source.source)
         if path in descriptions:
-            makers.append(partial(description_places, path))
+            makers.append(descriptions[path])
         elif path.is_file():
             makers.append(partial(text_places, path, source.facts, machine))
     if tables:

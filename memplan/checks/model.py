@@ -7,10 +7,12 @@ line that a finding quotes is the line that the replay prints for the chosen ker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
+
+from memplan.machine.places import Place, Places
 
 if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
@@ -22,17 +24,6 @@ Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 #: What a rule needs before it can say anything: raw ACPI tables, an SRAT, a memory map, a replayed boot.
 Need = Literal["tables", "srat", "memory", "plan"]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a finding lies: a line and column of the file (from 1; 0 unknown), a field, or a table's byte offset."""
-
-    file: str
-    line: int = 0
-    column: int = 0
-    field: str = ""
-    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +114,7 @@ class Subject:
     srat: Srat | None = None
     acpi: Acpi | None = None
     tables: tuple[Any, ...] = ()
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
     expectations: tuple[Expectation, ...] = ()
     plan_problem: str = ""
     _plan: Plan | None = None
@@ -157,12 +148,7 @@ class Subject:
 
     def place(self, path: str) -> Place:
         """The place of the field `path`, or of the nearest field around it, or else the file."""
-        around = path
-        while around:
-            if around in self.places:
-                return self.places[around]
-            around = around.rpartition("[" if around.endswith("]") else ".")[0]
-        return Place(self.file, field=path)
+        return self.places.nearest(path) or Place(self.file, field=path)
 
 
 #: All rules by id, filled as their modules are imported.

@@ -1,4 +1,4 @@
-"""Where the fields of a checked input stand: in a description, in a boot log, in ACPI tables.
+"""Where the fields of a checked input stand: in a boot log, in ACPI tables; and how a place is shown.
 
 Places are looked up only once a rule has found something, so an input in which all is well costs nothing here.
 """
@@ -6,93 +6,23 @@ Places are looked up only once a rule has found something, so an input in which 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from memplan.checks.model import Place
 from memplan.klog.entries import cpu_line, e820_line, memory_line
-from memplan.machine.document import Document, field_text, read_document
+from memplan.machine.places import Place
 
 if TYPE_CHECKING:
     from memplan.firmware.acpi_tables import Table
     from memplan.firmware.source import Fact
-    from memplan.machine.document import Path as Field
     from memplan.machine.model import Machine
 
 #: Lines of a log, from the first that told a fact, among which those of single entries are looked for.
 _SEARCHED_LINES = 5_000
 _MEMORY, _WINDOW = 1, 1
 _CPUS = (0, 2)
-
-
-class Places(Mapping[str, Place]):
-    """Places by field path, made on first use by `makers`; what a later one tells counts."""
-
-    def __init__(self, makers: Iterable[Callable[[], Mapping[str, Place]]]) -> None:
-        self._makers = tuple(makers)
-        self._known: dict[str, Place] | None = None
-
-    def _all(self) -> dict[str, Place]:
-        if self._known is None:
-            self._known = {path: place for make in self._makers for path, place in make().items()}
-        return self._known
-
-    def __getitem__(self, path: str) -> Place:
-        return self._all()[path]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-
-# -- a description -------------------------------------------------------------------------------------------------
-
-
-def description_places(file: Path) -> dict[str, Place]:
-    """The places of all values in the description `file`, which has been read before."""
-    name = str(file)
-    document = read_document(file.read_text(encoding="utf-8-sig"), name)
-    return {
-        text: Place(name, *document.place(path), text) for text, path in _named(document.value, ()) if text
-    } | _srat_rows(document, name)
-
-
-def _named(value: Any, path: Field) -> Iterator[tuple[str, Field]]:
-    """The values below `path` with their names; empty rows of a block of text don't count as items."""
-    yield field_text(path), path
-    if isinstance(value, dict):
-        for key, own in value.items():
-            yield from _named(own, (*path, key))
-    elif isinstance(value, list):
-        for index, own in enumerate(value):
-            yield from _named(own, (*path, index))
-    elif isinstance(value, str) and "\n" in value:
-        for index, (row, _) in enumerate(_rows(value)):
-            yield field_text((*path, index)), (*path, row)
-
-
-def _rows(value: Any) -> Iterator[tuple[int, str]]:
-    rows = value.split("\n") if isinstance(value, str) else value if isinstance(value, list) else ()
-    return ((index, str(row)) for index, row in enumerate(rows) if str(row).strip())
-
-
-def _srat_rows(document: Document, name: str) -> dict[str, Place]:
-    """The affinities of an SRAT that is written as the kernel's lines."""
-    whole = document.value.get("srat") if isinstance(document.value, dict) else None
-    if isinstance(whole, dict):
-        return {}
-    found: dict[str, Place] = {}
-    counts = {"memory": 0, "cpus": 0}
-    for index, row in _rows(whole):
-        kind = "memory" if memory_line(row) else "cpus"
-        path = f"srat.{kind}[{counts[kind]}]"
-        counts[kind] += 1
-        found[path] = Place(name, *document.place(("srat", index)), path)
-    return found
 
 
 # -- a boot log ----------------------------------------------------------------------------------------------------

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from memplan.checks.config import Settings, find_settings
 from memplan.checks.load import load_subject, sources
-from memplan.checks.model import Expectation, Finding, Found, Place, Severity, Subject
+from memplan.checks.model import Expectation, Finding, Found, Severity, Subject
 from memplan.checks.places import excerpt, find_table, table_place
 from memplan.checks.report import Report
 from memplan.checks.rules import all_rules
 from memplan.errors import InputError, MemplanError, NotCoveredError, Problem
+from memplan.machine.locate import option_path
+from memplan.machine.places import Place
 
 if TYPE_CHECKING:
     from memplan.checks.model import Need, Rule
@@ -182,8 +184,9 @@ def _place(subject: Subject, found: Found) -> Place:
     table = find_table(subject.tables, found.field) if found.offset is not None else None
     if table is not None and found.offset is not None:
         return table_place(table, found.offset, found.field)
-    place = subject.place(found.field)
-    return replace(place, file=str(sources(subject.file)[0])) if place.file == subject.file else place
+    option = subject.places.get(option_path(found.subject)) if found.field == "cmdline" else None
+    place = option or subject.place(found.field)
+    return place._replace(file=str(sources(subject.file)[0])) if place.file == subject.file else place
 
 
 def _order(finding: Finding) -> tuple[object, ...]:

@@ -74,9 +74,9 @@ def command(
     if not inputs:
         raise UsageError("nothing to check: name at least one INPUT")
     from memplan.checks.expectations import read_expectations
-    from memplan.checks.model import Place
     from memplan.checks.report import Tally
     from memplan.checks.run import Options, check_inputs, make_baseline
+    from memplan.machine.places import Place
 
     place = Place("--expect")
     options = Options(

@@ -25,6 +25,9 @@ _CPU = rf"{_PREFIX}(?:.*?SRAT: *)?PXM ([0-9]+) -> APIC (?:0x([0-9a-f]+)|([0-9]+)
 _GAP = rf"{_PREFIX}(?:.*?BIOS-e820: *)?\[gap 0x[0-9a-f]+-0x[0-9a-f]+\] *"
 _COPIED = r"(?P<indent> *)(?P<dash>- +)?(?P<line>[^\s\"'#-].*?)(?P<rest> +#.*)?"
 
+#: A key or an entry whose value is a block of text, on the lines below it.
+_BLOCK = r"[^#]*[:-] +[|>][-+0-9]*(?: +#.*)?"
+
 #: What a line that can't be read should have looked like.
 E820_EXPECTED = "a line such as BIOS-e820: [mem 0x0000000000100000-0x00000000bffdffff] usable"
 MEMORY_EXPECTED = "a line such as ACPI: SRAT: Node 1 PXM 1 [mem 0x140000000-0x23fffffff] hotplug"
@@ -91,7 +94,13 @@ def quote_copied(text: str) -> tuple[str, dict[int, int]]:
     """
     moved: dict[int, int] = {}
     lines = text.split("\n")
+    block: int | None = None
     for index, line in enumerate(lines):
+        # The rows of a block of text (``e820: |``) are text already.
+        depth = len(line) - len(line.lstrip(" "))
+        if block is not None and (depth > block or not line.strip()):
+            continue
+        block = depth if len(line) <= _LONGEST and re.fullmatch(_BLOCK, line.rstrip()) else None
         found = re.fullmatch(_COPIED, line.rstrip("\r")) if len(line) <= _LONGEST else None
         if found is None:
             continue

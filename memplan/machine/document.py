@@ -7,7 +7,9 @@ document are refused, and so is nesting or length that no description has: no te
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, TypeAlias
 
 import yaml
@@ -34,73 +36,142 @@ class Quoted(str):
     __slots__ = ()
 
 
+class _Marks:
+    """Where a mapping or list begins, where its keys stand, and where its values do.
+
+    `at` and the keys are the parser's marks; so are the `parts`, but for those that hold others.
+    """
+
+    __slots__ = ("at", "keys", "parts")
+
+    def __init__(self, at: Any, parts: Any) -> None:
+        self.at = at
+        self.keys: dict[str, Any] = {}
+        self.parts = parts
+
+
 class Document:
     """One parsed text: its `value`, the `problems` found in it (keys given twice), and where things stand."""
 
     def __init__(self, text: str, source: str, moved: Mapping[int, int] | None = None) -> None:
         """`moved` tells for lines that were changed before by how many columns they are too far right."""
+        self.source = source
         self._text = text
-        self._source = source
         self._moved = moved or {}
-        self._places: dict[Path, Place] | None = None
-        self._keys: dict[Path, Place] = {}
         self.problems: list[Problem] = []
-        self.value = self._build(None)
+        #: What has changed values since they were read, by their paths.
+        self.changed: dict[Path, str] = {}
+        self._marks: Any = None
+        #: Braces that are open while the text is read.
+        self._open: list[tuple[Any, str]] = []
+        self.value = self._build()
+
+    def line(self, number: int) -> str:
+        """The line of that number, from 1, of the text."""
+        return next(islice(self._text.split("\n"), number - 1, None), "")
+
+    def where(self, path: Path, *, key: bool = False) -> tuple[str, int, int]:
+        """The source, the line and the column of the value at `path`, or of its key; line 0 for a changed value."""
+        for own, change in self.changed.items():
+            inside = path[: len(own)] == own
+            if inside or (own[: len(path)] == path and not self._has(path)):
+                return change, 0, 0
+        return (self.source, *self.place(path, key=key))
+
+    def _marked(self) -> Any:
+        """Where the values stand: the marks of the whole, worked out when first asked for."""
+        if self._marks is None:
+            top = _Marks(None, [])
+            self._build(top)
+            self._marks = top.parts[0] if top.parts else top
+        return self._marks
+
+    def _has(self, path: Path) -> bool:
+        """Whether the text has a value at `path`."""
+        marks = self._marked()
+        for step in path:
+            try:
+                marks = marks.parts[step]
+            except (AttributeError, KeyError, IndexError, TypeError):
+                return False
+        return True
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Line and column of the value at `path`, or of its key; of what holds it where it has no place itself.
 
         Rows of a block of text (``e820: |``) count as its items.
         """
-        if self._places is None:
-            self._places = {}
-            self._build(self._places)
-        if key and path in self._keys:
-            return self._keys[path]
-        rest = path
-        while rest and rest not in self._places:
-            rest = rest[:-1]
-        line, column = self._places.get(rest, (1, 1))
-        if rest != path and isinstance(row := path[len(rest)], int):
-            return line + 1 + row, 1
-        return line, column
+        marks = self._marked()
+        for depth, step in enumerate(path):
+            if not isinstance(marks, _Marks):
+                line, column = self._unpacked(marks)
+                return (line + 1 + step, 1) if isinstance(step, int) else (line, column)
+            if key and depth == len(path) - 1 and step in marks.keys:
+                return self._unpacked(marks.keys[str(step)])
+            try:
+                marks = marks.parts[step]
+            except (KeyError, IndexError, TypeError):
+                break
+        return self._unpacked(marks.at if isinstance(marks, _Marks) else marks)
 
-    def _fatal(self, message: str, event: Any, hint: str = "") -> InputError:
-        line, column = self._place(event.start_mark)
-        return InputError.single(self._source, message, line=line, column=column, hint=hint)
-
-    def _not_text(self) -> InputError:
-        import re
-
-        found = re.search(_UNPRINTABLE, self._text)
-        at = found.start() if found else 0
-        line, column = self._text.count("\n", 0, at) + 1, at - self._text.rfind("\n", 0, at)
-        message = f"not text: found the character {ord(self._text[at]):#04x}"
-        return InputError.single(self._source, message, line=line, column=column)
-
-    def _place(self, mark: Any) -> Place:
+    def _unpacked(self, mark: Any) -> Place:
+        """The place of a mark (None: the beginning)."""
+        if mark is None:
+            return 1, 1
         line = mark.line + 1
         return line, max(mark.column + 1 - self._moved.get(line, 0), 1)
 
-    def _build(self, places: dict[Path, Place] | None) -> Any:
-        """Read the text; with `places`, also note there where each value stands (slower, for errors only)."""
+    def _fatal(self, message: str, event: Any, hint: str = "") -> InputError:
+        line, column = self._unpacked(event.start_mark)
+        return InputError.single(self.source, message, line=line, column=column, hint=hint)
+
+    def _not_text(self) -> InputError:
+        text = self._text
+        found = re.search(_UNPRINTABLE, text)
+        at = found.start() if found else 0
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        message = f"not text: found the character {ord(text[at]):#04x}"
+        return InputError.single(self.source, message, line=line, column=column)
+
+    def _build(self, top: _Marks | None = None) -> Any:
+        """Read the text; with `top`, also note there where everything stands (slower, for when that is asked for)."""
         loader = getattr(yaml, "CLoader", yaml.Loader)
         try:
-            return self._read(loader(self._text), places)
+            return self._read(loader(self._text), top)
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line, column = self._place(mark) if mark else (0, 0)
-            why = error.problem or error.context or "can't be read"
-            hint = _IMPORT if "Linux version " in self._text or "BIOS-provided" in self._text else ""
-            raise InputError.single(self._source, f"not YAML: {why}", line=line, column=column, hint=hint) from error
+            if top is None:
+                # Once more, to know which braces are open where it ends.
+                self._build(_Marks(None, []))
+            raise self._not_yaml(error) from error
         except yaml.reader.ReaderError as error:
             raise self._not_text() from error
 
-    def _read(self, parser: Any, places: dict[Path, Place] | None) -> Any:
+    def _not_yaml(self, error: yaml.MarkedYAMLError) -> InputError:
+        """What is wrong with text that is no YAML: where, and the mend where a mistake is a common one."""
+        text = self._text
+        mark = error.problem_mark or error.context_mark
+        line, column = self._unpacked(mark) if mark else (0, 0)
+        why = error.problem or error.context or "can't be read"
+        rows = text.split("\n")
+        row = rows[mark.line] if mark and mark.line < len(rows) else ""
+        hint = ""
+        if "Linux version " in text or "BIOS-provided" in text:
+            hint = _IMPORT
+        elif "\t" in row[: len(row) - len(row.lstrip())] or (mark and row[mark.column : mark.column + 1] == "\t"):
+            why, hint = "found a tab", "indent with blanks"
+        elif self._open:
+            # Where the parser gave up says little; where the brace stands does.
+            end = f"line {line}, column {column}" if line else "the end"
+            opened, sign = self._open[-1]
+            line, column = self._unpacked(opened)
+            why, hint = f"this {sign} is not closed, or a comma is missing before {end}", ""
+        return InputError.single(self.source, f"not YAML: {why}", line=line, column=column, hint=hint)
+
+    def _read(self, parser: Any, top: _Marks | None) -> Any:
         root: list[Any] = []
-        stack: list[tuple[Any, Path]] = []
+        stack: list[tuple[Any, _Marks | None]] = []
         holder: Any = root
-        path: Path = ()
+        marks = top
         key: str | None = None
         values = documents = 0
         while parser.check_event():
@@ -112,12 +183,14 @@ class Document:
                 value: Any = event.value
                 if event.style:
                     value = Quoted(value)
+                at: Any = event.start_mark if marks is not None else None
                 if type(holder) is dict and key is None:
                     key = value
-                    if places is not None:
-                        self._keys.setdefault((*path, key), self._place(event.start_mark))
-                    elif key in holder:
-                        self._given_twice((*path, key), event)
+                    if marks is None:
+                        if key in holder:
+                            self._given_twice(_path_of(stack, value), event)
+                    else:
+                        marks.keys.setdefault(value, at)
                     continue
                 if not event.style and value in _EMPTY:
                     value = None
@@ -128,9 +201,16 @@ class Document:
                     raise self._fatal("a key must be a word", event, "a line copied out of a log needs quotes here")
                 if len(stack) >= _DEEPEST:
                     raise self._fatal(f"nested more than {_DEEPEST} deep", event)
-                value = {} if kind is yaml.MappingStartEvent else []
+                value, sign = ({}, "{") if kind is yaml.MappingStartEvent else ([], "[")
+                at = None
+                if marks is not None:
+                    at = _Marks(event.start_mark, type(value)())
+                    if event.flow_style:
+                        self._open.append((event.start_mark, sign))
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-                holder, path = stack.pop()
+                if marks is not None and self._open and self._open[-1][0] is marks.at:
+                    self._open.pop()
+                holder, marks = stack.pop()
                 key = None
                 continue
             elif kind is yaml.AliasEvent:
@@ -144,25 +224,32 @@ class Document:
             values += 1
             if values > _MOST_VALUES:
                 raise self._fatal(f"more than {_MOST_VALUES} values", event)
-            here: Path = ()
-            if holder is not root and (places is not None or kind is not yaml.ScalarEvent):
-                here = (*path, len(holder) if key is None else key)
-            if places is not None:
-                places.setdefault(here, self._place(event.start_mark))
             if key is None:
                 holder.append(value)
+                if marks is not None:
+                    marks.parts.append(at)
             else:
-                holder.setdefault(key, value)
+                if key not in holder:
+                    holder[key] = value
+                    if marks is not None:
+                        marks.parts[key] = at
                 key = None
             if kind is not yaml.ScalarEvent:
-                stack.append((holder, path))
-                holder, path = value, here
+                stack.append((holder, marks))
+                holder, marks = value, at
         return root[0] if root else None
 
     def _given_twice(self, path: Path, event: Any) -> None:
-        line, column = self._place(event.start_mark)
+        line, column = self._unpacked(event.start_mark)
         message = "this key is given a second time"
-        self.problems.append(Problem(self._source, message, line=line, column=column, field=field_text(path)))
+        self.problems.append(Problem(self.source, message, line=line, column=column, field=field_text(path)))
+
+
+def _path_of(stack: list[tuple[Any, _Marks | None]], key: str) -> Path:
+    """The path of `key` in the mapping that is being read, whose holders are on the `stack`."""
+    holders = [own for own, _ in stack[1:]]
+    steps = [next(reversed(own)) if isinstance(own, dict) else len(own) - 1 for own in holders]
+    return (*steps, key)
 
 
 def read_document(text: str, source: str) -> Document:

@@ -43,7 +43,7 @@ def _block(section: Section, owner: Any, path: str, indent: str, comments: Mappi
 def _written(section: Section, owner: Any, path: str, comments: Mapping[str, str]) -> Iterator[tuple[Field, Any]]:
     """The fields to write with their values."""
     for field in section.fields:
-        value = field.get(owner) if field.written else None
+        value = field.get(owner) if field.get else None
         if value is None:
             continue
         needed = field.always or field.name in section.required

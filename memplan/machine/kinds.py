@@ -1,15 +1,14 @@
-"""What the table of fields (`memplan.machine.schema`) is made of: kinds of values, fields and sections of them.
+"""Kinds of values in a description: how each is read, what its JSON Schema is, and how it is written.
 
-A `Kind` is what a value may be; a `Section` is a mapping of fields that makes one object of the model.  Each tells
-the validator, the JSON Schema and the writer what they need.  Values reach the validator as the document has them:
-mappings, lists, text and None (see `memplan.machine.document`).
+A `Kind` is what a value may be; a `Section` is a mapping of fields that makes one object of the model.  Which there
+are follows from the model (`memplan.machine.schema`).  Values reach the validator as the document has them: mappings,
+lists, text and None (see `memplan.machine.document`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -17,6 +16,7 @@ from pydantic_core import core_schema as cs
 
 from memplan.klog.entries import LineError
 from memplan.machine.document import Quoted
+from memplan.machine.fields import Count, FrozenMap, Text
 from memplan.units import U64_MAX, size_text
 
 #: Errors of fields carry this type; their message says what was expected.
@@ -31,90 +31,87 @@ _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "
 
 
 class Kind:
-    """What a value may be: its schema here, its JSON Schema, what an error says was expected, and how it is written.
+    """What a value may be.
 
-    Lists name the kind of their items as `item`, mappings their `section`.
+    `core` and `json` make its schemas when they are asked for, `expected` is what an error says.  A single value is
+    written by `write` and may have `words`; a list names the kind of its items as `item`, a mapping its `section`; a
+    value that may also stand as a line of a log is read by `line`.
     """
 
-    __slots__ = ("core", "expected", "item", "json", "section", "words", "write")
+    __slots__ = ("core", "expected", "item", "json", "line", "section", "words", "write")
 
     def __init__(
         self,
-        core: cs.CoreSchema,
-        json: dict[str, Any],
+        core: Callable[[], cs.CoreSchema],
+        json: Callable[[], dict[str, Any]],
         expected: str,
         write: Callable[[Any], str] | None = None,
         *,
         item: Kind | None = None,
         section: Section | None = None,
         words: tuple[str, ...] = (),
+        line: Callable[[str], Any] | None = None,
     ) -> None:
-        self.core = core if item or section else cs.custom_error_schema(core, WRONG, custom_error_message=expected)
+        self.core = core
         self.json = json
         self.expected = expected
         self.write = write
         self.item = item
         self.section = section
         self.words = words
+        self.line = line
 
 
 class Field:
     """One key of a section.
 
-    `get` takes its value out of the section's object (an attribute, or an item of a tuple, where it is not given);
-    a field that is not `written` is another way to say what others say.  `always` writes it beside its fellows even
-    where it has its default.
+    `get` takes its value out of the section's object; a field without it is another way to say what others say.
+    `always` writes it beside its fellows even where it has its default.
     """
 
-    __slots__ = ("always", "doc", "get", "kind", "name", "written")
+    __slots__ = ("always", "doc", "get", "kind", "name")
 
     def __init__(
-        self,
-        name: str,
-        kind: Kind,
-        doc: str,
-        *,
-        get: Callable[[Any], Any] | None = None,
-        written: bool = True,
-        always: bool = False,
+        self, name: str, kind: Kind, doc: str, get: Callable[[Any], Any] | None, *, always: bool = False
     ) -> None:
         self.name = name
         self.kind = kind
         self.doc = doc
-        self.get = get or attrgetter(name)
-        self.written = written
+        self.get = get
         self.always = always
 
 
 class Section:
-    """A mapping with these fields, from which `build` makes an object; without `build`, the class `cls` does.
+    """A mapping with these fields, from which `build` makes an object of the class `cls`.
 
-    Fields that the class has no default for are required, as are those that `required` names.
+    `required` must be given.  Of each group in `alternatives` exactly one must be; `hidden` are those of them that no
+    message offers.
     """
 
-    __slots__ = ("build", "defaults", "doc", "fields", "required")
+    __slots__ = ("alternatives", "build", "by_name", "defaults", "doc", "fields", "hidden", "required")
 
     def __init__(
         self,
         cls: Any,
-        doc: str,
-        *fields: Field,
-        build: Callable[[dict[str, Any]], Any] | None = None,
-        required: tuple[str, ...] | None = None,
+        fields: tuple[Field, ...],
+        build: Callable[[dict[str, Any]], Any],
+        *,
+        alternatives: tuple[tuple[str, ...], ...] = (),
+        hidden: frozenset[str] = frozenset(),
     ) -> None:
-        self.doc = doc
+        self.doc: str = cls.__doc__
         self.fields = fields
-        self.defaults: dict[str, Any] = dict(getattr(cls, "_field_defaults", {}))
-        self.required = tuple(f.name for f in fields if f.name not in self.defaults) if required is None else required
-        self.build = build or (lambda values: cls(**values))
+        self.by_name = {field.name: field for field in fields}
+        self.defaults: dict[str, Any] = cls._field_defaults
+        given = {name for group in alternatives for name in group}
+        self.required = tuple(f.name for f in fields if f.name not in self.defaults and f.name not in given)
+        self.build = build
+        self.alternatives = alternatives
+        self.hidden = hidden
 
     def names(self) -> list[str]:
-        """The keys, in order."""
-        return [field.name for field in self.fields]
-
-    def field(self, name: str) -> Field | None:
-        """The field of that key, if there is one."""
-        return next((field for field in self.fields if field.name == name), None)
+        """The keys to offer, in order."""
+        return [field.name for field in self.fields if field.name not in self.hidden]
 
     def core(self) -> cs.CoreSchema:
         """The validator's schema."""
@@ -124,9 +121,9 @@ class Section:
             return build({name: value for name, value in values.items() if value is not None})
 
         fields = {
-            field.name: cs.typed_dict_field(field.kind.core, required=True)
+            field.name: cs.typed_dict_field(field.kind.core(), required=True)
             if field.name in required
-            else cs.typed_dict_field(cs.nullable_schema(field.kind.core), required=False)
+            else cs.typed_dict_field(cs.nullable_schema(field.kind.core()), required=False)
             for field in self.fields
         }
         return cs.no_info_after_validator_function(make, cs.typed_dict_schema(fields, extra_behavior="forbid"))
@@ -135,15 +132,17 @@ class Section:
         """The JSON Schema."""
         properties: dict[str, Any] = {}
         for field in self.fields:
-            properties[field.name] = {"description": field.doc, **field.kind.json}
+            properties[field.name] = {"description": field.doc, **field.kind.json()}
             default = self.defaults.get(field.name)
             if isinstance(default, bool | int | str) and default != "":
                 properties[field.name]["default"] = default
+        either = [{"oneOf": [{"required": [name]} for name in group]} for group in self.alternatives]
         return {
             "type": "object",
             "description": self.doc,
             "properties": properties,
             "required": list(self.required),
+            **({"allOf": either} if either else {}),
             "additionalProperties": False,
         }
 
@@ -184,7 +183,8 @@ def leaf(
             raise ValueError
         return read(value)
 
-    return Kind(cs.no_info_plain_validator_function(checked), json, expected, write, words=words)
+    core = cs.custom_error_schema(cs.no_info_plain_validator_function(checked), WRONG, custom_error_message=expected)
+    return Kind(lambda: core, lambda: json, expected, write, words=words)
 
 
 def read_number(text: str) -> int:
@@ -225,8 +225,9 @@ def write_fact(value: int | str | bool) -> str:
     return quoted(value) if isinstance(value, str) else str(value).lower()
 
 
-def count(least: int, most: int) -> Kind:
-    """A whole number from `least` to `most`."""
+def count(span: Count) -> Kind:
+    """A whole number of `span`."""
+    least, most = span
 
     def read(text: str) -> int:
         number = read_number(text)
@@ -250,8 +251,9 @@ def choice(*words: str) -> Kind:
     return leaf(read, {"enum": list(words)}, "one of " + ", ".join(words), words=words)
 
 
-def text(most: int, pattern: str = "", expected: str = "", types: tuple[str, ...] = ("string",)) -> Kind:
-    """Text of at most `most` characters that matches `pattern` as a whole, if there is one."""
+def text(form: Text) -> Kind:
+    """Text of that form."""
+    most, pattern, expected = form
 
     def read(value: str) -> str:
         value = str(value).rstrip("\n")
@@ -259,7 +261,7 @@ def text(most: int, pattern: str = "", expected: str = "", types: tuple[str, ...
             raise ValueError
         return value
 
-    json: dict[str, Any] = {"type": types[0] if len(types) == 1 else list(types), "maxLength": most}
+    json: dict[str, Any] = {"type": "string", "maxLength": most}
     if pattern:
         json["pattern"] = f"^(?:{pattern})$"
     return leaf(read, json, expected or f"text of at most {most} characters", quoted)
@@ -287,22 +289,29 @@ FACT = leaf(
 
 def of(section: Section) -> Kind:
     """A mapping of the section's fields."""
-    return Kind(section.core(), section.json(), "a mapping of " + ", ".join(section.names()), section=section)
+    return Kind(section.core, section.json, "a mapping of " + ", ".join(section.names()), section=section)
 
 
 def list_of(item: Kind, *, rows: bool = False) -> Kind:
     """A list of `item`; with `rows`, a block of text is a list of its rows as well, empty ones aside."""
-    core: cs.CoreSchema = cs.list_schema(item.core)
-    json: dict[str, Any] = {"type": "array", "items": item.json}
-    if rows:
-        core = cs.no_info_before_validator_function(_rows, core)
-        json = {"anyOf": [json, {"type": "string"}]}
-    core = cs.no_info_after_validator_function(_tuple, core)
+
+    def core() -> cs.CoreSchema:
+        made: cs.CoreSchema = cs.list_schema(item.core())
+        if rows:
+            made = cs.no_info_before_validator_function(_rows, made)
+        return cs.no_info_after_validator_function(_tuple, made)
+
+    def json() -> dict[str, Any]:
+        own: dict[str, Any] = {"type": "array", "items": item.json()}
+        return {"anyOf": [own, {"type": "string"}]} if rows else own
+
     return Kind(core, json, "a list", item=item)
 
 
-def or_line(kind: Kind, read: Callable[[str], Any], expected: str, write: Callable[[Any], str] | None = None) -> Kind:
-    """`kind`, or a line of a boot log that `read` understands (None: it is no such line)."""
+def or_line(
+    kind: Kind, read: Callable[[str], Any], pattern: str, expected: str, write: Callable[[Any], str] | None = None
+) -> Kind:
+    """`kind`, or a line of a boot log that `read` understands (None: it is no such line) and that has `pattern`."""
 
     def wrapped(value: Any, handler: cs.ValidatorFunctionWrapHandler) -> Any:
         value = joined(value)
@@ -312,11 +321,31 @@ def or_line(kind: Kind, read: Callable[[str], Any], expected: str, write: Callab
             return None
         return read_line(value, read, expected)
 
-    json = {"anyOf": [kind.json, {"type": "string"}]}
-    core = cs.no_info_wrap_validator_function(wrapped, kind.core)
-    made = Kind(core, json, f"{kind.expected}, or {expected}", section=kind.section)
-    made.write = write
-    return made
+    return Kind(
+        lambda: cs.no_info_wrap_validator_function(wrapped, kind.core()),
+        lambda: {"anyOf": [kind.json(), {"type": "string", "pattern": pattern}]},
+        f"{kind.expected}, or {expected}",
+        write,
+        section=kind.section,
+        line=read,
+    )
+
+
+def facts() -> Kind:
+    """A mapping of facts' names to their values."""
+
+    def write(own: Any) -> str:
+        return "{" + ", ".join(f"{quoted(name)}: {write_fact(value)}" for name, value in own.items()) + "}"
+
+    return Kind(
+        lambda: cs.no_info_after_validator_function(
+            FrozenMap, cs.dict_schema(cs.str_schema(min_length=1, max_length=200), FACT.core())
+        ),
+        lambda: {"type": "object", "additionalProperties": FACT.json()},
+        "a mapping of facts to values",
+        write,
+        item=FACT,
+    )
 
 
 def joined(value: Any) -> Any:

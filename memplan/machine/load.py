@@ -5,23 +5,29 @@ from __future__ import annotations
 import os
 import re
 import stat
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
 from memplan.errors import InputError, Problem
+from memplan.machine.change import Change
 from memplan.machine.document import Document, Path, field_text, read_document
+from memplan.machine.keys import meant_key
 from memplan.machine.kinds import ADDRESS, SIZE
+from memplan.machine.locate import description_places
+from memplan.machine.model import MAX_CMDLINE
 from memplan.machine.options import bad_options
-from memplan.machine.schema import MACHINE, MAX_CMDLINE, SRAT_FORMS, validator
+from memplan.machine.places import Places
+from memplan.machine.schema import MACHINE, SRAT_FORMS, kind_of, validator
 from memplan.machine.words import meant, offer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pydantic_core import ErrorDetails
 
-    from memplan.machine.kinds import Kind, Section
+    from memplan.machine.kinds import Kind
     from memplan.machine.model import Machine
 
 _DECIMAL_UNIT = r"([0-9]+) ?([KMGTPEkmgtpe])i?[Bb]"
@@ -32,8 +38,8 @@ _MOST_BYTES = 32 << 20
 _MOST_PROBLEMS = 100
 
 
-def load_machine(path: str | os.PathLike[str]) -> Machine:
-    """The machine described by the YAML file at `path`.
+def load_machine(path: str | os.PathLike[str], changes: Sequence[Change] = ()) -> Machine:
+    """The machine described by the YAML file at `path`, with `changes`.
 
     Raises InputError, which carries every problem of the file with its line.
     """
@@ -49,36 +55,54 @@ def load_machine(path: str | os.PathLike[str]) -> Machine:
         raise InputError.single(source, f"can't be read: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > _MOST_BYTES:
         raise InputError.single(source, f"is longer than {_MOST_BYTES >> 20} MiB, no machine description is")
-    return parse_machine(data, source)
+    return parse_machine(data, source, changes)
 
 
-def parse_machine(text: bytes | str, source: str) -> Machine:
-    """The machine described by the YAML `text`; `source` names it in messages.
+def parse_machine(text: bytes | str, source: str, changes: Sequence[Change] = ()) -> Machine:
+    """The machine described by the YAML `text`, with `changes`; `source` names it in messages.
 
     Raises InputError, which carries every problem of the text with its line and column.
     """
     if isinstance(text, bytes):
         text = _decoded(text, source)
     document = read_document(text, source)
+    for change in changes:
+        change.apply(document)
+    return machine_of(document)
+
+
+def changed(machine: Machine, changes: Sequence[Change]) -> Machine:
+    """`machine` with `changes`; InputError where there can't be such a one."""
+    from memplan.machine.dump import dump_machine
+
+    made = parse_machine(dump_machine(machine), machine.name or "the machine", changes)
+    return made._replace(places=Places(machine.places))
+
+
+def machine_of(document: Document) -> Machine:
+    """The machine that `document` describes; InputError with all that is wrong with it."""
     problems = list(document.problems)
     machine: Machine | None = None
+    more = 0
     try:
         machine = validator().validate_python(document.value)
     except ValidationError as error:
-        problems += _translated(document, source, error)
-    problems += _wrong_words(document, source, booted=machine is not None and machine.booted)
+        translated = _translated(document, error)
+        problems += translated
+        more = max(error.error_count() - _MOST_PROBLEMS, 0)
+    problems += _wrong_words(document, booted=machine is not None and machine.booted)
     if machine is not None and not problems:
-        problems += _overlaps(document, source, machine)
+        problems += _overlaps(document, machine)
     if machine is None or problems:
-        raise InputError(_first(problems, source))
-    return machine
+        raise InputError(_first(problems, document.source, more))
+    return machine._replace(places=Places(partial(description_places, document)))
 
 
-def _first(problems: list[Problem], source: str) -> list[Problem]:
-    """The first problems by their lines, and how many more there are."""
+def _first(problems: list[Problem], source: str, more: int) -> list[Problem]:
+    """The first problems by their lines, and how many more there are beside `more` that are not among them."""
     problems.sort(key=lambda problem: (problem.line, problem.column))
-    more = len(problems) - _MOST_PROBLEMS
-    if more <= 0:
+    more += max(len(problems) - _MOST_PROBLEMS, 0)
+    if not more:
         return problems
     told = problems[:_MOST_PROBLEMS]
     return [*told, Problem(source, f"and {more} more problems of this file", line=told[-1].line, column=1 << 30)]
@@ -100,57 +124,50 @@ def _decoded(data: bytes, source: str) -> str:
 # -- what the validator says, in words ---------------------------------------------------------------------------------
 
 
-def _translated(document: Document, source: str, error: ValidationError) -> Iterator[Problem]:
-    problems = {}
-    for detail in error.errors(include_url=False):
+def _translated(document: Document, error: ValidationError) -> list[Problem]:
+    """The first errors by their lines as problems; of no more is the place looked up, or a mend looked for."""
+    placed = []
+    for number, detail in enumerate(error.errors(include_url=False)):
         path: Path = tuple(step for step in detail["loc"] if step not in SRAT_FORMS)
-        problems[path] = _problem(document, source, path, detail)
-    offered = {(*path[:-1], problem.hint) for path, problem in problems.items() if problem.hint}
-    for path, problem in problems.items():
-        misspelt = path and (*path[:-1], offer(str(path[-1]))) in offered
-        if not misspelt:
-            yield problem
+        path, on_key = _blamed(path, detail)
+        placed.append((document.where(path, key=on_key), number, path, detail))
+    placed.sort(key=lambda own: (own[0][1:], own[1]))
+    told = {path: _problem(place, path, detail) for place, _, path, detail in placed[:_MOST_PROBLEMS]}
+    offered = {(*path[:-1], problem.hint) for path, problem in told.items() if problem.hint}
+    misspelt = {path for path in told if path and (*path[:-1], offer(str(path[-1]))) in offered}
+    return [problem for path, problem in told.items() if path not in misspelt]
 
 
-def _problem(document: Document, source: str, path: Path, detail: ErrorDetails) -> Problem:
-    found, kind, hint, on_key = detail["input"], _kind(path), "", False
+def _blamed(path: Path, detail: ErrorDetails) -> tuple[Path, bool]:
+    """The path of what is to blame for an error, and whether its key is."""
+    if detail["type"] == "missing":
+        return path, False
+    if detail["type"] == "problem":
+        at = detail["ctx"]["at"]
+        found = detail["input"]
+        return ((*path, at) if at and isinstance(found, dict) and at in found else path), False
+    return path, detail["type"] == "extra_forbidden"
+
+
+def _problem(place: tuple[str, int, int], path: Path, detail: ErrorDetails) -> Problem:
+    found, kind, hint = detail["input"], kind_of(path), ""
     match detail["type"]:
         case "extra_forbidden":
-            section = MACHINE if len(path) == 1 else getattr(_kind(path[:-1]), "section", MACHINE)
+            section = MACHINE if len(path) == 1 else getattr(kind_of(path[:-1]), "section", MACHINE)
             message = f"unknown key, expected one of {', '.join(section.names())}"
-            hint = meant(str(path[-1]), section.names())
-            on_key = True
+            hint = meant_key(str(path[-1]), section)
         case "missing":
             message = f"the key {path[-1]} is missing"
             path = path[:-1]
         case "problem":
-            context = detail["ctx"]
-            message, hint = context["message"], context["hint"]
-            if context["at"] and isinstance(found, dict) and context["at"] in found:
-                path = (*path, context["at"])
+            message, hint = detail["ctx"]["message"], detail["ctx"]["hint"]
         case "wrong":
             message = f"found {_shown(found)}, expected {detail['msg']}"
             hint = _mend(found, kind)
         case _:
             expected = kind.expected if kind else "a mapping of " + ", ".join(MACHINE.names())
             message = f"found {_shown(found)}, expected {expected}"
-    line, column = document.place(path, key=on_key)
-    return Problem(source, message, line=line, column=column, field=field_text(path), hint=hint)
-
-
-def _kind(path: Path) -> Kind | None:
-    """What the value at `path` may be; None for the whole document and where nothing is foreseen."""
-    section: Section | None = MACHINE
-    kind: Kind | None = None
-    for step in path:
-        if isinstance(step, str) and section is not None and (field := section.field(step)):
-            kind = field.kind
-        elif kind is not None and kind.item is not None:
-            kind = kind.item
-        else:
-            return None
-        section = kind.section
-    return kind
+    return Problem(place[0], message, line=place[1], column=place[2], field=field_text(path), hint=hint)
 
 
 def _shown(value: Any) -> str:
@@ -176,7 +193,7 @@ def _mend(found: Any, kind: Kind | None) -> str:
 # -- what no single field shows ----------------------------------------------------------------------------------------
 
 
-def _wrong_words(document: Document, source: str, *, booted: bool) -> Iterator[Problem]:
+def _wrong_words(document: Document, *, booted: bool) -> Iterator[Problem]:
     """Boot options with values that no kernel takes (where none has `booted` with them), and an unknown kernel."""
     top = document.value
     if not isinstance(top, dict):
@@ -184,7 +201,7 @@ def _wrong_words(document: Document, source: str, *, booted: bool) -> Iterator[P
     cmdline = top.get("cmdline")
     if isinstance(cmdline, str) and len(cmdline) <= MAX_CMDLINE and not booted:
         for message in bad_options(cmdline):
-            line, column = document.place(("cmdline",))
+            source, line, column = document.where(("cmdline",))
             yield Problem(source, message, line=line, column=column, field="cmdline")
     path: Path = ("kernel",)
     build = top.get("kernel")
@@ -193,7 +210,7 @@ def _wrong_words(document: Document, source: str, *, booted: bool) -> Iterator[P
     if not isinstance(build, str):
         return
     if not build.isprintable():
-        line, column = document.place(path)
+        source, line, column = document.where(path)
         message = f"found {_shown(build)}, expected the name of a kernel or a file's path, of printable characters"
         yield Problem(source, message, line=line, column=column, field=field_text(path))
         return
@@ -203,13 +220,13 @@ def _wrong_words(document: Document, source: str, *, booted: bool) -> Iterator[P
 
     if not is_kernel(build):
         names = kernel_names()
-        line, column = document.place(path)
+        source, line, column = document.where(path)
         message = f"found {_shown(build)}, expected a kernel that memplan knows or a file's path"
         hint = meant(build, names) or "there are " + ", ".join(names)
         yield Problem(source, message, line=line, column=column, field=field_text(path), hint=hint)
 
 
-def _overlaps(document: Document, source: str, machine: Machine) -> Iterator[Problem]:
+def _overlaps(document: Document, machine: Machine) -> Iterator[Problem]:
     """Places that one boot loader can't have used at once; Linux takes any overlap in e820 and SRAT, if it must."""
     if machine.initrd is None:
         return
@@ -219,6 +236,6 @@ def _overlaps(document: Document, source: str, machine: Machine) -> Iterator[Pro
         others.append(("the kernel at kernel.load_address", machine.kernel.load_address, 1))
     for name, address, length in others:
         if start < address + length and address < end:
-            line, column = document.place(("initrd",))
+            source, line, column = document.where(("initrd",))
             message = f"{start:#x}-{end - 1:#x} overlaps {name}"
             yield Problem(source, message, line=line, column=column, field="initrd")

@@ -1,11 +1,14 @@
 """The machine: what firmware, the boot loader and the user say.  Facts only; nothing that an allocator decided.
 
 Addresses and sizes are in bytes, ranges half-open ``[start, end)``.  Every class is frozen: a machine is input.
+Each field says beside its type what it may hold and what it means; documents are read, checked and written by that.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypeAlias
+
+from memplan.machine.fields import Count, FrozenMap, Text, Type, Unit
+from memplan.machine.places import Places
 
 #: e820 types by the kernel's numbers (arch/x86/include/asm/e820/types.h).
 E820_RAM = 1
@@ -32,88 +35,101 @@ E820_NAMES: Mapping[int, str] = {
 }
 
 
-class E820Entry(NamedTuple):
-    """One entry of the firmware's map: ``[start, end)`` of `type` (a number, see the E820_ constants)."""
+#: The most CPUs that a kernel of these versions can have (NR_CPUS with MAXSMP).
+MAX_CPUS = 8192
+#: Room for the command line (COMMAND_LINE_SIZE) without its final NUL.
+MAX_CMDLINE = 2047
+_U32 = Count(0, (1 << 32) - 1)
 
-    start: int
-    end: int
-    type: int
+Address: TypeAlias = Annotated[int, Unit.ADDRESS]
+Size: TypeAlias = Annotated[int, Unit.SIZE]
+Number: TypeAlias = Annotated[int, _U32]
+Signature: TypeAlias = Annotated[str, Text(4, r"[\x20-\x7e]{4}", "a signature of four characters such as FACP")]
+
+
+class E820Entry(NamedTuple):
+    """A range of the firmware's memory map."""
+
+    start: Annotated[Address, "The first byte."]
+    end: Annotated[Address, "The first byte behind the range."]
+    type: Annotated[int, Type.E820, "What the range is: the kernel's word, or the type's number."] = E820_RAM
 
 
 class MemoryAffinity(NamedTuple):
-    """SRAT memory affinity (sub-table type 1); `length` may be 0, `[base, base + length)` may lack RAM."""
+    """A memory affinity (sub-table type 1)."""
 
-    pxm: int
-    base: int
-    length: int
-    enabled: bool = True
-    hotplug: bool = False
-    nonvolatile: bool = False
+    pxm: Annotated[Number, "The proximity domain."]
+    base: Annotated[Address, "The first byte."]
+    length: Annotated[Size, "The size; 0 is possible, and so is a range without RAM."]
+    enabled: Annotated[bool, "Whether the entry counts at all."] = True
+    hotplug: Annotated[bool, "Whether the memory can be removed or added."] = False
+    nonvolatile: Annotated[bool, "Whether the memory keeps its content."] = False
 
 
 class CpuAffinity(NamedTuple):
-    """SRAT processor affinity: local APIC (type 0), or x2APIC (type 2) where `x2apic`."""
+    """A processor affinity (sub-table type 0, or 2 where x2apic)."""
 
-    apic_id: int
-    pxm: int
-    enabled: bool = True
-    x2apic: bool = False
+    apic_id: Annotated[Number, "The local APIC id."]
+    pxm: Annotated[Number, "The proximity domain."]
+    enabled: Annotated[bool, "Whether the entry counts at all."] = True
+    x2apic: Annotated[bool, "Whether it is a local x2APIC affinity (type 2)."] = False
 
 
 class Srat(NamedTuple):
-    """The SRAT that the kernel parses (an override from the initrd, if there is one), entries in table order.
+    """The SRAT that the kernel parses (one from the initrd if that overrides the firmware's), in table order."""
 
-    `generic_initiators` are the proximity domains of the enabled type 5 entries.
-    """
-
-    memory: tuple[MemoryAffinity, ...] = ()
-    cpus: tuple[CpuAffinity, ...] = ()
-    generic_initiators: tuple[int, ...] = ()
-    revision: int = 3
+    memory: Annotated[tuple[MemoryAffinity, ...], "Memory affinities."] = ()
+    cpus: Annotated[tuple[CpuAffinity, ...], "Processor affinities."] = ()
+    generic_initiators: Annotated[
+        tuple[Number, ...], "Proximity domains of the enabled generic initiators (type 5)."
+    ] = ()
+    revision: Annotated[int, Count(1, 255), "The table's revision; with 1, domains have 8 bits."] = 3
 
 
 class CxlWindow(NamedTuple):
-    """A CFMWS structure of the CEDT: the host physical window ``[base, base + size)``."""
+    """A CXL fixed memory window (CFMWS of the CEDT)."""
 
-    base: int
-    size: int
+    base: Annotated[Address, "The first byte."]
+    size: Annotated[Size, "The size."]
 
 
 class AcpiTable(NamedTuple):
-    """A table where firmware put it: `length` bytes at `address`; `signature` has four characters."""
+    """A table where firmware put it."""
 
-    signature: str
-    address: int
-    length: int
+    signature: Annotated[Signature, "The table's signature."]
+    address: Annotated[Address, "Where it begins."]
+    length: Annotated[Size, "Its length."]
 
 
 class TableUpgrade(NamedTuple):
-    """A table inside the initrd's head (kernel/firmware/acpi/*.aml) of `length` bytes.
+    """A table in the initrd (kernel/firmware/acpi/*.aml)."""
 
-    `replaces` is True where the firmware has a table of that signature (and OEM ids) that it overrides; otherwise
-    the kernel installs it in addition.
-    """
-
-    signature: str
-    length: int
-    replaces: bool = True
+    signature: Annotated[Signature, "The table's signature."]
+    length: Annotated[Size, "Its length."]
+    replaces: Annotated[
+        bool, "Whether it overrides a table of the firmware (of that signature and OEM ids), or else comes on top."
+    ] = True
 
 
 class Acpi(NamedTuple):
-    """ACPI as found at boot.
+    """ACPI as found at boot."""
 
-    `tables` are those of the root table in its order, with DSDT and FACS after FACP as the kernel lists them,
-    each at firmware's own place even where an upgrade replaces it.  The RSDP and the root table themselves are
-    not part of it.  `slit` is the SLIT matrix by proximity domain (rows), () without one.
-    """
-
-    tables: tuple[AcpiTable, ...] = ()
-    rsdp: int = 0
-    upgrades: tuple[TableUpgrade, ...] = ()
-    slit: tuple[tuple[int, ...], ...] = ()
-    cxl_windows: tuple[CxlWindow, ...] = ()
-    hpet: bool = False
-    ioapics: int = 1
+    tables: Annotated[
+        tuple[AcpiTable, ...],
+        "The tables in the root table's order, with DSDT and FACS after FACP as the kernel lists them; without the "
+        "RSDP and the root table. A table that the initrd overrides stays at firmware's place.",
+    ] = ()
+    rsdp: Annotated[Address, "Where the RSDP lies (0: found nowhere)."] = 0
+    upgrades: Annotated[tuple[TableUpgrade, ...], "Tables at the head of the initrd that override the firmware's."] = ()
+    slit: Annotated[
+        tuple[tuple[Annotated[int, Count(0, 255)], ...], ...],
+        "The SLIT's distances, a row for each proximity domain.",
+    ] = ()
+    cxl_windows: Annotated[
+        tuple[CxlWindow, ...], "CXL windows, which become nodes where no memory affinity covers them."
+    ] = ()
+    hpet: Annotated[bool, "Whether an HPET is found."] = False
+    ioapics: Annotated[int, Count(0, 128), "How many I/O APICs the MADT names."] = 1
 
     def has(self, signature: str) -> bool:
         """Whether firmware or the initrd provides a table of that signature."""
@@ -121,133 +137,159 @@ class Acpi(NamedTuple):
 
 
 class MpTable(NamedTuple):
-    """The MP floating pointer (16 bytes at `pointer`) and the table it names (`length` 0: none)."""
+    """The MP table."""
 
-    pointer: int
-    table: int = 0
-    length: int = 0
+    pointer: Annotated[Address, "Where the floating pointer (16 bytes) lies."]
+    table: Annotated[Address, "Where the table begins (0: none)."] = 0
+    length: Annotated[Size, "The table's length."] = 0
+
+
+class Extent(NamedTuple):
+    """A piece of memory."""
+
+    address: Annotated[Address, "Where it begins."]
+    length: Annotated[Size, "Its length."]
 
 
 class Bios(NamedTuple):
-    """What the BIOS data area says, and tables found by scanning.
+    """What the BIOS data area says, and tables that are found by scanning."""
 
-    `lowmem` is the word at 0x413 in bytes (639 KiB: 0x9fc00), `ebda` the word at 0x40E times 16 (0: none).
-    `dmi_length` is the length of the SMBIOS structures that the kernel copies into brk (0: no SMBIOS),
-    `ibft` the iBFT's (address, length).
-    """
-
-    lowmem: int = 0x9FC00
-    ebda: int = 0x9FC00
-    mp_table: MpTable | None = None
-    dmi_length: int = 0x200
-    ibft: tuple[int, int] | None = None
-    legacy_area: bool = True
+    lowmem: Annotated[Size, "Size of low memory (the word at 0x413)."] = 0x9FC00
+    ebda: Annotated[Address, "Where the extended BIOS data area begins (the word at 0x40E; 0: none)."] = 0x9FC00
+    mp_table: Annotated[MpTable | None, "The MP table, if there is one."] = None
+    dmi_length: Annotated[Size, "Length of the SMBIOS structures that the kernel copies to brk (0: no SMBIOS)."] = 0x200
+    ibft: Annotated[Extent | None, "The iSCSI boot firmware table (iBFT), if there is one."] = None
+    legacy_area: Annotated[bool, "Whether there is a legacy BIOS area below 1 MiB."] = True
 
 
 class Cpus(NamedTuple):
-    """CPUs and those of their features that change memory.
+    """CPUs, and those of their features that change memory. One of possible and present stands for both."""
 
-    `possible` counts the CPUs that may ever come (nr_cpu_ids), `present` those at boot. `apic_ids` gives each
-    possible CPU's local APIC id in CPU order (empty: 0, 1, 2, …).  `nodes` gives each CPU's node where only a
-    log told it (empty: the SRAT's CPU affinities tell).  `xsave_size` is the size of the extended state (3.13
-    allocates by it), `xsave_features` its number of features. `hypervisor` is the CPUID bit of that name,
-    `intel` tells the vendor (5.10 on maps debug stores for Intel's CPUs alone).
-    """
-
-    possible: int = 1
-    present: int = 1
-    apic_ids: tuple[int, ...] = ()
-    nodes: tuple[int, ...] = ()
-    pse: bool = True
-    gbpages: bool = True
-    la57: bool = False
-    hypervisor: bool = False
-    intel: bool = True
-    sandy_bridge_graphics: bool = False
-    xsave_size: int = 0
-    xsave_features: int = 0
-    xsaveopt: bool = True
+    possible: Annotated[int, Count(1, MAX_CPUS), "CPUs that may ever come (nr_cpu_ids)."] = 1
+    present: Annotated[int, Count(1, MAX_CPUS), "CPUs at boot."] = 1
+    apic_ids: Annotated[tuple[Number, ...], "Each possible CPU's local APIC id in CPU order (none: 0, 1, 2 ...)."] = ()
+    nodes: Annotated[
+        tuple[Annotated[int, Count(0, 1023)], ...], "Each CPU's node where no processor affinity tells it."
+    ] = ()
+    pse: Annotated[bool, "2 MiB pages."] = True
+    gbpages: Annotated[bool, "1 GiB pages."] = True
+    la57: Annotated[bool, "5-level page tables."] = False
+    hypervisor: Annotated[bool, "The CPUID bit of that name."] = False
+    intel: Annotated[bool, "CPUs of Intel's make (5.10 on maps debug stores for them alone)."] = True
+    sandy_bridge_graphics: Annotated[bool, "Graphics that can't reach some pages (Sandy Bridge)."] = False
+    xsave_size: Annotated[Size, "Size of the extended state; 3.13 allocates by it."] = 0
+    xsave_features: Annotated[int, Count(0, 64), "Number of the extended state's features."] = 0
+    xsaveopt: Annotated[bool, "Whether extended state is saved lazily."] = True
 
 
 class KernelImage(NamedTuple):
-    """Which kernel boots and where its image lies.
+    """Which kernel boots, and where its image lies."""
 
-    `build` names a file under configs/kernels (or is a path), `load_address` is the physical address of _text
-    (None: where the build says that it goes without KASLR), `randomized` tells whether KASLR chose it, and
-    `overrides` replaces facts of the build by their dotted names.
-    """
-
-    build: str = "6.12"
-    load_address: int | None = None
-    randomized: bool = False
-    overrides: Mapping[str, int | str | bool] = MappingProxyType({})
+    build: Annotated[
+        str,
+        Text(4096),
+        "A build by name, such as 6.12 or debian-6.1.0-55-amd64, or the path of a file that describes one.",
+    ] = "6.12"
+    load_address: Annotated[
+        Address | None, "Physical address of the image, _text (none: where it goes without KASLR)."
+    ] = None
+    randomized: Annotated[bool, "Whether KASLR chose the address."] = False
+    overrides: Annotated[
+        Mapping[str, int | str | bool], "Facts of the build that are different here, by their dotted names."
+    ] = FrozenMap()
 
 
 class Initrd(NamedTuple):
-    """The initial RAM disk as the boot loader placed it: `size` bytes at `start`."""
+    """The initial RAM disk."""
 
-    start: int
-    size: int
+    start: Annotated[Address, "Where the boot loader put it."]
+    size: Annotated[Size, "Its size."]
 
 
 class SetupData(NamedTuple):
-    """A setup_data node: 16 bytes of header plus `length` at `address`; `type` as in bootparam.h.
+    """A setup_data node: 16 bytes of header plus its data."""
 
-    An indirect node also names the `target` (address, length).  Type 1 (E820_EXT) carries `e820` entries.
-    """
-
-    address: int
-    length: int
-    type: int = 0
-    target: tuple[int, int] | None = None
-    e820: tuple[E820Entry, ...] = ()
+    address: Annotated[Address, "Where it begins."]
+    length: Annotated[Size, "Length of its data."]
+    type: Annotated[Number, "Its type, as in bootparam.h."] = 0
+    target: Annotated[Extent | None, "What an indirect node points to."] = None
+    e820: Annotated[tuple[E820Entry, ...], "The entries of a node of type 1, which extend the e820 map."] = ()
 
 
 class EfiRange(NamedTuple):
-    """An EFI memory descriptor: ``[start, end)``, EFI `type` number, `attribute` bits."""
+    """A descriptor of the EFI memory map."""
 
-    start: int
-    end: int
-    type: int
-    attribute: int = 0xF
+    start: Annotated[Address, "The first byte."]
+    end: Annotated[Address, "The first byte behind the range."]
+    type: Annotated[int, Type.EFI, "What it is: the kernel's word or the number."]
+    attribute: Annotated[Address, "The attribute bits."] = 0xF
+
+
+class EfiReserved(NamedTuple):
+    """A further range that EFI's tables make the kernel reserve."""
+
+    address: Annotated[Address, "Where it begins."]
+    length: Annotated[Size, "Its length."]
+    what: Annotated[str, Text(200), "What it is for."]
 
 
 class Efi(NamedTuple):
-    """What an EFI boot adds.
+    """What an EFI boot adds."""
 
-    `memmap` is where the loader put the memory map (address, bytes; None when unknown), `descriptor_size` the
-    size of one descriptor in it, `descriptors` its content in map order (empty when only the place is known).
-    `memattr` is the memory attributes table (address, whole length); `reserved` are the further ranges that
-    efi_init and its tables reserve, as (address, length, what for), in their order.
-    """
-
-    memmap: tuple[int, int] | None = None
-    descriptor_size: int = 48
-    descriptors: tuple[EfiRange, ...] = ()
-    memattr: tuple[int, int] | None = None
-    reserved: tuple[tuple[int, int, str], ...] = ()
-    secure: bool = False
+    memmap: Annotated[Extent | None, "Where the loader put the memory map (none: unknown)."] = None
+    descriptor_size: Annotated[int, Count(40, 4096), "Size of one descriptor in it."] = 48
+    descriptors: Annotated[
+        tuple[EfiRange, ...], "The map's content, in its order (none: only its place is known)."
+    ] = ()
+    memattr: Annotated[Extent | None, "The memory attributes table, header and all."] = None
+    reserved: Annotated[
+        tuple[EfiReserved, ...], "Further ranges that efi_init and EFI's tables reserve, in their order."
+    ] = ()
+    secure: Annotated[bool, "Secure boot."] = False
 
 
 HypervisorGuest = Literal["none", "kvm", "xen", "hyperv", "vmware"]
 
 
 class Machine(NamedTuple):
-    """One machine with one kernel and one command line: all that a boot depends on."""
+    """A machine with one kernel and one command line, as memplan replays its boot."""
 
-    e820: tuple[E820Entry, ...]
-    name: str = ""
-    cmdline: str = ""
-    srat: Srat | None = None
-    acpi: Acpi = Acpi()
-    bios: Bios = Bios()
-    cpus: Cpus = Cpus()
-    kernel: KernelImage = KernelImage()
-    initrd: Initrd | None = None
-    setup_data: tuple[SetupData, ...] = ()
-    efi: Efi | None = None
-    hypervisor: HypervisorGuest = "none"
-    #: MTRR trimming: RAM at or above this address is not write-back and is taken away (0: all RAM is covered).
-    mtrr_limit: int = 0
-    #: A kernel has booted with the command line: what it makes of bad values is planned, not refused.
-    booted: bool = False
+    e820: Annotated[tuple[E820Entry, ...], "The firmware's memory map: fields, or lines as the kernel prints them."]
+    name: Annotated[str, Text(200), "What to call the machine."] = ""
+    kernel: Annotated[KernelImage, "Which kernel boots: its name alone, or with details."] = KernelImage()
+    cmdline: Annotated[str, Text(MAX_CMDLINE), "The boot options, as typed."] = ""
+    booted: Annotated[
+        bool, "A kernel has booted with these options: bad values are planned as it takes them, not refused."
+    ] = False
+    srat: Annotated[
+        Srat | None, "Which memory and which CPUs belong to which node: fields, or lines (none: one node)."
+    ] = None
+    acpi: Annotated[Acpi, "ACPI tables and where they lie."] = Acpi()
+    bios: Annotated[Bios, "BIOS data and tables below 1 MiB."] = Bios()
+    cpus: Annotated[Cpus, "CPUs and their features."] = Cpus()
+    initrd: Annotated[Initrd | None, "The initial RAM disk (none: no initrd)."] = None
+    setup_data: Annotated[tuple[SetupData, ...], "The boot loader's setup_data list."] = ()
+    efi: Annotated[Efi | None, "EFI (none: a BIOS boot)."] = None
+    hypervisor: Annotated[HypervisorGuest, "The hypervisor that the kernel finds."] = "none"
+    mtrr_limit: Annotated[Address, "RAM at or above it is not write-back by the MTRRs and is taken away (0: none)."] = 0
+    #: Where all this stands; no part of what the machine is.
+    places: Places = Places()
+
+    def replace(self, changes: Mapping[str, object]) -> "Machine":
+        """The machine with `changes`, values by their fields' paths (``{"srat.memory[2].hotplug": True}``).
+
+        A value is a number in bytes, text, a part of the model, or None to take the field away.  Raises InputError
+        where there can't be such a machine.
+        """
+        from memplan.machine.change import Change
+        from memplan.machine.load import changed
+
+        return changed(self, [Change.of(path, value) for path, value in changes.items()])
+
+    def with_options(self, *words: str) -> "Machine":
+        """The machine with more boot options behind its own; InputError for values that no kernel takes."""
+        return self.replace({"cmdline": " ".join(filter(None, (self.cmdline, *words)))})
+
+    def with_initrd(self, start: int, size: int) -> "Machine":
+        """The machine with an initrd of `size` bytes at `start`; InputError where none can be."""
+        return self.replace({"initrd": Initrd(start, size)})

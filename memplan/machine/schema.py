@@ -1,14 +1,17 @@
-"""The machine description's fields, in one table: what each is called, may hold and means.
+"""The machine description's fields, made of those of `memplan.machine.model`: their types, limits and meanings.
 
-From this table come the validator, the JSON Schema and the order in which a machine is written; defaults are those
-of `memplan.machine.model`.
+From them come the validator, the JSON Schema and the order in which a machine is written.  Here stands only what
+a document has beyond the model: ranges that are said in several ways, lines of a log instead of fields, a kernel's
+name alone, and values that must go together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from operator import itemgetter
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic_core import SchemaValidator
 from pydantic_core import core_schema as cs
@@ -16,102 +19,93 @@ from pydantic_core import core_schema as cs
 from memplan.klog import entries
 from memplan.klog.memory_types import E820_TYPES, EFI_TYPES, e820_type
 from memplan.machine import model
+from memplan.machine.fields import Count, Type, Unit
 from memplan.machine.kinds import (
     ADDRESS,
-    FACT,
     SIZE,
     SWITCH,
+    WRONG,
     Field,
     Kind,
     Section,
     choice,
     count,
+    facts,
     joined,
     leaf,
     list_of,
     of,
     or_line,
     problem,
-    quoted,
     read_line,
     read_number,
     text,
-    write_fact,
 )
 from memplan.units import U64_MAX
 
-#: The most CPUs that a kernel of these versions can have (NR_CPUS with MAXSMP).
-_MAX_CPUS = 8192
-#: Room for the command line (COMMAND_LINE_SIZE) without its final NUL.
-MAX_CMDLINE = 2047
 _U32 = (1 << 32) - 1
 
 #: Marks the two forms of the SRAT in the place that the validator gives for an error.
 SRAT_FORMS = ("<fields>", "<lines>")
 
-_EFI_NUMBERS = {name.lower().replace(" ", ""): number for number, name in enumerate(EFI_TYPES)}
-
+#: What the first byte, the size and the end of a range may be called, whatever its class calls them.
+_FIRSTS = ("start", "base", "address")
+_SIZES = ("size", "length")
+_END = "end"
 _END_DOC = (
     "The last byte, as the kernel prints it (0xbffdffff). An even number can't be a last byte and is taken for the "
     "first byte behind the range (0xbffe0000, 4G)."
 )
 
 
-def _e820_type(value: str) -> int:
-    number = e820_type(value)
-    if number is None:
-        raise ValueError
-    return number
+# -- values that must go together --------------------------------------------------------------------------------------
 
 
-def _efi_type(value: str) -> int:
-    number = _EFI_NUMBERS.get(value.lower().replace(" ", "").replace("_", ""))
-    number = read_number(value) if number is None else number
-    if number > _U32:
-        raise ValueError
-    return number
+class _Range(NamedTuple):
+    """A class that is a range: what its first byte and its size are called in a document.
 
+    `ends` tells that the class has the end of the range instead of its size.
+    """
 
-def _extent(values: dict[str, Any], first: str, size: str) -> tuple[int, int]:
-    """Start and end out of the fields `first` and either `size` or ``end``, which are taken out of `values`."""
-    start, end, length = values.pop(first), values.pop("end", None), values.pop(size, None)
-    if (end is None) == (length is None):
-        raise problem(f"expected either end or {size}, found {'neither' if end is None else 'both'}")
-    if end is None:
-        return start, start + length
-    behind = end + (end & 1)
-    if behind <= start:
-        raise problem(f"the end {end:#x} does not lie above the start {start:#x}", at="end")
-    return start, behind
+    first: str
+    size: str
+    ends: bool
+    #: The names of which one must be given, and those of which another must: the class's own come first.
+    firsts: tuple[str, ...]
+    extents: tuple[str, ...]
 
+    @classmethod
+    def of(cls, owner: Any) -> _Range | None:
+        """The range that the class `owner` is; None where it is none."""
+        first = next((name for name in _FIRSTS if name in owner._fields), None)
+        size = next((name for name in _SIZES if name in owner._fields), None)
+        ends = _END in owner._fields
+        if first is None or not (size or ends):
+            return None
+        size = size or _SIZES[0]
+        firsts = sorted(_FIRSTS, key=lambda name: name != first)
+        return cls(first, size, ends, tuple(firsts), (*sorted(_SIZES, key=lambda name: name != size), _END))
 
-def _within_64_bits(start: int, end: int, at: str) -> None:
-    if end > U64_MAX + 1:
-        raise problem(f"from {start:#x} it runs over the end of the 64-bit address space", at=at)
-
-
-def _e820_entry(values: dict[str, Any]) -> model.E820Entry:
-    start, end = _extent(values, "start", "size")
-    _within_64_bits(start, end, "size")
-    return model.E820Entry(start, end, values.get("type", model.E820_RAM))
-
-
-def _write_e820(entry: model.E820Entry) -> str:
-    name = model.E820_NAMES.get(entry.type, f"type {entry.type}")
-    if entry.type == model.E820_RESERVED_KERN or not entry.end:
-        return f"{{start: {entry.start:#x}, size: {entry.end - entry.start:#x}, type: {entry.type}}}"
-    return f'"[mem {entry.start:#018x}-{entry.end - 1:#018x}] {name}"'
-
-
-def _memory_affinity(values: dict[str, Any]) -> model.MemoryAffinity:
-    base, end = _extent(values, "base", "length")
-    return model.MemoryAffinity(base=base, length=end - base, **values)
-
-
-def _efi_range(values: dict[str, Any]) -> model.EfiRange:
-    start, end = _extent(values, "start", "size")
-    _within_64_bits(start, end, "size")
-    return model.EfiRange(start, end, **values)
+    def taken(self, values: dict[str, Any]) -> dict[str, int]:
+        """The fields of the class, out of those of `values` that tell the range, which are taken away."""
+        firsts = [name for name in self.firsts if name in values]
+        extents = [name for name in self.extents if name in values]
+        if not firsts:
+            raise problem(f"the key {self.first} is missing")
+        if len(firsts) > 1:
+            raise problem(f"{firsts[0]} says this already, expected only one of them", at=firsts[1])
+        if len(extents) != 1:
+            found = "both" if _END in extents[1:] else " and ".join(extents) or "neither"
+            raise problem(f"expected either {_END} or {self.size}, found {found}")
+        start, own = values.pop(firsts[0]), values.pop(extents[0])
+        if extents[0] == _END:
+            behind = own + (own & 1)
+            if behind <= start:
+                raise problem(f"the end {own:#x} does not lie above the start {start:#x}", at=_END)
+            own = behind - start
+        if self.ends and start + own > U64_MAX + 1:
+            raise problem(f"from {start:#x} it runs over the end of the 64-bit address space", at=extents[0])
+        return {self.first: start, _END: start + own} if self.ends else {self.first: start, self.size: own}
 
 
 def _cpus(values: dict[str, Any]) -> model.Cpus:
@@ -130,109 +124,159 @@ def _acpi(values: dict[str, Any]) -> model.Acpi:
     return model.Acpi(**values)
 
 
-def _srat_of_lines(entries: tuple[model.MemoryAffinity | model.CpuAffinity, ...]) -> model.Srat:
-    return model.Srat(
-        memory=tuple(entry for entry in entries if isinstance(entry, model.MemoryAffinity)),
-        cpus=tuple(entry for entry in entries if isinstance(entry, model.CpuAffinity)),
-    )
+#: What makes an object of the values of its fields, where that is more than a call of its class.
+_BUILDERS: Mapping[Any, Callable[[dict[str, Any]], Any]] = {model.Cpus: _cpus, model.Acpi: _acpi}
+#: Fields that are written before those that the class names first, and fields that are always written.
+_BEFORE: Mapping[Any, tuple[str, ...]] = {
+    model.Machine: ("name", "kernel", "cmdline", "booted"),
+    model.Srat: ("revision",),
+    model.Acpi: ("rsdp",),
+}
+_ALWAYS = {(model.Cpus, "possible"), (model.Cpus, "present"), (model.KernelImage, "build")}
+
+
+# -- from the model's fields to kinds ----------------------------------------------------------------------------------
+
+
+@cache
+def section_of(cls: Any) -> Section:
+    """The section whose object is of the class `cls` of the model."""
+    extent = _Range.of(cls)
+    named = {name: _field(cls, name) for name in cls._fields if get_origin(cls.__annotations__[name]) is Annotated}
+    if extent is None:
+        first = _BEFORE.get(cls, ())
+        order = sorted(named, key=lambda name: first.index(name) if name in first else len(first))
+        return Section(cls, tuple(named[name] for name in order), _BUILDERS.get(cls, lambda values: cls(**values)))
+    fields: list[Field] = []
+    for name, field in named.items():
+        if name not in (_END, extent.size):
+            fields.append(field)
+            continue
+        doc = named[extent.size].doc if extent.size in named else "The size."
+        size = (lambda own: own[1] - own[0]) if extent.ends else field.get
+        fields += [Field(extent.size, SIZE, doc, size), Field(_END, ADDRESS, f"Instead of the size. {_END_DOC}", None)]
+    firsts, sizes = extent.firsts, extent.extents
+    others = [name for name in (*firsts[1:], *sizes[1:]) if name != _END]
+    same = {**dict.fromkeys(firsts, extent.first), **dict.fromkeys(sizes, extent.size)}
+    fields += [Field(name, ADDRESS if name in firsts else SIZE, f"As {same[name]}.", None) for name in others]
+
+    def build(values: dict[str, Any]) -> Any:
+        return cls(**extent.taken(values), **values)
+
+    return Section(cls, tuple(fields), build, alternatives=(firsts, sizes), hidden=frozenset(others))
+
+
+def _field(cls: Any, name: str) -> Field:
+    hint, *metadata = get_args(cls.__annotations__[name])
+    kind = _kind(hint, [own for own in metadata if not isinstance(own, str)])
+    return Field(name, kind, metadata[-1], itemgetter(cls._fields.index(name)), always=(cls, name) in _ALWAYS)
+
+
+def _kind(hint: Any, metadata: list[Any]) -> Kind:
+    """What a value of the type `hint` may be, within what `metadata` says."""
+    if get_origin(hint) is Annotated:
+        inner, *more = get_args(hint)
+        return _kind(inner, more)
+    if get_origin(hint) in (Union, UnionType):
+        return _kind(get_args(hint)[0], metadata)
+    if get_origin(hint) is tuple:
+        item = _kind(get_args(hint)[0], [])
+        return list_of(item, rows=item.line is not None)
+    if get_origin(hint) is Literal:
+        return choice(*get_args(hint))
+    if hint is bool:
+        return SWITCH
+    if get_origin(hint) is not None:
+        return facts()
+    if hasattr(hint, "_fields"):
+        return _FORMS.get(hint, lambda: of(section_of(hint)))()
+    (limit,) = metadata
+    if isinstance(limit, Unit):
+        return ADDRESS if limit is Unit.ADDRESS else SIZE
+    if isinstance(limit, Type):
+        return _E820_TYPE if limit is Type.E820 else _EFI_TYPE
+    return count(limit) if isinstance(limit, Count) else text(limit)
+
+
+# -- types of memory ---------------------------------------------------------------------------------------------------
+
+_EFI_NUMBERS = {name.lower().replace(" ", ""): number for number, name in enumerate(EFI_TYPES)}
+_NUMBER_JSON = {"type": "integer", "minimum": 0, "maximum": _U32}
+
+
+def _read_e820_type(value: str) -> int:
+    number = e820_type(value)
+    if number is None:
+        raise ValueError
+    return number
+
+
+def _read_efi_type(value: str) -> int:
+    number = _EFI_NUMBERS.get(value.lower().replace(" ", "").replace("_", ""))
+    number = read_number(value) if number is None else number
+    if number > _U32:
+        raise ValueError
+    return number
+
+
+_E820_TYPE = leaf(
+    _read_e820_type,
+    {"anyOf": [{"enum": list(E820_TYPES)}, {"type": "string", "pattern": "^type [0-9]{1,10}$"}, _NUMBER_JSON]},
+    "an e820 type: " + ", ".join(list(E820_TYPES)[:8]) + ", or a number",
+    words=tuple(E820_TYPES),
+)
+_EFI_TYPE = leaf(
+    _read_efi_type,
+    {"anyOf": [{"enum": list(EFI_TYPES)}, _NUMBER_JSON]},
+    "an EFI memory type by the kernel's word (Conventional, Boot Data …) or number",
+    lambda own: EFI_TYPES[own] if own < len(EFI_TYPES) else str(own),
+    words=EFI_TYPES,
+)
+
+
+# -- what may be said otherwise than by fields -------------------------------------------------------------------------
+
+_HEX = "0[xX][0-9a-fA-F]+"
+_RANGE_PATTERN = rf"\[mem {_HEX}-{_HEX}\]"
+_E820_PATTERN = rf"{_RANGE_PATTERN} +\S|[0-9a-fA-F]{{1,16}} - [0-9a-fA-F]{{1,16}} +\(.+\)|^\s*$|\[gap "
+_MEMORY_PATTERN = rf"Node [0-9]+ PXM [0-9]+ {_RANGE_PATTERN}|^\s*$"
+_CPU_PATTERN = rf"PXM [0-9]+ -> APIC (?:{_HEX}|[0-9]+) -> Node [0-9]+|^\s*$"
+
+
+def _write_e820(entry: model.E820Entry) -> str:
+    name = model.E820_NAMES.get(entry.type, f"type {entry.type}")
+    if entry.type == model.E820_RESERVED_KERN or not entry.end:
+        return f"{{start: {entry.start:#x}, size: {entry.end - entry.start:#x}, type: {entry.type}}}"
+    return f'"[mem {entry.start:#018x}-{entry.end - 1:#018x}] {name}"'
+
+
+def _e820() -> Kind:
+    own = of(section_of(model.E820Entry))
+    return or_line(own, entries.e820_line, _E820_PATTERN, entries.E820_EXPECTED, _write_e820)
+
+
+def _memory_affinity() -> Kind:
+    own = of(section_of(model.MemoryAffinity))
+    return or_line(own, entries.memory_line, _MEMORY_PATTERN, entries.MEMORY_EXPECTED)
+
+
+def _cpu_affinity() -> Kind:
+    return or_line(of(section_of(model.CpuAffinity)), entries.cpu_line, _CPU_PATTERN, entries.CPU_EXPECTED)
 
 
 def _srat_line(value: str) -> model.MemoryAffinity | model.CpuAffinity | None:
     return entries.memory_line(value) or entries.cpu_line(value)
 
 
-def _pair(doc: str, size_doc: str) -> Kind:
-    return of(
-        Section(
-            None,
-            doc,
-            Field("address", ADDRESS, "Where it begins.", get=itemgetter(0)),
-            Field("length", SIZE, size_doc, get=itemgetter(1)),
-            build=lambda values: (values["address"], values["length"]),
-        )
+def _srat_of_lines(told: tuple[model.MemoryAffinity | model.CpuAffinity, ...]) -> model.Srat:
+    return model.Srat(
+        memory=tuple(entry for entry in told if isinstance(entry, model.MemoryAffinity)),
+        cpus=tuple(entry for entry in told if isinstance(entry, model.CpuAffinity)),
     )
-
-
-_PXM = count(0, _U32)
-_APIC_ID = count(0, _U32)
-_SIGNATURE = text(4, r"[\x20-\x7e]{4}", "a signature of four characters such as FACP")
-
-_E820_ENTRY = or_line(
-    of(
-        Section(
-            model.E820Entry,
-            "A range of the firmware's memory map.",
-            Field("start", ADDRESS, "The first byte."),
-            Field("end", ADDRESS, _END_DOC),
-            Field("size", SIZE, "The size, instead of the end."),
-            Field(
-                "type",
-                leaf(
-                    _e820_type,
-                    {"anyOf": [{"enum": list(E820_TYPES)}, {"type": ["string", "integer"]}]},
-                    "an e820 type: " + ", ".join(list(E820_TYPES)[:8]) + ", or a number",
-                    words=tuple(E820_TYPES),
-                ),
-                "What the range is: the kernel's word, or the type's number (default: usable).",
-            ),
-            build=_e820_entry,
-            required=("start",),
-        )
-    ),
-    entries.e820_line,
-    entries.E820_EXPECTED,
-    _write_e820,
-)
-
-_MEMORY_AFFINITY = or_line(
-    of(
-        Section(
-            model.MemoryAffinity,
-            "A memory affinity (sub-table type 1).",
-            Field("pxm", _PXM, "The proximity domain."),
-            Field("base", ADDRESS, "The first byte."),
-            Field("length", SIZE, "The size; 0 is possible, and so is a range without RAM."),
-            Field("end", ADDRESS, "Instead of the length. " + _END_DOC, written=False),
-            Field("enabled", SWITCH, "Whether the entry counts at all."),
-            Field("hotplug", SWITCH, "Whether the memory can be removed or added."),
-            Field("nonvolatile", SWITCH, "Whether the memory keeps its content."),
-            build=_memory_affinity,
-            required=("pxm", "base"),
-        )
-    ),
-    entries.memory_line,
-    entries.MEMORY_EXPECTED,
-)
-
-_CPU_AFFINITY = or_line(
-    of(
-        Section(
-            model.CpuAffinity,
-            "A processor affinity (sub-table type 0, or 2 where x2apic).",
-            Field("apic_id", _APIC_ID, "The local APIC id."),
-            Field("pxm", _PXM, "The proximity domain."),
-            Field("enabled", SWITCH, "Whether the entry counts at all."),
-            Field("x2apic", SWITCH, "Whether it is a local x2APIC affinity (type 2)."),
-        )
-    ),
-    entries.cpu_line,
-    entries.CPU_EXPECTED,
-)
-
-_SRAT_SECTION = of(
-    Section(
-        model.Srat,
-        "The SRAT that the kernel parses (one from the initrd if that overrides the firmware's), in table order; "
-        "instead of the fields, the lines that the kernel prints for it.",
-        Field("revision", count(1, 255), "The table's revision; with 1, domains have 8 bits."),
-        Field("memory", list_of(_MEMORY_AFFINITY, rows=True), "Memory affinities."),
-        Field("cpus", list_of(_CPU_AFFINITY, rows=True), "Processor affinities."),
-        Field("generic_initiators", list_of(_PXM), "Proximity domains of the enabled generic initiators (type 5)."),
-    )
-)
 
 
 def _srat() -> Kind:
+    """The SRAT by its fields, or by the lines that the kernel prints for it."""
     expected = f"{entries.MEMORY_EXPECTED} or {entries.CPU_EXPECTED.removeprefix('a line such as ')}"
 
     def line(value: Any) -> Any:
@@ -241,262 +285,69 @@ def _srat() -> Kind:
             raise problem(f"expected {expected}")
         return read_line(value, _srat_line, expected) if value.strip() else None
 
-    rows = list_of(Kind(cs.no_info_plain_validator_function(line), {"type": "string"}, expected), rows=True)
-    core = cs.tagged_union_schema(
-        dict(
-            zip(
-                SRAT_FORMS,
-                (_SRAT_SECTION.core, cs.no_info_after_validator_function(_srat_of_lines, rows.core)),
-                strict=True,
-            )
-        ),
-        lambda value: SRAT_FORMS[0 if isinstance(value, dict) else 1],
-    )
-    json = {"anyOf": [_SRAT_SECTION.json, rows.json]}
-    return Kind(core, json, _SRAT_SECTION.expected, section=_SRAT_SECTION.section)
+    section = section_of(model.Srat)
+    line_json = {"type": "string", "pattern": f"{_MEMORY_PATTERN}|{_CPU_PATTERN}"}
+    line_core = cs.custom_error_schema(cs.no_info_plain_validator_function(line), WRONG, custom_error_message=expected)
+    rows = list_of(Kind(lambda: line_core, lambda: line_json, expected), rows=True)
 
+    def core() -> cs.CoreSchema:
+        forms = (section.core(), cs.no_info_after_validator_function(_srat_of_lines, rows.core()))
+        return cs.tagged_union_schema(
+            dict(zip(SRAT_FORMS, forms, strict=True)), lambda value: SRAT_FORMS[0 if isinstance(value, dict) else 1]
+        )
 
-_ACPI = of(
-    Section(
-        model.Acpi,
-        "ACPI as found at boot.",
-        Field("rsdp", ADDRESS, "Where the RSDP lies (0: found nowhere)."),
-        Field(
-            "tables",
-            list_of(
-                of(
-                    Section(
-                        model.AcpiTable,
-                        "A table where firmware put it.",
-                        Field("signature", _SIGNATURE, "The table's signature."),
-                        Field("address", ADDRESS, "Where it begins."),
-                        Field("length", SIZE, "Its length."),
-                    )
-                )
-            ),
-            "The tables in the root table's order, with DSDT and FACS after FACP as the kernel lists them; without "
-            "the RSDP and the root table. A table that the initrd overrides stays at firmware's place.",
-        ),
-        Field(
-            "upgrades",
-            list_of(
-                of(
-                    Section(
-                        model.TableUpgrade,
-                        "A table in the initrd (kernel/firmware/acpi/*.aml).",
-                        Field("signature", _SIGNATURE, "The table's signature."),
-                        Field("length", SIZE, "Its length."),
-                        Field(
-                            "replaces", SWITCH, "Whether it overrides a table of the firmware, or else comes on top."
-                        ),
-                    )
-                )
-            ),
-            "Tables at the head of the initrd that override the firmware's.",
-        ),
-        Field("slit", list_of(list_of(count(0, 255))), "The SLIT's distances, a row for each proximity domain."),
-        Field(
-            "cxl_windows",
-            list_of(
-                of(
-                    Section(
-                        model.CxlWindow,
-                        "A CXL fixed memory window (CFMWS of the CEDT).",
-                        Field("base", ADDRESS, "The first byte."),
-                        Field("size", SIZE, "The size."),
-                    )
-                )
-            ),
-            "CXL windows, which become nodes where no memory affinity covers them.",
-        ),
-        Field("hpet", SWITCH, "Whether an HPET is found."),
-        Field("ioapics", count(0, 128), "How many I/O APICs the MADT names."),
-        build=_acpi,
-    )
-)
+    def json() -> dict[str, Any]:
+        return {"anyOf": [section.json(), rows.json()]}
 
-_BIOS = of(
-    Section(
-        model.Bios,
-        "What the BIOS data area says, and tables that are found by scanning.",
-        Field("lowmem", SIZE, "Size of low memory (the word at 0x413)."),
-        Field("ebda", ADDRESS, "Where the extended BIOS data area begins (the word at 0x40E; 0: none)."),
-        Field(
-            "mp_table",
-            of(
-                Section(
-                    model.MpTable,
-                    "The MP table.",
-                    Field("pointer", ADDRESS, "Where the floating pointer lies."),
-                    Field("table", ADDRESS, "Where the table begins (0: none)."),
-                    Field("length", SIZE, "The table's length."),
-                )
-            ),
-            "The MP table, if there is one.",
-        ),
-        Field("dmi_length", SIZE, "Length of the SMBIOS structures that the kernel copies (0: no SMBIOS)."),
-        Field("ibft", _pair("The iSCSI boot firmware table.", "Its length."), "The iBFT, if there is one."),
-        Field("legacy_area", SWITCH, "Whether there is a legacy BIOS area below 1 MiB."),
-    )
-)
-
-_CPUS = of(
-    Section(
-        model.Cpus,
-        "CPUs, and those of their features that change memory. One of possible and present stands for both.",
-        Field("possible", count(1, _MAX_CPUS), "CPUs that may ever come (nr_cpu_ids).", always=True),
-        Field("present", count(1, _MAX_CPUS), "CPUs at boot.", always=True),
-        Field("apic_ids", list_of(_APIC_ID), "Each possible CPU's local APIC id (default: 0, 1, 2 ...)."),
-        Field("nodes", list_of(count(0, 1023)), "Each CPU's node where no processor affinity tells it."),
-        Field("pse", SWITCH, "2 MiB pages."),
-        Field("gbpages", SWITCH, "1 GiB pages."),
-        Field("la57", SWITCH, "5-level page tables."),
-        Field("hypervisor", SWITCH, "The CPUID bit of that name."),
-        Field("intel", SWITCH, "CPUs of Intel's make."),
-        Field("sandy_bridge_graphics", SWITCH, "Graphics that can't reach some pages (Sandy Bridge)."),
-        Field("xsave_size", SIZE, "Size of the extended state; 3.13 allocates by it."),
-        Field("xsave_features", count(0, 64), "Number of the extended state's features."),
-        Field("xsaveopt", SWITCH, "Whether extended state is saved lazily."),
-        build=_cpus,
-    )
-)
-
-
-def _overrides() -> Kind:
-    core = cs.dict_schema(cs.str_schema(min_length=1, max_length=200), FACT.core)
-    json = {"type": "object", "additionalProperties": FACT.json}
-
-    def write(facts: Any) -> str:
-        return "{" + ", ".join(f"{quoted(name)}: {write_fact(value)}" for name, value in facts.items()) + "}"
-
-    return Kind(core, json, "a mapping of facts to values", write, item=FACT)
-
-
-_KERNEL_SECTION = of(
-    Section(
-        model.KernelImage,
-        "Which kernel boots, and where its image lies.",
-        Field(
-            "build",
-            text(4096, types=("string", "number")),
-            "A build by name, such as 6.12 or debian-6.1.0-55-amd64, or the path of a file that describes one.",
-            always=True,
-        ),
-        Field("load_address", ADDRESS, "Physical address of the image (default: where it goes without KASLR)."),
-        Field("randomized", SWITCH, "Whether KASLR chose the address."),
-        Field("overrides", _overrides(), "Facts of the build that are different here, by their dotted names."),
-    )
-)
+    return Kind(core, json, of(section).expected, section=section, line=_srat_line)
 
 
 def _kernel() -> Kind:
+    """The kernel by its fields, or its name alone."""
+    section = section_of(model.KernelImage)
+
     def named(value: Any) -> Any:
         return {"build": value} if isinstance(value, str) else value
 
-    core = cs.no_info_before_validator_function(named, _KERNEL_SECTION.core)
-    json = {"anyOf": [{"type": ["string", "number"]}, _KERNEL_SECTION.json]}
-    return Kind(core, json, "a kernel's name, or " + _KERNEL_SECTION.expected, section=_KERNEL_SECTION.section)
+    def json() -> dict[str, Any]:
+        name = {"type": ["string", "number"], "maxLength": 4096}
+        fields = section.json()
+        fields["properties"]["build"] |= name
+        return {"anyOf": [name, fields]}
 
-
-_INITRD = of(
-    Section(
-        model.Initrd,
-        "The initial RAM disk.",
-        Field("start", ADDRESS, "Where the boot loader put it."),
-        Field("size", SIZE, "Its size."),
+    return Kind(
+        lambda: cs.no_info_before_validator_function(named, section.core()),
+        json,
+        f"a kernel's name, or {of(section).expected}",
+        section=section,
     )
-)
 
-_SETUP_DATA = of(
-    Section(
-        model.SetupData,
-        "A setup_data node: 16 bytes of header plus its data.",
-        Field("address", ADDRESS, "Where it begins."),
-        Field("length", SIZE, "Length of its data."),
-        Field("type", count(0, _U32), "Its type, as in bootparam.h."),
-        Field("target", _pair("What an indirect node points to.", "Its length."), "What an indirect node points to."),
-        Field("e820", list_of(_E820_ENTRY, rows=True), "The entries of a node of type 1, which extend the e820 map."),
-    )
-)
 
-_EFI = of(
-    Section(
-        model.Efi,
-        "What an EFI boot adds.",
-        Field("memmap", _pair("The memory map.", "Its size."), "Where the loader put the memory map."),
-        Field("descriptor_size", count(40, 4096), "Size of one descriptor."),
-        Field(
-            "descriptors",
-            list_of(
-                of(
-                    Section(
-                        model.EfiRange,
-                        "A descriptor of the EFI memory map.",
-                        Field("start", ADDRESS, "The first byte."),
-                        Field("size", SIZE, "The size.", get=lambda own: own.end - own.start),
-                        Field("end", ADDRESS, "Instead of the size. " + _END_DOC, written=False),
-                        Field(
-                            "type",
-                            leaf(
-                                _efi_type,
-                                {"anyOf": [{"enum": list(EFI_TYPES)}, {"type": ["string", "integer"]}]},
-                                "an EFI memory type by the kernel's word (Conventional, Boot Data …) or number",
-                                lambda own: EFI_TYPES[own] if own < len(EFI_TYPES) else str(own),
-                                words=EFI_TYPES,
-                            ),
-                            "What it is: the kernel's word or the number.",
-                        ),
-                        Field("attribute", ADDRESS, "The attribute bits."),
-                        build=_efi_range,
-                        required=("start", "type"),
-                    )
-                )
-            ),
-            "The map's content, in its order.",
-        ),
-        Field("memattr", _pair("The memory attributes table.", "Its whole length."), "The memory attributes table."),
-        Field(
-            "reserved",
-            list_of(
-                of(
-                    Section(
-                        None,
-                        "A further range that EFI's tables make the kernel reserve.",
-                        Field("address", ADDRESS, "Where it begins.", get=itemgetter(0)),
-                        Field("length", SIZE, "Its length.", get=itemgetter(1)),
-                        Field("what", text(200), "What it is for.", get=itemgetter(2)),
-                        build=lambda values: (values["address"], values["length"], values["what"]),
-                    )
-                )
-            ),
-            "Further reserved ranges, in their order.",
-        ),
-        Field("secure", SWITCH, "Secure boot."),
-    )
-)
+_FORMS: Mapping[Any, Callable[[], Kind]] = {
+    model.E820Entry: _e820,
+    model.MemoryAffinity: _memory_affinity,
+    model.CpuAffinity: _cpu_affinity,
+    model.Srat: _srat,
+    model.KernelImage: _kernel,
+}
 
-MACHINE = Section(
-    model.Machine,
-    "A machine with one kernel and one command line, as memplan replays its boot.",
-    Field("name", text(200), "What to call the machine."),
-    Field("kernel", _kernel(), "Which kernel boots: its name alone, or with details."),
-    Field("cmdline", text(MAX_CMDLINE), "The boot options, as typed."),
-    Field("booted", SWITCH, "A kernel has booted with these options: bad values are planned as it takes them."),
-    Field(
-        "e820",
-        list_of(_E820_ENTRY, rows=True),
-        "The firmware's memory map: fields, or lines as the kernel prints them.",
-    ),
-    Field("srat", _srat(), "Which memory and which CPUs belong to which node (none: one node)."),
-    Field("acpi", _ACPI, "ACPI tables and where they lie."),
-    Field("bios", _BIOS, "BIOS data and tables below 1 MiB."),
-    Field("cpus", _CPUS, "CPUs and their features."),
-    Field("initrd", _INITRD, "The initial RAM disk (none: no initrd)."),
-    Field("setup_data", list_of(_SETUP_DATA), "The boot loader's setup_data list."),
-    Field("efi", _EFI, "EFI (none: a BIOS boot)."),
-    Field("hypervisor", choice("none", "kvm", "xen", "hyperv", "vmware"), "The hypervisor that the kernel finds."),
-    Field("mtrr_limit", ADDRESS, "RAM at or above it is not write-back by the MTRRs and is taken away (0: none)."),
-)
+
+def kind_of(path: tuple[str | int, ...]) -> Kind | None:
+    """What the value at `path` of a description may be; None for the whole, and where nothing is foreseen."""
+    section: Section | None = MACHINE
+    kind: Kind | None = None
+    for step in path:
+        if isinstance(step, str) and section is not None and step in section.by_name:
+            kind = section.by_name[step].kind
+        elif kind is not None and kind.item is not None:
+            kind = kind.item
+        else:
+            return None
+        section = kind.section
+    return kind
+
+
+MACHINE = section_of(model.Machine)
 
 
 @cache

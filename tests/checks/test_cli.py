@@ -203,4 +203,4 @@ def test_the_pre_commit_hook(tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", *shlex.split(hook["entry"]), "m.yaml"]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("m.yaml:2:1: not YAML")
+    assert done.stderr.startswith("m.yaml:1:7: not YAML")

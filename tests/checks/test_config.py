@@ -9,10 +9,10 @@ import pytest
 
 from memplan.checks.config import Settings, find_settings, forget, load_profile, profile_names
 from memplan.checks.expectations import read_expectations
-from memplan.checks.model import Place
 from memplan.checks.rules import all_rules
 from memplan.checks.run import Options, check_input
 from memplan.errors import InputError, UsageError
+from memplan.machine.places import Place
 from tests.checks.stubs import MACHINE, RULES
 
 
@@ -124,7 +124,7 @@ MISTAKES = [
         "(did you mean until?)",
     ),
     ("- a", ": is no configuration: expected a mapping of profile, kernel,", ""),
-    ("a: [", ":2:1: not YAML", ""),
+    ("a: [", ":1:4: not YAML", ""),
 ]
 
 

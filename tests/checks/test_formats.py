@@ -12,9 +12,10 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
-from memplan.checks.model import Finding, Place
+from memplan.checks.model import Finding
 from memplan.checks.report import Report, Tally
 from memplan.errors import Problem
+from memplan.machine.places import Place
 from memplan.render import check_github, check_json, check_junit, check_sarif, check_text
 from memplan.render.check_schema import check_schema
 from tests.checks.stubs import RULES

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from memplan.checks.load import load_subject, sources
-from memplan.checks.model import Finding, Place
+from memplan.checks.model import Finding
 from memplan.checks.report import Report, Tally
 from memplan.checks.run import Options, check_input, check_inputs, make_baseline
 from memplan.errors import InputError, UsageError
 from memplan.firmware.acpi_encode import encode_srat
 from memplan.machine.load import parse_machine
+from memplan.machine.places import Place
 from tests.checks.stubs import MACHINE
 
 BOOTS = Path(__file__).parents[1] / "boots"
@@ -164,7 +165,7 @@ def test_a_rule_that_breaks_does_not_stop_the_others(stubs: Path, monkeypatch: p
 
 def test_a_reader_that_breaks_does_not_stop_the_run(stubs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MEMPLAN_DEBUG", raising=False)
-    monkeypatch.setattr("memplan.checks.load.load_machine", ().index)
+    monkeypatch.setattr("memplan.checks.load.load_machine", lambda *_: ().index(0))
     (stubs / "m.yaml").write_text(MACHINE)
     (problem,) = check_input("m.yaml", Options()).problems
     assert str(problem) == "m.yaml: could not be read: ValueError: tuple.index(x): x not in tuple"

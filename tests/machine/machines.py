@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from memplan.machine import model
+from memplan.machine.places import Places
 
 _ADDRESSES = st.integers(0, (1 << 52) - 1)
 _SIZES = st.integers(0, 1 << 52) | st.integers(0, 1 << 20).map(lambda pages: pages << 12)
@@ -118,4 +119,5 @@ MACHINES = st.builds(
     hypervisor=st.sampled_from(["none", "kvm", "xen", "hyperv", "vmware"]),
     mtrr_limit=_ADDRESSES,
     booted=st.booleans(),
+    places=st.just(Places()),
 )
