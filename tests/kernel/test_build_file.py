@@ -28,7 +28,7 @@ def read(path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (HEAD + "facts: [}\n", r":3:9: not YAML: "),
+        (HEAD + "facts: [}\n", r":3:8: not YAML: "),
         (HEAD + f"notes:\n{_BOMB}\n", r":5:8: aliases \(\*a0\) are not allowed"),
         (f'based_on: "6.12"\nnotes:\n{_BOMB}\nversion: *a9\n', r":4:8: aliases \(\*a0\) are not allowed"),
         (HEAD + "notes: !!python/name:os.system\n", r":3:8: tags such as .* are not allowed"),
