@@ -29,15 +29,17 @@ class Region(NamedTuple):
 
 
 class Call(Enum):
-    """The memblock function that an allocation goes through, by the name that it has today."""
+    """The memblock function that an allocation goes through, by the name that it has today (or had last)."""
 
     TRY_NID = "memblock_alloc_try_nid"
+    TRY_NID_NOPANIC = "memblock_alloc_try_nid_nopanic"
     TRY_NID_RAW = "memblock_alloc_try_nid_raw"
     EXACT_NID_RAW = "memblock_alloc_exact_nid_raw"
     PHYS_RANGE = "memblock_phys_alloc_range"
     PHYS_TRY_NID = "memblock_phys_alloc_try_nid"
     RANGE_NID = "memblock_alloc_range_nid"
     BASE = "memblock_alloc_base"
+    BOOTMEM = "alloc_bootmem"
 
 
 @dataclass(frozen=True, slots=True)

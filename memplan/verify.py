@@ -287,20 +287,20 @@ def _plan_facts(plan: Plan, debug: bool) -> Iterator[Fact]:
 
 
 def _event_facts(event: Event, plan: Plan) -> Iterator[Fact]:
-    old = plan.wording.old_style
+    wording = plan.wording
     if isinstance(event, Change):
-        if not event.logged or (old and event.op not in ("reserve", "free")):
+        if not event.logged or not wording.tells(event.op):
             return
         for start, end in event.blocks():
-            last = end if old else end - 1
-            text = f"{event.op} [{start:#x}-{last:#x}] {plan.wording.caller(event)}"
+            last = wording.last(end)
+            text = f"{event.op} [{start:#x}-{last:#x}] {wording.caller(event)}"
             yield Fact(event.op, (start, last), text, 0, event.step, str(event.owner))
     elif isinstance(event, Checkpoint):
         if event.dumped:
             yield Fact("dump", (), _DUMP_HEAD, 0, event.step)
             for kind, regions in (("memory", event.memory), ("reserved", event.reserved)):
                 for r in regions:
-                    nid, flags = -1 if r.nid is None else r.nid, 0 if old else r.flags
+                    nid, flags = -1 if r.nid is None else r.nid, 0 if wording.ranges == "half-open" else r.flags
                     text = f"{kind} [{r.start:#x}-{r.end - 1:#x}] node {nid} flags {flags:#x}"
                     yield Fact(kind, (r.start, r.end - 1, nid, flags), text, 0, event.step)
     elif isinstance(event, Message):

@@ -13,28 +13,35 @@ if TYPE_CHECKING:
     from memplan.kernel.rules import Rules
     from memplan.plan import Event, Region, Request
 
-_BOOTMEM_CALLS = frozenset({Call.TRY_NID, Call.TRY_NID_RAW, Call.EXACT_NID_RAW})
-#: The first version's way: ranges half-open, 14 digits wide, and only two of the changes tell.
-_OLD_STYLE = "3.13"
+_OWN_USE = frozenset({Call.TRY_NID, Call.TRY_NID_NOPANIC, Call.TRY_NID_RAW, Call.EXACT_NID_RAW})
+#: Who calls memblock_phys_alloc_range already in 5.10: the crash kernel, and an initrd that moves.
+_FIRST_RANGE_CALLERS = frozenset({"reserve_crashkernel", "relocate_initrd"})
+#: The changes that have a line, by rule.
+_PRINTED = {"reserve and free": ("reserve", "free"), "add, too": ("reserve", "free", "add")}
 
 
 class Wording(NamedTuple):
     """How one version words what it prints.
 
-    `old_style` is 3.13's way with ranges.  `free` is what freeing is called.  `callers` and `request_callers` are the
-    symbols that this version's builds print where a function is inlined, for changes that a caller makes itself and
-    for allocations.  `tells_range_requests` says whether memblock_phys_alloc_range has a line (else its callers search
-    and reserve by themselves), `bootmem` whether allocations go through bootmem's calls, which print none.  The rest
-    stands before lines about the subject of its name.  `marks` says that reservations tell their node and flags.
+    `ranges`, `changes`, `requests` and `range_requests` are the rules of that name (printed_ranges and so on).  `free`
+    is what freeing is called.  `callers` and `request_callers` are the symbols that this version's builds print where
+    a function is inlined, for changes that a caller makes itself and for allocations.  `calls` names the functions by
+    which memory is asked for, `own_core` says whether these reserve by themselves, `marks` that reservations tell their node and flags.  `mapping_lines` and `zone_digits`
+    are rules.  The rest stands before lines about the subject of its name.
     """
 
-    old_style: bool
+    ranges: str
+    changes: str
+    requests: str
+    range_requests: str
     free: str
     callers: Mapping[str, str]
     request_callers: Mapping[str, str]
-    tells_range_requests: bool
-    bootmem: bool
+    calls: str
+    own_core: bool
     marks: bool
+    mapping_lines: bool
+    zone_digits: int
     e820: str
     bios_check: str
     acpi: str
@@ -46,13 +53,18 @@ class Wording(NamedTuple):
     def of(cls, rules: Rules) -> Wording:
         """The wording of the version that has these rules."""
         return cls(
-            rules.trace_style == _OLD_STYLE,
+            rules.printed_ranges,
+            rules.printed_changes,
+            rules.printed_requests,
+            rules.printed_range_requests,
             rules.free_line,
             dict(rules.callers),
             dict(rules.request_callers),
-            rules.phys_alloc_range,
-            rules.bootmem_calls,
+            rules.allocation_calls,
+            rules.memblock.allocations == "each its own",
             rules.memblock.marks_allocations,
+            rules.mapping_lines,
+            rules.zone_digits,
             rules.e820_prefix,
             rules.bios_check_prefix,
             rules.acpi_prefix,
@@ -69,84 +81,83 @@ class Wording(NamedTuple):
             yield event.text
         elif isinstance(event, Checkpoint):
             if event.dumped:
-                yield from self._dump_old(event) if self.old_style else self._dump(event)
+                yield from self._dump(event)
         elif isinstance(event, Change):
-            yield from self._change_old(event) if self.old_style else self._change(event)
+            if self.tells(event.op):
+                yield from self._change(event)
         elif line := self.request(event.request, event.caller):
             yield line
 
+    def tells(self, op: str) -> bool:
+        """Whether changes of that kind have a line."""
+        return self.changes == "all" or op in _PRINTED[self.changes]
+
+    def last(self, end: int) -> int:
+        """How a range's end is printed: as it is where ranges are half-open, else the last byte."""
+        return end if self.ranges == "half-open" else end - 1 & U64_MAX
+
     def request(self, request: Request, caller: str) -> str:
         """The line of an allocation that `caller` asks for, before it is granted; "" where none is printed."""
-        caller = self.request_callers.get(caller, caller)
-        if request.call is Call.PHYS_RANGE and self.tells_range_requests:
+        printed = self.request_callers.get(caller, caller)
+        if request.call is Call.PHYS_RANGE and self._tells_range_request(caller):
             return (
                 f"memblock_phys_alloc_range: {request.size} bytes align={request.align:#x} "
-                f"from={request.min_addr:#018x} max_addr={request.max_addr:#018x} {caller}"
+                f"from={request.min_addr:#018x} max_addr={request.max_addr:#018x} {printed}"
             )
-        if request.call in _BOOTMEM_CALLS and not self.bootmem:
+        if request.call in _OWN_USE and self.requests != "none":
             nid = -1 if request.nid is None else request.nid
+            width = 18 if self.requests == "whole addresses" else 0
+            name = request.call.value.replace("memblock_alloc", self.calls)
             return (
-                f"{request.call.value}: {request.size} bytes align={request.align:#x} nid={nid} "
-                f"from={request.min_addr:#018x} max_addr={request.max_addr:#018x} {caller}"
+                f"{name}: {request.size} bytes align={request.align:#x} nid={nid} "
+                f"from={request.min_addr:#0{width}x} max_addr={request.max_addr:#0{width}x} {printed}"
             )
         return ""
+
+    def _tells_range_request(self, caller: str) -> bool:
+        first = self.range_requests == "crash kernel and initrd"
+        return self.range_requests == "all" or (first and caller in _FIRST_RANGE_CALLERS)
 
     def caller(self, change: Change) -> str:
         """The symbol behind the range in a change's line: who called memblock_reserve and its like."""
         call = change.request.call if change.request is not None else None
-        if call is None or (call is Call.PHYS_RANGE and not self.tells_range_requests):
+        if call is None or (call is Call.PHYS_RANGE and not self._tells_range_request(change.caller)):
             return self.callers.get(change.caller, change.caller)
-        if call in _BOOTMEM_CALLS and self.bootmem:
+        if call is Call.BOOTMEM:
             return "__alloc_memory_core_early"
-        if call is Call.BASE or (call is Call.PHYS_TRY_NID and self.bootmem):
+        if call is Call.BASE or (call is Call.PHYS_TRY_NID and self.own_core):
             return "memblock_alloc_base_nid"
+        if call in _OWN_USE and self.own_core:
+            return f"{self.calls}_internal"
         return "memblock_alloc_range_nid"
 
     def _change(self, change: Change) -> Iterator[str]:
-        """Inclusive, sixteen digits; the request stands before what it was granted."""
+        """The change's ranges; the request stands before what it was granted."""
         name = self.free if change.op == "free" else f"memblock_{change.op}"
-        with_what = ""
-        if change.op == "reserve" and self.marks:
-            name = "__memblock_reserve"
-            with_what = f" nid={change.nid} flags={change.flags:x}"
         request = self.request(change.request, change.caller) if change.request is not None else ""
         caller = self.caller(change)
+        width = 18 if self.ranges == "inclusive" else 16
+        what = "flags 0x0 " if self.ranges == "inclusive with flags" and change.op != "free" else ""
+        if change.op == "reserve" and self.marks:
+            name, what = "__memblock_reserve", f"nid={change.nid} flags={change.flags:x} "
         for start, end in change.blocks():
             if request:
                 yield request
-            yield f"{name}: [{start:#018x}-{end - 1 & U64_MAX:#018x}]{with_what} {caller}"
-
-    def _change_old(self, change: Change) -> Iterator[str]:
-        """Half-open, fourteen digits; only memblock_reserve and memblock_free print a line."""
-        if change.op not in ("reserve", "free"):
-            return
-        name = "memblock_reserve" if change.op == "reserve" else "   memblock_free"
-        caller = self.caller(change)
-        for start, end in change.blocks():
-            yield f"{name}: [{start:#016x}-{end:#016x}] {caller}"
+            yield f"{name}: [{start:#0{width}x}-{self.last(end):#0{width}x}] {what}{caller}"
 
     def _dump(self, point: Checkpoint) -> Iterator[str]:
+        long = self.ranges == "inclusive"
+        width, size = (18, 18) if long else (16, 0)
         yield "MEMBLOCK configuration:"
-        yield f" memory size = {point.memory_size:#018x} reserved size = {point.reserved_size:#018x}"
+        yield f" memory size = {point.memory_size:#0{size}x} reserved size = {point.reserved_size:#0{size}x}"
         for name, count, regions in _arrays(point):
             yield f" {name}.cnt  = {count:#x}"
             for index, region in enumerate(regions):
                 node = "" if region.nid is None else f" on node {region.nid}"
+                flags = "" if self.ranges == "half-open" else f" flags: {region.flags:#x}"
                 yield (
-                    f" {name}[{index:#x}]\t[{region.start:#018x}-{region.end - 1 & U64_MAX:#018x}], "
-                    f"{region.end - region.start:#018x} bytes{node} flags: {region.flags:#x}"
-                )
-
-    def _dump_old(self, point: Checkpoint) -> Iterator[str]:
-        yield "MEMBLOCK configuration:"
-        yield f" memory size = {point.memory_size:#x} reserved size = {point.reserved_size:#x}"
-        for name, count, regions in _arrays(point):
-            yield f" {name}.cnt  = {count:#x}"
-            for index, region in enumerate(regions):
-                node = "" if region.nid is None else f" on node {region.nid}"
-                yield (
-                    f" {name}[{index:#x}]\t[{region.start:#016x}-{region.end - 1 & U64_MAX:#016x}], "
-                    f"{region.end - region.start:#x} bytes{node}"
+                    f" {name}[{index:#x}]\t[{region.start:#0{width}x}-{region.end - 1 & U64_MAX:#0{width}x}], "
+                    f"{region.end - region.start:#0{size}x} bytes{node}{flags}"
                 )
 
 

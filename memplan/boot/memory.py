@@ -19,6 +19,20 @@ if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.owner import Owner, Purpose
 
+#: Functions of arch/x86 that stayed with bootmem's calls when the others went over to memblock_virt_alloc.
+_ARCH_CALLERS = frozenset(
+    {
+        "acpi_parse_hpet",
+        "e820__reserve_resources",
+        "eager_fpu_init_bp",
+        "io_apic_init_mappings",
+        "pcpu_fc_alloc",
+        "setup_init_fpu_buf",
+        "setup_xstate_features",
+        "spp_getpage",
+    }
+)
+
 
 #: Above this the fault handler of early boot maps nothing (MAXMEM).
 _MAXMEM = 64 * TIB
@@ -104,9 +118,10 @@ class Memory:
         request = self._request(Call.PHYS_TRY_NID, size, align, 0, 0, nid, exact=not any_node)
 
         def allocate() -> int:
-            if self.rules.bootmem_calls:
-                return self.memblock.alloc_nid(size, align, nid)
-            return self.memblock.alloc_range_nid(size, align, 0, 0, nid, exact=not any_node)
+            if self.rules.memblock.allocations != "each its own":
+                return self.memblock.alloc_range_nid(size, align, 0, 0, nid, exact=not any_node)
+            found = self.memblock.alloc_nid(size, align, nid)
+            return self.memblock.alloc_base_nopanic(size, align, 0) if any_node and not found else found
 
         return self._allocate_one(request, owner, caller, allocate)
 
@@ -124,13 +139,18 @@ class Memory:
         nid: int | None = None,
         raw: bool = False,
         exact: bool = False,
+        panics: bool = False,
     ) -> int:
         """A block for the kernel's own use (memblock_alloc and its kin); its address, 0 where there is none.
 
-        Falls back from the node to any node and from `min_addr` to 0, as memblock_alloc_internal does (5.10 on), or
-        as the bootmem calls of 3.13 do.  `exact` stays on the node.
+        Falls back from the node to any node and from `min_addr` to 0, in the order of memblock's rules or in that of
+        bootmem's calls.  `exact` stays on the node; a call that `panics` may have another name.
         """
         call = Call.EXACT_NID_RAW if exact else Call.TRY_NID_RAW if raw else Call.TRY_NID
+        if call is Call.TRY_NID and self.rules.calls_without_panic and not panics:
+            call = Call.TRY_NID_NOPANIC
+        if self._goes_through_bootmem(caller):
+            call = Call.BOOTMEM
         return _first(
             self._alloc_run(self._request(call, size, align, min_addr, max_addr, nid, exact=exact), owner, caller)
         )
@@ -165,6 +185,8 @@ class Memory:
     ) -> list[Run]:
         """The blocks of :meth:`alloc_run`, those side by side as one."""
         call = Call.TRY_NID_RAW if raw else Call.TRY_NID
+        if self._goes_through_bootmem(caller):
+            call = Call.BOOTMEM
         request = self._request(call, size, align, min_addr, 0, nid, count=count)
         return self._alloc_run(request, owner, caller)
 
@@ -180,13 +202,17 @@ class Memory:
         nid: int | None = None,
     ) -> int:
         """As :meth:`alloc`, for callers that can't go on without; BootPanic where nothing is left."""
-        found = self.alloc(size, align, owner=owner, caller=caller, min_addr=min_addr, max_addr=max_addr, nid=nid)
+        found = self.alloc(
+            size, align, owner=owner, caller=caller, min_addr=min_addr, max_addr=max_addr, nid=nid, panics=True
+        )
         if not found:
-            text = (
-                f"bootmem alloc of {size} bytes failed!"
-                if self.rules.bootmem_calls
-                else f"{caller}: Failed to allocate {size} bytes align={align:#x}"
-            )
+            text = f"{caller}: Failed to allocate {size} bytes align={align:#x}"
+            if self._goes_through_bootmem(caller):
+                text = f"bootmem alloc of {size} bytes failed!"
+            elif self.rules.calls_without_panic:
+                place = f"nid={-1 if nid is None else nid} from={min_addr:#x} max_addr={max_addr:#x}"
+                name = f"{self.rules.allocation_calls}_try_nid"
+                text = f"{name}: Failed to allocate {size} bytes align={align:#x} {place}"
             raise BootPanic(text, f"no free memory is left for {owner} ({size} bytes)")
         return found
 
@@ -227,7 +253,7 @@ class Memory:
         )
 
     def _alloc_run(self, request: Request, owner: Owner | Purpose, caller: str) -> list[Run]:
-        if self.rules.bootmem_calls:
+        if request.call is Call.BOOTMEM:
             return self._allocate(request, owner, caller, lambda: self._bootmem(request))
         size, align, nid, count = request.size, request.align, request.nid, request.count
         low, high = request.min_addr, request.max_addr
@@ -238,8 +264,13 @@ class Memory:
             lambda: self.memblock.alloc_run(size, align, low, high, nid, count, exact=request.exact),
         )
 
+    def _goes_through_bootmem(self, caller: str) -> bool:
+        """Whether `caller` uses bootmem's calls: all do in 3.13, those of arch/x86 up to 4.19."""
+        calls = self.rules.allocation_calls
+        return calls == "bootmem" or (calls == "memblock_virt_alloc" and caller in _ARCH_CALLERS)
+
     def _bootmem(self, request: Request) -> list[Run]:
-        """The order of 3.13's mm/nobootmem.c: node and goal, any node and goal, then both without the goal."""
+        """The order of mm/nobootmem.c: node and goal, any node and goal, then both without the goal."""
         runs: list[Run] = []
         limit = request.max_addr or U64_MAX
         for low in dict.fromkeys((request.min_addr, 0)):

@@ -54,14 +54,20 @@ class Rules(NamedTuple):
     doubts: tuple[str, ...]
 
     # the log
-    trace_style: Literal["3.13", "5.10"]
-    free_line: Literal["memblock_free", "memblock_phys_free"]
+    printed_ranges: Literal["half-open", "inclusive with flags", "inclusive"]
+    printed_changes: Literal["reserve and free", "add, too", "all"]
+    printed_requests: Literal["none", "short addresses", "whole addresses"]
+    printed_range_requests: Literal["none", "crash kernel and initrd", "all"]
+    mapping_lines: bool
+    zone_digits: int
+    free_line: str
     callers: Mapping[str, str]
     request_callers: Mapping[str, str]
 
     # memblock's callers
     phys_alloc_range: bool
-    bootmem_calls: bool
+    allocation_calls: Literal["bootmem", "memblock_virt_alloc", "memblock_alloc"]
+    calls_without_panic: bool
 
     # e820
     e820_pram: bool
@@ -165,7 +171,12 @@ class Rules(NamedTuple):
     hugepages_noinit: bool
 
     # memory map
-    sparse_init: Literal["3.13", "per node"]
+    section_roots: Literal["static", "allocated"]
+    memory_map_order: Literal["usage maps first", "node by node"]
+    memory_map_block: Literal[
+        "large pages, or panic", "large pages", "pages, head lost", "pages, head freed", "sections on the node"
+    ]
+    usage_map_header: bool
     usage_maps: Literal["near NODE_DATA", "on the node"]
     pageblock_bits: int
 
@@ -188,9 +199,12 @@ class Rules(NamedTuple):
     percpu_info_align: int
     percpu_extra_lists: int
     percpu_lists_per_memcg: bool
-    percpu_chunk: Literal["3.13", "bitmaps"]
+    percpu_chunk: Literal["structs", "bitmaps"]
+    percpu_populated_bytes: int
+    percpu_base: Literal["told", "hashed", "not told"]
+    percpu_distance_test: Literal["behind the freeing", "before the freeing"]
     command_line_copies: int
-    nosave: Literal["low entries", "entries", "gaps"]
+    nosave: Literal["low entries behind the first", "low entries", "entries", "gaps"]
     cpumasks: int
     log_buf: Literal["text", "records"]
     hash_adapt: bool

@@ -40,10 +40,11 @@ def _nosave_regions(boot: Boot) -> list[tuple[int, int]]:
                     regions.append((pfn_down(last), pfn_up(start)))
                 last = end
         return [*regions, (pfn_down(last), boot.max_pfn)]
-    # "entries": every hole between entries, and every entry that is not RAM; 3.13 ends at the low memory.
-    limit = boot.max_low_pfn if boot.rules.nosave == "low entries" else boot.max_pfn
-    pfn = pfn_down(entries[0][1]) if boot.rules.nosave == "low entries" else 0
-    for start, end, kind in entries[1:] if boot.rules.nosave == "low entries" else entries:
+    # Every hole between entries, and every entry that is not RAM.
+    walk = boot.rules.nosave
+    limit = boot.max_pfn if walk == "entries" else boot.max_low_pfn
+    pfn, skipped = (pfn_down(entries[0][1]), 1) if walk == "low entries behind the first" else (0, 0)
+    for start, end, kind in entries[skipped:]:
         if pfn < pfn_up(start):
             regions.append((pfn, pfn_up(start)))
         pfn = pfn_down(end)

@@ -286,7 +286,7 @@ class _Mapper:
     def init_memory_mapping(self, start: int, end: int) -> None:
         """Map ``[start, end)`` and note it as mapped, to the end of its last page."""
         boot = self._boot
-        if boot.wording.old_style:
+        if boot.wording.mapping_lines:
             boot.printk(f"init_memory_mapping: {mem_range(start, end)}")
         needed: dict[str, int] = {}
         last = end

@@ -50,8 +50,7 @@ def setup_per_cpu_areas(boot: Boot) -> None:
         return
     error = _embed(boot)
     if error:
-        prefix = "PERCPU: " if boot.rules.percpu_chunk == "3.13" else "setup_percpu: "
-        boot.printk(f"{prefix}auto allocator failed ({error}), falling back to page size", warning=True)
+        boot.printk(f"setup_percpu: auto allocator failed ({error}), falling back to page size", warning=True)
         _map_pages(boot)
 
 
@@ -70,27 +69,46 @@ def _embed(boot: Boot) -> int:
             error = -_ENOMEM
             break
         bases.append(base)
-    else:
-        ends = [base + count * layout.unit_size for base, count in zip(bases, layout.slots, strict=True)]
-        distance = max(bases) - min(bases) + ends[bases.index(max(bases))] - max(bases)
-        vmalloc = _VMALLOC_5LEVEL if boot.params.levels == 5 else _VMALLOC_4LEVEL
-        if distance > vmalloc * 3 // 4:
-            text = f"max_distance={distance:#x} too large for vmalloc space {vmalloc:#x}"
-            boot.printk(f"{boot.wording.percpu}{text}", warning=True)
-            error = -_EINVAL
-    if error:
+    tested_late = rules.percpu_distance_test == "behind the freeing"
+    if not error and tested_late:
+        _free_unused(boot, bases, layout, groups)
+    if not error:
+        error = _distance_error(boot, bases, layout)
+    if error and not (tested_late and error == -_EINVAL):
         for base, count in zip(bases, layout.slots, strict=False):
             boot.memory.free(base, base + count * layout.unit_size, owner=Purpose.PERCPU, caller="pcpu_fc_free")
-    else:
-        _free_unused(boot, bases, layout, groups)
+    if not error:
+        if not tested_late:
+            _free_unused(boot, bases, layout, groups)
         sizes = f"s{layout.static} r{layout.reserved} d{layout.dynamic} u{layout.unit_size}"
-        if rules.percpu_chunk == "3.13":
-            sizes = f"@{boot.params.direct_map_base + min(bases):x} {sizes}"
+        if rules.percpu_base != "not told":
+            told = (
+                f"{boot.params.direct_map_base + min(bases):x}" if rules.percpu_base == "told" else "(____ptrval____)"
+            )
+            sizes = f"@{told} {sizes}"
         boot.printk(f"{boot.wording.percpu}Embedded {layout.used // PAGE_SIZE} pages/cpu {sizes}")
         _setup_first_chunk(boot, layout)
     boot.memory.free(info, info + info_size, owner=Purpose.PERCPU_INFO, caller="pcpu_free_alloc_info")
     boot.memory.free(areas, areas + areas_size, owner=Purpose.PERCPU_INFO, caller="pcpu_embed_first_chunk")
     return error
+
+
+def _distance_error(boot: Boot, bases: list[int], layout: _Layout) -> int:
+    """-EINVAL where the areas lie too far apart for the vmalloc area, with a line that says so; else 0.
+
+    Up to 4.8 the last area counts as one unit, from 4.9 on with all its units.
+    """
+    units = 1
+    if boot.rules.percpu_distance_test == "before the freeing":
+        units = layout.slots[bases.index(max(bases))]
+    distance = max(bases) - min(bases) + units * layout.unit_size
+    vmalloc = _VMALLOC_5LEVEL if boot.params.levels == 5 else _VMALLOC_4LEVEL
+    if distance <= vmalloc * 3 // 4:
+        return 0
+    boot.printk(
+        f"{boot.wording.percpu}max_distance={distance:#x} too large for vmalloc space {vmalloc:#x}", warning=True
+    )
+    return -_EINVAL
 
 
 def _map_pages(boot: Boot) -> None:
@@ -236,7 +254,7 @@ def _setup_first_chunk(boot: Boot, layout: _Layout) -> None:
     if rules.percpu_lists_per_memcg and boot.kernel.config("MEMCG_KMEM"):
         lists *= 2
     boot.memory.alloc_or_panic(16 * lists, owner=Purpose.PERCPU_CHUNK_LISTS, caller="pcpu_setup_first_chunk")
-    if rules.percpu_chunk == "3.13":
+    if rules.percpu_chunk == "structs":
         for _ in range(2 if layout.reserved else 1):
             size = boot.kernel.fact("struct.pcpu_chunk") + layout.unit_size // PAGE_SIZE // 8
             boot.memory.alloc_or_panic(round_up(size, 8), owner=Purpose.PERCPU_CHUNK, caller="pcpu_setup_first_chunk")
@@ -255,7 +273,7 @@ def _first_chunk(boot: Boot, offset: int, size: int) -> None:
     bits = region // _BITMAP_UNIT
     kernel = boot.kernel
     for what, length in (
-        (Purpose.PERCPU_CHUNK, kernel.fact("struct.pcpu_chunk") + 8 * -(-pages // 64)),
+        (Purpose.PERCPU_CHUNK, kernel.fact("struct.pcpu_chunk") + boot.rules.percpu_populated_bytes * -(-pages // 64)),
         (Purpose.PERCPU_ALLOCATION_MAP, 8 * -(-bits // 64)),
         (Purpose.PERCPU_BOUNDARY_MAP, 8 * -(-(bits + 1) // 64)),
         (Purpose.PERCPU_BLOCK_METADATA, pages * kernel.fact("struct.pcpu_block_md")),

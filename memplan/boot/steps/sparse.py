@@ -43,15 +43,17 @@ class SectionRun(NamedTuple):
 
 @step("mm/sparse.c")
 def sparse_init(boot: Boot) -> None:
-    """Notes the present sections and gives each its usage map and its memory map; rules.sparse_init names the way.
+    """Notes the present sections and gives each its usage map and its memory map.
 
-    "per node" (4.19 on, commit 85c77f791390) does all for a run of one node's sections before the next run;
-    "3.13" makes all usage maps first, by way of two temporary tables.
+    rules.memory_map_order names the way: all usage maps first, by way of two temporary tables, or (4.19 on, commit
+    85c77f791390) both for a run of one node's sections before the next run.
     """
-    if boot.rules.sparse_init == "3.13":
-        _Sparse(boot).init_by_kind()
+    sparse = _Sparse(boot)
+    sparse.index_roots()
+    if boot.rules.memory_map_order == "usage maps first":
+        sparse.init_by_kind()
     else:
-        _Sparse(boot).init_by_node()
+        sparse.init_by_node()
 
 
 def section_runs(boot: Boot) -> list[SectionRun]:
@@ -90,12 +92,8 @@ class _Sparse:
         self._circular: tuple[int, int] | None = None
 
     def init_by_node(self) -> None:
-        """4.19 on: the roots, then node after node."""
+        """4.19 on: node after node."""
         boot = self._boot
-        per_root = PAGE_SIZE // self._section_size
-        roots = (1 << boot.params.physical_bits) // SECTION_SIZE // per_root
-        boot.memory.alloc_or_panic(_POINTER * roots, owner=Purpose.SECTION_ROOTS, caller="sparse_init")
-        self._index_roots("sparse_index_alloc")
         for run in self._runs:
             if not self._init_nid(run):
                 boot.printk(
@@ -110,25 +108,55 @@ class _Sparse:
         if not usage:
             boot.printk(f"sparse_init_nid: node[{run.nid}] usemap allocation failed", warning=True)
             return True
-        buffer = boot.memory.alloc(
-            run.sections * self._map_size,
-            self._map_size,
-            owner=_map_owner(run.nid),
-            caller="sparse_init_nid",
-            min_addr=_DMA_END,
-            nid=run.nid,
-            raw=True,
-            exact=True,
-        )
-        complete = all(self._vmemmap.populate(start, end, run.nid, bool(buffer)) for start, end in run.parts)
+        complete = self._map_node(run)
         if boot.rules.usage_maps == "near NODE_DATA":
             self._check_usemaps(run, usage)
         return complete
 
+    def _map_node(self, run: SectionRun) -> bool:
+        """The memory map of a run's sections, from one block where there is one; False where memory runs out."""
+        boot, kind = self._boot, self._boot.rules.memory_map_block
+        exact = kind == "sections on the node"
+        size, owner = run.sections * self._map_size, _map_owner(run.nid)
+        block = boot.memory.alloc(
+            size,
+            PAGE_SIZE if kind.startswith("pages") else self._map_size,
+            owner=owner,
+            caller="sparse_init_nid",
+            min_addr=_DMA_END,
+            nid=run.nid,
+            raw=True,
+            exact=exact,
+        )
+        head = -block % SIZE_2M if block and boot.machine.cpus.pse else 0
+        if not head:
+            return all(self._vmemmap.populate(start, end, run.nid, bool(block)) for start, end in run.parts)
+        return self._map_from_uneven_block(run, block, head)
+
+    def _map_from_uneven_block(self, run: SectionRun, block: int, head: int) -> bool:
+        """As :meth:`_map_node` for a block that begins `head` bytes before a large page, up to 5.4.
+
+        The block holds one large page fewer than it was meant for: the last one is taken by itself.  What lies behind
+        the block's last large page is given back, and in 5.4 what lies before its first, once that is in use.
+        """
+        memory, owner = self._boot.memory, _map_owner(run.nid)
+        numbers = [section for start, end in run.parts for section in range(start, end)]
+        complete = True
+        if len(numbers) > 1:
+            complete = self._vmemmap.populate(numbers[0], numbers[0] + 1, run.nid, True)
+            if self._boot.rules.memory_map_block == "pages, head freed":
+                memory.free(block, block + head, owner=owner, caller="sparse_buffer_alloc")
+        inner = [*_less(run.parts, numbers[0], numbers[-1])]
+        complete = complete and all(self._vmemmap.populate(start, end, run.nid, True) for start, end in inner)
+        complete = complete and self._vmemmap.populate(numbers[-1], numbers[-1] + 1, run.nid, False)
+        end = block + run.sections * self._map_size
+        used = block + head + (run.sections - 1) * self._map_size if len(numbers) > 1 else block
+        memory.free(used, end, owner=owner, caller="sparse_init_nid")
+        return complete
+
     def init_by_kind(self) -> None:
-        """3.13: the roots, all usage maps, then all memory maps."""
+        """Up to 4.18: all usage maps, then all memory maps."""
         boot = self._boot
-        self._index_roots("sparse_index_init")
         sections = (1 << boot.params.physical_bits) // SECTION_SIZE
         tables_size = _POINTER * sections
         owner = Purpose.SECTION_TABLES
@@ -139,31 +167,46 @@ class _Sparse:
                 self._check_usemaps(run, usage)
         map_table = boot.memory.alloc_or_panic(tables_size, owner=owner, caller="sparse_init")
         for run in self._runs:
-            size = run.sections * self._map_size
-            map_owner = _map_owner(run.nid)
-            start = boot.memory.alloc_or_panic(
-                size, SIZE_2M, owner=map_owner, caller="sparse_init", min_addr=_DMA_END, nid=run.nid
-            )
-            for first, last in run.parts:
-                self._vmemmap.populate(first, last, run.nid, True)
-            # The rest of the block goes back, even where nothing is left.
-            boot.memory.free(start + size, start + size, owner=map_owner, caller="sparse_mem_maps_populate_node")
+            self._map_run(run)
         boot.memory.free(map_table, map_table + tables_size, owner=owner, caller="sparse_init")
         boot.memory.free(usage_table, usage_table + tables_size, owner=owner, caller="paging_init")
 
-    def _index_roots(self, caller: str) -> None:
-        """sparse_index_init: a page of section entries for each root, on the node of the first range that needs it."""
+    def _map_run(self, run: SectionRun) -> None:
+        """sparse_mem_maps_populate_node: a block for a run's memory maps, without which it panics up to 4.14."""
+        boot, size, owner = self._boot, run.sections * self._map_size, _map_owner(run.nid)
+        caller = "sparse_init"
+        if boot.rules.memory_map_block == "large pages, or panic":
+            start = boot.memory.alloc_or_panic(
+                size, SIZE_2M, owner=owner, caller=caller, min_addr=_DMA_END, nid=run.nid
+            )
+        else:
+            start = boot.memory.alloc(
+                size, SIZE_2M, owner=owner, caller=caller, min_addr=_DMA_END, nid=run.nid, raw=True
+            )
+        for first, last in run.parts:
+            self._vmemmap.populate(first, last, run.nid, bool(start))
+        if start:
+            # The rest of the block goes back, even where nothing is left.
+            boot.memory.free(start + size, start + size, owner=owner, caller="sparse_mem_maps_populate_node")
+
+    def index_roots(self) -> None:
+        """memory_present: the table of roots (4.15 on), and a page of section entries for each root.
+
+        Such a page lies on the node of the first range that needs it.
+        """
         per_root = PAGE_SIZE // self._section_size
+        if self._boot.rules.section_roots == "allocated":
+            roots = (1 << self._boot.params.physical_bits) // SECTION_SIZE // per_root
+            self._boot.memory.alloc_or_panic(_POINTER * roots, owner=Purpose.SECTION_ROOTS, caller="sparse_init")
         known = RangeSet()
         for start_pfn, end_pfn, nid in list(self._boot.memblock.pfn_ranges(None)):
             first = start_pfn // _PAGES_PER_SECTION // per_root
             last = -(-end_pfn // _PAGES_PER_SECTION)
             new = known.add(first, -(-last // per_root))
-            if (
-                new
-                and self._boot.memory.alloc_run(new, PAGE_SIZE, 64, owner=Purpose.SECTION_ROOTS, caller=caller, nid=nid)
-                < new
-            ):
+            taken = new and self._boot.memory.alloc_run(
+                new, PAGE_SIZE, 64, owner=Purpose.SECTION_ROOTS, caller="sparse_index_alloc", nid=nid
+            )
+            if taken < new:
                 raise BootPanic(
                     f"sparse_index_init: Failed to allocate section array nid={nid}",
                     f"no free memory is left for the section entries of node {nid}",
@@ -264,6 +307,14 @@ class _Vmemmap:
         )
 
 
+def _less(parts: tuple[tuple[int, int], ...], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """`parts` without the sections `first` and `last`, their ends."""
+    for start, end in parts:
+        low, high = max(start, first + 1), min(end, last)
+        if low < high:
+            yield low, high
+
+
 def _by_gib(low: int, high: int) -> Iterator[tuple[int, int]]:
     while low < high:
         stop = min(round_up(low + 1, GIB), high)
@@ -286,5 +337,5 @@ def _usage_size(boot: Boot) -> int:
     order = 9 if boot.kernel.config("HUGETLB_PAGE") else 10
     isolates = any(boot.kernel.config(option) for option in _ISOLATION)
     bits = (_PAGES_PER_SECTION >> order) * (boot.rules.pageblock_bits if isolates else _PAGEBLOCK_BITS)
-    header = 0 if boot.rules.sparse_init == "3.13" else boot.kernel.fact("struct.mem_section_usage")
+    header = boot.kernel.fact("struct.mem_section_usage") if boot.rules.usage_map_header else 0
     return header + -(-bits // 64) * 8

@@ -300,7 +300,7 @@ def _wait_table(boot: Boot, zone: Zone) -> None:
 
 
 def _print_ranges(boot: Boot, layout: ZoneLayout) -> None:
-    width = 10 if boot.wording.old_style else 18
+    width = boot.wording.zone_digits
     boot.printk("Zone ranges:")
     device = [ZoneLimits("Device", 0, 0)] if boot.kernel.config("ZONE_DEVICE") else []
     for zone in (*layout.limits, *device):
