@@ -26,8 +26,9 @@ class Wording(NamedTuple):
     `ranges`, `changes`, `requests` and `range_requests` are the rules of that name (printed_ranges and so on).  `free`
     is what freeing is called.  `callers` and `request_callers` are the symbols that this version's builds print where
     a function is inlined, for changes that a caller makes itself and for allocations.  `calls` names the functions by
-    which memory is asked for, `own_core` says whether these reserve by themselves, `marks` that reservations tell their node and flags.  `mapping_lines` and `zone_digits`
-    are rules.  The rest stands before lines about the subject of its name.
+    which memory is asked for, `own_core` says whether these reserve by themselves, `marks` that reservations tell
+    their node and flags.  `mapping_lines` and `zone_digits` are rules.  The rest stands before lines about the subject
+    of its name.
     """
 
     ranges: str
