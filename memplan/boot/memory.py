@@ -164,11 +164,22 @@ class Memory:
         owner: Owner | Purpose,
         caller: str,
         min_addr: int = 0,
+        max_addr: int = 0,
         nid: int | None = None,
         raw: bool = False,
     ) -> int:
         """`count` equal blocks as by as many calls of :meth:`alloc`; how many there were before one failed."""
-        runs = self.alloc_runs(count, size, align, owner=owner, caller=caller, min_addr=min_addr, nid=nid, raw=raw)
+        runs = self.alloc_runs(
+            count,
+            size,
+            align,
+            owner=owner,
+            caller=caller,
+            min_addr=min_addr,
+            max_addr=max_addr,
+            nid=nid,
+            raw=raw,
+        )
         return sum(run.count for run in runs)
 
     def alloc_runs(
@@ -180,6 +191,7 @@ class Memory:
         owner: Owner | Purpose,
         caller: str,
         min_addr: int = 0,
+        max_addr: int = 0,
         nid: int | None = None,
         raw: bool = False,
     ) -> list[Run]:
@@ -187,7 +199,7 @@ class Memory:
         call = Call.TRY_NID_RAW if raw else Call.TRY_NID
         if self._goes_through_bootmem(caller):
             call = Call.BOOTMEM
-        request = self._request(call, size, align, min_addr, 0, nid, count=count)
+        request = self._request(call, size, align, min_addr, max_addr, nid, count=count)
         return self._alloc_run(request, owner, caller)
 
     def alloc_or_panic(

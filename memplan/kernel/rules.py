@@ -107,6 +107,7 @@ class Rules(NamedTuple):
     # first reservations
     movable_node_config: Literal["MOVABLE_NODE", "MEMORY_HOTPLUG"]
     low_reserve: int
+    efi_mem_reserve_kern: bool
     efi_boot_services: Literal["ram", "untouched"]
     real_mode_required: bool
     reserve_first_mib: bool
@@ -179,6 +180,7 @@ class Rules(NamedTuple):
     usage_map_header: bool
     usage_maps: Literal["near NODE_DATA", "on the node"]
     pageblock_bits: int
+    memory_map_max_addr: int
 
     # zones
     movable_zone_rules: Literal["3.13", "5.10"]
@@ -222,7 +224,6 @@ class Rules(NamedTuple):
     swiotlb_failure: str
     swiotlb_areas_shrink: bool
     kfence: Literal["pool", "pool and metadata"]
-    free_all_sets_nid: bool
 
     # memory hot-remove
     large_memory_blocks: bool

@@ -87,10 +87,12 @@ def efi_mem_reserve_tables(boot: Boot) -> None:
 
 def _efi_mem_reserve(boot: Boot, address: int, length: int, what: str) -> None:
     """efi_mem_reserve with x86's efi_arch_mem_reserve: reserve, then a new map in which the pages are apart."""
+    kern = boot.rules.efi_mem_reserve_kern
     if not boot.memblock.is_region_reserved(address, length):
-        boot.memory.reserve(
-            address, address + length, owner=Owner(Purpose.EFI_TABLE, detail=what), caller="efi_mem_reserve"
-        )
+        owner = Owner(Purpose.EFI_TABLE, detail=what)
+        boot.memory.reserve(address, address + length, owner=owner, caller="efi_mem_reserve", kern=kern)
+    elif kern:
+        boot.memblock.reserved_mark_kern(address, length)
     if not boot.efi_map.descriptors:
         raise NotCoveredError(
             f"the place of {what} splits the EFI memory map, whose descriptors the machine description lacks "

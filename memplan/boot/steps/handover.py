@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 def memblock_free_all(boot: Boot) -> None:
     """The hand-over: the arrays as they are are what stays reserved; all versions (3.13: free_all_bootmem).
 
-    From 6.x on (rules.free_all_sets_nid) reserved regions first get the node that their memory has.
+    From 6.5 on reserved regions first get the node that their memory has, in some versions with what lies beyond it.
     """
-    if boot.rules.free_all_sets_nid:
-        for base, size, nid, _ in list(boot.memblock.memory):
-            boot.memblock.set_node_reserved(base, size, nid)
+    boot.memblock.set_reserved_nodes()
     boot.recorder.checkpoint("memblock_free_all", boot.memblock, dumped=False)

@@ -65,7 +65,9 @@ def setup_boot_config(boot: Boot) -> None:
 def setup_command_line(boot: Boot) -> None:
     """Copies of the command line, each with its final NUL; all versions."""
     for _ in range(boot.rules.command_line_copies):
-        boot.memory.alloc_or_panic(len(boot.machine.cmdline) + 1, owner=Purpose.COMMAND_LINE, caller="start_kernel")
+        boot.memory.alloc_or_panic(
+            len(boot.machine.cmdline) + 1, owner=Purpose.COMMAND_LINE, caller="setup_command_line"
+        )
 
 
 @step("init/main.c")

@@ -122,8 +122,9 @@ class _Sparse:
             size,
             PAGE_SIZE if kind.startswith("pages") else self._map_size,
             owner=owner,
-            caller="sparse_init_nid",
+            caller="sparse_buffer_init",
             min_addr=_DMA_END,
+            max_addr=boot.rules.memory_map_max_addr,
             nid=run.nid,
             raw=True,
             exact=exact,
@@ -302,6 +303,7 @@ class _Vmemmap:
             owner=owner,
             caller="vmemmap_alloc_block_zero" if owner == _TABLES else "vmemmap_alloc_block_buf",
             min_addr=_DMA_END,
+            max_addr=self._boot.rules.memory_map_max_addr,
             nid=nid,
             raw=True,
         )
