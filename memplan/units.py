@@ -97,3 +97,11 @@ def mem_range(start: int, end: int, width: int = 8) -> str:
     that ends at 0 is 2^64 - 1, as it is in the kernel's 64 bits.
     """
     return f"[mem {start:#0{width + 2}x}-{(end - 1) & U64_MAX:#0{width + 2}x}]"
+
+
+def kstrtobool(text: str | None) -> bool | None:
+    """The kernel's reading of a yes or no by its first letters; None where it is neither, or there is no text."""
+    word = (text or "").lower()
+    if word[:1] in ("y", "t", "1") or word[:2] == "on":
+        return True
+    return False if word[:1] in ("n", "f", "0") or word[:2] == "of" else None

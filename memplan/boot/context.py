@@ -61,8 +61,10 @@ class Boot:
         self.zones: ZoneLayout
         #: Pages below 16 MiB that hash tables are sized without.
         self.dma_reserve = 0
-        #: Whether hugetlb_cma= has its areas, and whether the log buffer was replaced.
+        #: Whether gigantic pages come from hugetlb_cma= alone, and the ranges of its area on each node.
         self.hugetlb_cma = False
+        self.hugetlb_areas: dict[int, list[tuple[int, int]]] = {}
+        #: Whether the log buffer was replaced.
         self.new_log_buf = False
 
     def printk(self, text: str, *, warning: bool = False, about: Purpose | None = None) -> None:

@@ -164,11 +164,16 @@ class Rules(NamedTuple):
     cma_align: int
     hugetlb_cma_align: int
     hugetlb_cma_rounds_share: bool
+    hugetlb_cma_may_fail: bool
+    hugetlb_cma_several_ranges: bool
+    hugetlb_cma_only: bool
+    hugetlb_nodes: Literal["online", "with memory"]
     crashkernel: Literal["3.13", "low then high", "generic"]
     hugepages_stop_at_failure: bool
     possible_cpus_limits: bool
     hugepagesz_checked: bool
     hugepages_per_node: bool
+    hugepages_node_exact: bool
     hugepages_noinit: bool
 
     # memory map

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from memplan.boot.context import Boot
 
 
+#: Ranges that one area may have (CMA_MAX_RANGES).
+_MAX_RANGES = 8
+
+
 @step("kernel/dma/contiguous.c")
 def dma_contiguous_reserve(boot: Boot) -> None:
     """Reserves the default area for DMA, sized by ``cma=`` or the configuration; all versions with DMA_CMA.
@@ -35,7 +39,7 @@ def dma_contiguous_reserve(boot: Boot) -> None:
     else:
         size = _configured_size(boot)
     if size:
-        _declare_contiguous(boot, base, size, limit, boot.rules.cma_align, fixed, Owner(Purpose.CMA))
+        declare_contiguous(boot, base, size, limit, boot.rules.cma_align, fixed, Owner(Purpose.CMA))
 
 
 def _configured_size(boot: Boot) -> int:
@@ -53,53 +57,140 @@ def _configured_size(boot: Boot) -> int:
 
 @step("mm/hugetlb.c")
 def hugetlb_cma_reserve(boot: Boot) -> None:
-    """Reserves ``hugetlb_cma=`` for gigantic pages, shared out over the nodes; 5.7 on, with 1 GiB pages."""
+    """Reserves ``hugetlb_cma=`` for gigantic pages, shared out over the nodes; 5.7 on, with 1 GiB pages.
+
+    The nodes are those on-line, from 6.15 on those with memory.
+    """
     value = boot.cmdline.last("hugetlb_cma")
     if value is None or not boot.kernel.config("CMA") or not boot.machine.cpus.gbpages:
         return
-    online = sorted(boot.nodes.online)
-    wanted: dict[int, int] = {}
-    if ":" in value and boot.rules.hugepages_per_node:
-        for part in value.split(","):
-            node, _, size_text = part.partition(":")
-            if re.fullmatch(r"[0-9]+", node):
-                wanted[decimal_number(node)] = memparse(size_text)[0]
-        total = sum(wanted.values())
-    else:
-        total = memparse(value)[0]
+    nodes = sorted(boot.nodes.online)
+    if boot.rules.hugetlb_nodes == "with memory":
+        nodes = sorted({nid for _, _, nid in boot.memblock.pfn_ranges(None) if nid is not None})
+    total, wanted = _hugetlb_cma_sizes(boot, value, nodes)
     if not total:
         return
+    boot.hugetlb_cma = not boot.rules.hugetlb_cma_may_fail
     if total < GIB:
         boot.printk("hugetlb_cma: cma area should be at least 1024 MiB", warning=True)
         return
-    boot.hugetlb_cma = True
-    per_node = -(-total // len(online))
+    per_node = -(-total // len(nodes))
     if boot.rules.hugetlb_cma_rounds_share:
         per_node = round_up(per_node, GIB)
     if not wanted:
         boot.printk(f"hugetlb_cma: reserve {total // MIB} MiB, up to {per_node // MIB} MiB per node")
     reserved = 0
-    for nid in online:
-        if wanted and not wanted.get(nid):
+    for nid in nodes:
+        if wanted and nid not in wanted:
             continue
         size = round_up(wanted[nid] if wanted else min(per_node, total - reserved), GIB)
-        align = boot.rules.hugetlb_cma_align
-        if not _declare_contiguous(boot, 0, size, 0, align, False, Owner(Purpose.HUGETLB_CMA, nid)):
+        area = _declare_for_hugetlb(boot, size, nid)
+        if not area:
             boot.printk(f"hugetlb_cma: reservation failed: err -12, node {nid}", warning=True)
             continue
+        boot.hugetlb_areas[nid] = area
+        boot.hugetlb_cma = True
         reserved += size
         boot.printk(f"hugetlb_cma: reserved {size // MIB} MiB on node {nid}")
         if reserved >= total:
             break
 
 
-def _declare_contiguous(boot: Boot, base: int, size: int, limit: int, align: int, fixed: bool, owner: Owner) -> bool:
-    """cma_declare_contiguous_nid; rules.cma_search says whether memory above 4 GiB is tried upwards first (6.0 on)."""
+def _hugetlb_cma_sizes(boot: Boot, value: str, nodes: list[int]) -> tuple[int, dict[int, int]]:
+    """The bytes that ``hugetlb_cma=`` asks for in all, and of the nodes that it names, if it does (5.16 on)."""
+    wanted: dict[int, int] = {}
+    rest = value
+    total = 0
+    while boot.rules.hugepages_per_node and (found := re.match(r"([0-9]+):", rest)):
+        nid = decimal_number(found[1])
+        if nid >= boot.kernel.max_numnodes:
+            return total, wanted
+        wanted[nid], rest = memparse(rest[found.end() :])
+        total += wanted[nid]
+        if not rest.startswith(","):
+            break
+        rest = rest[1:]
+    if not wanted or (rest and rest[0].isdigit()):
+        # A size without a node stands for all, and counts from the option's first word on.
+        total = memparse(value)[0]
+    for nid, size in sorted(wanted.items()):
+        if size and nid not in nodes:
+            boot.printk(f"hugetlb_cma: invalid node {nid} specified", warning=True)
+        elif 0 < size < GIB:
+            boot.printk(f"hugetlb_cma: cma area of node {nid} should be at least 1024 MiB", warning=True)
+        else:
+            continue
+        total -= size
+        wanted[nid] = 0
+    return total, {nid: size for nid, size in wanted.items() if size}
+
+
+def _declare_for_hugetlb(boot: Boot, size: int, nid: int) -> list[tuple[int, int]]:
+    """The ranges of a node's area: one, or from 6.15 on several where none is large enough; empty without room."""
+    owner, align = Owner(Purpose.HUGETLB_CMA, nid), boot.rules.hugetlb_cma_align
+    several = boot.rules.hugetlb_cma_several_ranges
+    found = declare_contiguous(boot, 0, size, 0, align, False, owner, tells=not several)
+    ranges = [(found, found + size)] if found else []
+    if not several:
+        return ranges
+    if found is None:
+        ranges = _declare_contiguous_multi(boot, size, align, owner, nid)
+    if ranges:
+        boot.printk(f"cma: Reserved {size // MIB} MiB in {len(ranges)} range{'s' * (len(ranges) > 1)}")
+    else:
+        boot.printk(f"cma: Failed to reserve {size // MIB} MiB", warning=True)
+    return ranges
+
+
+def _declare_contiguous_multi(boot: Boot, total: int, align: int, owner: Owner, nid: int) -> list[tuple[int, int]]:
+    """cma_declare_contiguous_multi: up to eight free ranges of the node above 4 GiB, upwards; empty without room.
+
+    The list of ranges is kept by size, as it seems from the largest down; yet each goes before the first one that is
+    larger, or before the last one.
+    """
+    align = max(align, boot.rules.cma_align)
+    ranges: list[tuple[int, int]] = []
+    for start, end, _ in boot.memblock.free_ranges(nid):
+        start, end = round_up(start, align), round_down(end, align)
+        if start < 4 * GIB or start >= end:
+            continue
+        if len(ranges) == _MAX_RANGES:
+            if end - start < ranges[-1][1] - ranges[-1][0]:
+                continue
+            ranges.pop()
+        larger = [at for at, (low, high) in enumerate(ranges) if high - low > end - start]
+        ranges.insert(larger[0] if larger else max(len(ranges) - 1, 0), (start, end))
+    if sum(end - start for start, end in ranges) < total:
+        return []
+    chosen: list[tuple[int, int]] = []
+    for start, end in ranges:
+        lower = [at for at, (low, _) in enumerate(chosen) if low < start]
+        chosen.insert(lower[0] if lower else max(len(chosen) - 1, 0), (start, end))
+        if sum(end - start for start, end in chosen) >= total:
+            break
+    taken: list[tuple[int, int]] = []
+    for start, end in chosen:
+        end = min(end, start + total)
+        boot.memory.reserve(start, end, owner=owner, caller="cma_declare_contiguous_multi")
+        taken.append((start, end))
+        total -= end - start
+        if not total:
+            break
+    return taken
+
+
+def declare_contiguous(
+    boot: Boot, base: int, size: int, limit: int, align: int, fixed: bool, owner: Owner, *, tells: bool = True
+) -> int | None:
+    """cma_declare_contiguous_nid: where the area lies; 0 where it can't be, None where there is no room for it.
+
+    rules.cma_search says whether memory above 4 GiB is tried upwards first.  `tells`: the outcome is printed.
+    """
     memblock = boot.memblock
     align = max(align, boot.rules.cma_align)
     if fixed and base % align:
         boot.printk(f"cma: Region at {base:#018x} must be aligned to {align:#018x} bytes", warning=True)
-        return False
+        return 0
     base, size, limit = round_up(base, align), round_up(size, align), round_down(limit, align)
     fixed = fixed and base != 0
     memory_end = memblock.end_of_DRAM()
@@ -107,26 +198,26 @@ def _declare_contiguous(boot: Boot, base: int, size: int, limit: int, align: int
         limit = memory_end
     if base + size > limit:
         boot.printk(f"cma: Size ({size:#018x}) of region at {base:#018x} exceeds limit ({limit:#018x})", warning=True)
-        return False
+        return 0
+    failed = f"cma: Failed to reserve {size // MIB} MiB"
     if fixed:
         if memblock.is_region_reserved(base, size):
-            boot.printk(f"cma: Failed to reserve {size // MIB} MiB", warning=True)
-            return False
+            boot.printk(failed, warning=True)
+            return 0
         boot.memory.reserve(base, base + size, owner=owner, caller="cma_declare_contiguous_nid")
-        return True
+        return base
     found = 0
+    caller = "cma_declare_contiguous_nid"
     if boot.rules.cma_search == "above 4G first" and not memblock.bottom_up and memory_end >= 4 * GIB + size:
         memblock.bottom_up = True
-        found = boot.memory.alloc_range_nid(
-            size, align, 4 * GIB, limit, owner.nid, owner=owner, caller="cma_declare_contiguous_nid"
-        )
+        found = boot.memory.alloc_range_nid(size, align, 4 * GIB, limit, owner.nid, owner=owner, caller=caller)
         memblock.bottom_up = False
     if not found:
-        found = boot.memory.alloc_range_nid(
-            size, align, base, limit, owner.nid, owner=owner, caller="cma_declare_contiguous_nid"
-        )
+        found = boot.memory.alloc_range_nid(size, align, base, limit, owner.nid, owner=owner, caller=caller)
     if not found:
-        boot.printk(f"cma: Failed to reserve {size // MIB} MiB", warning=True)
-        return False
-    boot.printk(f"cma: Reserved {size // MIB} MiB at {found:#018x}")
-    return True
+        if tells:
+            boot.printk(failed, warning=True)
+        return None
+    if tells:
+        boot.printk(f"cma: Reserved {size // MIB} MiB at {found:#018x}")
+    return found

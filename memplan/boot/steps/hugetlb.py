@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
 from memplan.owner import Purpose
-from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, decimal_number, memparse
+from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, decimal_number, kstrtobool, memparse
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
@@ -203,10 +203,14 @@ class _Gigantic:
         self.nodes = [nid for nid in sorted(boot.nodes.online) if any(boot.memblock.pfn_ranges(nid))]
         self.turn = 0
         self.skipped = False
+        only = boot.rules.hugetlb_cma_only and kstrtobool(boot.cmdline.last("hugetlb_cma_only"))
+        self._from_areas = bool(boot.hugetlb_areas and only)
+        #: What is left of the areas of hugetlb_cma= for pages at boot.
+        self._areas = {nid: list(ranges) for nid, ranges in boot.hugetlb_areas.items()}
 
     def take(self, count: _Count) -> None:
         """The pages of `count`: of the nodes that it names, in their order, or in turn over all nodes."""
-        if self.boot.hugetlb_cma:
+        if self.boot.hugetlb_cma and not self._from_areas:
             if not self.skipped:
                 self.boot.printk("HugeTLB: hugetlb_cma is enabled, skip boot time allocation", warning=True)
             self.skipped = True
@@ -222,7 +226,7 @@ class _Gigantic:
     def _fill(self, count: int, nid: int | None) -> int:
         """Takes `count` pages; how many are missing in the end."""
         taken = 0
-        while taken < count and (self._one(nid) if nid is not None else self._next()):
+        while taken < count and (self._next() if nid is None else self._one(nid, exact=True)):
             taken += 1
         if taken < count:
             where = f" node{nid}" if nid is not None else ""
@@ -242,11 +246,27 @@ class _Gigantic:
                 return True
         return False
 
-    def _one(self, nid: int) -> bool:
+    def _one(self, nid: int, exact: bool = False) -> bool:
+        """A page of the node, or `exact` or not of another one."""
         boot = self.boot
-        found = boot.memory.alloc(
-            GIB, GIB, nid=nid, raw=True, owner=Purpose.GIGANTIC_PAGES, caller="__alloc_bootmem_huge_page"
-        )
+        exact = exact and boot.rules.hugepages_node_exact
+        if self._from_areas:
+            found = self._of_area(nid, exact)
+        else:
+            caller = "__alloc_bootmem_huge_page"
+            found = boot.memory.alloc(
+                GIB, GIB, nid=nid, raw=True, exact=exact, owner=Purpose.GIGANTIC_PAGES, caller=caller
+            )
         if found and boot.rules.hugepages_noinit:
             boot.memblock.reserved_mark_noinit(found + PAGE_SIZE, GIB - PAGE_SIZE)
         return bool(found)
+
+    def _of_area(self, nid: int, exact: bool) -> int:
+        """A page out of the node's area, or of the others' in turn (hugetlb_cma_alloc_bootmem)."""
+        for node in (nid,) if exact else dict.fromkeys((nid, *self.nodes)):
+            ranges = self._areas.get(node, [])
+            for index, (start, end) in enumerate(ranges):
+                if end - start >= GIB:
+                    ranges[index] = start + GIB, end
+                    return start
+        return 0
