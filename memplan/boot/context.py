@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 class Boot:
     """One boot in progress.  Addresses are in bytes; a name that ends in pfn counts pages."""
 
-    def __init__(self, machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None) -> None:
+    def __init__(
+        self, machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None, recorder: Recorder | None = None
+    ) -> None:
         self.machine = machine
         self.kernel = kernel
         self.rules = kernel.rules
@@ -36,7 +38,7 @@ class Boot:
         self.wording = Wording.of(kernel.rules)
         #: The direction that the user forces for the time before the SRAT is read (None: as movable_node says).
         self.forced_bottom_up = bottom_up
-        self.recorder = Recorder()
+        self.recorder = Recorder() if recorder is None else recorder
         self.memory = Memory(kernel, self.recorder)
         self.memblock = self.memory.memblock
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from memplan.boot.panic import BootPanic
 from memplan.errors import NotCoveredError
 from memplan.memblock.memblock import Memblock, Run
+from memplan.memblock.requests import Request as Search
 from memplan.memblock.search import MEMBLOCK_MIRROR
 from memplan.plan import Call, Request
-from memplan.units import PAGE_SHIFT, TIB, U64_MAX
+from memplan.units import PAGE_SHIFT, TIB, U64_MAX, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -234,6 +235,29 @@ class Memory:
         """The free ranges of memory, upwards."""
         return ((start, end) for start, end, _ in self.memblock.free_ranges(None, 0))
 
+    def searches(self, request: Request) -> list[Search]:
+        """What memblock is asked to search for by `request`, one search after the other until one finds a place."""
+        size, align, low, high, nid = request.size, request.align, request.min_addr, request.max_addr, request.nid
+        alone = self.rules.memblock.allocations == "each its own"
+        if (
+            alone
+            and self.rules.memblock.rounds_sizes
+            and request.call in (Call.RANGE_NID, Call.BASE, Call.PHYS_TRY_NID)
+        ):
+            size = round_up(size, align)
+        if request.call is Call.BASE:
+            return [Search(size, align, end=high, prefers_mirror=False)]
+        if request.call is Call.PHYS_RANGE:
+            return [Search(size, align, low, high, prefers_mirror=not (alone and self.rules.phys_alloc_range))]
+        if request.call in (Call.RANGE_NID, Call.PHYS_TRY_NID):
+            exact = request.exact or alone
+            prefers_mirror = not alone or request.call is Call.PHYS_TRY_NID
+            return [Search(size, align, low, high, nid, exact, prefers_mirror=prefers_mirror)]
+        if not self.rules.bootmem_calls:
+            return [Search(size, align, low, high, nid, request.exact, drops_minimum=True)]
+        limit = min(high or U64_MAX, self.memblock.current_limit)
+        return [Search(size, align, goal, limit, node, exact=True) for goal, node in _bootmem_tries(request)]
+
     # -- how allocations are recorded ---------------------------------------------------------------------------
 
     def _request(
@@ -285,10 +309,9 @@ class Memory:
         """The order of mm/nobootmem.c: node and goal, any node and goal, then both without the goal."""
         runs: list[Run] = []
         limit = request.max_addr or U64_MAX
-        for low in dict.fromkeys((request.min_addr, 0)):
-            for node in dict.fromkeys((request.nid, None)):
-                rest = request.count - sum(run.count for run in runs)
-                runs += self.memblock.alloc_memory_core_early_run(node, request.size, request.align, low, limit, rest)
+        for goal, node in _bootmem_tries(request):
+            rest = request.count - sum(run.count for run in runs)
+            runs += self.memblock.alloc_memory_core_early_run(node, request.size, request.align, goal, limit, rest)
         return runs
 
     def _allocate(
@@ -330,6 +353,13 @@ class Memory:
                 f"memory for {owner} was found above 4 GiB, and Linux of this version keeps such an address in 32 "
                 f"bits: it writes to {runs[-1].start:#x} instead, which is in use; what happens then is not replayed"
             )
+
+
+def _bootmem_tries(request: Request) -> list[tuple[int, int | None]]:
+    """Goal and node of each try of 3.13's bootmem calls."""
+    return [
+        (goal, node) for goal in dict.fromkeys((request.min_addr, 0)) for node in dict.fromkeys((request.nid, None))
+    ]
 
 
 def _one_run(found: int, size: int) -> list[Run]:

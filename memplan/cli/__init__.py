@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Command -> its module in memplan.cli and its line in the list of commands.
 COMMANDS = {
     "simulate": ("simulate", "Print one machine's plan: what is reserved, what can be removed."),
+    "explain": ("explain", "Explain an address, node, owner, step, rule or key."),
     "map": ("map", "Draw what holds the memory of each node."),
     "diff": ("diff", "Compare two plans: machines, kernels, boot options, directions."),
     "import": ("import_", "Make a machine description from logs, ACPI tables and the like."),

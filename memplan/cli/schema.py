@@ -8,11 +8,11 @@ import click
 
 
 @click.command("schema")
-@click.argument("what", type=click.Choice(("machine", "plan", "diff", "check")), default="machine")
+@click.argument("what", type=click.Choice(("machine", "plan", "diff", "check", "explain")), default="machine")
 def command(what: str) -> None:
-    """Print the JSON Schema of machine descriptions, of plans, of diffs or of findings.
+    """Print the JSON Schema of machine descriptions, or of what a command writes with --format json.
 
-    plan, diff and check are what `simulate`, `diff` and `check` write with --format json.
+    plan is what `simulate` writes; diff, check and explain are the commands' own.
     """
     import json
 
@@ -28,6 +28,10 @@ def _schema(what: str) -> dict[str, Any]:
         from memplan.render.check_schema import check_schema
 
         return check_schema()
+    if what == "explain":
+        from memplan.render.explain_schema import explain_schema
+
+        return explain_schema()
     from memplan.render.schema import diff_schema, plan_schema
 
     return plan_schema() if what == "plan" else diff_schema()

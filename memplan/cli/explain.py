@@ -1,0 +1,96 @@
+"""``memplan explain``: what people ask next."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import click
+
+from memplan.cli.options import format_option, load, output_option, pager_option, verbose_option, with_cmdline
+from memplan.cli.output import show_lines, write_lines
+from memplan.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from memplan.explain.answers import Answer
+
+_RULE = re.compile(r"MP\d{3}", re.IGNORECASE)
+
+
+@click.command("explain")
+@click.argument("words", metavar="[MACHINE] SUBJECT", nargs=-1, required=True)
+@click.option("--bottom-up", "up", is_flag=True, help="Force allocations before the SRAT is read to go upwards.")
+@click.option("--top-down", "down", is_flag=True, help="Force them to go downwards.")
+@click.option("--kernel", metavar="NAME", help="Another kernel: a version, a build, a distribution, or a file.")
+@click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
+@click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
+@format_option("table", "json")
+@verbose_option
+@pager_option
+@output_option
+def command(
+    words: tuple[str, ...],
+    up: bool,
+    down: bool,
+    kernel: str | None,
+    cmdline: str | None,
+    append: tuple[str, ...],
+    format_: str,
+    verbose: bool,
+    pager: bool,
+    output: str | None,
+) -> int:
+    """Explain SUBJECT in the plan of MACHINE: who has it, why there and not elsewhere, and what would move it.
+
+    \b
+    Who holds an address, since when, why there?   memplan explain m.yaml 0x13ffd5000
+    Why can't node 1 be removed?                   memplan explain m.yaml node1
+    Where would crashkernel=2G land?               memplan explain m.yaml "crash kernel" --append crashkernel=2G
+    What do the memory maps of nodes cost?         memplan explain m.yaml "memory map"
+    What if the direction were another?            memplan explain m.yaml "page tables" --top-down
+    What does a step do in this version, and here? memplan explain m.yaml reserve_crashkernel
+    What does a rule of memplan check say?         memplan explain MP201
+    What is a key of the description?              memplan explain e820.type
+    """
+    if up and down:
+        raise UsageError("--bottom-up and --top-down contradict each other; memplan diff takes both")
+    if len(words) > 2:
+        raise UsageError(f"explain takes a machine and one subject; quote a subject of several words: {words[1:]!r}")
+    if len(words) == 1:
+        write_lines(_without_machine(words[0]), output)
+        return 0
+    found = _answer(words[0], words[1], kernel, cmdline, append, True if up else False if down else None)
+    if format_ == "json":
+        from memplan.render.explain import answer_document
+        from memplan.render.json_ import document_lines
+
+        write_lines(document_lines(answer_document(found)), output)
+    else:
+        from memplan.render.explain import answer_lines
+
+        width = shutil.get_terminal_size((100, 24)).columns
+        show_lines(answer_lines(found, width=width, everything=verbose), output, pager=pager)
+    return 0
+
+
+def _answer(
+    path: str, subject: str, kernel: str | None, cmdline: str | None, append: tuple[str, ...], bottom_up: bool | None
+) -> Answer:
+    from memplan.explain.answers import answer, subject_of
+
+    machine = with_cmdline(load(path), cmdline, append)
+    return answer(subject_of(machine, kernel, bottom_up=bottom_up), subject)
+
+
+def _without_machine(subject: str) -> Iterable[str]:
+    """What can be explained without a plan: a check rule, or a key of the description."""
+    if _RULE.fullmatch(subject):
+        from memplan.render.check_rules import explained
+
+        return explained(subject.upper())
+    from memplan.explain.keys import key_lines
+
+    return key_lines(subject)
