@@ -249,11 +249,12 @@ class Memory:
             return [Search(size, align, end=high, prefers_mirror=False)]
         if request.call is Call.PHYS_RANGE:
             return [Search(size, align, low, high, prefers_mirror=not (alone and self.rules.phys_alloc_range))]
+        if request.call is Call.PHYS_TRY_NID and alone:
+            on_node = Search(size, align, nid=nid, exact=True)
+            return [on_node] if request.exact else [on_node, Search(size, align, prefers_mirror=False)]
         if request.call in (Call.RANGE_NID, Call.PHYS_TRY_NID):
-            exact = request.exact or alone
-            prefers_mirror = not alone or request.call is Call.PHYS_TRY_NID
-            return [Search(size, align, low, high, nid, exact, prefers_mirror=prefers_mirror)]
-        if not self.rules.bootmem_calls:
+            return [Search(size, align, low, high, nid, request.exact or alone, prefers_mirror=not alone)]
+        if request.call is not Call.BOOTMEM:
             return [Search(size, align, low, high, nid, request.exact, drops_minimum=True)]
         limit = min(high or U64_MAX, self.memblock.current_limit)
         return [Search(size, align, goal, limit, node, exact=True) for goal, node in _bootmem_tries(request)]
