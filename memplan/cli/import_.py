@@ -16,7 +16,10 @@ from memplan.errors import InputError, UsageError
 @click.option("--force", is_flag=True, help="Use what can be used of damaged sources.")
 @click.option("--live", is_flag=True, help="This computer is the first source, as far as your rights go.")
 @click.option("--kernel", metavar="NAME", help="The kernel: a version, a build, or a file, whatever the log says.")
-def command(sources: tuple[str, ...], output: str | None, force: bool, live: bool, kernel: str | None) -> int:
+@click.option("--boot", metavar="N", type=click.IntRange(1), help="Take the Nth boot of a log that holds several.")
+def command(
+    sources: tuple[str, ...], output: str | None, force: bool, live: bool, kernel: str | None, boot: int | None
+) -> int:
     """Make a machine description from real sources, later ones filling in and overriding earlier ones.
 
     SOURCE is a boot log, ACPI tables (binary files, a folder of them, acpidump's text, iasl's listings), a copy of
@@ -29,13 +32,7 @@ def command(sources: tuple[str, ...], output: str | None, force: bool, live: boo
     from memplan.machine.dump import dump_machine
     from memplan.machine.load import parse_machine
 
-    machine, comments, notes = import_files(sources, force=force, live=live)
-    if kernel is not None:
-        from memplan.kernel.load import find_kernel
-
-        find_kernel(kernel)
-        machine = machine._replace(kernel=machine.kernel._replace(build=kernel))
-        comments["kernel.build"] = "--kernel"
+    machine, comments, notes = import_files(sources, force=force, live=live, boot=boot or 0, kernel=kernel)
     text = dump_machine(machine, comments)
     try:
         parse_machine(text, output or "<stdout>")

@@ -15,13 +15,19 @@ _PARTS: dict[str, Any] = {"acpi": Acpi, "bios": Bios, "cpus": Cpus, "efi": Efi, 
 
 
 def import_files(
-    paths: Sequence[str | Path], *, force: bool = False, live: bool = False
+    paths: Sequence[str | Path],
+    *,
+    force: bool = False,
+    live: bool = False,
+    boot: int = 0,
+    kernel: str | None = None,
 ) -> tuple[Machine, dict[str, str], list[str]]:
     """The machine that the sources at `paths` tell of together ("-": standard input).
 
     Gives the machine, where each of its fields was taken from (by the field's path, for comments), and notes for
-    the user.  With `live`, this computer is the first source.  Damage is an error unless `force`; then what can be
-    used is used, and the damage is among the notes.  Raises InputError.
+    the user.  With `live`, this computer is the first source; `boot` says which boot of a log is meant (from 1; 0: the
+    first), and `kernel` which kernel it is, whatever the log says.  Damage is an error unless `force`; then what can
+    be used is used, and the damage is among the notes.  Raises InputError, and UsageError for an unknown kernel.
     """
     found: list[Found] = []
     problems: list[Problem] = []
@@ -31,7 +37,7 @@ def import_files(
         found += read_live()
     for path in paths:
         try:
-            found.append(read_source(Path(path)))
+            found.append(read_source(Path(path), boot, kernel))
         except InputError as error:
             if not force or len(paths) == 1:
                 raise
@@ -40,6 +46,8 @@ def import_files(
     if problems and not force:
         problems[-1].hint = "; ".join(filter(None, (problems[-1].hint, "--force uses what can be used")))
         raise InputError(problems)
+    if kernel is not None:
+        found.append(_named(kernel))
     machine, comments = combine(found)
     return machine, comments, [*_notes(found), *map(str, problems)]
 
@@ -52,6 +60,16 @@ def _notes(sources: list[Found]) -> list[str]:
         lacking = (text for path, text in source.lacking.items() if not {path, path.partition(".")[0]} & told)
         notes |= dict.fromkeys((*source.notes, *lacking))
     return list(notes)
+
+
+def _named(kernel: str) -> Found:
+    """The kernel that the user names, as the last source of all."""
+    from memplan.kernel.load import find_kernel
+
+    find_kernel(kernel)
+    found = Found("--kernel", "the user's word")
+    found.put("kernel.build", kernel)
+    return found
 
 
 def combine(sources: Iterable[Found]) -> tuple[Machine, dict[str, str]]:

@@ -8,16 +8,15 @@ of the kernel image, of the EFI memory map, of the MP table, and so on.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from memplan.errors import InputError
 from memplan.firmware.dmesg_facts import facts_of
-from memplan.firmware.dmesg_lines import BootLines
 from memplan.firmware.source import Found, Source
-from memplan.klog.layout import kernel_lines
+from memplan.klog.boot import BootLines
+from memplan.klog.boots import boots_of, choose
+from memplan.klog.layout import Line, kernel_lines
 from memplan.klog.text import decoded
-
-#: How many lines of a boot are read: its memory part is over long before.
-BOOT_LINES = 200_000
 
 _SIGNS = re.compile(
     r"Linux version |BIOS-e820: |e820: |[Cc]ommand line: |ACPI: (?:RSDP|SRAT|FACP)|physical RAM map:"
@@ -42,66 +41,67 @@ def recognises(head: bytes) -> bool:
 
 
 def read(source: Source) -> Found:
-    """The facts of the first whole boot in the log.
+    """The facts of one boot in the log: of the first whole one, or of that which `source.boot` names.
 
     A log may begin in the middle of a boot (a ring buffer that has wrapped) and may end early; notes say what is
     missing then.  Raises InputError where no line of an x86-64 boot's memory map is found.
     """
     found = Found(source.name, "boot log")
-    boot = BootLines()
-    printed_before: BootLines | None = None
-    skipped = 0
     foreign = narrow = 0
-    for number, text, _, _ in kernel_lines(source):
-        if text.startswith("Linux version ") and set(boot.lines) - {"kaslr"}:
-            if not boot.e820:
-                skipped += 1
-            elif printed_before is None and _printed_again(boot, text):
-                printed_before = boot
-            else:
-                found.note(
-                    f"another boot begins here; the facts are those of the boot that begins in line {boot.first}"
-                    " (cut the log to import another one)",
-                    number,
-                )
-                break
-            boot = BootLines()
-        boot.take(number, text)
-        if boot.first and number - boot.first > BOOT_LINES:
-            break
-        if not boot.e820:
-            if not foreign and _FOREIGN.search(text):
-                foreign = number
-        elif not narrow and _NARROW.match(text):
-            narrow = number
-    if printed_before is not None and not (boot.e820 and boot.has("cpus") >= printed_before.has("cpus")):
-        boot = printed_before
-    if not boot.e820 and foreign:
-        raise InputError.single(
-            source.name,
-            "this is the boot log of another architecture",
-            line=foreign,
-            hint="memplan knows the boot of Linux on x86-64",
-        )
-    if narrow:
-        raise InputError.single(
-            source.name,
-            "this is the boot log of a 32-bit kernel",
-            line=narrow,
-            hint="memplan knows the boot of Linux on x86-64",
-        )
-    if not boot.first:
-        raise InputError.single(
-            source.name,
-            "holds no line of a Linux boot's memory set-up (BIOS-e820, Command line, ACPI tables, SRAT)",
-            hint="take the log from its start: journalctl -k -b, or dmesg before its buffer wraps",
-        )
-    if skipped:
-        found.note(f"{skipped} boot(s) before line {boot.first} hold no memory map and were passed over")
-    facts_of(boot, found)
+
+    def watched() -> Iterator[Line]:
+        nonlocal foreign, narrow
+        for line in kernel_lines(source):
+            if not foreign and _FOREIGN.search(line.text):
+                foreign = line.number
+            if not narrow and _NARROW.match(line.text):
+                narrow = line.number
+            yield line
+
+    boots = boots_of(watched())
+    chosen = choose(boots, source.boot, source.name)
+    if chosen is None or not chosen.e820:
+        _refuse(source.name, chosen, foreign, narrow)
+    elif narrow and chosen.begin <= narrow < chosen.end:
+        _refuse(source.name, None, 0, narrow)
+    assert chosen is not None
+    _tell_others(boots, chosen, found)
+    facts_of(chosen, found, source.kernel)
     return found
 
 
-def _printed_again(boot: BootLines, version: str) -> bool:
-    """Whether the console that has just come up prints all of `boot` once more: it is early, and the same kernel."""
-    return boot.version == version.strip() and not boot.has("smp_done")
+def _refuse(name: str, boot: BootLines | None, foreign: int, narrow: int) -> None:
+    """InputError for a log without the memory map of an x86-64 boot, where it can be no part of one."""
+    if boot is not None and boot.xen_map:
+        raise InputError.single(
+            name,
+            "this is a boot under Xen PV (its map is Xen's own), which sets memory up in another way: not planned",
+            line=boot.xen_map,
+            hint="a log of the machine without Xen, or of a PVH or HVM guest, can be planned",
+        )
+    for line, what in ((foreign, "another architecture"), (narrow, "a 32-bit kernel")):
+        if line:
+            raise InputError.single(
+                name, f"this is the boot log of {what}", line=line, hint="memplan knows the boot of Linux on x86-64"
+            )
+    if boot is None:
+        raise InputError.single(
+            name,
+            "holds no line of a Linux boot's memory set-up (BIOS-e820, Command line, ACPI tables, SRAT)",
+            hint="take the log from its start: journalctl -k -b, or dmesg before its buffer wraps",
+        )
+
+
+def _tell_others(boots: list[BootLines], chosen: BootLines, found: Found) -> None:
+    """Notes on the boots that were not taken."""
+    whole = [boot for boot in boots if boot.e820]
+    for index, boot in enumerate(whole, 1):
+        if boot is not chosen:
+            found.note(
+                f"another boot begins here; the facts are those of the boot that begins in line {chosen.first}"
+                f" (--boot {index} takes this one)",
+                boot.first,
+            )
+    skipped = sum(boot.begin < chosen.begin for boot in boots if not boot.e820)
+    if skipped:
+        found.note(f"{skipped} boot(s) before line {chosen.first} hold no memory map and were passed over")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from memplan.machine.model import CpuAffinity
 
 if TYPE_CHECKING:
-    from memplan.firmware.dmesg_lines import BootLines
     from memplan.firmware.source import Found
     from memplan.kernel.model import Kernel
+    from memplan.klog.boot import BootLines
 
 #: max_arch_pfn of a kernel that runs with five page-table levels (52 bits of physical address).
 _MAX_PFN_5LEVEL = 1 << 40
@@ -172,7 +172,7 @@ def _features(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
         found.put("cpus.sandy_bridge_graphics", True, "SNB gfx pages", line=boot.lines["snb"])
     elif any(r.caller == "trim_snb_memory" for r in boot.reserves):
         found.put("cpus.sandy_bridge_graphics", True, "trim_snb_memory", line=boot.lines["reserve"])
-    if boot.has("mtrr") and len(boot.last_pfns) > 1:
+    if boot.has("mtrr") and len(boot.last_pfns) > 1 and boot.last_pfns[1] < boot.last_pfns[0]:
         found.put("mtrr_limit", boot.last_pfns[1] << 12, "last_pfn after the MTRRs' trim", line=boot.lines["mtrr"])
 
 

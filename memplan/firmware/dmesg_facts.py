@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.parameters import page_table_buffer
 from memplan.errors import MemplanError
+from memplan.firmware.dmesg_build import build_facts
 from memplan.firmware.dmesg_cpus import affinities, cpu_facts
-from memplan.firmware.dmesg_lines import BootLines, Reserved
+from memplan.klog.boot import BootLines, Reserved
 from memplan.klog.memory_types import EFI_BOOT_DATA
 from memplan.machine.model import (
     E820_ACPI,
     E820_NVS,
     E820_RAM,
+    E820_RESERVED,
     AcpiTable,
     E820Entry,
     EfiRange,
@@ -48,10 +50,14 @@ _EFI_CALLERS = {
 }
 
 
-def facts_of(boot: BootLines, found: Found) -> None:
-    """Put all that the lines of `boot` tell into `found`."""
-    kernel = _kernel(boot, found)
+def facts_of(boot: BootLines, found: Found, named: str | None = None) -> None:
+    """Put all that the lines of `boot` tell into `found`; `named` is the kernel where the log is not to tell it."""
+    for line, message in boot.impossible:
+        found.damage(message, line=line, hint="a digit may have got lost or changed")
+    kernel = _kernel(boot, found, named)
     _memory_map(boot, found)
+    if named is None:
+        build_facts(boot, kernel, found)
     _cmdline(boot, found)
     _placement(boot, kernel, found)
     _setup_data(boot, found)
@@ -65,8 +71,12 @@ def facts_of(boot: BootLines, found: Found) -> None:
     _missing(boot, found)
 
 
-def _kernel(boot: BootLines, found: Found) -> Kernel | None:
+def _kernel(boot: BootLines, found: Found, named: str | None) -> Kernel | None:
     """kernel.build by the release, and the build's facts where memplan has them."""
+    if named is not None:
+        from memplan.kernel.load import find_kernel
+
+        return find_kernel(named)
     if not boot.version:
         found.lacks(
             "kernel.build", "no 'Linux version' line: the log begins too late to tell the kernel (--kernel names it)"
@@ -98,7 +108,7 @@ def _memory_map(boot: BootLines, found: Found) -> None:
         if number != boot.last:
             found.damage("a BIOS-e820 line is broken, so an entry is missing", line=number, hint="take another copy")
     if bios and whole:
-        found.put("e820", tuple(bios), "BIOS-e820", line=first)
+        found.put("e820", _trimmed(boot, bios, found), "BIOS-e820", line=first)
         if boot.last_kind == "bios":
             found.damage(
                 "the log ends in the BIOS-e820 map, which may go on",
@@ -126,6 +136,31 @@ def _memory_map(boot: BootLines, found: Found) -> None:
         found.lacks("e820", "the log has no memory map (it begins after the BIOS-e820 lines)")
 
 
+def _trimmed(boot: BootLines, entries: list[E820Entry], found: Found) -> tuple[E820Entry, ...]:
+    """The map without the holes that no MTRR covers (mtrr_trim_uncached_memory); RAM cut off at the end is no hole."""
+    last = max((entry.end for entry in entries if entry.type == E820_RAM), default=0)
+    holes = [hole for hole in boot.trimmed if hole[1] < last and any(_cut(entry, hole) for entry in entries)]
+    if not holes:
+        return tuple(entries)
+    found.note("the MTRRs leave a hole, whose RAM the kernel takes for reserved; so does the map", boot.lines["mtrr"])
+    for hole in holes:
+        entries = [piece for entry in entries for piece in (_cut(entry, hole) or [entry])]
+    return tuple(entries)
+
+
+def _cut(entry: E820Entry, hole: tuple[int, int]) -> list[E820Entry]:
+    """The pieces of `entry`, which is RAM, around the hole in it; [] where there is none."""
+    start, end = max(entry.start, hole[0]), min(entry.end, hole[1])
+    if entry.type != E820_RAM or start >= end:
+        return []
+    pieces = [
+        E820Entry(entry.start, start, E820_RAM),
+        E820Entry(start, end, E820_RESERVED),
+        E820Entry(end, entry.end, E820_RAM),
+    ]
+    return [piece for piece in pieces if piece.start < piece.end]
+
+
 def _rejoined(boot: BootLines, entries: list[E820Entry]) -> tuple[E820Entry, ...]:
     """The kernel's map without the kernel's changes: page 0 and the place of upgraded tables are RAM again."""
     upgraded = sum(length for _, length in boot.upgrades)
@@ -149,6 +184,16 @@ def _cmdline(boot: BootLines, found: Found) -> None:
         return
     line = boot.lines["cmdline"]
     found.put("cmdline", boot.cmdline, "Command line", line=line)
+    if boot.loader_cmdline and boot.cmdline != boot.loader_cmdline:
+        found.note(
+            '"Kernel command line" tells other options than "Command line" (CONFIG_CMDLINE, or a line that was cut);'
+            " they are taken",
+            line,
+        )
+    for first, last in boot.joined_cmdlines:
+        found.note(f"the command line was wrapped; lines {first} to {last} are taken for one", first)
+    for number in boot.cut_cmdlines:
+        found.note("the command line may go on in the next line of the file, which was not taken; check it", number)
     if len(boot.cmdline) >= _LONGEST_LINE:
         found.note("the command line is so long that printk may have cut it; /proc/cmdline has it whole", line)
     for message in bad_options(boot.cmdline):

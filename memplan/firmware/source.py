@@ -20,7 +20,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -88,13 +88,16 @@ class Found:
 class Source:
     """A file that is to be read (a regular one, a virtual one of /proc or /sys, or a pipe); `name` is for messages.
 
-    What is packed is read unpacked.  `data` is the content of what can be read only once.
+    What is packed is read unpacked.  `data` is the content of what can be read only once; `boot` says which of the
+    boots in a log is meant (from 1; 0: the first), and `kernel` names its kernel where the log is not to tell it.
     """
 
     path: Path
     name: str
     head: bytes
     data: bytes | None = None
+    boot: int = 0
+    kernel: str | None = None
 
     def open(self) -> BinaryIO:
         """The bytes, unpacked."""
@@ -185,8 +188,10 @@ def _content_of_pipe(path: str) -> bytes:
     return data
 
 
-def read_source(path: Path) -> Found:
+def read_source(path: Path, boot: int = 0, kernel: str | None = None) -> Found:
     """The facts of the file or folder at `path`, by the first reader that recognises it.
+
+    `boot` and `kernel` are for logs, see `Source`.
 
     Raises InputError where no reader does.
     """
@@ -199,7 +204,7 @@ def read_source(path: Path) -> Found:
             "this folder holds nothing that can be imported",
             hint="ACPI tables (as /sys/firmware/acpi/tables) or a memory map (as /sys/firmware/memmap) would be read",
         )
-    return read_file(open_source(path))
+    return read_file(replace(open_source(path), boot=boot, kernel=kernel))
 
 
 def read_file(source: Source) -> Found:

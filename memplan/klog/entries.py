@@ -6,6 +6,7 @@ Time stamps (``[    0.000000]``) and whatever syslog puts before them are skippe
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from memplan.klog.memory_types import E820_TYPES, e820_type
 from memplan.machine.model import CpuAffinity, E820Entry, MemoryAffinity
@@ -19,8 +20,18 @@ _LONGEST = 500
 _PREFIX = r"(?:.*?\[ *[0-9]+\.[0-9]+\] *)?"
 _RANGE = r"\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]"
 _E820 = rf"{_PREFIX}(?:.*?BIOS-e820: *)?(?:{_RANGE} +([^#]+?)|([0-9a-f]{{1,16}}) - ([0-9a-f]{{1,16}}) +\(([^#]+?)\)) *"
-_MEMORY = rf"{_PREFIX}(?:.*?SRAT: *)?Node [0-9]+ PXM ([0-9]+) {_RANGE}( hotplug)?( non-volatile)? *"
-_CPU = rf"{_PREFIX}(?:.*?SRAT: *)?PXM ([0-9]+) -> APIC (?:0x([0-9a-f]+)|([0-9]+)) -> Node [0-9]+ *"
+#: An SRAT's entries in all versions: until 3.4 with bare numbers, the end behind the range, and decimal APIC ids.
+_SRAT_MEMORY = (
+    r"Node (?P<nid>[0-9]{1,9}) PXM (?P<pxm>[0-9]{1,9})"
+    r" (?:\[mem 0x(?P<first>[0-9a-f]{1,16})-0x(?P<last>[0-9a-f]{1,16})\]"
+    r"|(?P<start>[0-9a-f]{1,16})-(?P<end>[0-9a-f]{1,16}))"
+    r"(?P<hotplug> \(?hotplug(?:gable)?\)?)?(?P<nonvolatile> non-volatile)?"
+)
+_SRAT_CPU = (
+    r"PXM (?P<pxm>[0-9]{1,9}) -> APIC (?:0x(?P<hex>[0-9a-f]{1,8})|(?P<decimal>[0-9]{1,9})) -> Node (?P<nid>[0-9]{1,9})"
+)
+_MEMORY = rf"{_PREFIX}(?:.*?SRAT: *)?{_SRAT_MEMORY} *"
+_CPU = rf"{_PREFIX}(?:.*?SRAT: *)?{_SRAT_CPU} *"
 #: What Linux 7.0 and later print between the entries of a map: a range that no entry covers.
 _GAP = rf"{_PREFIX}(?:.*?BIOS-e820: *)?\[gap 0x[0-9a-f]+-0x[0-9a-f]+\] *"
 _COPIED = r"(?P<indent> *)(?P<dash>- +)?(?P<line>[^\s\"'#-].*?)(?P<rest> +#.*)?"
@@ -66,24 +77,65 @@ def e820_line(text: str) -> E820Entry | None:
     return E820Entry(start, end, kind)
 
 
+class ToldMemory(NamedTuple):
+    """A memory affinity, and the node that the kernel made of its domain."""
+
+    entry: MemoryAffinity
+    nid: int
+
+
+class ToldCpu(NamedTuple):
+    """A processor's affinity, and the node that the kernel made of its domain."""
+
+    entry: CpuAffinity
+    nid: int
+
+
+def memory_of(text: str) -> ToldMemory | None:
+    """What a bare line ``Node 1 PXM 1 [mem …]`` tells; None where it is none.  A range may end before it begins."""
+    found = re.match(_SRAT_MEMORY, text, re.IGNORECASE)
+    return None if found is None else ToldMemory(_memory(found), int(found["nid"]))
+
+
+def cpu_of(text: str) -> ToldCpu | None:
+    """What a bare line ``PXM 1 -> APIC 0x02 -> Node 1`` tells; None where it is none."""
+    found = re.match(_SRAT_CPU, text, re.IGNORECASE)
+    return None if found is None else ToldCpu(_cpu(found), int(found["nid"]))
+
+
 def memory_line(text: str) -> MemoryAffinity | None:
     """The memory affinity that a line tells; None where the line is none.  Raises LineError as `e820_line` does."""
     found = _match(_MEMORY, text)
     if found is None:
         return None
-    pxm, first, last, hotplug, nonvolatile = found.groups()
-    start, end = int(first, 16), int(last, 16) + 1
+    entry = _memory(found)
+    start, end = _ends(found)
     _check_range(start, end)
-    return MemoryAffinity(int(pxm), start, end - start, hotplug=bool(hotplug), nonvolatile=bool(nonvolatile))
+    return entry
 
 
 def cpu_line(text: str) -> CpuAffinity | None:
     """The CPU affinity that a line tells (an x2APIC's id is printed with four digits); None where it is none."""
     found = _match(_CPU, text)
-    if found is None:
-        return None
-    pxm, apic, decimal = found.groups()
-    return CpuAffinity(int(apic, 16) if apic else int(decimal), int(pxm), x2apic=len(apic or "") >= 4)
+    return None if found is None else _cpu(found)
+
+
+def _ends(found: re.Match[str]) -> tuple[int, int]:
+    if found["first"] is not None:
+        return int(found["first"], 16), int(found["last"], 16) + 1
+    return int(found["start"], 16), int(found["end"], 16)
+
+
+def _memory(found: re.Match[str]) -> MemoryAffinity:
+    start, end = _ends(found)
+    flags = {"hotplug": bool(found["hotplug"]), "nonvolatile": bool(found["nonvolatile"])}
+    return MemoryAffinity(int(found["pxm"]), start, max(0, end - start), **flags)
+
+
+def _cpu(found: re.Match[str]) -> CpuAffinity:
+    apic_id = int(found["hex"], 16) if found["hex"] else int(found["decimal"])
+    # A local APIC's id is printed with two digits, an x2APIC's with four.
+    return CpuAffinity(apic_id, int(found["pxm"]), x2apic=len(found["hex"] or "") > 2)
 
 
 def quote_copied(text: str) -> tuple[str, dict[int, int]]:

@@ -5,35 +5,42 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from memplan.klog.memory_types import EFI_MMIO, efi_attributes, efi_type, printed_e820_type
+from memplan.klog.efi_lines import EfiLines
+from memplan.klog.entries import cpu_of, memory_of
+from memplan.klog.layout import Line
+from memplan.klog.memory_types import printed_e820_type
+from memplan.klog.ranges import extent
+from memplan.klog.size_lines import SizeLines
 from memplan.klog.statements import HEADS
-from memplan.machine.model import CpuAffinity, E820Entry, EfiRange, MemoryAffinity
+from memplan.machine.model import CpuAffinity, E820Entry, MemoryAffinity
 
-_RANGE = re.compile(r"\[mem (0x[0-9a-fA-F]+)-(0x[0-9a-fA-F]+)\]\s*(.*)")
-_GAP = re.compile(r"BIOS-e820: \[gap 0x")
-_OLD_RANGE = re.compile(r"([0-9a-fA-F]{8,16}) - ([0-9a-fA-F]{8,16}) \((.*?)\)")
-_SRAT_MEMORY = re.compile(r"Node (\d+) PXM (\d+) \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\](.*)")
-_SRAT_CPU = re.compile(r"PXM (\d+) -> APIC 0x([0-9a-f]+) -> Node (\d+)")
-_UPGRADE = re.compile(r"([!-~]{4}) ACPI table found in initrd \[[^\]]*\]\[0x([0-9a-f]+)\]")
-_OVERRIDE = re.compile(r"(Table Upgrade: override|Table Upgrade: install|Override) \[(.{4})")
-_TABLE = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ([0-9A-Fa-f]{6,8})(?: \(v([0-9A-Fa-f]{2}) ?([^) ]*))?")
-_REPLACED = re.compile(r"(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ")
-_LAPIC = re.compile(r"(?:lapic_id|apic_id)\[0x([0-9a-f]+)\](?: uid\[0x[0-9a-f]+\])? (enabled|disabled)")
-_CPUS = re.compile(r"Allowing (\d+) (?:present )?CPUs(?:,| plus) (\d+) hotplug CPUs")
-_NR_CPUS = re.compile(r"nr_cpu_ids:(\d+)")
-_NR_NODES = re.compile(r"(?:nr_node_ids:|Nodes=)(\d+)")
-_SIBLING = re.compile(r"CPU #(\d+)'s \S+ CPU #(\d+) is not on the same node! \[node: (\d+) != (\d+)\]")
-_RESERVE = re.compile(r"(?:__)?memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: nid=\S+)?(?: flags[ =]\S+)? (\w+)")
-_DUMPED = re.compile(r"\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
-_XSAVE = re.compile(r"(?:xstate_bv|xstate features) 0x([0-9a-f]+), (?:cntxt size 0x([0-9a-f]+))?")
-_HEX = re.compile(r"0x[0-9a-fA-F]{1,16}(?![0-9a-fA-F])")
-_EFI_TABLE = re.compile(r"([A-Za-z0-9. ]+)=0x([0-9a-f]+)")
-_EFI_MEM = re.compile(
-    r"mem ?\d+: (?:\[([^|\]]*)\|?([^\]]*)\]|type=(\d+), attr=0x([0-9a-f]+),) *"
-    r"range=\[0x([0-9a-f]+)-0x([0-9a-f]+)([\])])"
+_RANGE = re.compile(r"(?a)\[mem (0x[0-9a-fA-F]+)-(0x[0-9a-fA-F]+)\]\s*(.*)")
+_GAP = re.compile(r"(?a)BIOS-e820: \[gap 0x")
+_UPDATED = re.compile(r"(?a)update \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", re.ASCII)
+_OLD_RAMDISK = re.compile(r"(?a)RAMDISK: ([0-9a-f]{8,16}) - ([0-9a-f]{8,16})")
+_OLD_RANGE = re.compile(r"(?a)([0-9a-fA-F]{8,16}) - ([0-9a-fA-F]{8,16}) \((.*?)\)")
+_UPGRADE = re.compile(r"(?a)([!-~]{4}) ACPI table found in initrd \[[^\]]*\]\[0x([0-9a-f]+)\]")
+_OVERRIDE = re.compile(r"(?a)(Table Upgrade: override|Table Upgrade: install|Override) \[(.{4})")
+_TABLE = re.compile(r"(?a)(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ([0-9A-Fa-f]{5,8})(?: \(v([0-9A-Fa-f]{2}) ?([^) ]*))?")
+_REPLACED = re.compile(r"(?a)(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ")
+_LAPIC = re.compile(r"(?a)(?:lapic_id|apic_id)\[0x([0-9a-f]+)\](?: uid\[0x[0-9a-f]+\])? (enabled|disabled)")
+_CPUS = re.compile(r"(?a)Allowing (\d+) (?:present )?CPUs(?:,| plus) (\d+) hotplug CPUs")
+_NR_CPUS = re.compile(r"(?a)nr_cpu_ids:(\d+)")
+_NR_NODES = re.compile(r"(?a)(?:nr_node_ids:|Nodes=)(\d+)")
+_SIBLING = re.compile(r"(?a)CPU #(\d+)'s \S+ CPU #(\d+) is not on the same node! \[node: (\d+) != (\d+)\]")
+_RESERVE = re.compile(
+    r"(?a)(?:__)?memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: nid=\S+)?(?: flags[ =]\S+)? (\w+)"
 )
-_EFI_MMIO_RANGE = re.compile(r"range=\[0x([0-9a-f]+)-0x([0-9a-f]+)\]")
-_IOMEM = re.compile(r"([0-9a-f]{8,16})-([0-9a-f]{8,16}) : Kernel code")
+_DUMPED = re.compile(r"(?a)\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
+_XSAVE = re.compile(r"(?a)(?:xstate_bv|xstate features) 0x([0-9a-f]+), (?:cntxt size 0x([0-9a-f]+))?")
+_HEX = re.compile(r"(?a)0x[0-9a-fA-F]{1,16}(?![0-9a-fA-F])")
+_IOMEM = re.compile(r"(?a)([0-9a-f]{8,16})-([0-9a-f]{8,16}) : Kernel code")
+#: Kinds of lines with which no boot begins: other programs print such, too.
+_NO_BEGINNING = frozenset(("bringup_rest", "efi_tables", "late", "iomem", "dmi", "efi_mem", "zone", "node_data"))
+#: MAX_NUMNODES and NR_CPUS at their most.
+_MOST_NODES, _MOST_CPUS = 1024, 8192
+#: No physical address has more bits.
+_ADDRESS_BITS = 52
 #: A 3.x kernel prints reservations with 14 digits and the end exclusive.
 _OLD_RESERVE_WIDTH = len("0x00000000000000")
 
@@ -58,16 +65,26 @@ class Table(NamedTuple):
     upgrade: bool = False
 
 
-class BootLines:
+class BootLines(EfiLines, SizeLines):
     """What the lines of one boot said, in their order; `lines` has the first line of each kind of statement."""
 
-    def __init__(self) -> None:
+    def __init__(self, begin: int = 0) -> None:
+        """`begin` is the number of the line with which the boot begins."""
+        super().__init__()
+        self.begin = begin
+        #: The number of the line behind the boot's last, 0 where that is the file's.
+        self.end = 0
         self.first = 0
         self.last = 0
         #: The kind of the last line, "other" for one that tells nothing (a time stamp alone is a line cut off).
         self.last_kind = ""
         self.version = ""
-        self.cmdline = ""
+        #: The options that the boot loader gave, and those in force (CONFIG_CMDLINE's among them), as far as printed.
+        self.loader_cmdline = ""
+        self.full_cmdline = ""
+        #: The lines with options that may go on in the next line of the file, and those to which that was joined.
+        self.cut_cmdlines: list[int] = []
+        self.joined_cmdlines: list[tuple[int, int]] = []
         self.lines: dict[str, int] = {}
         self.maps: dict[str, list[E820Entry]] = {"BIOS-e820": [], "user": [], "modified": [], "extended": []}
         self.setup_data_map: list[E820Entry] = []
@@ -106,14 +123,15 @@ class BootLines:
         #: Whether the first CPU's line names Intel.
         self.intel: bool | None = None
         self.ibft: int | None = None
-        self.efi_tables: dict[str, int] = {}
-        self.efi_ranges: list[EfiRange] = []
-        self.efi_mmio: list[EfiRange] = []
-        #: The line and the name of each EFI memory type that is none.
-        self.unknown_efi_types: list[tuple[int, str]] = []
-        self.esrt: tuple[int, int] | None = None
         self.kaslr: bool | None = None
         self.kernel_code: int | None = None
+        #: What mtrr_trim_uncached_memory took from RAM.
+        self.trimmed: list[tuple[int, int]] = []
+        self._updates: list[tuple[int, int]] = []
+        #: Where a kernel that runs under Xen PV prints its map.
+        self.xen_map = 0
+        #: Lines that name what no machine has, and what that is.
+        self.impossible: list[tuple[int, str]] = []
         self._ended_maps: set[str] = set()
         self._node = -1
         self._upgraded = ""
@@ -124,6 +142,13 @@ class BootLines:
         return any(self.maps.values())
 
     @property
+    def cmdline(self) -> str:
+        """The options in force: those of "Kernel command line" unless that is merely the other one, cut earlier."""
+        early, full = self.loader_cmdline, self.full_cmdline.removesuffix(" \\")
+        same = "".join(early.split()).startswith("".join(full.split()))
+        return early if same else full
+
+    @property
     def words(self) -> list[str]:
         """The boot options, split at blanks, without what is meant for init."""
         return self.cmdline.partition(" -- ")[0].split()
@@ -132,32 +157,45 @@ class BootLines:
         """Whether a line of that kind was seen."""
         return kind in self.lines
 
-    def take(self, number: int, text: str) -> None:
-        """Take the bare line `text` in."""
+    def take(self, line: Line) -> None:
+        """Take a bare line in."""
+        number, text = line.number, line.text
         head = HEADS.match(text)
+        self.end = line.last + 1
+        if head is None or head.lastgroup != "e820_update":
+            self._updates = self._updates if head is not None and head.lastgroup == "mtrr" else []
         if head is None:
             if text and not text.startswith("["):
                 self.last_kind = "other"
             return
         kind = head.lastgroup or ""
         if not self.first:
-            if kind in ("bringup_rest", "efi_tables", "late", "iomem", "dmi", "efi_mem"):
+            if kind in _NO_BEGINNING:
                 return
             self.first = number
         handler = getattr(self, f"_on_{kind}", None)
         if handler is not None:
             # The words that say which part of the kernel speaks are not part of the statement.
             handler(text[head.start(kind) :], number)
+        if kind == "cmdline":
+            self.cut_cmdlines += [number] if line.cut else []
+            self.joined_cmdlines += [(number, line.last)] if line.last > number else []
         self.last, self.last_kind = number, kind
         self.lines.setdefault(kind, number)
 
     def _on_version(self, text: str, _: int) -> None:
         self.version = text.strip()
 
-    def _on_cmdline(self, text: str, number: int) -> None:
-        if not self.cmdline:
-            self.cmdline = text.partition(": ")[2].strip()
-            self.lines["cmdline"] = number
+    def _on_cmdline(self, text: str, _: int) -> None:
+        head, options = text.split(": ", 1)
+        options = options.strip()
+        if head.startswith("Kernel"):
+            if self.full_cmdline.endswith(" \\"):
+                # Linux 6.19 on: a long line goes on in another one.
+                self.full_cmdline = f"{self.full_cmdline[:-2]} {options}"
+            self.full_cmdline = self.full_cmdline or options
+        else:
+            self.loader_cmdline = self.loader_cmdline or options
 
     def _on_map_head(self, text: str, _: int) -> None:
         self.map_heads.add(text.split()[0])
@@ -189,6 +227,28 @@ class BootLines:
         if name not in self._ended_maps:
             entries.append(entry)
 
+    def _on_e820_update(self, text: str, _: int) -> None:
+        if (found := _UPDATED.search(text)) and (updated := extent(found[1], found[2])):
+            self._updates.append(updated)
+
+    def _on_mtrr(self, *_: object) -> None:
+        self.trimmed, self._updates = self._updates, []
+
+    def _on_xen(self, _: str, number: int) -> None:
+        self.xen_map = self.xen_map or number
+
+    def _is_node(self, nid: int, number: int) -> bool:
+        if nid < _MOST_NODES:
+            return True
+        self.impossible.append((number, f"there is no node {nid}: a kernel has {_MOST_NODES} at most"))
+        return False
+
+    def _are_cpus(self, count: int, number: int) -> bool:
+        if count <= _MOST_CPUS:
+            return True
+        self.impossible.append((number, f"there are no {count} CPUs: a kernel has {_MOST_CPUS} at most"))
+        return False
+
     def _on_last_pfn(self, text: str, _: int) -> None:
         numbers = _HEX.findall(text)
         if not numbers:
@@ -197,24 +257,22 @@ class BootLines:
         if len(numbers) > 1:
             self.max_arch_pfn = int(numbers[1], 16)
 
-    def _on_srat_memory(self, text: str, _: int) -> None:
-        if found := _SRAT_MEMORY.match(text):
-            node, pxm, base, last, rest = found.groups()
-            self.pxm_nodes[int(pxm)] = int(node)
-            start = int(base, 16)
-            length = max(0, int(last, 16) + 1 - start)
-            self.srat_memory.append(
-                MemoryAffinity(int(pxm), start, length, hotplug="hotplug" in rest, nonvolatile="non-volatile" in rest)
-            )
+    def _on_srat_memory(self, text: str, number: int) -> None:
+        told = memory_of(text)
+        if told is not None and self._is_node(told.nid, number):
+            self.pxm_nodes[told.entry.pxm] = told.nid
+            self.srat_memory.append(told.entry)
 
-    def _on_srat_cpu(self, text: str, _: int) -> None:
-        if found := _SRAT_CPU.match(text):
-            self.pxm_nodes[int(found[1])] = int(found[3])
-            # A local APIC's id is printed with two digits, an x2APIC's with four.
-            self.srat_cpus.append(CpuAffinity(int(found[2], 16), int(found[1]), x2apic=len(found[2]) > 2))
+    def _on_srat_cpu(self, text: str, number: int) -> None:
+        told = cpu_of(text)
+        if told is not None and self._is_node(told.nid, number):
+            self.pxm_nodes[told.entry.pxm] = told.nid
+            self.srat_cpus.append(told.entry)
 
-    def _on_fake_node(self, text: str, _: int) -> None:
-        self.fake_nodes.setdefault(int(text.split()[2]), int(_HEX.findall(text)[0], 16))
+    def _on_fake_node(self, text: str, number: int) -> None:
+        nid, starts = int(text.split()[2]), _HEX.findall(text)
+        if starts and self._is_node(nid, number):
+            self.fake_nodes.setdefault(nid, int(starts[0], 16))
 
     def _on_srat_unused(self, *_: object) -> None:
         self.srat_unused = True
@@ -238,6 +296,9 @@ class BootLines:
         if found := _TABLE.match(text):
             upgrade = self._upgraded == found[1]
             self._upgraded = ""
+            if int(found[2], 16) >> _ADDRESS_BITS:
+                # A table that another one loaded, told by its virtual address: not firmware's.
+                return
             self.oem = self.oem or found[5] or ""
             revision = int(found[4], 16) if found[4] else 0
             self.tables.append(Table(found[1], int(found[2], 16), int(found[3], 16), revision, number, upgrade))
@@ -249,40 +310,40 @@ class BootLines:
     def _on_ioapic(self, *_: object) -> None:
         self.ioapics += 1
 
-    def _on_cpus(self, text: str, _: int) -> None:
-        if found := _CPUS.match(text):
+    def _on_cpus(self, text: str, number: int) -> None:
+        if (found := _CPUS.match(text)) and self._are_cpus(int(found[1]) + int(found[2]), number):
             first, hotplug = int(found[1]), int(found[2])
             allowed = (first + hotplug, first) if "present" in text else (first, first - hotplug)
             if 0 < allowed[1] <= allowed[0]:
                 self.allowed = allowed
 
-    def _on_nr_cpus(self, text: str, _: int) -> None:
-        if found := _NR_CPUS.search(text):
+    def _on_nr_cpus(self, text: str, number: int) -> None:
+        if (found := _NR_CPUS.search(text)) and self._are_cpus(int(found[1]), number):
             self.nr_cpu_ids = int(found[1])
-        self._on_slub(text, 0)
+        self._take_nr_cpus(text)
+        self._on_slub(text, number)
 
-    def _on_slub(self, text: str, _: int) -> None:
-        if found := _NR_NODES.search(text):
+    def _on_slub(self, text: str, number: int) -> None:
+        if (found := _NR_NODES.search(text)) and self._is_node(int(found[1]) - 1, number):
             self.nr_node_ids = int(found[1])
 
-    def _on_bringup(self, text: str, _: int) -> None:
+    def _on_bringup(self, text: str, number: int) -> None:
         node, cpus = text.split(",", 1)
-        self._node = int(node.rpartition("#")[2] if "#" in node else node.split()[-1])
-        self._brought_up(cpus)
+        nid = int(node.rpartition("#")[2] if "#" in node else node.split()[-1])
+        self._node = nid if self._is_node(nid, number) else -1
+        self._on_bringup_rest(cpus, number)
 
-    def _on_bringup_rest(self, text: str, _: int) -> None:
-        if self._node >= 0:
-            self._brought_up(text)
+    def _on_bringup_rest(self, text: str, number: int) -> None:
+        for cpu in map(int, re.findall(r"#([0-9]{1,9})", text)):
+            if self._node >= 0 and self._are_cpus(cpu + 1, number):
+                self.cpu_nodes[cpu] = self._node
 
-    def _brought_up(self, cpus: str) -> None:
-        for cpu in re.findall(r"#(\d+)", cpus):
-            self.cpu_nodes[int(cpu)] = self._node
-
-    def _on_sibling(self, text: str, _: int) -> None:
+    def _on_sibling(self, text: str, number: int) -> None:
         if found := _SIBLING.search(text):
             cpu, other, node, other_node = map(int, found.groups())
-            self.cpu_nodes.setdefault(cpu, node)
-            self.cpu_nodes.setdefault(other, other_node)
+            if self._is_node(max(node, other_node), number) and self._are_cpus(max(cpu, other) + 1, number):
+                self.cpu_nodes.setdefault(cpu, node)
+                self.cpu_nodes.setdefault(other, other_node)
 
     def _on_mp_table(self, text: str, _: int) -> None:
         if found := _HEX.search(text):
@@ -290,9 +351,9 @@ class BootLines:
 
     def _on_reserve(self, text: str, number: int) -> None:
         if found := _RESERVE.match(text):
-            extent = _extent(found[1], found[2], inclusive=len(found[2]) > _OLD_RESERVE_WIDTH)
-            if extent is not None:
-                self.reserves.append(Reserved(*extent, found[3], number))
+            place = extent(found[1], found[2], inclusive=len(found[2]) > _OLD_RESERVE_WIDTH)
+            if place is not None:
+                self.reserves.append(Reserved(*place, found[3], number))
 
     def _on_dump(self, *_: object) -> None:
         self.dumps += 1
@@ -306,10 +367,12 @@ class BootLines:
             if found := re.search(r"\((\d+) needed", text):
                 self.initrd_size = int(found[1])
         elif found := _RANGE.search(text):
-            extent = _extent(found[1], found[2])
-            if extent is not None and text.startswith("Move"):
-                self.initrd_size = extent[1] - extent[0]
-            self.initrd = self.initrd or extent
+            place = extent(found[1], found[2])
+            if place is not None and text.startswith("Move"):
+                self.initrd_size = place[1] - place[0]
+            self.initrd = self.initrd or place
+        elif found := _OLD_RAMDISK.match(text):
+            self.initrd = self.initrd or extent(found[1], found[2], inclusive=False)
 
     def _on_xsave(self, text: str, _: int) -> None:
         if found := _XSAVE.search(text):
@@ -334,34 +397,6 @@ class BootLines:
         if found := _HEX.search(text):
             self.ibft = int(found[0], 16)
 
-    def _on_efi_tables(self, text: str, _: int) -> None:
-        for name, address in _EFI_TABLE.findall(text):
-            self.efi_tables[name.strip()] = int(address, 16)
-
-    def _on_efi_mem(self, text: str, line: int) -> None:
-        found = _EFI_MEM.match(text)
-        if found is None:
-            return
-        words, flags, number, attribute, start, end, closing = found.groups()
-        if number is not None:
-            kind, attributes = int(number), int(attribute, 16)
-        elif (named := efi_type(words)) is not None:
-            kind, attributes = named, efi_attributes(flags)
-        else:
-            self.unknown_efi_types.append((line, words.strip()))
-            return
-        if extent := _extent(start, end, inclusive=closing == "]"):
-            self.efi_ranges.append(EfiRange(*extent, kind, attributes))
-
-    def _on_efi_mmio(self, text: str, _: int) -> None:
-        if (found := _EFI_MMIO_RANGE.search(text)) and (extent := _extent(found[1], found[2])):
-            self.efi_mmio.append(EfiRange(*extent, EFI_MMIO))
-
-    def _on_esrt(self, text: str, _: int) -> None:
-        numbers = _HEX.findall(text)
-        if len(numbers) == 2:
-            self.esrt = _extent(*numbers, inclusive=False)
-
     def _on_kaslr(self, text: str, _: int) -> None:
         self.kaslr = not text.startswith(("KASLR disabled", "Kernel Offset: 0x0 ", "Kernel Offset: disabled"))
 
@@ -370,19 +405,13 @@ class BootLines:
             self.kernel_code = int(found[1], 16)
 
 
-def _extent(start: str, end: str, *, inclusive: bool = True) -> tuple[int, int] | None:
-    """The half-open range of two hexadecimal numbers; None where that is no range of 64-bit addresses."""
-    first, last = int(start, 16), int(end, 16) + inclusive
-    return (first, last) if first < last <= 1 << 64 else None
-
-
 def _entry(text: str) -> E820Entry | None:
     """The map entry that the line names, in both of the kernel's ways to print it; None for a broken line."""
     if found := _RANGE.search(text):
-        extent = _extent(found[1], found[2])
+        place = extent(found[1], found[2])
     elif found := _OLD_RANGE.search(text):
-        extent = _extent(found[1], found[2], inclusive=False)
+        place = extent(found[1], found[2], inclusive=False)
     else:
         return None
     kind = printed_e820_type(found[3])
-    return E820Entry(*extent, kind) if extent is not None and kind is not None else None
+    return E820Entry(*place, kind) if place is not None and kind is not None else None

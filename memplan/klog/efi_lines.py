@@ -1,0 +1,58 @@
+"""What a boot log says of EFI: firmware's tables, the memory map that efi=debug prints, what is cut out of it."""
+
+from __future__ import annotations
+
+import re
+
+from memplan.klog.memory_types import EFI_MMIO, efi_attributes, efi_type
+from memplan.klog.ranges import extent
+from memplan.machine.model import EfiRange
+
+_EFI_TABLE = re.compile(r"(?a)([A-Za-z0-9. ]+)=0x([0-9a-f]+)")
+_EFI_MEM = re.compile(
+    r"(?a)mem ?\d+: (?:\[([^|\]]*)\|?([^\]]*)\]|type=(\d+), attr=0x([0-9a-f]+),) *"
+    r"range=\[0x([0-9a-f]+)-0x([0-9a-f]+)([\])])"
+)
+_EFI_MMIO_RANGE = re.compile(r"(?a)range=\[0x([0-9a-f]+)-0x([0-9a-f]+)\]")
+_HEX = re.compile(r"(?a)0x[0-9a-fA-F]{1,16}(?![0-9a-fA-F])")
+
+
+class EfiLines:
+    """The lines on EFI of one boot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.efi_tables: dict[str, int] = {}
+        self.efi_ranges: list[EfiRange] = []
+        self.efi_mmio: list[EfiRange] = []
+        #: The line and the name of each EFI memory type that is none.
+        self.unknown_efi_types: list[tuple[int, str]] = []
+        self.esrt: tuple[int, int] | None = None
+
+    def _on_efi_tables(self, text: str, _: int) -> None:
+        for name, address in _EFI_TABLE.findall(text):
+            self.efi_tables[name.strip()] = int(address, 16)
+
+    def _on_efi_mem(self, text: str, line: int) -> None:
+        found = _EFI_MEM.match(text)
+        if found is None:
+            return
+        words, flags, number, attribute, start, end, closing = found.groups()
+        if number is not None:
+            kind, attributes = int(number), int(attribute, 16)
+        elif (named := efi_type(words)) is not None:
+            kind, attributes = named, efi_attributes(flags)
+        else:
+            self.unknown_efi_types.append((line, words.strip()))
+            return
+        if place := extent(start, end, inclusive=closing == "]"):
+            self.efi_ranges.append(EfiRange(*place, kind, attributes))
+
+    def _on_efi_mmio(self, text: str, _: int) -> None:
+        if (found := _EFI_MMIO_RANGE.search(text)) and (place := extent(found[1], found[2])):
+            self.efi_mmio.append(EfiRange(*place, EFI_MMIO))
+
+    def _on_esrt(self, text: str, _: int) -> None:
+        numbers = _HEX.findall(text)
+        if len(numbers) == 2:
+            self.esrt = extent(*numbers, inclusive=False)

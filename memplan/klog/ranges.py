@@ -1,0 +1,9 @@
+"""Ranges as the kernel prints them: the last byte in recent versions, the first behind the range in old ones."""
+
+from __future__ import annotations
+
+
+def extent(start: str, end: str, *, inclusive: bool = True) -> tuple[int, int] | None:
+    """The half-open range of two hexadecimal numbers; None where that is no range of 64-bit addresses."""
+    first, last = int(start, 16), int(end, 16) + inclusive
+    return (first, last) if first < last <= 1 << 64 else None

@@ -1,0 +1,54 @@
+"""What a boot log says of the kernel's build: sizes and options that show in what it prints.  Sizes, never places."""
+
+from __future__ import annotations
+
+import re
+
+_NODE_DATA = re.compile(r"\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", re.ASCII)
+_PERCPU = re.compile(r" s(\d+) r(\d+) d(\d+)", re.ASCII)
+_NUMBER = re.compile(r"(\d+) bytes", re.ASCII)
+_NR_CPUS = re.compile(r"NR_CPUS:(\d+)", re.ASCII)
+
+
+class SizeLines:
+    """The lines on sizes of one boot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: What a node's NODE_DATA takes, in bytes; 0 where no line tells.
+        self.node_data_size = 0
+        #: The static, reserved and dynamic parts of a CPU's area.
+        self.percpu: tuple[int, int, int] | None = None
+        #: The zones that the build has, whether their list was seen to its end.
+        self.zones: list[str] = []
+        self.zones_end = False
+        #: CONFIG_NR_CPUS, the log buffer's size and what each CPU adds to it; 0 where no line tells.
+        self.config_nr_cpus = 0
+        self.log_buf = 0
+        self.log_buf_cpu = 0
+
+    def _on_node_data(self, text: str, _: int) -> None:
+        if not self.node_data_size and (found := _NODE_DATA.search(text)):
+            self.node_data_size = max(0, int(found[2], 16) + 1 - int(found[1], 16))
+
+    def _on_percpu(self, text: str, _: int) -> None:
+        if found := _PERCPU.search(text):
+            static, reserved, dynamic = (int(number) for number in found.groups())
+            self.percpu = static, reserved, dynamic
+
+    def _on_zone(self, text: str, _: int) -> None:
+        self.zones.append(text.split()[0])
+
+    def _on_zones_end(self, *_: object) -> None:
+        self.zones_end = bool(self.zones)
+
+    def _on_log_buf(self, text: str, _: int) -> None:
+        if found := _NUMBER.search(text):
+            if "min size" in text:
+                self.log_buf = int(found[1])
+            elif "individual max cpu contribution" in text:
+                self.log_buf_cpu = int(found[1])
+
+    def _take_nr_cpus(self, text: str) -> None:
+        if found := _NR_CPUS.search(text):
+            self.config_nr_cpus = int(found[1])
