@@ -14,17 +14,20 @@ from memplan.cli.output import write_lines
 @click.argument("log", type=click.Path())
 @click.argument("machine", type=click.Path(), required=False)
 @click.option("--kernel", metavar="NAME", help="Plan with this kernel build instead of the one that the log names.")
+@click.option("--boot", metavar="N", type=click.IntRange(1), help="Take the Nth boot of a log that holds several.")
 @format_option("text", "json")
 @output_option
-def command(log: str, machine: str | None, kernel: str | None, format_: str, output: str | None) -> int:
+def command(
+    log: str, machine: str | None, kernel: str | None, boot: int | None, format_: str, output: str | None
+) -> int:
     """Compare what the plan says with what the kernel of LOG really did, event by event.
 
     The machine is MACHINE, or else what the log itself says of firmware and loader (nothing that an allocator
-    decided is taken from it).  Exit status: 0 equal; 1 not; 2 for bad input.
+    decided is taken from it); "-" is standard input.  Exit status: 0 equal; 1 not; 2 for bad input.
     """
     from memplan.render.comparison import json_text, text_lines
     from memplan.verify import verify
 
-    result = verify(Path(log), load(machine) if machine is not None else None, kernel=kernel)
+    result = verify(Path(log), load(machine) if machine is not None else None, kernel=kernel, boot=boot or 0)
     write_lines([json_text(result, log)] if format_ == "json" else text_lines(result, log), output)
     return 0 if result.same else 1

@@ -8,31 +8,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.verify import Comparison, Fact
+    from memplan.klog.facts import Fact
+    from memplan.verify import Comparison, Difference
 
 
 def text_lines(result: Comparison, source: str) -> Iterator[str]:
-    """The answer first, then the counts by kind and both sides of the first difference."""
+    """The answer first, then the counts by kind and both sides of the first difference of each kind."""
     verdict = "the plan equals the boot" if result.same else "the plan differs from the boot"
     yield f"{source}: {result.equal} of {result.total} facts equal: {verdict}"
     yield f"  log of Linux {result.release or '(unknown)'}, planned with kernel {result.kernel}"
     yield "  " + ", ".join(f"{kind} {equal}/{total}" for kind, equal, total in result.kinds)
     for note in result.notes:
         yield f"  note: {note}"
-    if result.first is None:
-        return
-    yield f"first difference, at fact {result.first.index + 1}:"
-    theirs, ours = result.first.kernel, result.first.plan
-    yield f"  kernel: {f'line {theirs.line}: {theirs.text.strip()}' if theirs else 'nothing more'}"
-    yield f"  plan:   {ours.text.strip() if ours else 'nothing more'}"
-    if ours is not None:
-        yield f"          step {ours.step}" + (f", owner {ours.owner}" if ours.owner else "")
-    yield f"  likely cause: {result.first.cause}"
+    for number, difference in enumerate(result.differences):
+        theirs, ours = difference.kernel, difference.plan
+        kind = theirs.kind if theirs else ours.kind if ours else ""
+        yield f"{'first difference' if not number else f'first of {kind}'}, at fact {difference.index + 1}:"
+        yield f"  kernel: {f'line {theirs.line}: {theirs.text.strip()}' if theirs else 'nothing more'}"
+        yield f"  plan:   {ours.text.strip() if ours else 'nothing more'}"
+        if ours is not None:
+            yield f"          step {ours.step}" + (f", owner {ours.owner}" if ours.owner else "")
+        yield f"  likely cause: {difference.cause}"
 
 
 def json_text(result: Comparison, source: str) -> str:
     """The same, for programs."""
-    first = result.first
     return json.dumps(
         {
             "version": 1,
@@ -44,18 +44,24 @@ def json_text(result: Comparison, source: str) -> str:
             "total": result.total,
             "same": result.same,
             "kinds": [{"kind": kind, "equal": equal, "total": total} for kind, equal, total in result.kinds],
-            "first_difference": first
-            and {
-                "index": first.index,
-                "kernel": _fact(first.kernel),
-                "plan": _fact(first.plan),
-                "cause": first.cause,
-            },
+            "first_difference": _difference(result.first),
+            "differences": [_difference(difference) for difference in result.differences],
             "notes": list(result.notes),
         },
         indent=2,
         ensure_ascii=False,
     )
+
+
+def _difference(difference: Difference | None) -> dict[str, Any] | None:
+    if difference is None:
+        return None
+    return {
+        "index": difference.index,
+        "kernel": _fact(difference.kernel),
+        "plan": _fact(difference.plan),
+        "cause": difference.cause,
+    }
 
 
 def _fact(fact: Fact | None) -> dict[str, Any] | None:
