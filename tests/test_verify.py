@@ -209,7 +209,7 @@ CHANGES = [
     (
         replaced("percpu: Emb", "s217088", "s217090"),
         "percpu: Emb",
-        r"^sizes of the per-CPU area: static \(image.percpu_static\)",
+        r"^sizes of .*: static \(image.percpu_static\)",
     ),
     (replaced(r"^  node   1", "bffdffff", "bffcffff"), "^  node   1", "^the machine's RAM or its nodes"),
     (replaced("^  Normal", "0x000000013fffffff", "0x000000014fffffff"), "^  Normal", "^a rule of Linux 6.1"),

@@ -126,8 +126,7 @@ def test_whole_log_is_not_for_this_reader() -> None:
     assert not efi.recognises(lines)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@settings(deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(32, 126)), min_size=1, max_size=20))
 def test_no_text_raises_anything_else(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
     text = bytearray((DATA / "shell.txt").read_bytes()[:1500] + (DATA / "ovmf-6.12.log").read_bytes()[:1500])
