@@ -202,6 +202,8 @@ class Rules(NamedTuple):
     # later allocations
     percpu_dynamic_reserve: int
     percpu_dynamic_early: int
+    percpu_random_kmalloc: bool
+    percpu_profiling_reserve: int
     percpu_prefix: str
     percpu_info_align: int
     percpu_extra_lists: int

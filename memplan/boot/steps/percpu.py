@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _DMA_END = 16 * MIB
 _MIN_UNIT = 32 * KIB
 _MODULE_RESERVE = 8 * KIB
+#: Dynamic memory grows by as much where each kind of kmalloc has many caches.
+_RANDOM_KMALLOC = 4
 #: The smallest unit that the bitmaps of a chunk count (PCPU_MIN_ALLOC_SIZE).
 _BITMAP_UNIT = 4
 #: The vmalloc area by levels of page tables (VMALLOC_TOTAL); areas further apart than 3/4 of it can't be embedded.
@@ -163,13 +165,18 @@ def _build_info(
     boot: Boot, dynamic_reserve: int, atom: int, groups: dict[int, tuple[int, ...]]
 ) -> tuple[_Layout, int, int]:
     """The layout, and the place and size of the block that the kernel notes it in."""
-    static = boot.kernel.fact("image.percpu_static")
-    reserved = _MODULE_RESERVE if boot.kernel.config("MODULES") else 0
+    rules, kernel = boot.rules, boot.kernel
+    static = kernel.fact("image.percpu_static")
+    if rules.percpu_random_kmalloc and kernel.config("RANDOM_KMALLOC_CACHES"):
+        dynamic_reserve *= _RANDOM_KMALLOC
+    reserved = 0
+    if kernel.config("MODULES"):
+        reserved = rules.percpu_profiling_reserve if kernel.config("MEM_ALLOC_PROFILING") else _MODULE_RESERVE
     used = round_up(static + reserved + dynamic_reserve, PAGE_SIZE)
     units_per_alloc, unit_size = _units(max(used, _MIN_UNIT), atom, groups)
     slots = tuple(round_up(len(cpus), units_per_alloc) for cpus in groups.values())
     size = _alloc_info_size(boot, slots)
-    align = boot.rules.percpu_info_align
+    align = rules.percpu_info_align
     info = boot.memory.alloc_or_panic(size, align, owner=Purpose.PERCPU_INFO, caller="pcpu_build_alloc_info")
     return _Layout(static, reserved, used - static - reserved, unit_size, slots), info, size
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import memplan
+from memplan.kernel.load import find_kernel, override
 from memplan.machine.model import CpuAffinity as Cpu
 from memplan.machine.model import Cpus, E820Entry, Machine, MemoryAffinity, Srat
 from memplan.owner import Purpose
@@ -62,3 +63,20 @@ def test_eight_thousand_cpus_take_their_pages_in_runs(ram: int, srat: Srat | Non
     assert pages["reserve"] > 200_000
     assert pages["free"] == (0 if plan.end.completed else pages["reserve"])
     assert len(changes) < (100 if srat is None else 25_000)
+
+
+@pytest.mark.parametrize(
+    ("version", "option", "sizes"),
+    [
+        ("6.8", "RANDOM_KMALLOC_CACHES", "r8192 d114688"),  # as Ubuntu 24.04 prints
+        ("6.5", "RANDOM_KMALLOC_CACHES", "r8192 d28672"),
+        ("6.12", "MEM_ALLOC_PROFILING", "r65536 d28672"),
+        ("6.8", "MEM_ALLOC_PROFILING", "r8192 d28672"),
+        ("6.18", "MEM_ALLOC_PROFILING", "r8192 d28672"),
+    ],
+)
+def test_options_that_want_more_per_cpu_memory(version: str, option: str, sizes: str) -> None:
+    kernel = override(find_kernel(version), {f"config.{option}": True})
+    plan = memplan.simulate(Machine((E820Entry(0, 2 * GIB, 1),)), kernel=kernel)
+    (line,) = [text for event in plan.events if "pages/cpu" in (text := getattr(event, "text", ""))]
+    assert sizes in line
