@@ -77,6 +77,7 @@ def test_eight_thousand_cpus_take_their_pages_in_runs(ram: int, srat: Srat | Non
 )
 def test_options_that_want_more_per_cpu_memory(version: str, option: str, sizes: str) -> None:
     kernel = override(find_kernel(version), {f"config.{option}": True})
-    plan = memplan.simulate(Machine((E820Entry(0, 2 * GIB, 1),)), kernel=kernel)
+    e820 = E820Entry(0, 640 * KIB, 1), E820Entry(MIB, 2 * GIB, 1)
+    plan = memplan.simulate(Machine(e820), kernel=kernel)
     (line,) = [text for event in plan.events if "pages/cpu" in (text := getattr(event, "text", ""))]
     assert sizes in line
