@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from memplan.errors import InputError, MemplanError, NotCoveredError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
     from memplan.kernel.model import Kernel
+    from memplan.machine.change import Change
     from memplan.machine.model import Machine
     from memplan.plan import Plan
 
@@ -25,14 +27,14 @@ __all__ = ["InputError", "MemplanError", "NotCoveredError", "UsageError", "load_
 __version__ = "0.1.0"
 
 
-def load_machine(path: str | PathLike[str]) -> Machine:
-    """The machine described by the YAML file at `path`.
+def load_machine(path: str | PathLike[str], *, changes: Sequence[Change] = ()) -> Machine:
+    """The machine described by the YAML file at `path`, with `changes` (see `Machine.replace` for simpler ones).
 
     Raises InputError, which carries every problem of the file with its line.
     """
     from memplan.machine.load import load_machine as load
 
-    return load(path)
+    return load(path, changes)
 
 
 def simulate(machine: Machine, *, kernel: str | Kernel | None = None, bottom_up: bool | None = None) -> Plan:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from memplan.checks.expectations import read_expectations
 from memplan.checks.model import SEVERITIES, Expectation, Severity
-from memplan.checks.rules import all_rules
+from memplan.checks.rules import nearest_rule, rules_named
 from memplan.errors import InputError, MemplanError, Problem, UsageError
 from memplan.kernel.load import find_kernel
 from memplan.kernel.names import nearest
@@ -211,14 +211,12 @@ class _Reader:
         return value if isinstance(value, dict) else {}
 
     def _by_rule(self, mapping: dict[str, Any], key: str) -> Iterator[tuple[str, Any, Field]]:
-        """The rules that each key names (one by its id, or a group such as MP3xx), groups first."""
-        rules = all_rules()
+        """The rules that each key names (one by its id or name, or a group such as MP3xx), groups first."""
         for name in sorted(mapping, key=lambda own: not own.endswith("xx")):
             path = (key, name)
-            own = [id for id in rules if id == name or (name.endswith("xx") and id.startswith(name[:-2]))]
-            if not own or (name.endswith("xx") and len(name) != len(own[0])):
-                hint = nearest(name, list(rules)).removeprefix("; ")
-                self._wrong(path, f"there is no rule {name}", hint, key=True)
+            own = rules_named(name)
+            if not own:
+                self._wrong(path, f"there is no rule {name}", nearest_rule(name).removeprefix("; "), key=True)
                 continue
             for id in own:
                 yield id, mapping[name], path

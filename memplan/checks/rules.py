@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from memplan.checks.model import Rule
 
 #: The modules of this package that declare rules.
-MODULES = ("tables", "srat", "distances", "cxl", "coverage", "e820", "hotplug", "options", "kaslr", "expectations")
+MODULES = (
+    "tables",
+    "srat",
+    "distances",
+    "cxl",
+    "coverage",
+    "e820",
+    "placement",
+    "hotplug",
+    "options",
+    "kaslr",
+    "expectations",
+)
 
 
 @cache
@@ -25,9 +37,30 @@ def all_rules() -> dict[str, Rule]:
     return dict(sorted(RULES.items()))
 
 
-def find_rule(id: str) -> Rule:
-    """The rule `id`, in whatever case; UsageError for an unknown one."""
+def rules_named(word: str) -> list[str]:
+    """The ids of the rules that `word` names: by id, by name, or by group (MP3xx), in whatever case; [] for none."""
     rules = all_rules()
-    if id.upper() not in rules:
-        raise UsageError(f"there is no rule {id!r}{nearest(id.upper(), list(rules))}")
-    return rules[id.upper()]
+    folded = word.upper()
+    if folded.endswith("XX"):
+        return [id for id in rules if id.startswith(folded[:-2]) and len(id) == len(folded)]
+    return [id for id, rule in rules.items() if folded == id or word.lower() == rule.name]
+
+
+def nearest_rule(word: str) -> str:
+    """The offer of the ids or names that are nearest to `word`."""
+    if word.upper().startswith("M"):
+        return nearest(word.upper(), list(all_rules()))
+    return nearest(word.lower(), [rule.name for rule in all_rules().values()])
+
+
+def unknown_rule(word: str) -> str:
+    """That there is no rule `word`, and the nearest one."""
+    return f"there is no rule {word!r}{nearest_rule(word)}"
+
+
+def find_rule(word: str) -> Rule:
+    """The rule of that id or name; UsageError for an unknown one."""
+    found = rules_named(word)
+    if len(found) != 1:
+        raise UsageError(unknown_rule(word))
+    return all_rules()[found[0]]

@@ -18,10 +18,12 @@ from memplan.checks.report import Report
 from memplan.checks.rules import all_rules
 from memplan.errors import InputError, MemplanError, NotCoveredError, Problem
 from memplan.machine.locate import option_path
-from memplan.machine.places import Place
+from memplan.machine.options import with_cmdline
+from memplan.machine.places import Place, Places
 
 if TYPE_CHECKING:
     from memplan.checks.model import Need, Rule
+    from memplan.machine.change import Change
 
 _WHY: dict[Need, str] = {
     "tables": "the input has no raw ACPI tables",
@@ -33,7 +35,11 @@ _WHY: dict[Need, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says, beside the inputs; None where a configuration decides."""
+    """What the command line says, beside the inputs; None where a configuration decides.
+
+    `select` are the ids of the only rules to run (none: all), `ignore` of those to leave out; `changes`, `cmdline` and
+    `append` change each machine before it is checked.
+    """
 
     config: str | None = None
     profile: str | None = None
@@ -42,6 +48,11 @@ class Options:
     expectations: tuple[Expectation, ...] = ()
     today: datetime.date | None = None
     force: bool = False
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    cmdline: str | None = None
+    append: tuple[str, ...] = ()
 
 
 #: What was found before: the weights by fingerprint, heaviest first.
@@ -93,7 +104,10 @@ def _report(text: str, options: Options, baseline: Baseline | None, *, everythin
         settings = _settings(text, options)
         if everything:
             settings = replace(settings, off={}, suppressions={})
-        subject = load_subject(text, settings.kernel, force=options.force)
+        subject = load_subject(text, settings.kernel, force=options.force, changes=options.changes)
+        if subject.machine is not None and (options.cmdline is not None or options.append):
+            subject.machine = with_cmdline(subject.machine, options.cmdline, options.append)
+            subject.places = Places(subject.places, {"cmdline": subject.machine.places["cmdline"]})
     except InputError as error:
         return Report(text, problems=tuple(error.problems))
     except MemplanError as error:
@@ -111,7 +125,14 @@ def _settings(text: str, options: Options) -> Settings:
         kernel=options.kernel or settings.kernel,
         fail_on=options.fail_on or settings.fail_on,
         expectations=tuple(dict.fromkeys((*settings.expectations, *options.expectations))),
+        off={**settings.off, **dict.fromkeys(_left_out(options), "by the command line")},
     )
+
+
+def _left_out(options: Options) -> list[str]:
+    """The rules that the command line leaves out."""
+    selected = options.select or tuple(all_rules())
+    return [id for id in all_rules() if id not in selected or id in options.ignore]
 
 
 def _checked(subject: Subject, settings: Settings, today: datetime.date | None, baseline: Baseline | None) -> Report:

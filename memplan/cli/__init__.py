@@ -22,6 +22,7 @@ COMMANDS = {
     "explain": ("explain", "Explain an address, node, owner, step, rule or key."),
     "map": ("map", "Draw what holds the memory of each node."),
     "diff": ("diff", "Compare two plans: machines, kernels, boot options, directions."),
+    "init": ("init", "Write a commented machine description to start from."),
     "import": ("import_", "Make a machine description from logs, ACPI tables and the like."),
     "export": ("export", "Write a machine's tables in binary form."),
     "kernel": ("kernel", "Learn the facts of a kernel build."),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from memplan.cli.options import format_option, load, output_option
+from memplan.cli.options import format_option, kernel_option, load, output_option
 from memplan.cli.output import write_lines
 from memplan.cli.streams import tell
 from memplan.printable import printable
@@ -23,7 +23,7 @@ _REDRAW, _REPORT = 0.2, 5.0
     "--kernel-image", required=True, metavar="FILE", help="The bzImage to boot; its facts are learned from it."
 )
 @click.option("--config", metavar="FILE", help="Its configuration, where it isn't inside the image.")
-@click.option("--kernel", metavar="NAME", help="Its facts, where they are known already (else learned).")
+@kernel_option("Its facts, where they are known already (else learned).")
 @click.option("--firmware", metavar="FILE", help="EFI firmware, for machines that boot by EFI (else searched for).")
 @click.option(
     "--seconds", type=click.FloatRange(min=1), default=300, show_default=True, help="Give up after this time."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import format_option, output_option
+from memplan.cli.options import changes, format_option, kernel_option, output_option, set_option, words_of
 from memplan.cli.output import write_lines
 from memplan.cli.streams import tell
 from memplan.errors import UsageError
@@ -22,10 +22,22 @@ if TYPE_CHECKING:
 _MANY = 20
 
 
+def _profiles() -> list[str]:
+    from memplan.checks.config import profile_names
+
+    return profile_names()
+
+
+def _rules() -> list[str]:
+    from memplan.checks.rules import all_rules
+
+    return [*all_rules(), *(rule.name for rule in all_rules().values())]
+
+
 @click.command("check")
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-j", "--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes to use.")
-@format_option("text", "json", "junit", "sarif", "github")
+@format_option("text", "json", "junit", "sarif", "github", "gitlab")
 @output_option
 @click.option(
     "--fail-on", type=click.Choice(("error", "warning", "info")), help="Exit status 1 from this severity on [error]."
@@ -38,12 +50,32 @@ _MANY = 20
 )
 @click.option("--baseline", metavar="INPUT", help="Tell only what is new or worse than in this input.")
 @click.option("--config", metavar="FILE", help="The configuration, instead of the memplan.yaml found upwards.")
-@click.option("--profile", metavar="NAME", help="The profile to start from: default, strict, hotplug-server, cxl.")
-@click.option("--kernel", metavar="NAME", help="Check for this kernel: a version, a build, or a file.")
+@click.option(
+    "--profile",
+    metavar="NAME",
+    help="The profile to start from: default, strict, hotplug-server, cxl.",
+    shell_complete=words_of(_profiles),
+)
+@click.option(
+    "--select",
+    metavar="RULES",
+    multiple=True,
+    help="Only these rules: ids, names or groups (MP3xx), with commas between them.",
+    shell_complete=words_of(_rules),
+)
+@click.option("--ignore", metavar="RULES", multiple=True, help="All but these rules.", shell_complete=words_of(_rules))
+@kernel_option("Check for this kernel: a version, a build, or a file.")
+@set_option()
+@click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
+@click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
 @click.option("--today", metavar="DAY", help="The day for which suppressions count (2027-01-31), instead of today.")
 @click.option("--force", is_flag=True, help="Use what can be used of damaged sources.")
 @click.option("--list-rules", is_flag=True, help="List all rules, and exit.")
-@click.option("--explain", metavar="ID", help="Explain one rule, and exit.")
+@click.option(
+    "--explain", metavar="RULE", help="Explain one rule, by id or name, and exit.", shell_complete=words_of(_rules)
+)
+@click.option("-v", "--verbose", is_flag=True, help="Also fingerprints, and the rules that could not run.")
+@click.option("-q", "--quiet", is_flag=True, help="Nothing but findings: no sum, no progress.")
 def command(
     inputs: tuple[str, ...],
     jobs: int,
@@ -54,17 +86,25 @@ def command(
     baseline: str | None,
     config: str | None,
     profile: str | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
     kernel: str | None,
+    sets: tuple[str, ...],
+    cmdline: str | None,
+    append: tuple[str, ...],
     today: str | None,
     force: bool,
     list_rules: bool,
     explain: str | None,
+    verbose: bool,
+    quiet: bool,
 ) -> int:
     """Check each INPUT by rules: will Linux take these tables, will the nodes be removable, what is lost.
 
-    INPUT is a machine description or anything that `memplan import` reads; several sources of one machine are
-    given with "+" between them (SRAT.aml+memmap.txt).  Exit status: 0 clean; 1 findings at or over --fail-on; 2 for
-    bad input, of which the rest is checked all the same.
+    INPUT is a machine description or anything that `memplan import` reads, or a folder of such; several sources of
+    one machine are given with "+" between them (SRAT.aml+memmap.txt).
+
+    Exit status: 0 clean; 1 findings at or over --fail-on; 2 for bad input, of which the rest is checked all the same.
     """
     if list_rules or explain is not None:
         from memplan.render.check_rules import explained, rule_list
@@ -74,6 +114,7 @@ def command(
     if not inputs:
         raise UsageError("nothing to check: name at least one INPUT")
     from memplan.checks.expectations import read_expectations
+    from memplan.checks.folders import expand
     from memplan.checks.report import Tally
     from memplan.checks.run import Options, check_inputs, make_baseline
     from memplan.machine.places import Place
@@ -87,11 +128,18 @@ def command(
         tuple(own for text in expect for own in read_expectations(text, place)),
         _day(today),
         force,
+        _ids(select),
+        _ids(ignore),
+        changes(sets),
+        cmdline,
+        append,
     )
+    inputs = tuple(expand(inputs))
     before = make_baseline(baseline, options) if baseline is not None else None
     tally = Tally()
-    reports = tally.watch(_shown(check_inputs(inputs, options, jobs=jobs, baseline=before), len(inputs)))
-    write_lines(_lines(format_, reports, tally), output)
+    checked = check_inputs(inputs, options, jobs=jobs, baseline=before)
+    reports = tally.watch(checked if quiet else _shown(checked, len(inputs)))
+    write_lines(_lines(format_, reports, tally, verbose=verbose, quiet=quiet), output)
     for problem in tally.problems:
         tell(problem)
     return tally.status
@@ -106,7 +154,20 @@ def _day(text: str | None) -> datetime.date | None:
         raise UsageError(f"--today: found {text!r}, expected a day such as 2027-01-31") from None
 
 
-def _lines(format_: str, reports: Iterable[Report], tally: Tally) -> Iterable[str]:
+def _ids(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids of the rules that the comma-separated `words` name; UsageError for one that names none."""
+    from memplan.checks.rules import rules_named, unknown_rule
+
+    found: dict[str, None] = {}
+    for word in (own.strip() for text in words for own in text.split(",") if own.strip()):
+        ids = rules_named(word)
+        if not ids:
+            raise UsageError(unknown_rule(word))
+        found |= dict.fromkeys(ids)
+    return tuple(found)
+
+
+def _lines(format_: str, reports: Iterable[Report], tally: Tally, *, verbose: bool, quiet: bool) -> Iterable[str]:
     from memplan.checks.rules import all_rules
 
     rules = all_rules()
@@ -126,9 +187,13 @@ def _lines(format_: str, reports: Iterable[Report], tally: Tally) -> Iterable[st
         from memplan.render.check_github import check_lines as github_lines
 
         return github_lines(reports, rules)
+    if format_ == "gitlab":
+        from memplan.render.check_gitlab import check_lines as gitlab_lines
+
+        return gitlab_lines(reports, rules)
     from memplan.render.check_text import check_lines as text_lines
 
-    return text_lines(reports, tally, rules)
+    return text_lines(reports, tally, rules, verbose=verbose, quiet=quiet)
 
 
 def _shown(reports: Iterator[Report], total: int) -> Iterable[Report]:

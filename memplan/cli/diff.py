@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from memplan.cli.options import format_option, load, output_option, with_cmdline
+from memplan.cli.options import format_option, kernel_option, load, output_option, set_option
 from memplan.cli.output import write_lines
 from memplan.errors import UsageError
 
@@ -24,7 +24,9 @@ class _Side(NamedTuple):
     machine: str
     kernel: str | None
     cmdline: str | None
+    append: str | None
     bottom_up: bool | None
+    sets: tuple[str, ...]
 
 
 def _direction(name: str, *, bottom_up: bool) -> Callable[[Any], Any]:
@@ -41,8 +43,10 @@ def _direction(name: str, *, bottom_up: bool) -> Callable[[Any], Any]:
 @click.argument("machines", metavar="MACHINE [MACHINE]", nargs=-1, required=True, type=click.Path())
 @_direction("--top-down", bottom_up=False)
 @_direction("--bottom-up", bottom_up=True)
-@click.option("--kernel", "kernels", metavar="NAME", multiple=True, help="A kernel; once for both plans, or twice.")
+@kernel_option("A kernel; once for both plans, or twice.", multiple=True)
+@set_option("Change a key of the description; a key given twice makes the two plans.")
 @click.option("--cmdline", "cmdlines", metavar="TEXT", multiple=True, help="Boot options; once for both, or twice.")
+@click.option("--append", "appends", metavar="TEXT", multiple=True, help="More boot options; once or twice.")
 @format_option("table", "json")
 @click.option("--exit-code", is_flag=True, help="Exit with status 1 where the plans differ.")
 @output_option
@@ -51,7 +55,9 @@ def command(
     ctx: click.Context,
     machines: tuple[str, ...],
     kernels: tuple[str, ...],
+    sets: tuple[str, ...],
     cmdlines: tuple[str, ...],
+    appends: tuple[str, ...],
     format_: str,
     exit_code: bool,
     output: str | None,
@@ -59,12 +65,12 @@ def command(
     """Compare two plans: what moved, appeared, vanished or changed size, and which verdicts changed.
 
     What is given twice makes the two plans: two machines, two kernels, two sets of boot options, or both directions.
-    What is given once holds for both.
+    What is given once holds for both; where nothing else differs, --set and --append make the second plan.
     """
     from memplan.diff import compare
 
     directions: list[bool] = ctx.meta.get(_DIRECTIONS, [])
-    sides, labels = _sides(machines, kernels, cmdlines, directions)
+    sides, labels = _sides(machines, kernels, sets, cmdlines, appends, directions)
     diff = compare(_plan(sides[0]), _plan(sides[1]))
     if format_ == "json":
         from memplan.render.diff import diff_document
@@ -80,16 +86,26 @@ def command(
 
 
 def _sides(
-    machines: tuple[str, ...], kernels: tuple[str, ...], cmdlines: tuple[str, ...], directions: list[bool]
+    machines: tuple[str, ...],
+    kernels: tuple[str, ...],
+    sets: tuple[str, ...],
+    cmdlines: tuple[str, ...],
+    appends: tuple[str, ...],
+    directions: list[bool],
 ) -> tuple[tuple[_Side, _Side], tuple[str, str]]:
     """The two plans' makings, and what to call them: by what differs."""
     names = tuple("bottom-up" if up else "top-down" for up in directions)
-    choices = (
+    choices: list[tuple[str, tuple[Any, ...], tuple[str, ...]]] = [
         ("MACHINE", machines, machines),
         ("--kernel", kernels, kernels),
         ("--cmdline", cmdlines, tuple(text or "no boot options" for text in cmdlines)),
+        ("--append", appends, tuple(text or "nothing appended" for text in appends)),
         ("--top-down and --bottom-up", tuple(directions), names),
-    )
+    ]
+    keys = dict.fromkeys(text.partition("=")[0].strip() for text in sets)
+    for key in keys:
+        values = tuple(text for text in sets if text.partition("=")[0].strip() == key)
+        choices.append((f"--set {key}", values, values))
     picked: list[tuple[Any, Any]] = []
     differ: list[tuple[str, str]] = []
     for option, values, texts in choices:
@@ -98,17 +114,32 @@ def _sides(
         picked.append((values[0], values[-1]) if values else (None, None))
         if len(values) == 2:
             differ.append((texts[0], texts[1]))
+    if not differ and (sets or appends):
+        # The machine as it is described, and as it would be.
+        picked = [
+            (None if option.startswith(("--append", "--set")) else first, second)
+            for (option, _, _), (first, second) in zip(choices, picked, strict=True)
+        ]
+        differ = [("as described", ", ".join((*sets, *appends)))]
     if not differ:
         raise UsageError(
-            "nothing to compare: give two machines, --kernel twice, --cmdline twice, or --top-down --bottom-up"
+            "nothing to compare: give two machines, --kernel, --cmdline, --append or a key of --set twice, "
+            "--top-down --bottom-up, or a change (--set, --append)"
         )
-    first, second = (_Side(*(pair[side] for pair in picked)) for side in (0, 1))
+    first, second = (_side([pair[number] for pair in picked]) for number in (0, 1))
     labels = (", ".join(pair[0] for pair in differ), ", ".join(pair[1] for pair in differ))
     return (first, second), labels
+
+
+def _side(values: list[Any]) -> _Side:
+    """The makings of one plan: single choices, and then the changes."""
+    machine, kernel, cmdline, append, bottom_up, *sets = values
+    return _Side(machine, kernel, cmdline, append, bottom_up, tuple(text for text in sets if text is not None))
 
 
 def _plan(side: _Side) -> Plan:
     import memplan
 
-    machine = with_cmdline(load(side.machine), side.cmdline)
+    append = (side.append,) if side.append else ()
+    machine = load(side.machine, side.sets, side.cmdline, append)
     return memplan.simulate(machine, kernel=side.kernel, bottom_up=side.bottom_up)

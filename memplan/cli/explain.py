@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import format_option, load, output_option, pager_option, verbose_option, with_cmdline
+from memplan.cli.options import (
+    format_option,
+    kernel_option,
+    load,
+    output_option,
+    pager_option,
+    set_option,
+    verbose_option,
+)
 from memplan.cli.output import show_lines, write_lines
 from memplan.errors import UsageError
 
@@ -24,7 +32,8 @@ _RULE = re.compile(r"MP\d{3}", re.IGNORECASE)
 @click.argument("words", metavar="[MACHINE] SUBJECT", nargs=-1, required=True)
 @click.option("--bottom-up", "up", is_flag=True, help="Force allocations before the SRAT is read to go upwards.")
 @click.option("--top-down", "down", is_flag=True, help="Force them to go downwards.")
-@click.option("--kernel", metavar="NAME", help="Another kernel: a version, a build, a distribution, or a file.")
+@kernel_option("Another kernel: a version, a build, a distribution, or a file.")
+@set_option()
 @click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
 @click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
 @format_option("table", "json")
@@ -36,6 +45,7 @@ def command(
     up: bool,
     down: bool,
     kernel: str | None,
+    sets: tuple[str, ...],
     cmdline: str | None,
     append: tuple[str, ...],
     format_: str,
@@ -50,6 +60,7 @@ def command(
     Why can't node 1 be removed?                   memplan explain m.yaml node1
     Where would crashkernel=2G land?               memplan explain m.yaml "crash kernel" --append crashkernel=2G
     What do the memory maps of nodes cost?         memplan explain m.yaml "memory map"
+    What if the initrd lay elsewhere?              memplan explain m.yaml initrd --set initrd.start=2G
     What if the direction were another?            memplan explain m.yaml "page tables" --top-down
     What does a step do in this version, and here? memplan explain m.yaml reserve_crashkernel
     What does a rule of memplan check say?         memplan explain MP201
@@ -62,7 +73,7 @@ def command(
     if len(words) == 1:
         write_lines(_without_machine(words[0]), output)
         return 0
-    found = _answer(words[0], words[1], kernel, cmdline, append, True if up else False if down else None)
+    found = _answer(words[0], words[1], kernel, sets, cmdline, append, True if up else False if down else None)
     if format_ == "json":
         from memplan.render.explain import answer_document
         from memplan.render.json_ import document_lines
@@ -77,11 +88,17 @@ def command(
 
 
 def _answer(
-    path: str, subject: str, kernel: str | None, cmdline: str | None, append: tuple[str, ...], bottom_up: bool | None
+    path: str,
+    subject: str,
+    kernel: str | None,
+    sets: tuple[str, ...],
+    cmdline: str | None,
+    append: tuple[str, ...],
+    bottom_up: bool | None,
 ) -> Answer:
     from memplan.explain.answers import answer, subject_of
 
-    machine = with_cmdline(load(path), cmdline, append)
+    machine = load(path, sets, cmdline, append)
     return answer(subject_of(machine, kernel, bottom_up=bottom_up), subject)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from memplan.cli.options import output_option
+from memplan.cli.options import kernel_option, output_option
 from memplan.cli.output import write_lines
 from memplan.cli.streams import tell
 from memplan.errors import InputError, UsageError
@@ -15,7 +15,7 @@ from memplan.errors import InputError, UsageError
 @output_option
 @click.option("--force", is_flag=True, help="Use what can be used of damaged sources.")
 @click.option("--live", is_flag=True, help="This computer is the first source, as far as your rights go.")
-@click.option("--kernel", metavar="NAME", help="The kernel: a version, a build, or a file, whatever the log says.")
+@kernel_option("The kernel: a version, a build, or a file, whatever the log says.")
 @click.option("--boot", metavar="N", type=click.IntRange(1), help="Take the Nth boot of a log that holds several.")
 def command(
     sources: tuple[str, ...], output: str | None, force: bool, live: bool, kernel: str | None, boot: int | None

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from memplan.cli.options import load, output_option, pager_option, with_cmdline
+from memplan.cli.options import kernel_option, load, output_option, pager_option, set_option
 from memplan.cli.output import show_lines, write_lines
 
 #: Columns where there is no terminal to ask.
@@ -16,7 +16,8 @@ _WIDTH = 100
 
 @click.command("map")
 @click.argument("machine", type=click.Path())
-@click.option("--kernel", metavar="NAME", help="Another kernel: a version, a build, a distribution, or a file.")
+@kernel_option("Another kernel: a version, a build, a distribution, or a file.")
+@set_option()
 @click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
 @click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
 @click.option("--width", metavar="N", type=click.IntRange(20, 1000), help="Columns; a terminal's own, else 100.")
@@ -25,6 +26,7 @@ _WIDTH = 100
 def command(
     machine: str,
     kernel: str | None,
+    sets: tuple[str, ...],
     cmdline: str | None,
     append: tuple[str, ...],
     width: int | None,
@@ -40,7 +42,7 @@ def command(
     """
     import memplan
 
-    plan = memplan.simulate(with_cmdline(load(machine), cmdline, append), kernel=kernel)
+    plan = memplan.simulate(load(machine, sets, cmdline, append), kernel=kernel)
     if not plan.end.completed:
         write_lines([f"The boot dies in {plan.end.step}: {plan.end.cause}"], output)
         return 1

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from memplan.errors import InputError, Problem
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from memplan.machine.change import Change
     from memplan.machine.model import Machine
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -46,34 +45,68 @@ def format_option(*formats: str) -> Callable[[Decorated], Decorated]:
     )
 
 
-def load(path: str) -> Machine:
-    """The machine that the file `path` describes; InputError where it can't be used."""
+def kernel_option(text: str, *, multiple: bool = False) -> Callable[[Decorated], Decorated]:
+    """The option --kernel, with completion of the names that memplan knows."""
+    name = "kernels" if multiple else "kernel"
+    return click.option(
+        "--kernel", name, metavar="NAME", multiple=multiple, help=text, shell_complete=words_of(_kernel_names)
+    )
+
+
+def set_option(text: str = "Change a key of the description (initrd.start=2G).") -> Callable[[Decorated], Decorated]:
+    """The option --set, which may be given several times."""
+    return click.option(
+        "--set", "sets", metavar="KEY=VALUE", multiple=True, help=text, shell_complete=words_of(_keys, "=")
+    )
+
+
+def words_of(words: Callable[[], Iterable[str]], behind: str = "") -> Callable[..., list[Any]]:
+    """What completes an option's value: those of `words` that begin with what is typed, and `behind` it."""
+
+    def complete(_: click.Context, __: click.Parameter, typed: str) -> list[str]:
+        return [word + behind for word in words() if word.startswith(typed)]
+
+    return complete
+
+
+def _kernel_names() -> list[str]:
+    from memplan.kernel.distributions import distribution_names
+    from memplan.kernel.load import kernel_names
+    from memplan.kernel.rules import OLDEST, all_rules
+
+    versions = []
+    release = OLDEST
+    while release <= all_rules().versions.newest:
+        versions.append(str(release))
+        release = release.next
+    return [*dict.fromkeys((*versions, *kernel_names(), *distribution_names()))]
+
+
+def _keys() -> list[str]:
+    from memplan.machine.keys import all_keys
+
+    return all_keys()
+
+
+def changes(sets: Iterable[str]) -> tuple[Change, ...]:
+    """The changes that --set asks for; UsageError or InputError for one that is none."""
+    if not sets:
+        return ()
+    from memplan.machine.change import Change
+
+    return tuple(map(Change.parse, sets))
+
+
+def load(path: str, sets: Iterable[str] = (), cmdline: str | None = None, append: tuple[str, ...] = ()) -> Machine:
+    """The machine that the file `path` describes, with what --set, --cmdline and --append change.
+
+    InputError where it can't be used.
+    """
     import memplan
 
-    return memplan.load_machine(path)
-
-
-def with_cmdline(machine: Machine, cmdline: str | None, append: tuple[str, ...] = ()) -> Machine:
-    """`machine` with another command line (None: its own), and with more words behind it.
-
-    InputError where one of the new words has a value that no kernel takes.
-    """
-    _refuse_bad_options("--cmdline", cmdline or "")
-    for more in append:
-        _refuse_bad_options("--append", more)
-    words = [machine.cmdline if cmdline is None else cmdline, *append]
-    text = " ".join(word for word in words if word)
-    if text == machine.cmdline:
+    machine = memplan.load_machine(path, changes=changes(sets))
+    if cmdline is None and not append:
         return machine
+    from memplan.machine.options import with_cmdline
 
-    return machine._replace(cmdline=text)
-
-
-def _refuse_bad_options(option: str, text: str) -> None:
-    if not text:
-        return
-    from memplan.machine.options import bad_options
-
-    problems = [Problem(option, message) for message in bad_options(text)]
-    if problems:
-        raise InputError(problems)
+    return with_cmdline(machine, cmdline, append)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import format_option, load, output_option, pager_option, verbose_option, with_cmdline
+from memplan.cli.options import (
+    format_option,
+    kernel_option,
+    load,
+    output_option,
+    pager_option,
+    set_option,
+    verbose_option,
+)
 from memplan.cli.output import show_lines, write_lines
 from memplan.errors import UsageError
 from memplan.render.sections import SECTIONS
@@ -23,13 +31,8 @@ if TYPE_CHECKING:
 @click.argument("machines", metavar="MACHINE [MACHINE ...]", nargs=-1, required=True, type=click.Path())
 @click.option("--bottom-up", "up", is_flag=True, help="Force allocations before the SRAT is read to go upwards.")
 @click.option("--top-down", "down", is_flag=True, help="Force them to go downwards.")
-@click.option(
-    "--kernel",
-    "kernels",
-    metavar="NAME",
-    multiple=True,
-    help="Another kernel's rules and facts: a version, a build, a distribution, or a file.",
-)
+@kernel_option("Another kernel's rules and facts: a version, a build, a distribution, or a file.", multiple=True)
+@set_option("Change a key of the description (initrd.start=2G, srat.memory[2].hotplug=true); may be given again.")
 @click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
 @click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
 @format_option("table", "json", "trace")
@@ -51,6 +54,7 @@ def command(
     up: bool,
     down: bool,
     kernels: tuple[str, ...],
+    sets: tuple[str, ...],
     cmdline: str | None,
     append: tuple[str, ...],
     format_: str,
@@ -75,7 +79,7 @@ def command(
         raise UsageError("several machines or kernels: add --summary for one line each, or see memplan diff")
     bottom_up = True if up else False if down else None
     plans = [
-        (path, kernel, _plan(path, kernel, cmdline, append, bottom_up))
+        (path, kernel, _plan(path, kernel, sets, cmdline, append, bottom_up))
         for path in machines
         for kernel in kernels or (None,)
     ]
@@ -94,10 +98,17 @@ def command(
     return 0 if all(plan.end.completed for _, _, plan in plans) else 1
 
 
-def _plan(path: str, kernel: str | None, cmdline: str | None, append: tuple[str, ...], bottom_up: bool | None) -> Plan:
+def _plan(
+    path: str,
+    kernel: str | None,
+    sets: tuple[str, ...],
+    cmdline: str | None,
+    append: tuple[str, ...],
+    bottom_up: bool | None,
+) -> Plan:
     import memplan
 
-    return memplan.simulate(with_cmdline(load(path), cmdline, append), kernel=kernel, bottom_up=bottom_up)
+    return memplan.simulate(load(path, sets, cmdline, append), kernel=kernel, bottom_up=bottom_up)
 
 
 def _for_programs(plan: Plan, format_: str, *, everything: bool) -> Iterable[str]:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from memplan.cli.options import format_option, load, output_option
+from memplan.cli.options import format_option, kernel_option, load, output_option
 from memplan.cli.output import write_lines
 
 
 @click.command("verify")
 @click.argument("log", type=click.Path())
 @click.argument("machine", type=click.Path(), required=False)
-@click.option("--kernel", metavar="NAME", help="Plan with this kernel build instead of the one that the log names.")
+@kernel_option("Plan with this kernel build instead of the one that the log names.")
 @click.option("--boot", metavar="N", type=click.IntRange(1), help="Take the Nth boot of a log that holds several.")
 @format_option("text", "json")
 @output_option

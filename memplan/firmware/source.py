@@ -207,6 +207,12 @@ def read_source(path: Path, boot: int = 0, kernel: str | None = None) -> Found:
     return read_file(replace(open_source(path), boot=boot, kernel=kernel))
 
 
+def is_source_folder(path: Path) -> bool:
+    """Whether one of the readers takes the folder at `path`."""
+    readers = (cast(FolderReader, reader) for reader in _readers() if hasattr(reader, "recognises_folder"))
+    return any(reader.recognises_folder(path) for reader in readers)
+
+
 def read_file(source: Source) -> Found:
     """The facts of `source`, by the first reader that recognises it.
 

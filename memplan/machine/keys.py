@@ -65,6 +65,11 @@ def meant_key(word: str, section: Section) -> str:
     return ""
 
 
+def all_keys() -> list[str]:
+    """The paths of all keys; an entry of a list is ``[0]``."""
+    return [f"{path}.{name}".replace("[]", "[0]") if path else name for name, path in _keys(MACHINE, "")]
+
+
 @cache
 def _places() -> dict[str, tuple[str, ...]]:
     """Where each key belongs, in words."""

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 
+from memplan.errors import InputError, Problem
 from memplan.machine.cmdline import CommandLine
+from memplan.machine.model import MAX_CMDLINE, Machine
+from memplan.machine.places import Place, Places
 
 _SIZE = r"(?:0[xX][0-9a-fA-F]+|[0-9]+)[kKmMgGtTpPeE]?"
 _NUMBER = r"(?:0[xX][0-9a-fA-F]+|[0-9]+)"
@@ -51,3 +54,28 @@ def bad_options(cmdline: str) -> list[str]:
             continue
         messages.append(f"the boot option {name}={value} has a bad value, expected {form[1]}")
     return messages
+
+
+def with_cmdline(machine: Machine, cmdline: str | None, append: tuple[str, ...] = ()) -> Machine:
+    """`machine` with another command line (None: its own), and with more words behind it.
+
+    InputError where one of the new words has a value that no kernel takes, or where they are too many.
+    """
+    _refuse_bad_options("--cmdline", cmdline or "")
+    for more in append:
+        _refuse_bad_options("--append", more)
+    words = [machine.cmdline if cmdline is None else cmdline, *append]
+    text = " ".join(word for word in words if word)
+    if text == machine.cmdline:
+        return machine
+    given = "--append" if append else "--cmdline"
+    if len(text) > MAX_CMDLINE:
+        raise InputError.single(given, f"the boot options would have {len(text)} characters, at most {MAX_CMDLINE} fit")
+    place = {"cmdline": Place(given, field="cmdline")}
+    return machine._replace(cmdline=text, places=Places(machine.places, place))
+
+
+def _refuse_bad_options(option: str, text: str) -> None:
+    problems = [Problem(option, message) for message in bad_options(text)]
+    if problems:
+        raise InputError(problems)

@@ -15,16 +15,24 @@ if TYPE_CHECKING:
     from memplan.checks.report import LeftOut, Report, Tally
 
 
-def check_lines(reports: Iterable[Report], tally: Tally, rules: Mapping[str, Rule]) -> Iterator[str]:
-    """The findings of `reports`, and the sum of them that `tally` has once they have passed."""
+def check_lines(
+    reports: Iterable[Report], tally: Tally, rules: Mapping[str, Rule], *, verbose: bool = False, quiet: bool = False
+) -> Iterator[str]:
+    """The findings of `reports`, and the sum of them that `tally` has once they have passed.
+
+    `verbose` adds fingerprints and the rules that could not run; `quiet` leaves out the sum.
+    """
     for report in reports:
         for finding in report.findings:
-            yield from finding_lines(finding, rules[finding.rule], report.kernel)
+            yield from finding_lines(finding, rules[finding.rule], report.kernel, fingerprint=verbose)
             yield ""
-    yield from _summary(tally)
+    if not quiet:
+        yield from _summary(tally)
+    if verbose:
+        yield from (_left_out(own, tally.inputs) for own in tally.left_out.values())
 
 
-def finding_lines(finding: Finding, rule: Rule, kernel: str) -> Iterator[str]:
+def finding_lines(finding: Finding, rule: Rule, kernel: str, *, fingerprint: bool = True) -> Iterator[str]:
     """One finding under the `kernel` that was checked for."""
     yield _line(f"{place_text(finding)}: {finding.severity}: {finding.message} [{finding.rule} {rule.name}]")
     yield from (f"  {line}".rstrip() for line in finding.excerpt)
@@ -33,7 +41,8 @@ def finding_lines(finding: Finding, rule: Rule, kernel: str) -> Iterator[str]:
     yield f"  mend: {rule.mend}"
     if finding.note:
         yield f"  note: {finding.note}"
-    yield f"  fingerprint: {finding.fingerprint}"
+    if fingerprint:
+        yield f"  fingerprint: {finding.fingerprint}"
 
 
 def _line(text: str) -> str:
@@ -57,7 +66,6 @@ def _summary(tally: Tally) -> Iterator[str]:
     asides = "".join(f", {count} {what}" for count, what in taken if count)
     broken = f", of which {tally.broken} could not be checked, or not whole" if tally.broken else ""
     yield f"{', '.join(counts) or 'nothing found'} in {_count(tally.inputs, 'input')}{broken}{asides}"
-    yield from (_left_out(own, tally.inputs) for own in tally.left_out.values())
 
 
 def _left_out(own: LeftOut, inputs: int) -> str:

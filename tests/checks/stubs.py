@@ -83,7 +83,7 @@ RULES = {
 @pytest.fixture
 def stubs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The made-up rules are all there are; an empty folder, which is the current one."""
-    for module in ("run", "config", "rules"):
+    for module in ("run", "rules"):
         monkeypatch.setattr(f"memplan.checks.{module}.all_rules", lambda: RULES)
     monkeypatch.setattr("memplan.render.check_rules.all_rules", lambda: RULES)
     monkeypatch.chdir(tmp_path)

@@ -16,7 +16,7 @@ from memplan.checks.model import Finding
 from memplan.checks.report import Report, Tally
 from memplan.errors import Problem
 from memplan.machine.places import Place
-from memplan.render import check_github, check_json, check_junit, check_sarif, check_text
+from memplan.render import check_github, check_gitlab, check_json, check_junit, check_sarif, check_text
 from memplan.render.check_schema import check_schema
 from tests.checks.stubs import RULES
 
@@ -51,7 +51,7 @@ def watched(reports: Iterable[Report]) -> tuple[Iterable[Report], Tally]:
 
 
 def test_text() -> None:
-    assert list(check_text.check_lines(*watched(REPORTS), RULES)) == [
+    assert list(check_text.check_lines(*watched(REPORTS), RULES, verbose=True)) == [
         "a b/m.yaml:1: warning: quiet: so quiet [MP701 quiet-boot]",
         "  mend: Do otherwise.",
         "  note: it expired",
@@ -199,3 +199,23 @@ def test_github() -> None:
     assert list(check_github.check_lines([odd], RULES)) == [
         "::error file=x%2Cy%3Az%25,title=MP702 broken::m%0Amend: Do otherwise."
     ]
+
+
+def test_text_without_what_few_people_ask_for() -> None:
+    lines = list(check_text.check_lines(*watched(REPORTS), RULES))
+    told = list(check_text.check_lines(*watched(REPORTS), RULES, verbose=True))
+    assert [line for line in told if not line.startswith(("  fingerprint:", "left out"))] == lines
+    quiet = list(check_text.check_lines(*watched(REPORTS), RULES, quiet=True))
+    assert quiet == lines[:-1]
+
+
+def test_gitlab() -> None:
+    issues = json.loads("\n".join(check_gitlab.check_lines(REPORTS, RULES)))
+    assert len(issues) == sum(len(report.findings) + len(report.problems) for report in REPORTS)
+    for issue in issues:
+        assert set(issue) == {"description", "check_name", "fingerprint", "severity", "location"}
+        assert issue["severity"] in {"info", "minor", "major", "critical", "blocker"}
+        assert issue["location"]["lines"]["begin"] >= 1
+    assert len({issue["fingerprint"] for issue in issues}) == len(issues)
+    assert [issue["check_name"] for issue in issues if issue["severity"] == "blocker"] == ["memplan"]
+    assert json.loads("\n".join(check_gitlab.check_lines([], RULES))) == []

@@ -26,7 +26,7 @@ class Library:
         self.asked: list[tuple[str, str, str | None, bool | None]] = []
         self.plan = a_plan()
 
-    def load_machine(self, path: str) -> Machine:
+    def load_machine(self, path: str, *, changes: object = ()) -> Machine:
         return a_machine(path)
 
     def simulate(self, machine: Machine, *, kernel: str | None = None, bottom_up: bool | None = None) -> Plan:
