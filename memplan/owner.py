@@ -56,9 +56,11 @@ class Purpose(Enum):
 
     CRASH_KERNEL = "crash kernel", Mover.OPTION
     CRASH_KERNEL_LOW = "crash kernel, low part", Mover.OPTION
+    CRASH_KERNEL_CMA = "crash kernel, CMA", Mover.OPTION
     CMA = "CMA", Mover.OPTION
     HUGETLB_CMA = "hugetlb CMA, node {nid}", Mover.OPTION
     GIGANTIC_PAGES = "gigantic pages", Mover.OPTION
+    KHO_SCRATCH = "KHO scratch areas", Mover.OPTION
     RESERVE_MEM = "reserve_mem {detail}", Mover.OPTION
     SWIOTLB = "swiotlb", Mover.OPTION
     SWIOTLB_SLOTS = "swiotlb slots", Mover.OPTION

@@ -169,12 +169,14 @@ class Rules(NamedTuple):
     hugetlb_cma_only: bool
     hugetlb_nodes: Literal["online", "with memory"]
     crashkernel: Literal["3.13", "low then high", "generic"]
+    crashkernel_cma: bool
     hugepages_stop_at_failure: bool
     possible_cpus_limits: bool
     hugepagesz_checked: bool
     hugepages_per_node: bool
     hugepages_node_exact: bool
     hugepages_noinit: bool
+    gigantic_pages_shrink_map: bool
 
     # memory map
     section_roots: Literal["static", "allocated"]
@@ -230,6 +232,8 @@ class Rules(NamedTuple):
     swiotlb_noforce: Literal["unknown", "one slot", "nothing"]
     swiotlb_failure: str
     swiotlb_areas_shrink: bool
+    kho_scratch_nodes: Literal["online", "with memory"]
+    kho_scratch_rounds: Literal["the low part first", "all sizes"]
     kfence: Literal["pool", "pool and metadata"]
 
     # memory hot-remove

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.boot.steps.cma import declare_contiguous
 from memplan.boot.steps.swiotlb import swiotlb_size_or_default
-from memplan.owner import Purpose
-from memplan.units import GIB, MIB, TIB, U64_MAX, memparse, round_up
+from memplan.owner import Owner, Purpose
+from memplan.units import GIB, MIB, PAGE_SIZE, TIB, U64_MAX, memparse, round_up
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 _ALIGN = 16 * MIB
 _LOW_MAX = 4 * GIB
 _HIGH_MAX = 64 * TIB
+#: Areas of crashkernel=N,cma (CRASHKERNEL_CMA_RANGES_MAX).
+_CMA_AREAS = 4
 _LOW_MAX_3_13 = 896 * MIB
 #: What the kernel says where the machine is too small for every range of sizes: none is asked for.
 NO_SIZE = "crashkernel size resulted in zero bytes"
@@ -24,16 +27,17 @@ class _SyntaxError(Exception):
     """The value is not of the form; the text is the kernel's message."""
 
 
-def _last(cmdline: str, suffix: str | None) -> str | None:
+def _last(cmdline: str, suffix: str | None, suffixes: tuple[str, ...]) -> str | None:
     """What follows the last ``crashkernel=`` of one kind, to the command line's end (get_last_crashkernel).
 
-    With a `suffix` (",high", ",low") only options that end in it count, without one only those that end in none.
+    With a `suffix` (",high", ",low") only options that end in it count, without one only those that end in none of
+    the `suffixes` that the version knows.
     """
     found = None
     at = cmdline.find("crashkernel=")
     while at >= 0:
         word = cmdline[at:].split(" ", 1)[0]
-        if word.endswith(suffix) if suffix else not word.endswith((",high", ",low")):
+        if word.endswith(suffix) if suffix else not word.endswith(suffixes):
             found = cmdline[at + len("crashkernel=") :]
         at = cmdline.find("crashkernel=", at + 1)
     return found
@@ -101,9 +105,13 @@ def _simple(text: str, suffix: str = "") -> tuple[int, int]:
     return size, offset
 
 
+def _suffixes(boot: Boot) -> tuple[str, ...]:
+    return (",high", ",low", ",cma") if boot.rules.crashkernel_cma else (",high", ",low")
+
+
 def _parse(boot: Boot, suffix: str | None) -> tuple[int, int] | None:
     """Size and offset by the last option of that kind; None without one, (0, 0) for one that the kernel refuses."""
-    text = _last(boot.machine.cmdline, suffix)
+    text = _last(boot.machine.cmdline, suffix, _suffixes(boot))
     if text is None:
         return None
     total = boot.memblock.phys_mem_size()
@@ -197,7 +205,7 @@ def _reserve_x86_low(boot: Boot, *, old: bool) -> bool:
 
 def _refused_as_zero(boot: Boot) -> bool:
     """Whether ``crashkernel=0,low`` stands there in so many words (a syntax error counts as no option)."""
-    text = _last(boot.machine.cmdline, ",low") or ""
+    text = _last(boot.machine.cmdline, ",low", ()) or ""
     return text.startswith("0")
 
 
@@ -224,6 +232,13 @@ def _reserve_generic(boot: Boot) -> None:
     if boot.machine.hypervisor == "xen":
         _say(boot, "Ignoring crashkernel for a Xen PV domain")
         return
+    _place_generic(boot, size, base, low_size, default_low, high=high)
+    if boot.rules.crashkernel_cma:
+        _reserve_cma(boot)
+
+
+def _place_generic(boot: Boot, size: int, base: int, low_size: int, default_low: int, *, high: bool) -> None:
+    """reserve_crashkernel_generic: at `base`, or low first and then high, or the other way round where `high`."""
     if base:
         found = _take(boot, size, _ALIGN, base, base + size)
         if not found:
@@ -250,6 +265,34 @@ def _reserve_generic(boot: Boot) -> None:
             f"crashkernel low memory reserved: {low_found:#010x} - {low_found + low_size:#010x} ({low_size // MIB} MB)",
         )
     _say(boot, f"crashkernel reserved: {found:#018x} - {found + size:#018x} ({size // MIB} MB)")
+
+
+def _reserve_cma(boot: Boot) -> None:
+    """``crashkernel=N,cma``: memory for the crash kernel that may be used till then, in four areas at most.
+
+    Where there is no room, ever smaller areas are tried, each half as large as the one before.
+    """
+    wanted, _ = _parse(boot, ",cma") or (0, 0)
+    if not wanted:
+        return
+    if not boot.kernel.config("CMA"):
+        _say(boot, "crashkernel CMA reservation not supported", warning=True)
+        return
+    request = round_up(wanted, PAGE_SIZE)
+    reserved = areas = 0
+    while wanted > reserved and areas < _CMA_AREAS:
+        if declare_contiguous(boot, 0, request, 0, 0, False, Owner(Purpose.CRASH_KERNEL_CMA)):
+            areas += 1
+            reserved += request
+        elif request <= PAGE_SIZE:
+            break
+        else:
+            request = round_up(request // 2, PAGE_SIZE)
+    if wanted > reserved:
+        text = f"{wanted // MIB} MB requested, {reserved // MIB} MB reserved in {areas} ranges"
+        _say(boot, f"crashkernel CMA reservation failed: {text}", warning=True)
+    else:
+        _say(boot, f"crashkernel CMA reserved: {reserved // MIB} MB in {areas} ranges")
 
 
 def _take(boot: Boot, size: int, align: int, start: int, end: int, *, owner: Purpose = Purpose.CRASH_KERNEL) -> int:

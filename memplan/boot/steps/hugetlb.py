@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
+from memplan.errors import NotCoveredError
 from memplan.owner import Purpose
 from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, decimal_number, kstrtobool, memparse
 
@@ -210,6 +211,11 @@ class _Gigantic:
 
     def take(self, count: _Count) -> None:
         """The pages of `count`: of the nodes that it names, in their order, or in turn over all nodes."""
+        if count.pages and self._shrinks_memory_map():
+            raise NotCoveredError(
+                "with hugetlb_free_vmemmap=on this version makes the memory map of gigantic pages smaller while it "
+                "boots, which is not replayed yet; plan without the option"
+            )
         if self.boot.hugetlb_cma and not self._from_areas:
             if not self.skipped:
                 self.boot.printk("HugeTLB: hugetlb_cma is enabled, skip boot time allocation", warning=True)
@@ -222,6 +228,14 @@ class _Gigantic:
             count.pages -= missing
         if not named:
             count.pages -= self._fill(count.pages, None)
+
+    def _shrinks_memory_map(self) -> bool:
+        """Whether gigantic pages get a memory map without what all their tail pages share (HVO)."""
+        config = self.boot.kernel.config
+        if not self.boot.rules.gigantic_pages_shrink_map or not config("HUGETLB_PAGE_OPTIMIZE_VMEMMAP"):
+            return False
+        asked = kstrtobool(self.boot.cmdline.last("hugetlb_free_vmemmap"))
+        return config("HUGETLB_PAGE_OPTIMIZE_VMEMMAP_DEFAULT_ON") if asked is None else asked
 
     def _fill(self, count: int, nid: int | None) -> int:
         """Takes `count` pages; how many are missing in the end."""
