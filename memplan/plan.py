@@ -262,7 +262,8 @@ class Plan(NamedTuple):
     `wording` says how this version words its memblock lines; `random_steps` are those from which on KASLR decides
     where allocations lie; `movable` holds the ranges ``(nid, start, end)`` of
     ZONE_MOVABLE that can go off-line.  `domains` are pairs of a proximity domain and its node, `possible_nodes` the
-    nodes that may ever come, with or without memory at boot.
+    nodes that may ever come, with or without memory at boot.  `unheeded` says which boot options about memory
+    the kernel does not know.
     """
 
     machine_name: str
@@ -285,6 +286,7 @@ class Plan(NamedTuple):
     random_steps: frozenset[str] = frozenset()
     domains: tuple[tuple[int, int], ...] = ()
     possible_nodes: tuple[int, ...] = ()
+    unheeded: tuple[str, ...] = ()
 
     @property
     def last_step(self) -> str:

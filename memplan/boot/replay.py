@@ -11,6 +11,7 @@ from memplan.boot.context import Boot
 from memplan.boot.ledger import reservations
 from memplan.boot.panic import BootPanic
 from memplan.boot.registry import find_step
+from memplan.boot.unheeded import unheeded
 from memplan.boot.verdicts import hotplug_ranges, verdicts
 from memplan.memblock.memblock import MemblockPanic
 from memplan.plan import Checkpoint, End, Node, PageTables, Plan
@@ -85,6 +86,7 @@ def _plan(boot: Boot, end: End) -> Plan:
         random_steps=_random_steps(boot),
         domains=tuple(sorted(boot.nodes.pxm_to_node.items())) if end.completed else (),
         possible_nodes=tuple(sorted(boot.nodes.possible)) if end.completed else (),
+        unheeded=tuple(each.text for each in unheeded(boot.cmdline, boot.kernel)),
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.ranges import RangeSet
 from memplan.boot.steps.crash import NO_SIZE
+from memplan.boot.unheeded import misspelt, of_other_kernels
 from memplan.checks.coverage import common, ram_of, without
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import lines
@@ -23,42 +24,6 @@ _CRASH_ALIGN = 16 * MIB
 #: Below which a crash kernel lies that is not asked for with ",high".
 _LOW = 4 * GIB
 _LOW_3_13 = 896 * MIB
-#: Options that decide what early boot does with memory.
-MEMORY_OPTIONS = (
-    "acpi",
-    "cma",
-    "crashkernel",
-    "debug_pagealloc",
-    "default_hugepagesz",
-    "dhash_entries",
-    "hashdist",
-    "hugepages",
-    "hugepagesz",
-    "hugetlb_cma",
-    "ihash_entries",
-    "kernelcore",
-    "log_buf_len",
-    "mem",
-    "memblock",
-    "memmap",
-    "memory_corruption_check",
-    "memory_corruption_check_size",
-    "memtest",
-    "mminit_loglevel",
-    "movable_node",
-    "movablecore",
-    "no5lvl",
-    "nogbpages",
-    "nokaslr",
-    "numa",
-    "reserve_mem",
-    "reservelow",
-    "swiotlb",
-    "vmalloc",
-)
-
-#: Those that are read before Linux proper runs, and that it knows nothing of.
-_DECOMPRESSOR_OPTIONS = frozenset({"nokaslr", "no5lvl"})
 
 
 def _cmdline(subject: Subject) -> CommandLine:
@@ -163,17 +128,9 @@ def memmap_outside_ram(subject: Subject) -> Iterator[Found]:
 )
 def misspelt_option(subject: Subject) -> Iterator[Found]:
     """Words that are nearly one of the memory options."""
-    from difflib import get_close_matches
-
-    known = subject.kernel.options or frozenset()
     line = next(lines(subject, "Unknown kernel command line parameters"), "")
-    for name, _ in _cmdline(subject).args:
-        word = name.replace("-", "_")
-        if word in MEMORY_OPTIONS or word in known or len(word) < 4 or "." in word:
-            continue
-        near = get_close_matches(word, MEMORY_OPTIONS, 1, 0.8)
-        if near:
-            yield Found(f"{name} is no option of Linux; {near[0]} is", "cmdline", name, line if name in line else "")
+    for each in misspelt(_cmdline(subject), subject.kernel):
+        yield Found(each.text, "cmdline", each.name, line if each.name in line else "")
 
 
 @rule(
@@ -190,12 +147,6 @@ def misspelt_option(subject: Subject) -> Iterator[Found]:
 )
 def option_of_other_kernels(subject: Subject) -> Iterator[Found]:
     """Options about memory that this kernel's image has no handler for."""
-    known = subject.kernel.options
-    if known is None:
-        return
     line = next(lines(subject, "Unknown kernel command line parameters"), "")
-    for name in dict.fromkeys(name for name, _ in _cmdline(subject).args):
-        word = name.replace("-", "_")
-        if word in MEMORY_OPTIONS and word not in known and word not in _DECOMPRESSOR_OPTIONS:
-            text = f"this kernel, {subject.kernel.name}, has no option {name}"
-            yield Found(text, "cmdline", name, line if name in line else "")
+    for each in of_other_kernels(_cmdline(subject), subject.kernel):
+        yield Found(each.text, "cmdline", each.name, line if each.name in line else "")

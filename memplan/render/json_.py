@@ -53,6 +53,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "machine": plan.machine_name,
         "kernel": {"name": plan.kernel, "version": plan.kernel_version, "notes": list(plan.kernel_notes)},
         "cmdline": plan.cmdline,
+        "unheeded_options": list(plan.unheeded),
         "direction": "bottom-up" if plan.bottom_up else "top-down",
         "end": {
             "completed": plan.end.completed,

@@ -98,6 +98,8 @@ def _header(plan: Plan) -> Iterator[str]:
     for note in plan.kernel_notes:
         yield f"              {note}"
     yield f"boot options  {plan.cmdline or 'none'}"
+    for text in plan.unheeded:
+        yield f"              {text}"
     yield f"direction     {'bottom-up' if plan.bottom_up else 'top-down'} until the SRAT is read, then top-down"
 
 

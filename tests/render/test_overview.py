@@ -77,3 +77,10 @@ def test_a_dead_boot_says_so_first() -> None:
     end = End(False, "initmem_init", "Cannot find memory\nfor node 0", "no free memory is left")
     plan = a_plan(end=end, verdicts=(), nodes=(), zones=(), movable=(), events=())
     assert screen(plan)[0] == "The boot dies in initmem_init: no free memory is left"
+
+
+def test_options_that_the_kernel_does_not_know_are_said() -> None:
+    machine = memplan.load_machine(ROOT / "examples" / "hotplug-nodes.yaml")
+    plan = memplan.simulate(machine._replace(cmdline="movable_nodes"))
+    assert plan.unheeded == ("movable_nodes is no option of Linux; movable_node is",)
+    assert "boot option: movable_nodes is no option of Linux; movable_node is" in screen(plan)
