@@ -1,0 +1,157 @@
+"""The first screen of a comparison: verdicts and failures that changed, and what changed its size, by family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.render.families import Family, family_of
+from memplan.render.screen import LEAST_COLUMNS, Section, columns, fitted, whole, wrapped
+from memplan.render.sizes import exact, nodes_text, rounded
+from memplan.render.spans import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from memplan.diff import PlanDiff, VerdictChange
+    from memplan.plan import Plan, Verdict
+    from memplan.render.spans import Line
+
+    Size = Callable[[int], str]
+
+_MORE = "more: --verbose for every range; memplan explain MACHINE SUBJECT for the reason"
+
+
+def diff_overview(
+    plans: tuple[Plan, Plan],
+    diff: PlanDiff,
+    labels: tuple[str, str],
+    width: int,
+    height: int,
+    *,
+    in_full: bool = False,
+) -> list[Line]:
+    """The screen for the differences `diff` of two plans with these labels, in `width` columns and `height` lines."""
+    size = exact if in_full else rounded
+    width = max(width, LEAST_COLUMNS)
+    sections = [
+        whole(_headline(diff, labels, width, size)),
+        _verdicts(diff, labels, width),
+        whole(_failures(diff, labels, width)),
+        _families(plans, labels, width, size),
+        _totals(diff, labels, width),
+        whole(wrapped(_MORE, width, style="dim")),
+    ]
+    return fitted([section for section in sections if section.lines], height)
+
+
+def _headline(diff: PlanDiff, labels: tuple[str, str], width: int, size: Size) -> list[Line]:
+    if diff.empty:
+        return wrapped(f"No differences between {labels[0]} and {labels[1]}", width, style="bold")
+    before, after = diff.movable
+    if before == after:
+        amount = f"{size(after)} can be removed in both" if after else "Nothing can be removed in either"
+        return wrapped(f"{amount}: {labels[0]} and {labels[1]}", width, style="bold")
+    first, second = (size(amount) if amount else "nothing" for amount in diff.movable)
+    text = f"{second} can be removed with {labels[1]}, {first} with {labels[0]}"
+    return wrapped(text[0].upper() + text[1:], width, style="bold green" if after > before else "bold red")
+
+
+def _verdicts(diff: PlanDiff, labels: tuple[str, str], width: int) -> Section:
+    """What became of each node, the reason being that of the plan in which it can't be removed."""
+    groups: list[list[VerdictChange]] = []
+    for change in diff.verdicts:
+        if groups and _told(groups[-1][-1], labels) == _told(change, labels):
+            groups[-1].append(change)
+        else:
+            groups.append([change])
+    lines: list[Line] = []
+    for group in groups:
+        head = f"{nodes_text(change.nid for change in group)}: "
+        word, style, reason = _told(group[0], labels)
+        lines += wrapped(reason, width, head=(head, Span(word, style), ": "))
+    return Section(lines, 0, 8, lambda left: f"{left} more lines: --verbose")
+
+
+def _told(change: VerdictChange, labels: tuple[str, str]) -> tuple[str, str, str]:
+    before, after = _blocks(change.before), _blocks(change.after)
+    if after > before:
+        return "gained", "green", _because(change.before, labels[0]) or _because(change.after, labels[1])
+    if after < before:
+        return "lost", "bold red", _because(change.after, labels[1]) or _because(change.before, labels[0])
+    return "changed", "yellow", _because(change.after, labels[1]) or _because(change.before, labels[0])
+
+
+def _blocks(verdict: Verdict | None) -> int:
+    return 0 if verdict is None else verdict.blocks
+
+
+def _because(verdict: Verdict | None, label: str) -> str:
+    return "" if verdict is None else f"with {label}, {verdict.reason}"
+
+
+def _failures(diff: PlanDiff, labels: tuple[str, str], width: int) -> list[Line]:
+    found: list[Line] = []
+    for label, end in zip(labels, diff.ends, strict=True):
+        if not end.completed:
+            text = f"with {label} the boot dies in {end.step}: {end.cause}"
+            found += wrapped(text, width, style="bold red")
+    for label, texts in zip(labels, (diff.warnings_gone, diff.warnings_new), strict=True):
+        for text in texts:
+            found += wrapped(f"only with {label}: {' '.join(text.split())}", width, head=(Span("warning ", "yellow"),))
+    return found
+
+
+def _families(plans: tuple[Plan, Plan], labels: tuple[str, str], width: int, size: Size) -> Section:
+    """The families whose size or nodes changed."""
+    before, after = (_by_family(plan) for plan in plans)
+    rows = [
+        (str(family), *_both(before.get(family), after.get(family), size))
+        for family in Family
+        if before.get(family) != after.get(family)
+    ]
+    if not rows:
+        return whole([])
+    head = [("reserved", labels[0], "", labels[1], "")]
+    lines = list(columns([*head, *rows], width))
+    return Section(lines, 1, 4, lambda left: f"{left} more: --verbose")
+
+
+def _by_family(plan: Plan) -> dict[Family, tuple[int, frozenset[int]]]:
+    found: dict[Family, tuple[int, frozenset[int]]] = {}
+    for part in plan.reservations:
+        family = family_of(part.owner)
+        size, nids = found.get(family, (0, frozenset()))
+        own = frozenset() if part.nid is None else frozenset({part.nid})
+        found[family] = size + part.end - part.start, nids | own
+    return found
+
+
+def _both(
+    before: tuple[int, frozenset[int]] | None, after: tuple[int, frozenset[int]] | None, size: Size
+) -> Iterator[str]:
+    for amount in (before, after):
+        if amount is None:
+            yield from ("none", "")
+        else:
+            yield from (size(amount[0]), nodes_text(amount[1]) if amount[1] else "outside RAM")
+
+
+def _totals(diff: PlanDiff, labels: tuple[str, str], width: int) -> Section:
+    """How many ranges moved, and the page tables by node."""
+    kinds = [change.kind for change in diff.owners]
+    counts = [f"{kinds.count(kind)} {kind}" for kind in ("moved", "resized", "appeared", "vanished") if kind in kinds]
+    lines: list[Line] = []
+    if counts:
+        lines += wrapped(", ".join(counts), width, head=(Span("ranges: ", "bold"),))
+    tables: dict[int | None, tuple[int, int]] = {}
+    for row in diff.page_tables:
+        first, second = tables.get(row.nid, (0, 0))
+        tables[row.nid] = first + row.before, second + row.after
+    changed = [
+        f"{'unknown node' if nid is None else f'node {nid}'} {first} with {labels[0]}, {second} with {labels[1]}"
+        for nid, (first, second) in tables.items()
+        if first != second
+    ]
+    if changed:
+        lines += wrapped("; ".join(changed), width, head=(Span("page-table pages: ", "bold"),))
+    return whole(lines)
