@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from memplan.cli.options import format_option, kernel_option, load, output_option, set_option
-from memplan.cli.output import write_lines
+from memplan.cli.options import (
+    format_option,
+    kernel_option,
+    load,
+    output_option,
+    pager_option,
+    set_option,
+    verbose_option,
+)
+from memplan.cli.output import show_lines, write_lines
 from memplan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +58,10 @@ def _direction(name: str, *, bottom_up: bool) -> Callable[[Any], Any]:
 @click.option("--cmdline", "cmdlines", metavar="TEXT", multiple=True, help="Boot options; once for both, or twice.")
 @click.option("--append", "appends", metavar="TEXT", multiple=True, help="More boot options; once or twice.")
 @format_option("table", "json")
+@click.option("--exact", is_flag=True, help="On the first screen, exact sizes instead of rounded ones.")
 @click.option("--exit-code", is_flag=True, help="Exit with status 1 where the plans differ.")
+@verbose_option
+@pager_option
 @output_option
 @click.pass_context
 def command(
@@ -59,29 +72,43 @@ def command(
     cmdlines: tuple[str, ...],
     appends: tuple[str, ...],
     format_: str,
+    exact: bool,
     exit_code: bool,
+    verbose: bool,
+    pager: bool,
     output: str | None,
 ) -> int:
     """Compare two plans: what moved, appeared, vanished or changed size, and which verdicts changed.
 
     What is given twice makes the two plans: two machines, two kernels, two sets of boot options, or both directions.
     What is given once holds for both; where nothing else differs, --set and --append make the second plan.
+    A terminal shows one screen; --verbose, a pipe or a file every range.
     """
     from memplan.diff import compare
 
     directions: list[bool] = ctx.meta.get(_DIRECTIONS, [])
     sides, labels = _sides(machines, kernels, sets, cmdlines, appends, directions)
-    diff = compare(_plan(sides[0]), _plan(sides[1]))
+    plans = _plan(sides[0]), _plan(sides[1])
+    diff = compare(*plans)
+    terminal = output is None and sys.stdout.isatty()
     if format_ == "json":
         from memplan.render.diff import diff_document
         from memplan.render.json_ import document_lines
 
         write_lines(document_lines(diff_document(diff, labels)), output)
+    elif terminal and not verbose:
+        from memplan.render.diff_overview import diff_overview
+        from memplan.render.spans import span_lines
+
+        width, height = shutil.get_terminal_size()
+        # The last line is for the shell's prompt.
+        lines = diff_overview(plans, diff, labels, width, height - 1, in_full=exact)
+        write_lines(span_lines(lines, terminal=True), output)
     else:
         from memplan.render.diff import diff_report
         from memplan.render.table import report_lines
 
-        write_lines(report_lines(diff_report(diff, labels), terminal=output is None), output)
+        show_lines(report_lines(diff_report(diff, labels), terminal=terminal), output, pager=pager)
     return 1 if exit_code and not diff.empty else 0
 
 
