@@ -114,11 +114,16 @@ def _nodes(boot: Boot) -> tuple[Node, ...]:
             nid in nodes.node_data,
             tuple(own),
             any(_meets(marks, start, end) for start, end in own),
-            nodes.node_data.get(nid),
+            _allocated(nodes.node_data.get(nid)),
             tuple(cpus.get(nid, ())),
         )
         for nid, own in sorted(ranges.items())
     )
+
+
+def _allocated(place: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The place of a NODE_DATA; None where there is none, or where it is part of the image."""
+    return place if place and place[0] < place[1] else None
 
 
 def _meets(ranges: list[tuple[int, int]], start: int, end: int) -> bool:

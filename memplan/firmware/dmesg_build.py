@@ -60,4 +60,5 @@ def _options(boot: BootLines) -> dict[str, Value]:
         told["config.NUMA"] = True
     elif boot.zones_end and boot.has("last_pfn") and not boot.has("fake_node"):
         told["config.NUMA"] = False
+        told["config.NODES_SHIFT"] = 0
     return told

@@ -53,6 +53,8 @@ _EFI_CALLERS = {
 def facts_of(boot: BootLines, found: Found, named: str | None = None) -> None:
     """Put all that the lines of `boot` tell into `found`; `named` is the kernel where the log is not to tell it."""
     for line, message in boot.impossible:
+        if line == boot.last:
+            continue
         found.damage(message, line=line, hint="a digit may have got lost or changed")
     kernel = _kernel(boot, found, named)
     _memory_map(boot, found)
@@ -82,7 +84,7 @@ def _kernel(boot: BootLines, found: Found, named: str | None) -> Kernel | None:
             "kernel.build", "no 'Linux version' line: the log begins too late to tell the kernel (--kernel names it)"
         )
         return None
-    from memplan.kernel.load import find_kernel, match_release
+    from memplan.kernel.load import OLDEST_BUILD, find_kernel, is_older, match_release
 
     line = boot.lines["version"]
     release = boot.version.split()[2] if len(boot.version.split()) > 2 else ""
@@ -93,8 +95,16 @@ def _kernel(boot: BootLines, found: Found, named: str | None) -> Kernel | None:
             found.note(note, line)
         return find_kernel(name)
     except MemplanError as error:
-        found.note(str(error), line)
-        return None
+        if not is_older(release):
+            found.note(str(error), line)
+            return None
+        found.put("kernel.build", OLDEST_BUILD, f"Linux version {release}", line=line)
+        found.note(
+            f"the boot of Linux {release} is not covered: that of {OLDEST_BUILD}, the oldest one that is, is planned "
+            "instead, so places and sizes may differ",
+            line,
+        )
+        return find_kernel(OLDEST_BUILD)
 
 
 def _memory_map(boot: BootLines, found: Found) -> None:
@@ -194,6 +204,10 @@ def _cmdline(boot: BootLines, found: Found) -> None:
         found.note(f"the command line was wrapped; lines {first} to {last} are taken for one", first)
     for number in boot.cut_cmdlines:
         found.note("the command line may go on in the next line of the file, which was not taken; check it", number)
+    if "crashkernel=auto" in boot.words:
+        found.note(
+            "crashkernel=auto is Red Hat's own option; how much it takes is not known, so nothing is planned", line
+        )
     if len(boot.cmdline) >= _LONGEST_LINE:
         found.note("the command line is so long that printk may have cut it; /proc/cmdline has it whole", line)
     for message in bad_options(boot.cmdline):
@@ -467,6 +481,13 @@ def _efi_tables(boot: BootLines, found: Found) -> None:
     if reserved:
         found.put("efi.reserved", tuple(reserved), "EFI tables", line=boot.lines.get("efi_tables", 0))
     told = {what for _, _, what in reserved}
+    if told & {"ESRT", "MOK variables"} and not boot.efi_ranges:
+        found.note(
+            "where the ESRT or the MOK variables lie, the kernel splits the EFI memory map, which only efi=debug "
+            "prints; the new map that it allocates is left out"
+        )
+    if any(table.signature == "BGRT" for table in boot.tables):
+        found.note("the log does not tell where the boot logo (BGRT) lies, which is kept from 4.11 on; it is left out")
     for table, what in (
         ("TPMEventLog", "TPM event log"),
         ("MOKvar", "MOK variables"),

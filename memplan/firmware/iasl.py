@@ -7,7 +7,8 @@
 The table's bytes are put together again and read as those of a binary table.  They come from the ``Raw Table
 Data`` where the listing has it, else from its fields; where the two disagree, the listing was edited or damaged, and
 that is a problem of the result.  A source has no length and checksum of its own yet: they are made, as the compiler
-does.  Lines without an offset only explain flags and are never read.
+does.  Lines without an offset only explain flags, unless it is a source that was written by hand: the compiler takes
+fields in their order, whatever stands in brackets before them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,25 @@ _FIELD = re.compile(
     rb"(?P<name>[^:]*+):\s*+(?P<value>.*)",
     re.IGNORECASE,
 )
-_SIGNATURE = re.compile(rb'^\[[^\]\n]{4,20}\][ \t]++Signature[ \t]*+:[ \t]*+"', re.MULTILINE)
+#: A field of a source without an offset; its value is as many bytes as it has pairs of digits.
+_BARE_FIELD = re.compile(
+    rb'\s*+(?P<name>[A-Z][^:*/\[\]"]*+):\s*+(?P<value>"[^"]*"|(?:0x)?[0-9A-F][0-9A-F ]*)(?:\s|$)', re.IGNORECASE
+)
+_COMMENT = re.compile(rb"/\*.*?\*/|//.*$")
+#: What a source's sub-tables begin with, and fields without an offset that only explain others.
+_SUBTABLE = re.compile(rb"^[ \t]*+(?:Subtable|Structure) Type[ \t]*+:", re.MULTILINE | re.IGNORECASE)
+_EXPLAINING = (b"cache line size",)
+#: The header's fields that are text, or need not be written in full.
+_HEADER_SIZES = {
+    b"signature": 4,
+    b"table length": 4,
+    b"oem id": 6,
+    b"oem table id": 8,
+    b"oem revision": 4,
+    b"asl compiler id": 4,
+    b"asl compiler revision": 4,
+}
+_SIGNATURE = re.compile(rb'^(?:\[[^\]\n]{4,20}\])?+[ \t]*+Signature[ \t]*+:[ \t]*+"', re.MULTILINE)
 _RAW = re.compile(rb"\s*+Raw Table Data\b")
 _RAW_ROW = re.compile(rb"\s*+([0-9A-Fa-f]{4,8}): ((?:[0-9A-Fa-f]{2}(?: |$)){1,16})")
 _TEXT = re.compile(rb'"(.*)"')
@@ -63,8 +82,15 @@ def tables(source: Source, problems: list[Problem] | None = None) -> list[Table]
     result: list[Table] = []
     listing: _Listing | None = None
     room = WHOLE_LIMIT
-    for number, line in _joined(source):
-        if field := _FIELD.match(line):
+    loose = _is_handwritten(source)
+    for number, line in _without_comments(_joined(source)) if loose else _joined(source):
+        if loose and (field := _FIELD.match(line) or _BARE_FIELD.match(line)):
+            if _is_start(field):
+                _finish(listing, result, problems)
+                listing = _Listing(source.name)
+            if listing is not None:
+                room -= _FIELD_COST + listing.append_field(field, number)
+        elif field := _FIELD.match(line):
             if _is_start(field):
                 _finish(listing, result, problems)
                 listing = _Listing(source.name)
@@ -100,6 +126,24 @@ def _joined(source: Source) -> Iterator[tuple[int, bytes]]:
             yield first or number, line
     if pending:
         yield first, pending
+
+
+def _is_handwritten(source: Source) -> bool:
+    """Whether sub-tables stand in the text without offsets."""
+    return any(_SUBTABLE.match(line) for _, line in source.lines())
+
+
+def _without_comments(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    inside = False
+    for number, line in lines:
+        if inside:
+            _, end, line = line.partition(b"*/")
+            if not end:
+                continue
+        line = _COMMENT.sub(b"", line)
+        line, start, _ = line.partition(b"/*")
+        inside = bool(start)
+        yield number, line
 
 
 def _is_start(field: re.Match[bytes]) -> bool:
@@ -140,6 +184,40 @@ class _Listing:
         self.built += bytes(grown)
         self.built[at : at + size] = data
         return grown
+
+    def append_field(self, field: re.Match[bytes], line: int) -> int:
+        """Note the next field of a source, wherever it says that it stands; by how much the table grows."""
+        name, value = field["name"].strip().lower(), field["value"].strip()
+        groups = field.groupdict()
+        if groups.get("size") or groups.get("hexsize"):
+            size = int(field["size"]) if field["size"] else int(field["hexsize"], 16)
+        elif groups.get("plain"):
+            size = int(field["plain"])
+        elif name in _HEADER_SIZES and len(self.built) < HEADER_SIZE:
+            size = _HEADER_SIZES[name]
+        elif name in _EXPLAINING:
+            return 0
+        else:
+            digits = value.removeprefix(b"0x").replace(b" ", b"")
+            if len(digits) % 2:
+                # A single digit explains a bit of the flags before it.
+                return 0
+            size = len(digits) // 2
+        at = len(self.built)
+        if at >= HEADER_SIZE and self.built[:4] not in _READ:
+            return 0
+        if at + size > TABLE_LIMIT:
+            raise InputError.single(self.source, f"byte {at:#x}: no table is that long", line=line)
+        data = _bytes_of(value, size)
+        if data is None:
+            shown = value.decode("utf-8", "replace")[:60]
+            raise InputError.single(
+                self.source, f"byte {at:#x}: expected {size} bytes in hex, found {shown!r}", line=line
+            )
+        self.is_source = True
+        self.fields.append((at, data, line))
+        self.built += data
+        return size
 
     def add_row(self, offset: int, data: bytes, line: int) -> None:
         """Note a row of the raw data.  InputError where rows are missing before it."""

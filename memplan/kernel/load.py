@@ -28,6 +28,8 @@ _BUILD = re.compile(r"^build: *(['\"]?)(.+)\1 *$", re.MULTILINE)
 _TOLD = re.compile(r"(?:\(Ubuntu \S+ |Debian )(\d+\.\d+\.\d+)\b")
 #: The source of sizes that earlier files have from another version's kernel; those of the version itself are better.
 _GENERIC = "generic "
+#: The kernel to take for what is older than all that have rules.
+OLDEST_BUILD = "3.13"
 #: How deep `based_on` may go; deeper is taken for a circle.
 _DEEPEST = 8
 
@@ -230,6 +232,15 @@ def with_rules(kernel: Kernel, version: str) -> Kernel:
 
 def _changed(kernel: Kernel, **changes: Any) -> Kernel:
     return kernel._replace(**changes)
+
+
+def is_older(release: str) -> bool:
+    """Whether `release` ("3.10.0-693.el7.x86_64") is older than all versions that have rules."""
+    try:
+        return target(release).version.release < OLDEST
+    except UsageError:
+        found = re.match(r"(\d+)\.(\d+)", release)
+        return found is not None and (int(found[1]), int(found[2])) < (OLDEST.major, OLDEST.minor)
 
 
 def match_release(release: str, version_line: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 Only this package knows of versions; everything else asks a fact or a rule.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,6 +51,11 @@ class Kernel(NamedTuple):
     def config_number(self, name: str) -> int:
         """The number of CONFIG_`name`; NotCoveredError where it is missing."""
         return self.fact(f"config.{name}")
+
+    @property
+    def may_be_red_hats(self) -> bool:
+        """Whether this may stand for a kernel of Red Hat's with its own patches: 7 (by the oldest rules), 8 or 9."""
+        return re.search(r"\.el\d|^rhel|^3\.13$", self.name) is not None
 
     @property
     def max_numnodes(self) -> int:

@@ -259,7 +259,9 @@ class BootLines(EfiLines, SizeLines):
 
     def _on_srat_memory(self, text: str, number: int) -> None:
         told = memory_of(text)
-        if told is not None and self._is_node(told.nid, number):
+        if told is None:
+            self.impossible.append((number, "a line of the SRAT's memory is broken, so an entry is missing"))
+        elif self._is_node(told.nid, number):
             self.pxm_nodes[told.entry.pxm] = told.nid
             self.srat_memory.append(told.entry)
 

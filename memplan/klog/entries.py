@@ -22,14 +22,12 @@ _RANGE = r"\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]"
 _E820 = rf"{_PREFIX}(?:.*?BIOS-e820: *)?(?:{_RANGE} +([^#]+?)|([0-9a-f]{{1,16}}) - ([0-9a-f]{{1,16}}) +\(([^#]+?)\)) *"
 #: An SRAT's entries in all versions: until 3.4 with bare numbers, the end behind the range, and decimal APIC ids.
 _SRAT_MEMORY = (
-    r"Node (?P<nid>[0-9]{1,9}) PXM (?P<pxm>[0-9]{1,9})"
+    r"Node (?P<nid>[0-9]{1,19}) PXM (?P<pxm>[0-9]{1,19})"
     r" (?:\[mem 0x(?P<first>[0-9a-f]{1,16})-0x(?P<last>[0-9a-f]{1,16})\]"
     r"|(?P<start>[0-9a-f]{1,16})-(?P<end>[0-9a-f]{1,16}))"
     r"(?P<hotplug> \(?hotplug(?:gable)?\)?)?(?P<nonvolatile> non-volatile)?"
 )
-_SRAT_CPU = (
-    r"PXM (?P<pxm>[0-9]{1,9}) -> APIC (?:0x(?P<hex>[0-9a-f]{1,8})|(?P<decimal>[0-9]{1,9})) -> Node (?P<nid>[0-9]{1,9})"
-)
+_SRAT_CPU = r"PXM (?P<pxm>[0-9]{1,19}) -> APIC (?:0x(?P<hex>[0-9a-f]{1,8})|(?P<decimal>[0-9]{1,19})) -> Node (?P<nid>[0-9]{1,19})"
 _MEMORY = rf"{_PREFIX}(?:.*?SRAT: *)?{_SRAT_MEMORY} *"
 _CPU = rf"{_PREFIX}(?:.*?SRAT: *)?{_SRAT_CPU} *"
 #: What Linux 7.0 and later print between the entries of a map: a range that no entry covers.

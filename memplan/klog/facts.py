@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from memplan.units import MIB
+from memplan.units import MIB, PAGE_SIZE
 
 _CHANGE = re.compile(
     r"(?a)memblock_(add|reserve|remove|free|phys_free):?\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: flags 0x\w+)?"
@@ -132,7 +132,9 @@ def line_facts(text: str) -> Iterator[Fact]:
         # Until 3.10 the second number counts what is no RAM as well, and a third one tells how much that is.
         yield Fact("total", (int(memory[1]) - int(memory[2] or 0),), text)
     elif swiotlb := _SWIOTLB.match(text):
-        yield Fact("swiotlb", (int(swiotlb[1], 16), int(swiotlb[2], 16) | 0xFFF), text)
+        # Until 3.x the last byte is told, later what is behind it.
+        end = int(swiotlb[2], 16)
+        yield Fact("swiotlb", (int(swiotlb[1], 16), end - (end % PAGE_SIZE == 0)), text)
     elif hashed := _HASH.match(text):
         yield Fact("hash table", (_HASHES[hashed[1]], int(hashed[2])), text)
     elif gigantic := _GIGANTIC.match(text):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
-from memplan.errors import NotCoveredError
 from memplan.machine.model import E820_RAM, E820_RESERVED, EfiRange
 from memplan.owner import Owner, Purpose
 from memplan.units import MIB, PAGE_SIZE, round_down, round_up
@@ -94,10 +93,8 @@ def _efi_mem_reserve(boot: Boot, address: int, length: int, what: str) -> None:
     elif kern:
         boot.memblock.reserved_mark_kern(address, length)
     if not boot.efi_map.descriptors:
-        raise NotCoveredError(
-            f"the place of {what} splits the EFI memory map, whose descriptors the machine description lacks "
-            "(efi.descriptors; boot once with efi=debug to see them)"
-        )
+        # The description says nothing of the map, so the new map that the kernel makes of it can't be placed.
+        return
     start, end = round_down(address, PAGE_SIZE), round_up(address + length, PAGE_SIZE)
     index = next((i for i, md in enumerate(boot.efi_map.descriptors) if md.start <= address < md.end), None)
     if index is None or boot.efi_map.descriptors[index].type != EFI_BOOT_SERVICES_DATA:

@@ -37,7 +37,8 @@ def initmem_init(boot: Boot) -> None:
     boot.recorder.before_srat = False
     nodes = boot.nodes = Nodes(boot.cmdline)
     if not boot.kernel.config("NUMA"):
-        raise NotCoveredError(f"kernel {boot.kernel.name} is built without CONFIG_NUMA; such boots are not replayed")
+        _flat(boot, nodes)
+        return
     firmware = boot.kernel.config("ACPI_NUMA") and not nodes.off
     if not (firmware and _try(boot, nodes, acpi_numa_init)) and not _try(boot, nodes, _dummy):
         raise NotCoveredError(
@@ -50,6 +51,15 @@ def initmem_init(boot: Boot) -> None:
             "room for its NODE_DATA: none comes on-line, and what the kernel does then is not replayed"
         )
     _numa_init_array(boot, nodes)
+
+
+def _flat(boot: Boot, nodes: Nodes) -> None:
+    """A kernel without CONFIG_NUMA: all memory is node 0's, whose data (contig_page_data) are part of the image."""
+    boot.memblock.set_node(0, U64_MAX, 0)
+    boot.memblock.bottom_up = False
+    nodes.possible = nodes.online = {0}
+    nodes.node_data[0] = (boot.params.kernel_start, boot.params.kernel_start)
+    nodes.cpu_to_node = [0] * boot.params.possible_cpus
 
 
 def _dummy(boot: Boot, nodes: Nodes) -> bool:
