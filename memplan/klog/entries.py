@@ -27,7 +27,10 @@ _SRAT_MEMORY = (
     r"|(?P<start>[0-9a-f]{1,16})-(?P<end>[0-9a-f]{1,16}))"
     r"(?P<hotplug> \(?hotplug(?:gable)?\)?)?(?P<nonvolatile> non-volatile)?"
 )
-_SRAT_CPU = r"PXM (?P<pxm>[0-9]{1,19}) -> APIC (?:0x(?P<hex>[0-9a-f]{1,8})|(?P<decimal>[0-9]{1,19})) -> Node (?P<nid>[0-9]{1,19})"
+_SRAT_CPU = (
+    r"PXM (?P<pxm>[0-9]{1,19}) -> APIC (?:0x(?P<hex>[0-9a-f]{1,8})|(?P<decimal>[0-9]{1,19}))"
+    r" -> Node (?P<nid>[0-9]{1,19})"
+)
 _MEMORY = rf"{_PREFIX}(?:.*?SRAT: *)?{_SRAT_MEMORY} *"
 _CPU = rf"{_PREFIX}(?:.*?SRAT: *)?{_SRAT_CPU} *"
 #: What Linux 7.0 and later print between the entries of a map: a range that no entry covers.
