@@ -80,7 +80,7 @@ void say(const char *kind, const char *format, ...)
 		} else if (*++format == 's') {
 			to = stpcpy(to, va_arg(rest, char *));
 		} else if (*format == 'p') {
-			to += sprintf(to, "%#018llx", *va_arg(rest, u *));
+			to += sprintf(to, "0x%016llx", *va_arg(rest, u *));
 			format += format[2] == 'p' ? 2 : 1;
 		} else {
 			to += sprintf(to, "%llu", va_arg(rest, u));

@@ -35,10 +35,10 @@ class Allocations(Changes):
     def alloc_range_nid(self, size: int, align: int, start: int, end: int, nid: int | None, exact: bool) -> int:
         """A block within ``[start, end)`` on the node, else on any unless `exact` (memblock_alloc_range_nid)."""
         if self._each_its_own:
-            return self._alloc_once(Request(size, align, start, end, nid, exact=True, prefers_mirror=False))
+            return self._alloc_once(size, align, start, end, nid)
         nid = self._requested(nid, "memblock_alloc_range_nid")
         align = self._sound_align(align, "memblock_alloc_range_nid")
-        return self._allocate(Request(size, align, start, end, nid, exact))
+        return self._allocate(Request(size, align, start, self._core_end(end), nid, exact))
 
     def phys_alloc_range(self, size: int, align: int, start: int, end: int) -> int:
         """A block within a caller's own limits."""
@@ -58,11 +58,13 @@ class Allocations(Changes):
 
     def alloc_nid(self, size: int, align: int, nid: int | None) -> int:
         """A block on the node alone (memblock_alloc_nid, until 5.0)."""
-        return self._alloc_once(Request(size, align, nid=nid, exact=True))
+        preferred = self._preferred_flags()
+        found = self._alloc_once(size, align, 0, 0, nid, preferred)
+        return found if found or not preferred else self._alloc_once(size, align, 0, 0, nid)
 
     def alloc_base_nopanic(self, size: int, align: int, max_addr: int) -> int:
         """A block below `max_addr` (__memblock_alloc_base, until 5.0)."""
-        return self._alloc_once(Request(size, align, end=max_addr, prefers_mirror=False))
+        return self._alloc_once(size, align, 0, max_addr, None)
 
     def alloc_base(self, size: int, align: int, max_addr: int) -> int:
         """As alloc_base_nopanic, with a panic where nothing is found (memblock_alloc_base)."""
@@ -100,19 +102,24 @@ class Allocations(Changes):
     def _each_its_own(self) -> bool:
         return self.rules.allocations == "each its own"
 
-    def _allocate(self, request: Request, quietly: bool = False) -> int:
+    def _core_end(self, end: int) -> int:
+        """The end of a search up to `end` by the core of all allocations."""
+        return min(end, self.current_limit) if self.rules.allocations == "one core within the limit" else end
+
+    def _allocate(self, request: Request) -> int:
         """Reserves the first place that the request's searches find and that can be reserved."""
-        for found, nid in self._places(request, quietly):
-            if not self._reserve(found, request.size, *self._allocated(nid)):
+        for found, nid in self._places(request):
+            if not self._reserve(found, request.size, *self._allocated(nid)) or self.rules.keeps_unreserved:
                 return found
         return 0
 
-    def _alloc_once(self, request: Request) -> int:
-        """An allocation of versions in which each kind searches by itself."""
-        size, align = request.size, self._sound_align(request.align, "memblock_alloc_range_nid")
+    def _alloc_once(self, size: int, align: int, start: int, end: int, nid: int | None, flags: int = 0) -> int:
+        """One search, as each kind of allocation makes it in versions in which they have no core."""
+        align = self._sound_align(align, "memblock_alloc_range_nid")
         if self.rules.rounds_sizes:
             size = round_up_wrapping(size, align)
-        return self._allocate(request._replace(size=size, align=align), quietly=True)
+        found = self.find_node(start, end, size, align, nid, flags)
+        return found if found and not self.reserve(found, size) else 0
 
     def _alloc_internal(self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None, exact: bool) -> int:
         """memblock_alloc_internal, memblock_virt_alloc_internal before 4.20."""
@@ -144,7 +151,7 @@ class Allocations(Changes):
 
     def phys_alloc_range_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
         """`count` times phys_alloc_range, fewer where memory runs out; blocks side by side are one run."""
-        request = Request(size, align, start, end, prefers_mirror=not self._each_its_own)
+        request = Request(size, align, start, self._core_end(end), prefers_mirror=not self._each_its_own)
         return self._take_runs(request, count, lambda: self.phys_alloc_range(size, align, start, end))
 
     def find_reserve_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:

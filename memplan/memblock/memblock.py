@@ -139,7 +139,7 @@ class Memblock(Allocations):
 
     def free_all(self) -> FreeAll:
         """Hands free memory to the page allocator (free_low_memory_core_early)."""
-        if self.rules.hotplug_skipped == "both ways":
+        if self.rules.hotplug_skipped != "downwards":
             self.clear_hotplug(0, U64_MAX)
         self.scratch_only = False
         kept = self._kept()

@@ -35,8 +35,8 @@ class MemblockRules(NamedTuple):
     bottom_up_warning: Literal["memory hotunplug may be affected", "memory hotremove may be affected"]
     #: The address that a bottom-up search finds passes through an int.
     bottom_up_int: bool
-    #: Which searches and walks pass over hot-pluggable memory with movable_node.
-    hotplug_skipped: Literal["downwards", "both ways"]
+    #: Which searches and walks pass over hot-pluggable memory with movable_node; "unless wanted" by their flags.
+    hotplug_skipped: Literal["downwards", "both ways", "both ways unless wanted"]
     #: A search up to address 1 means up to the current limit (it marks allocations that leak checkers leave out).
     end_one_is_accessible: bool
     #: The alignment that stands in for 0.
@@ -49,6 +49,8 @@ class MemblockRules(NamedTuple):
     #: memblock_virt_alloc drops the node, then the minimum, then mirrored memory.  "one core": it drops the node, then
     #: mirrored memory, and its callers then drop the minimum; "within the limit": it keeps to the current limit too.
     allocations: Literal["each its own", "one core within the limit", "one core"]
+    #: memblock_virt_alloc returns what it found although it could not be reserved (else it searches on).
+    keeps_unreserved: bool
     #: Addresses and sizes in the panic of an allocation have leading zeros.
     padded_panic: bool
     #: Allocations are reserved with the flag RSRV_KERN and their node, and grown arrays with the flag; a reservation of

@@ -142,10 +142,10 @@ class Searches:
         self._gaps = None
         self._pages = None
 
-    def _places(self, request: Request, quietly: bool = False) -> Iterator[tuple[int, int | None]]:
+    def _places(self, request: Request) -> Iterator[tuple[int, int | None]]:
         """(address, node asked for) of what a request's searches find, one after the other."""
         for attempt in self._attempts(request):
-            if attempt.without_mirror and not quietly:
+            if attempt.without_mirror:
                 text = f"Could not allocate {request.size:#018x} bytes of mirrored memory"
                 self.listener.message(text, True)
             found = self.find_node(attempt.start, attempt.end, request.size, request.align, attempt.nid, attempt.flags)
@@ -155,7 +155,7 @@ class Searches:
     def _attempts(self, request: Request) -> Iterator[Attempt]:
         """The searches that a request makes until one finds a place."""
         start, end, nid = request.start, request.end, request.nid
-        if request.drops_minimum or self.rules.allocations == "one core within the limit":
+        if request.drops_minimum:
             end = min(end, self.current_limit)
         preferred = self._preferred_flags() if request.prefers_mirror else 0
         flags = (preferred, preferred & ~MEMBLOCK_MIRROR)
@@ -249,11 +249,14 @@ class Searches:
     def _kind(self, align: int, nid: int | None, flags: int, descending: bool) -> Kind:
         """Memory is eligible where its flags, as far as they matter, equal those needed (should_skip_region)."""
         care = MEMBLOCK_NOMAP | MEMBLOCK_DRIVER_MANAGED
-        if self.movable_node and (descending or self.rules.hotplug_skipped == "both ways"):
+        care &= ~flags
+        skipped = self.rules.hotplug_skipped
+        wanted = flags & MEMBLOCK_HOTPLUG and skipped == "both ways unless wanted"
+        if self.movable_node and (descending or skipped != "downwards") and not wanted:
             care |= MEMBLOCK_HOTPLUG
         need = flags & (MEMBLOCK_MIRROR | MEMBLOCK_KHO_SCRATCH)
         any_node = self._any_node(nid)
-        return Kind(align, any_node, None if any_node else nid, care & ~flags | need, need)
+        return Kind(align, any_node, None if any_node else nid, care | need, need)
 
     def _preferred_flags(self) -> int:
         if self.scratch_only:

@@ -60,6 +60,8 @@ def test_the_choice_is_the_engine_s(
     for request in wanted:
         if memblock.rules.allocations == "each its own" and not request.drops_minimum:
             request = request._replace(exact=True, prefers_mirror=False)
+        if memblock.rules.allocations == "one core within the limit":
+            request = request._replace(end=min(request.end, memblock.current_limit))
         if memblock.rules.rounds_sizes:
             request = request._replace(size=-(-request.size // request.align) * request.align)
         ears.heard.clear()
