@@ -5,8 +5,11 @@ BIN    := $(VENV)/bin
 APT    := $(if $(filter 0,$(shell id -u)),,sudo )apt-get
 
 MACHINE ?= examples/hotplug-nodes.yaml
+MINUTES ?= 10
+# LOCKED=1 installs the exact versions of requirements.lock.
+PIP     := $(BIN)/pip install --quiet$(if $(LOCKED), --constraint requirements.lock)
 
-.PHONY: run test lint bench boot-test oracle clean
+.PHONY: run test lint bench boot-test oracle fuzz audit lock clean
 
 run: $(VENV)/installed
 	$(BIN)/memplan simulate $(MACHINE)
@@ -30,6 +33,20 @@ boot-test: $(VENV)/installed-dev
 oracle: $(VENV)/installed-dev
 	$(BIN)/python tests/oracle.py
 
+# Looks for inputs that break a reader; guided by coverage where atheris is installed in $(VENV).
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+# Known vulnerabilities of the locked versions; asks a database, so it needs the network.
+audit: $(VENV)/installed-dev
+	$(BIN)/pip install --quiet pip-audit
+	$(BIN)/pip-audit --requirement requirements.lock --no-deps
+
+lock: $(VENV)/installed-dev
+	@head -1 requirements.lock > requirements.lock.new
+	@$(BIN)/pip freeze --exclude-editable >> requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+
 # Debian keeps venv in a package of its own; it is installed where it is missing and the rights suffice.
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(APT) update && $(APT) install -y python3-venv; } \
@@ -37,12 +54,12 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(VENV)/bin/pip pyproject.toml
-	$(BIN)/pip install --quiet --editable .
+	$(PIP) --editable .
 	$(BIN)/python -m compileall -q memplan
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(PIP) --editable '.[dev]'
 	touch $@
 
 clean:

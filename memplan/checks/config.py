@@ -13,6 +13,7 @@ suppress:
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -125,8 +126,7 @@ def forget() -> None:
 
 
 def _profile_file(name: str) -> Path | None:
-    path = Path(config_folder(), "check", f"{name}.yaml")
-    return path if "/" not in name and path.is_file() else None
+    return Path(config_folder(), "check", f"{name}.yaml") if name in profile_names() else None
 
 
 class _Reader:
@@ -182,7 +182,7 @@ class _Reader:
             self._wrong(("profile",), f"expected a profile's name ({', '.join(profile_names())}) or a file")
             return Settings()
         path = self._file.parent / own if own.endswith((".yaml", ".yml")) else _profile_file(own)
-        if path is None or not path.is_file():
+        if path is None or not os.path.isfile(path):
             hint = nearest(own, profile_names()).removeprefix("; ")
             self._wrong(("profile",), f"there is no profile {own!r}", hint)
             return Settings()

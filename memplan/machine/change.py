@@ -12,6 +12,7 @@ from memplan.machine import model
 from memplan.machine.document import Document, Path, Quoted
 from memplan.machine.kinds import joined, quoted, write_fact
 from memplan.machine.schema import MACHINE, kind_of, section_of
+from memplan.printable import printable
 
 if TYPE_CHECKING:
     from memplan.machine.kinds import Kind, Section
@@ -47,7 +48,7 @@ class Change:
 
         Raises UsageError where `text` has not that form, InputError where the value is no YAML.
         """
-        told = f"--set {text}"
+        told = printable(f"--set {text}", "")
         key, equals, value = text.partition("=")
         change = cls(key.strip() if equals else "", None, told)
         kind = kind_of(change.path)
@@ -63,7 +64,8 @@ class Change:
     def of(cls, key: str, value: object) -> Change:
         """The change of `key` to a value as Python has it: a number, text, a part of a machine, None."""
         shown = repr(value)
-        return cls(key, _as_document(value), f"{key}={shown if len(shown) <= _LONGEST else shown[:_LONGEST] + '…'}")
+        shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+        return cls(key, _as_document(value), printable(f"{key}={shown}", ""))
 
     def apply(self, document: Document) -> None:
         """Make the change in `document`.  Raises InputError where the key is none, or its value no YAML."""

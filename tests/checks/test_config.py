@@ -183,3 +183,11 @@ def test_expectations() -> None:
     for text in ("", "movable", "movable:", "movable:node1,", "movable:nodeX", "crashkernel:1", "removable:node1"):
         with pytest.raises(InputError, match="--expect: found the expectation"):
             read_expectations(text, place)
+
+
+@pytest.mark.parametrize("name", ["9" * 5000, "9" * 5000 + ".yaml", "../default", "a\\0b.yaml", "/dev/zero"])
+def test_a_profile_of_any_name_is_a_problem_with_its_place(name: str, stubs: Path) -> None:
+    (stubs / "memplan.yaml").write_text(f'profile: "{name}"\n')
+    with pytest.raises(InputError) as raised:
+        find_settings(stubs / "m.yaml", None, None)
+    assert str(raised.value).startswith("memplan.yaml:1:10: profile: there is no profile ")
