@@ -24,7 +24,7 @@ def build_facts(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
     # An option that is off and one that is not named are the same.
     other = {name: value for name, value in other.items() if value is not False or kernel.facts.get(name)}
     if other:
-        line = min(boot.lines[kind] for kind in _KINDS if boot.has(kind))
+        line = min((boot.lines[kind] for kind in _KINDS if boot.has(kind)), default=0)
         found.put("kernel.overrides", other, "the sizes and zones that the kernel printed", line=line)
         names = ", ".join(f"{name} = {value}" for name, value in sorted(other.items()))
         found.note(f"facts of this kernel's build that the log tells: {names}", line)
