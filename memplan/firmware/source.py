@@ -172,7 +172,7 @@ def _piped(path: Path) -> bytes | None:
     if str(path) != "-":
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-            raise InputError.single(str(path), f"is {_kind_of(mode)}, not a file, a pipe or a folder")
+            raise InputError.single(str(path), f"is {_kind_of(mode)}, expected a file or a pipe")
         if stat.S_ISREG(mode):
             return None
     return _content_of_pipe(str(path))
@@ -233,6 +233,7 @@ def _readers() -> Iterator[Reader]:
 
 def _kind_of(mode: int) -> str:
     kinds = {
+        stat.S_IFDIR: "a folder",
         stat.S_IFCHR: "a character device",
         stat.S_IFBLK: "a block device",
         stat.S_IFSOCK: "a socket",

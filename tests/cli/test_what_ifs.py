@@ -122,3 +122,13 @@ def test_shells_get_completion(shell: str) -> None:
         ("memplan simulate --section res", "reserved"),
     ):
         assert wanted in asked("complete", words, len(words.split()) - 1), words
+
+
+def test_a_folder_is_no_log(tmp_path: Path) -> None:
+    assert str(run("verify", str(tmp_path)).exception) == f"{tmp_path}: is a folder, expected a file or a pipe"
+
+
+def test_both_directions_at_once_are_a_contradiction(machine: str) -> None:
+    exception = run("simulate", machine, "--top-down", "--bottom-up").exception
+    assert isinstance(exception, UsageError)
+    assert "contradict" in str(exception)

@@ -35,14 +35,14 @@ def main() -> int:
     targets = words.targets or list(TARGETS)
     if unknown := set(targets) - set(TARGETS):
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
-    resource.setrlimit(resource.RLIMIT_AS, (_BYTES + (1 << 29), resource.RLIM_INFINITY))
-    signal.signal(signal.SIGALRM, _too_slow)
+    guided = _has_atheris() and not words.plain
+    if not guided:
+        resource.setrlimit(resource.RLIMIT_AS, (_BYTES + (1 << 29), resource.RLIM_INFINITY))
+        signal.signal(signal.SIGALRM, _too_slow)
     share = words.minutes * 60 / len(targets)
     broken = 0
     for name in targets:
-        broken += _guided(name, share, words.seed) if _has_atheris() and not words.plain else 0
-        if words.plain or not _has_atheris():
-            broken += _mutations(name, share, words.seed)
+        broken += _guided(name, share, words.seed) if guided else _mutations(name, share, words.seed)
     return 1 if broken else 0
 
 
@@ -99,6 +99,7 @@ def _guided(name: str, seconds: float, seed: int) -> int:
             (Path(corpus) / str(number)).write_bytes(data)
         atheris.instrument_all()
         limits = [f"-max_total_time={int(seconds)}", f"-timeout={_SECONDS}", "-max_len=65536", f"-seed={seed or 1}"]
+        limits += [f"-rss_limit_mb={_BYTES >> 20}", "-verbosity=1"]
         atheris.Setup([name, *limits, f"-artifact_prefix=fuzz-{name}-", corpus], lambda data: run(TARGETS[name], data))
         atheris.Fuzz()
     return 0
