@@ -23,12 +23,15 @@ def _place(document: Document, path: Field, text: str) -> Place:
 
 
 def _named(value: Any, path: Field) -> Iterator[tuple[str, Field]]:
-    """The values below `path` with their names; empty rows of a block of text don't count as items."""
+    """The values below `path` with their names; empty rows of a block of text don't count as items.
+
+    The numbers of a row of a matrix have no place of their own: a SLIT may have a million of them.
+    """
     yield field_text(path), path
     if isinstance(value, dict):
         for key, own in value.items():
             yield from _named(own, (*path, key))
-    elif isinstance(value, list):
+    elif isinstance(value, list) and not (path and isinstance(path[-1], int)):
         for index, own in enumerate(value):
             yield from _named(own, (*path, index))
     elif isinstance(value, str) and "\n" in value:
