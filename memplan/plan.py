@@ -5,13 +5,17 @@ Addresses and sizes are in bytes and ranges half-open ``[start, end)``; a name t
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
+
+from memplan.units import PAGE_SHIFT, U64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from memplan.kaslr.places import Places
     from memplan.machine.alteration import Alteration
     from memplan.owner import Owner, Purpose
     from memplan.wording import Wording
@@ -119,6 +123,22 @@ class Message(NamedTuple):
     about: Purpose | None = None
 
 
+class Mark(NamedTuple):
+    """Regions of one array within ``[start, end)`` get a node or lose it, or a flag is set or cleared; no line tells.
+
+    `flag` is the MEMBLOCK_ bit (0: the node is set), `on` whether it is set, `nid` the node (None: none).
+    """
+
+    array: Literal["memory", "reserved"]
+    start: int
+    end: int
+    step: str
+    flag: int = 0
+    on: bool = True
+    nid: int | None = None
+    logged: bool = False
+
+
 class Checkpoint(NamedTuple):
     """Both arrays at one moment; `dumped` where the kernel prints them ("MEMBLOCK configuration:")."""
 
@@ -133,7 +153,7 @@ class Checkpoint(NamedTuple):
     dumped: bool
 
 
-Event: TypeAlias = "Change | Refused | Message | Checkpoint"
+Event: TypeAlias = "Change | Refused | Mark | Message | Checkpoint"
 
 
 class Reservation(NamedTuple):
@@ -247,6 +267,41 @@ class Verdict(NamedTuple):
     unmarked: bool = False
 
 
+class SratUse(Enum):
+    """What became of the SRAT: `used` for the nodes, or why not."""
+
+    USED = "used"
+    ABSENT = "there is none"
+    TURNED_OFF = "a boot option turns it off"
+    EMPTY = "no enabled entry names memory"
+    BAD_ENTRY = "the kernel refuses one of its entries"
+    OVERLAP = "two nodes claim the same memory"
+    UNCOVERED = "memory is left without a node"
+    NOT_REACHED = "the boot dies before it is read"
+
+
+class Gap(NamedTuple):
+    """Free memory ``[start, end)`` of one node at the hand-over."""
+
+    start: int
+    end: int
+    nid: int | None
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.end - self.start
+
+
+class Spot(NamedTuple):
+    """What is at one address at the hand-over: the region of RAM (None: no RAM), who reserved it, and its zone."""
+
+    address: int
+    region: Region | None
+    reservation: Reservation | None
+    zone: Zone | None
+
+
 class End(NamedTuple):
     """How the boot ended: `completed`, or else the step it died in, the kernel's words and the cause."""
 
@@ -263,7 +318,10 @@ class Plan(NamedTuple):
     where allocations lie; `movable` holds the ranges ``(nid, start, end)`` of
     ZONE_MOVABLE that can go off-line.  `domains` are pairs of a proximity domain and its node, `possible_nodes` the
     nodes that may ever come, with or without memory at boot.  `unheeded` says which boot options about memory
-    the kernel does not know.
+    the kernel does not know.  `srat` says what became of the SRAT, `kaslr` where KASLR may put the kernel (None where
+    it is not built in, or not known).
+
+    Addresses are bytes; every end is exclusive (JSON has inclusive ones).
     """
 
     machine_name: str
@@ -287,6 +345,8 @@ class Plan(NamedTuple):
     domains: tuple[tuple[int, int], ...] = ()
     possible_nodes: tuple[int, ...] = ()
     unheeded: tuple[str, ...] = ()
+    srat: SratUse = SratUse.NOT_REACHED
+    kaslr: Places | None = None
 
     @property
     def last_step(self) -> str:
@@ -301,3 +361,72 @@ class Plan(NamedTuple):
     def checkpoint(self, name: str) -> Checkpoint | None:
         """The checkpoint of that name, if the boot came so far."""
         return next((e for e in self.events if isinstance(e, Checkpoint) and e.name == name), None)
+
+    # -- questions ----------------------------------------------------------------------------------------------
+
+    def at(self, address: int) -> Spot:
+        """What is at `address` at the end of the boot: RAM or not, reserved by whom, in which zone."""
+        region = _holding(self.memory, address)
+        reservation = _holding(self.reservations, address)
+        pfn = address >> PAGE_SHIFT
+        nid = region.nid if region is not None else None
+        inside = (zone for zone in self.zones if zone.start_pfn <= pfn < zone.start_pfn + zone.spanned)
+        return Spot(address, region, reservation, next((zone for zone in inside if zone.nid == nid), None))
+
+    def node(self, nid: int) -> Node:
+        """The node `nid`; KeyError where the boot has none of that number."""
+        for node in self.nodes:
+            if node.nid == nid:
+                return node
+        raise KeyError(nid)
+
+    def by_owner(self) -> dict[Owner, tuple[Reservation, ...]]:
+        """The reservations of each owner, upwards; owners in the order of their first reservation."""
+        found: dict[Owner, list[Reservation]] = {}
+        for own in self.reservations:
+            found.setdefault(own.owner, []).append(own)
+        return {owner: tuple(parts) for owner, parts in found.items()}
+
+    def gaps(self, *, limit: int = U64_MAX, align: int = 1) -> tuple[Gap, ...]:
+        """Free memory at the end of the boot, the largest first (of equals the lowest).
+
+        Only what lies below `limit` counts, in whole pieces of `align` bytes.
+        """
+        found = []
+        first = 0
+        for region in self.memory:
+            at = region.start
+            while first < len(self.reservations) and self.reservations[first].end <= region.start:
+                first += 1
+            for own in (*self.reservations[first : _after(self.reservations, region.end, first)], None):
+                low, high = at, min(own.start if own is not None else region.end, limit)
+                low, high = -(-low // align) * align, high // align * align
+                if low < high:
+                    found.append(Gap(low, high, region.nid))
+                at = max(at, own.end) if own is not None else at
+        return tuple(sorted(found, key=lambda gap: (-gap.size, gap.start)))
+
+    def why(self, nid: int) -> tuple[Verdict, ...]:
+        """The verdicts on the ranges of node `nid`, upwards; KeyError where the boot has none of that number."""
+        self.node(nid)
+        return tuple(verdict for verdict in self.verdicts if verdict.nid == nid)
+
+    @property
+    def memory(self) -> tuple[Region, ...]:
+        """The regions of memblock.memory at the end of the boot, upwards."""
+        last = next((event for event in reversed(self.events) if isinstance(event, Checkpoint)), None)
+        return () if last is None else last.memory
+
+
+def _after(reservations: tuple[Reservation, ...], end: int, first: int) -> int:
+    """The index of the first reservation from `first` on that begins at or behind `end`."""
+    return bisect_left(reservations, end, first, key=lambda own: own.start)
+
+
+_Range = TypeVar("_Range", Region, Reservation)
+
+
+def _holding(ranges: tuple[_Range, ...], address: int) -> _Range | None:
+    """The one of the sorted ranges that holds `address`."""
+    index = bisect_right(ranges, address, key=lambda own: own.start) - 1
+    return ranges[index] if index >= 0 and address < ranges[index].end else None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from memplan.kernel.model import Kernel
     from memplan.qemu import Guest
-    from memplan.verify import Comparison
+    from memplan.verification import Comparison
 
 
 def learned_kernel(image: Path, config: Path | None, folder: Path) -> Kernel:
@@ -67,7 +67,7 @@ def run(
     The guest's initrd is left at `initrd`, its log at `log`.  Raises UsageError where QEMU is not installed, and
     MemplanError where the kernel does not come to the hand-over of memory.
     """
-    from memplan.verify import verify
+    from memplan.verification import verify
 
     words = qemu.command(guest, image, initrd)
     initrd.write_bytes(qemu.initrd_of(guest))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.plan import Call, Change, Checkpoint, Message
+from memplan.plan import Call, Change, Checkpoint, Message, Refused
 from memplan.units import U64_MAX
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Wording(NamedTuple):
         elif isinstance(event, Change):
             if self.tells(event.op):
                 yield from self._change(event)
-        elif line := self.request(event.request, event.caller):
+        elif isinstance(event, Refused) and (line := self.request(event.request, event.caller)):
             yield line
 
     def tells(self, op: str) -> bool:

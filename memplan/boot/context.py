@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.memory import Memory
+from memplan.boot.nodes import Nodes
 from memplan.boot.parameters import Parameters
 from memplan.boot.record import Recorder
 from memplan.boot.results import DirectMap, EfiMap
@@ -17,7 +18,6 @@ from memplan.wording import Wording
 
 if TYPE_CHECKING:
     from memplan.boot.e820_table import E820Table
-    from memplan.boot.nodes import Nodes
     from memplan.boot.results import ZoneLayout
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
@@ -59,7 +59,7 @@ class Boot:
         self.initrd: tuple[int, int] | None = None
         #: Where table upgrades from the initrd were copied: signature -> (start, end).
         self.upgraded_tables: dict[str, tuple[int, int]] = {}
-        self.nodes: Nodes
+        self.nodes = Nodes(self.cmdline)
         self.zones: ZoneLayout
         #: Pages below 16 MiB that hash tables are sized without.
         self.dma_reserve = 0

@@ -8,7 +8,7 @@ from memplan.boot.panic import BootPanic
 from memplan.errors import NotCoveredError
 from memplan.memblock.memblock import Memblock, Run
 from memplan.memblock.requests import Request as Search
-from memplan.memblock.search import MEMBLOCK_MIRROR
+from memplan.memblock.search import MEMBLOCK_HOTPLUG, MEMBLOCK_MIRROR
 from memplan.plan import Call, Request
 from memplan.units import PAGE_SHIFT, TIB, U64_MAX, round_up
 
@@ -73,6 +73,33 @@ class Memory:
         """Give the blocks of `run` back one by one, the last one taken first."""
         self.recorder.tag(owner, caller)
         self.memblock.free_run(run.start, run.end - run.start, run.count, not run.descending)
+
+    # -- nodes and flags ----------------------------------------------------------------------------------------
+
+    def set_node(self, start: int, end: int, nid: int | None) -> None:
+        """Gives memory in ``[start, end)`` its node (memblock_set_node)."""
+        self.recorder.mark("memory", start, end, nid=nid)
+        self.memblock.set_node(start, end - start, nid)
+
+    def set_node_reserved(self, start: int, end: int, nid: int | None) -> None:
+        """Gives reserved memory in ``[start, end)`` its node."""
+        self.recorder.mark("reserved", start, end, nid=nid)
+        self.memblock.set_node_reserved(start, end - start, nid)
+
+    def mark_hotplug(self, start: int, end: int) -> None:
+        """Marks memory hot-pluggable (memblock_mark_hotplug)."""
+        self.recorder.mark("memory", start, end, flag=MEMBLOCK_HOTPLUG)
+        self.memblock.mark_hotplug(start, end - start)
+
+    def clear_hotplug(self, start: int, end: int) -> None:
+        """Takes hot-plug marks off (memblock_clear_hotplug)."""
+        self.recorder.mark("memory", start, end, flag=MEMBLOCK_HOTPLUG, on=False)
+        self.memblock.clear_hotplug(start, end - start)
+
+    def mark_mirror(self, start: int, end: int) -> None:
+        """Marks memory mirrored (memblock_mark_mirror); which versions do it depends on kernelcore=mirror."""
+        self.recorder.mark("memory", start, end, flag=MEMBLOCK_MIRROR)
+        self.memblock.mark_mirror(start, end - start)
 
     # -- allocations at a caller's own limits -------------------------------------------------------------------
 

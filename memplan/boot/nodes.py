@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.meminfo import Meminfo
+from memplan.plan import SratUse
 
 if TYPE_CHECKING:
     from memplan.machine.cmdline import CommandLine
@@ -37,7 +38,7 @@ class Nodes:
     `possible` are all nodes that may ever come, `online` those that serve; `node_data` gives the places of NODE_DATA,
     which nodes off-line may have too.  `hotplug` are the ranges that the SRAT marks hot-pluggable (none where it was
     not used), and `unmarked` the nodes that lost their marks, each with the reservations inside it that cost them.
-    `rejected` says why the firmware's word was not taken ("" where it was, or where there is none).
+    `srat` says what became of the SRAT.
     """
 
     def __init__(self, cmdline: CommandLine) -> None:
@@ -47,7 +48,7 @@ class Nodes:
         self.srat_disabled = any(option.startswith("noacpi") for option in options)
         #: What numa=fake= asks for; the first way that comes so far uses it up.
         self.fake = next((option[5:] for option in reversed(options) if option.startswith("fake=")), None)
-        self.rejected = ""
+        self.srat = SratUse.NOT_REACHED
         self.pxm_to_node: dict[int, int] = {}
         self.node_to_pxm: dict[int, int] = {}
         self.possible: set[int] = set()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from memplan.owner import Owner, Purpose
-from memplan.plan import Change, Checkpoint, Message, Refused, Region
+from memplan.plan import Change, Checkpoint, Mark, Message, Refused, Region
 
 if TYPE_CHECKING:
     from memplan.memblock.memblock import Memblock
@@ -67,6 +67,20 @@ class Recorder:
                 flags,
             )
         )
+
+    def mark(
+        self,
+        array: Literal["memory", "reserved"],
+        start: int,
+        end: int,
+        *,
+        flag: int = 0,
+        on: bool = True,
+        nid: int | None = None,
+    ) -> None:
+        """Nodes or flags of regions change, of which the kernel says nothing."""
+        nid = None if nid is None or nid < 0 else nid
+        self.events.append(Mark(array, start, end, self.step, flag, on, nid))
 
     def array_growth(self, name: str) -> None:
         """memblock moves its array `name` to larger storage: what comes next is for that."""

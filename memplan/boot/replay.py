@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from memplan.boot.blocks import block_size, movable_ranges
@@ -13,15 +14,19 @@ from memplan.boot.panic import BootPanic
 from memplan.boot.registry import find_step
 from memplan.boot.unheeded import unheeded
 from memplan.boot.verdicts import hotplug_ranges, verdicts
+from memplan.errors import NotCoveredError
+from memplan.kaslr.choice import possible_places
 from memplan.memblock.memblock import MemblockPanic
 from memplan.plan import Checkpoint, End, Node, PageTables, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from memplan.boot.registry import Step
+    from memplan.kaslr.places import Places
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
+    from memplan.plan import Region, TableRun
 
 
 def run(boot: Boot) -> Iterator[Step]:
@@ -73,7 +78,7 @@ def _plan(boot: Boot, end: End) -> Plan:
         page_tables=PageTables(
             boot.params.levels,
             boot.params.direct_map_base,
-            tuple(boot.direct_map.table_runs),
+            tuple(_with_node(run, last.memory) for run in boot.direct_map.table_runs),
             tuple(boot.direct_map.mappings),
         ),
         nodes=_nodes(boot) if end.completed else (),
@@ -87,7 +92,26 @@ def _plan(boot: Boot, end: End) -> Plan:
         domains=tuple(sorted(boot.nodes.pxm_to_node.items())) if end.completed else (),
         possible_nodes=tuple(sorted(boot.nodes.possible)) if end.completed else (),
         unheeded=tuple(each.text for each in unheeded(boot.cmdline, boot.kernel)),
+        srat=boot.nodes.srat,
+        kaslr=_kaslr(boot),
     )
+
+
+def _with_node(run: TableRun, memory: Sequence[Region]) -> TableRun:
+    """`run` with the node of its pages; none where they lie in several, or in no RAM that has one."""
+    index = bisect_left(memory, run.start, key=lambda region: region.end - 1)
+    nodes = {region.nid for region in takewhile(lambda region: region.start < run.end, memory[index:])}
+    return run._replace(nid=nodes.pop() if len(nodes) == 1 else None)
+
+
+def _kaslr(boot: Boot) -> Places | None:
+    """Where KASLR may put the kernel; None where it is not built in, or a fact is missing to tell."""
+    if not boot.kernel.config("RANDOMIZE_BASE"):
+        return None
+    try:
+        return possible_places(boot.machine, boot.kernel)
+    except NotCoveredError:
+        return None
 
 
 def _random_steps(boot: Boot) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from memplan.boot.ranges import RangeSet
 from memplan.boot.remedies import Remedies
 from memplan.boot.shares import Part, Share, share_blocks
-from memplan.plan import Blocker, Verdict
+from memplan.plan import Blocker, SratUse, Verdict
 from memplan.units import PAGE_SIZE, pfn_up, size_text
 
 if TYPE_CHECKING:
@@ -160,8 +160,8 @@ def _reason_outside(boot: Boot, part: Part, inside: Sequence[Reservation]) -> st
             why = "the SRAT does not mark it hot-pluggable"
             if not boot.nodes.hotplug:
                 why = "no range is known to be hot-pluggable"
-            if boot.nodes.rejected:
-                why = f"the kernel does not use the SRAT ({boot.nodes.rejected})"
+            if boot.nodes.srat in (SratUse.OVERLAP, SratUse.UNCOVERED):
+                why = f"the kernel does not use the SRAT ({boot.nodes.srat.value})"
             return f"{why}, and movable_node takes only what is marked"
         if part.nid in boot.nodes.unmarked:
             owners = list(dict.fromkeys(r.owner for r in inside))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.ranges import RangeSet
 from memplan.checks.model import Found, Subject, rule
-from memplan.checks.quotes import lines, quote
+from memplan.checks.quotes import quote
 from memplan.machine.model import E820_RAM
+from memplan.plan import SratUse
 from memplan.units import MIB, SECTION_SIZE, mem_range, round_down, round_up, size_text
 
 if TYPE_CHECKING:
@@ -65,10 +66,10 @@ def _amount(ranges: Ranges) -> str:
 
 
 def _refusal(subject: Subject) -> str:
-    for words in (("nodes only cover",), ("no nodes coverage",)):
-        if line := next(lines(subject, *words), ""):
-            return line
-    return ""
+    """The line in which Linux drops the nodes as they leave RAM out; "" where it doesn't."""
+    if subject.plan.srat is not SratUse.UNCOVERED:
+        return ""
+    return quote(subject, "nodes only cover") or quote(subject, "no nodes coverage")
 
 
 @rule(
@@ -265,7 +266,6 @@ def domain_without_cpus(subject: Subject) -> Iterator[Found]:
 def srat_unused(subject: Subject) -> Iterator[Found]:
     """An SRAT that decides nothing."""
     _, srat = _both(subject)
-    if any(enabled(srat)) and (
-        line := quote(subject, "No NUMA configuration found") or quote(subject, "NUMA turned off")
-    ):
+    if any(enabled(srat)) and subject.plan.srat not in (SratUse.USED, SratUse.NOT_REACHED):
+        line = quote(subject, "No NUMA configuration found") or quote(subject, "NUMA turned off")
         yield Found("Linux does not use the SRAT", "srat", "unused", line)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.ranges import RangeSet
 from memplan.boot.steps.crash import NO_SIZE
 from memplan.boot.unheeded import misspelt, of_other_kernels
-from memplan.checks.coverage import common, ram_of, without
+from memplan.checks.coverage import common, ram_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import lines
 from memplan.machine.cmdline import CommandLine
@@ -89,9 +88,8 @@ def largest_gap(plan: Plan, limit: int = U64_MAX) -> int:
 
     What the boot reserves after it counts as taken, too: a crash kernel that leaves it no room is of no use.
     """
-    ram = RangeSet((start, min(end, limit)) for node in plan.nodes for start, end in node.ranges)
-    free = without(ram, RangeSet((own.start, own.end) for own in plan.reservations))
-    return max((0, *(round_down(end - round_up(start, _CRASH_ALIGN), MIB) for start, end in free)))
+    gaps = plan.gaps(limit=limit)
+    return max((0, *(round_down(gap.end - round_up(gap.start, _CRASH_ALIGN), MIB) for gap in gaps)))
 
 
 @rule(

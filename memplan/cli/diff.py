@@ -84,7 +84,7 @@ def command(
     What is given once holds for both; where nothing else differs, --set and --append make the second plan.
     A terminal shows one screen; --verbose, a pipe or a file every range.
     """
-    from memplan.diff import compare
+    from memplan.differences import compare
 
     directions: list[bool] = ctx.meta.get(_DIRECTIONS, [])
     sides, labels = _sides(machines, kernels, sets, cmdlines, appends, directions)

@@ -26,7 +26,7 @@ def command(
     decided is taken from it); "-" is standard input.  Exit status: 0 equal; 1 not; 2 for bad input.
     """
     from memplan.render.comparison import json_text, text_lines
-    from memplan.verify import verify
+    from memplan.verification import verify
 
     result = verify(Path(log), load(machine) if machine is not None else None, kernel=kernel, boot=boot or 0)
     write_lines([json_text(result, log)] if format_ == "json" else text_lines(result, log), output)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from memplan.errors import InputError, Problem
 from memplan.firmware.source import Fact, Found, read_source
@@ -14,20 +15,27 @@ from memplan.machine.model import Acpi, Bios, Cpus, Efi, KernelImage, Machine, S
 _PARTS: dict[str, Any] = {"acpi": Acpi, "bios": Bios, "cpus": Cpus, "efi": Efi, "kernel": KernelImage, "srat": Srat}
 
 
+class Imported(NamedTuple):
+    """What sources told: the machine, where each of its fields was taken from (by the field's path), and notes."""
+
+    machine: Machine
+    origins: dict[str, str]
+    notes: list[str]
+
+
 def import_files(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | PathLike[str]],
     *,
     force: bool = False,
     live: bool = False,
     boot: int = 0,
     kernel: str | None = None,
-) -> tuple[Machine, dict[str, str], list[str]]:
+) -> Imported:
     """The machine that the sources at `paths` tell of together ("-": standard input).
 
-    Gives the machine, where each of its fields was taken from (by the field's path, for comments), and notes for
-    the user.  With `live`, this computer is the first source; `boot` says which boot of a log is meant (from 1; 0: the
-    first), and `kernel` which kernel it is, whatever the log says.  Damage is an error unless `force`; then what can
-    be used is used, and the damage is among the notes.  Raises InputError, and UsageError for an unknown kernel.
+    With `live`, this computer is the first source; `boot` says which boot of a log is meant (from 1; 0: the first), and
+    `kernel` which kernel it is, whatever the log says.  Damage is an error unless `force`; then what can be used is
+    used, and the damage is among the notes.  Raises InputError, and UsageError for an unknown kernel.
     """
     found: list[Found] = []
     problems: list[Problem] = []
@@ -49,7 +57,7 @@ def import_files(
     if kernel is not None:
         found.append(_named(kernel))
     machine, comments = combine(found)
-    return machine, comments, [*_notes(found), *map(str, problems)]
+    return Imported(machine, comments, [*_notes(found), *map(str, problems)])
 
 
 def _notes(sources: list[Found]) -> list[str]:

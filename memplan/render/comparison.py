@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memplan.klog.facts import Fact
-    from memplan.verify import Comparison, Difference
+    from memplan.verification import Comparison, Difference
 
 
 def text_lines(result: Comparison, source: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from memplan.units import size_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.diff import OwnerChange, Place, PlanDiff, TableCount, VerdictChange, ZoneChange
+    from memplan.differences import OwnerChange, Place, PlanDiff, TableCount, VerdictChange, ZoneChange
     from memplan.plan import Verdict, Zone
     from memplan.render.table import Block
 

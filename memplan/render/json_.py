@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from memplan.plan import Change, Checkpoint, Message
+from memplan.plan import Change, Checkpoint, Message, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -198,7 +198,7 @@ def _events(events: Iterable[Event], wording: Wording) -> dict[str, list[dict[st
                     "reserved": [_region(region) for region in event.reserved],
                 }
             )
-        elif text := wording.request(event.request, event.caller):
+        elif isinstance(event, Refused) and (text := wording.request(event.request, event.caller)):
             refused.append({**at, "text": text, "owner": str(event.owner), "logged": event.logged})
     return {"checkpoints": checkpoints, "messages": messages, "refused": refused, "events": changes}
 

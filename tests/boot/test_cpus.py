@@ -6,7 +6,7 @@ import pytest
 
 import memplan
 from memplan.firmware.combine import import_files
-from memplan.verify import compare
+from memplan.verification import compare
 from tests.boot import real
 
 

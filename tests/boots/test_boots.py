@@ -14,7 +14,7 @@ import pytest
 import memplan
 from memplan.firmware.combine import import_files
 from memplan.machine.load import load_machine
-from memplan.verify import Comparison, compare
+from memplan.verification import Comparison, compare
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent.parent / "examples"

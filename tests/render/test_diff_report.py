@@ -6,7 +6,7 @@ import json
 
 import jsonschema
 
-from memplan.diff import compare
+from memplan.differences import compare
 from memplan.plan import End, Plan
 from memplan.render.diff import diff_document, diff_report
 from memplan.render.json_ import document_lines

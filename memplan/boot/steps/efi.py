@@ -67,7 +67,7 @@ def efi_find_mirror(boot: Boot) -> None:
     for md in boot.efi_map.descriptors:
         total += md.end - md.start
         if md.attribute & EFI_MEMORY_MORE_RELIABLE:
-            boot.memblock.mark_mirror(md.start, md.end - md.start)
+            boot.memory.mark_mirror(md.start, md.end)
             mirrored += md.end - md.start
     if mirrored:
         boot.printk(f"efi: Memory: {mirrored // MIB}M/{total // MIB}M mirrored memory")

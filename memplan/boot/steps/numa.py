@@ -13,6 +13,7 @@ from memplan.boot.steps.numa_fake import numa_emulation
 from memplan.boot.steps.srat import acpi_numa_init
 from memplan.errors import NotCoveredError
 from memplan.owner import Owner, Purpose
+from memplan.plan import SratUse
 from memplan.units import MIB, PAGE_SHIFT, PAGE_SIZE, U64_MAX, mem_range, pfn_down, round_up, size_text
 
 if TYPE_CHECKING:
@@ -35,11 +36,14 @@ def initmem_init(boot: Boot) -> None:
     Allocations go upwards, where movable_node asks for it, until a way has been parsed; from then on downwards.
     """
     boot.recorder.before_srat = False
-    nodes = boot.nodes = Nodes(boot.cmdline)
+    nodes = boot.nodes
     if not boot.kernel.config("NUMA"):
         _flat(boot, nodes)
         return
     firmware = boot.kernel.config("ACPI_NUMA") and not nodes.off
+    nodes.srat = SratUse.ABSENT
+    if boot.machine.srat is not None and (not firmware or nodes.srat_disabled or boot.params.acpi_disabled):
+        nodes.srat = SratUse.TURNED_OFF
     if not (firmware and _try(boot, nodes, acpi_numa_init)) and not _try(boot, nodes, _dummy):
         raise NotCoveredError(
             f"RAM lies at or above {boot.max_pfn * PAGE_SIZE:#x}, where page tables of {boot.params.levels} levels "
@@ -79,18 +83,18 @@ def _try(boot: Boot, nodes: Nodes, parse: Callable[[Boot, Nodes], bool]) -> bool
         return False
     boot.memblock.bottom_up = False
     if not numa_cleanup_meminfo(boot, nodes.meminfo):
-        nodes.rejected = "two nodes claim the same memory"
+        nodes.srat = SratUse.OVERLAP
         return False
     if nodes.fake is not None:
         option, nodes.fake = nodes.fake, None
         numa_emulation(boot, nodes, option)
     nodes.possible = nodes.parsed | nodes.meminfo.nodes()
     for block in nodes.meminfo.blocks:
-        boot.memblock.set_node(block.start, block.end - block.start, block.nid)
+        boot.memory.set_node(block.start, block.end, block.nid)
     if boot.rules.srat_hotplug_marks:
         _clear_kernel_node_hotplug(boot, nodes)
     if not _covers_memory(boot, nodes):
-        nodes.rejected = "memory is left without a node"
+        nodes.srat = SratUse.UNCOVERED
         return False
     for nid in sorted(nodes.possible):
         span = _span(boot, nodes, nid)
@@ -104,10 +108,10 @@ def _reset(boot: Boot, nodes: Nodes) -> None:
     """Takes nodes and hot-plug marks off all regions, and forgets what another way has parsed."""
     nodes.forget()
     nid = _NO_NODE if boot.rules.numa_resets_to_no_node else None
-    boot.memblock.set_node(0, U64_MAX, nid)
+    boot.memory.set_node(0, U64_MAX, nid)
     if boot.rules.srat_hotplug_marks:
-        boot.memblock.set_node_reserved(0, U64_MAX, nid)
-        boot.memblock.clear_hotplug(0, U64_MAX)
+        boot.memory.set_node_reserved(0, U64_MAX, nid)
+        boot.memory.clear_hotplug(0, U64_MAX)
     numa_reset_distance(boot)
 
 
@@ -115,14 +119,14 @@ def _clear_kernel_node_hotplug(boot: Boot, nodes: Nodes) -> None:
     """Takes the hot-plug marks off each node in which anything is reserved, were it a table outside RAM."""
     memblock = boot.memblock
     for block in nodes.meminfo.blocks:
-        memblock.set_node_reserved(block.start, block.end - block.start, block.nid)
+        boot.memory.set_node_reserved(block.start, block.end, block.nid)
     taken: dict[int, list[tuple[int, int]]] = {}
     for base, size, nid, _ in memblock.reserved:
         if nid is not None and nid >= 0:
             taken.setdefault(nid, []).append((base, base + size))
     for block in nodes.meminfo.blocks:
         if block.nid in taken:
-            memblock.clear_hotplug(block.start, block.end - block.start)
+            boot.memory.clear_hotplug(block.start, block.end)
     for nid, reserved in taken.items():
         blocks = [block for block in nodes.meminfo.blocks if block.nid == nid]
         if any(start < block.end and end > block.start for block in blocks for start, end in nodes.hotplug):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from memplan.boot.proximity import cpus_in_order, domain_of
 from memplan.boot.steps.distances import numa_set_distance
 from memplan.boot.steps.meminfo import numa_add_memblk
+from memplan.plan import SratUse
 from memplan.units import U64_MAX, mem_range, pfn_up
 
 if TYPE_CHECKING:
@@ -43,9 +44,12 @@ def acpi_numa_init(boot: Boot, nodes: Nodes) -> bool:
             boot.printk(str(problem), warning=True)
             boot.printk(f"{boot.wording.srat}SRAT: SRAT not used.", warning=True)
             nodes.srat_disabled = True
+            nodes.srat = SratUse.BAD_ENTRY
     _parse_slit(boot, nodes)
     if boot.rules.cfmws:
         _parse_cfmws(boot, nodes)
+    if srat is not None and not nodes.srat_disabled:
+        nodes.srat = SratUse.USED if accepted else SratUse.EMPTY
     if not accepted or nodes.srat_disabled:
         return False
     for (_, apic_id), nid in zip(boot.params.apic_ids(), boot.machine.cpus.nodes, strict=False):
@@ -118,7 +122,7 @@ def _parse_memory(boot: Boot, nodes: Nodes, srat: Srat, entry: MemoryAffinity) -
     if hotplug and entry.length:
         nodes.hotplug.append((start, end))
         if boot.rules.srat_hotplug_marks:
-            boot.memblock.mark_hotplug(start, entry.length)
+            boot.memory.mark_hotplug(start, start + entry.length)
     if boot.rules.srat_raises_max_possible:
         boot.max_possible_pfn = max(boot.max_possible_pfn, pfn_up(max(end - 1, 0)))
     return True

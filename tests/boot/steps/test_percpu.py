@@ -12,7 +12,7 @@ from memplan.machine.model import Cpus, E820Entry, Machine, MemoryAffinity, Srat
 from memplan.owner import Purpose
 from memplan.plan import Change
 from memplan.units import GIB, KIB, MIB, TIB
-from memplan.verify import verify
+from memplan.verification import verify
 
 LOGS = Path(__file__).parent / "percpu"
 BOOTS = [

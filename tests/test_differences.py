@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memplan.diff import OwnerChange, compare
+from memplan.differences import OwnerChange, compare
 from memplan.plan import End, Message, Reservation, TableRun
 from memplan.units import GIB
 from tests.render.plans import a_plan, called

@@ -11,7 +11,7 @@ import memplan
 from memplan.errors import InputError
 from memplan.firmware.combine import import_files
 from memplan.plan import End, Message, Plan
-from memplan.verify import Comparison, compare, verify
+from memplan.verification import Comparison, compare, verify
 
 LOGS = Path(__file__).parent / "boots"
 STAMP = re.compile(r"^\[ *\d+\.\d+\] ?")
