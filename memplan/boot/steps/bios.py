@@ -57,7 +57,7 @@ def trim_low_memory_range(boot: Boot) -> None:
 
 @step("arch/x86/kernel/check.c")
 def setup_bios_corruption_check(boot: Boot) -> None:
-    """Reserves the free low pages that are watched for corruption by the BIOS; all versions."""
+    """Reserves the free low pages that are watched for corruption by the BIOS."""
     if not boot.kernel.config("X86_CHECK_BIOS_CORRUPTION"):
         return
     enabled = boot.kernel.config("X86_BOOTPARAM_MEMORY_CORRUPTION_CHECK")
@@ -86,7 +86,7 @@ def setup_bios_corruption_check(boot: Boot) -> None:
 
 @step("drivers/firmware/iscsi_ibft_find.c")
 def reserve_ibft_region(boot: Boot) -> None:
-    """Reserves the iSCSI boot firmware table, in whole pages; all versions, not on EFI boots."""
+    """Reserves the iSCSI boot firmware table, in whole pages, not on EFI boots."""
     ibft = boot.machine.bios.ibft
     if ibft is None or not boot.kernel.config("ISCSI_IBFT_FIND") or boot.machine.efi is not None:
         return
@@ -97,5 +97,5 @@ def reserve_ibft_region(boot: Boot) -> None:
 
 @step("drivers/firmware/dmi_scan.c")
 def dmi_setup(boot: Boot) -> None:
-    """Copies the SMBIOS structures into the brk (dmi_alloc), in units of 8 bytes; all versions."""
+    """Copies the SMBIOS structures into the brk (dmi_alloc), in units of 8 bytes."""
     boot.brk_end += round_up(boot.machine.bios.dmi_length, 8)

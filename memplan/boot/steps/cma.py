@@ -19,7 +19,7 @@ _MAX_RANGES = 8
 
 @step("kernel/dma/contiguous.c")
 def dma_contiguous_reserve(boot: Boot) -> None:
-    """Reserves the default area for DMA, sized by ``cma=`` or the configuration; all versions with DMA_CMA.
+    """Reserves the default area for DMA, sized by ``cma=`` or the configuration, with DMA_CMA.
 
     3.13 does it before the SRAT is read, in the direction then in force; later versions after it.
     """

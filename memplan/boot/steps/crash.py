@@ -128,7 +128,7 @@ def _parse(boot: Boot, suffix: str | None) -> tuple[int, int] | None:
 
 @step("arch/x86/kernel/setup.c")
 def reserve_crashkernel(boot: Boot) -> None:
-    """Reserves memory for the crash kernel; always top-down and after the SRAT; all versions.
+    """Reserves memory for the crash kernel; always top-down and after the SRAT.
 
     rules.crashkernel names the version's way: "3.13" (below 896 MiB), "low then high" (4.x to 6.5), "generic"
     (6.6 on: kernel/crash_reserve.c).

@@ -34,7 +34,7 @@ _KEPT_APART: dict[str, frozenset[int]] = {
 
 @step("arch/x86/kernel/e820.c")
 def e820__memory_setup(boot: Boot) -> None:
-    """Takes the loader's table, with the entries that setup_data adds; all versions.
+    """Takes the loader's table, with the entries that setup_data adds.
 
     A table that the kernel would refuse (fewer than two entries, or one that wraps) makes it ask the BIOS in
     older ways, of whose answers a description says nothing: NotCoveredError.
@@ -113,7 +113,7 @@ def _retype(table: E820Table, start: int, end: int, tail: str) -> None:
 
 @step("arch/x86/kernel/e820.c")
 def e820__finish_early_params(boot: Boot) -> None:
-    """Sorts a map that the command line changed; all versions (3.13: finish_e820_parsing)."""
+    """Sorts a map that the command line changed (3.13: finish_e820_parsing)."""
     if not boot.user_map:
         return
     if not boot.e820.update():
@@ -123,7 +123,7 @@ def e820__finish_early_params(boot: Boot) -> None:
 
 @step("arch/x86/kernel/setup.c")
 def e820_add_kernel_range(boot: Boot) -> None:
-    """The kernel's own range is RAM, whatever the map says; all versions."""
+    """The kernel's own range is RAM, whatever the map says."""
     start, end = boot.params.kernel_start, boot.params.kernel_end
     if boot.e820.mapped_all(start, end, E820_RAM):
         return
@@ -134,7 +134,7 @@ def e820_add_kernel_range(boot: Boot) -> None:
 
 @step("arch/x86/kernel/setup.c")
 def trim_bios_range(boot: Boot) -> None:
-    """Page 0 is the BIOS's, and [640K, 1M) is never RAM; all versions."""
+    """Page 0 is the BIOS's, and [640K, 1M) is never RAM."""
     boot.e820.range_update(0, PAGE_SIZE, E820_RAM, E820_RESERVED)
     boot.e820.range_remove(640 * KIB, MIB, E820_RAM)
     boot.e820.update()
@@ -142,7 +142,7 @@ def trim_bios_range(boot: Boot) -> None:
 
 @step("arch/x86/kernel/e820.c")
 def e820__end_of_ram_pfn(boot: Boot) -> None:
-    """Sets max_pfn, after RAM beyond the write-back MTRRs is taken away, and max_low_pfn; all versions."""
+    """Sets max_pfn, after RAM beyond the write-back MTRRs is taken away, and max_low_pfn."""
     kinds = (E820_RAM, E820_ACPI) if boot.rules.max_pfn_counts_acpi else (E820_RAM,)
     arch_limit = 1 << (boot.params.physical_bits - PAGE_SHIFT)
     boot.max_pfn = boot.e820.end_pfn(arch_limit, *kinds)
@@ -164,7 +164,7 @@ def e820__end_of_ram_pfn(boot: Boot) -> None:
 
 @step("arch/x86/kernel/e820.c")
 def e820__memblock_setup(boot: Boot) -> None:
-    """Fills memblock from the map, cuts partial pages and dumps; all versions (3.13: memblock_x86_fill).
+    """Fills memblock from the map, cuts partial pages and dumps (3.13: memblock_x86_fill).
 
     Growing the arrays is allowed from here on, and searches end at 1 MiB until the direct map is there.  From 6.16 on
     memory below is a scratch area until the trampoline has its place, for kernels that may use nothing else.

@@ -24,7 +24,7 @@ _LATE_TABLES = ("ESRT", "MOK variables")
 
 @step("arch/x86/platform/efi/efi.c")
 def efi_memblock_x86_reserve_range(boot: Boot) -> None:
-    """Reserves the EFI memory map where the loader put it; all versions."""
+    """Reserves the EFI memory map where the loader put it."""
     efi = boot.params.efi
     if efi is None:
         return
@@ -37,7 +37,7 @@ def efi_memblock_x86_reserve_range(boot: Boot) -> None:
 
 @step("arch/x86/platform/efi/efi.c")
 def efi_init(boot: Boot) -> None:
-    """Reserves firmware's tables that Linux keeps: memory attributes, TPM event log, MEMRESERVE entries; all versions.
+    """Reserves firmware's tables that Linux keeps: memory attributes, TPM event log, MEMRESERVE entries.
 
     6.2 on (commit 07eb6e5c1f22) also takes large MMIO ranges out of the e820 map.
     """

@@ -17,7 +17,7 @@ _SNB_BAD_PAGES = (0x20050000, 0x20110000, 0x20130000, 0x20138000, 0x40004000)
 
 @step("arch/x86/kernel/setup.c")
 def trim_snb_memory(boot: Boot) -> None:
-    """Reserves the pages that Sandy Bridge graphics can't reach; all versions."""
+    """Reserves the pages that Sandy Bridge graphics can't reach."""
     if not boot.machine.cpus.sandy_bridge_graphics:
         return
     if not boot.rules.reserve_first_mib:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @step("mm/hugetlb.c")
 def parse_hugepages(boot: Boot) -> None:
-    """Allocates 1 GiB pages at each ``hugepages=`` that counts for them (mm/hugetlb.c); all versions.
+    """Allocates 1 GiB pages at each ``hugepages=`` that counts for them (mm/hugetlb.c).
 
     Smaller huge pages come from the page allocator and are no business of memblock.
     """

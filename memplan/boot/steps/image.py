@@ -20,6 +20,6 @@ def reserve_kernel_image(boot: Boot) -> None:
 
 @step("arch/x86/kernel/setup.c")
 def reserve_brk(boot: Boot) -> None:
-    """Reserves what early code took from the brk; it is closed from here on; all versions."""
+    """Reserves what early code took from the brk; it is closed from here on."""
     if boot.brk_end > boot.params.brk_start:
         boot.memory.reserve(boot.params.brk_start, boot.brk_end, owner=Purpose.BRK, caller="reserve_brk", kern=True)

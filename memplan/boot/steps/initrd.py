@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @step("arch/x86/kernel/setup.c")
 def early_reserve_initrd(boot: Boot) -> None:
-    """Reserves the initial RAM disk where the loader put it, to the end of its last page; all versions."""
+    """Reserves the initial RAM disk where the loader put it, to the end of its last page."""
     initrd = boot.machine.initrd
     if initrd is None or not initrd.start or not initrd.size:
         return

@@ -16,7 +16,7 @@ _LOG_BUF_MAX = 2 * GIB
 
 @step("kernel/printk/printk.c")
 def setup_log_buf_early(boot: Boot) -> None:
-    """The log buffer of ``log_buf_len=``, before the SRAT is read (setup_log_buf(1)); all versions."""
+    """The log buffer of ``log_buf_len=``, before the SRAT is read (setup_log_buf(1))."""
     value = boot.cmdline.last("log_buf_len")
     if value is None:
         return

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @step("arch/x86/kernel/mpparse.c")
 def find_smp_config(boot: Boot) -> None:
-    """Reserves the MP floating pointer and the table that it names (smp_scan_config); all versions."""
+    """Reserves the MP floating pointer and the table that it names (smp_scan_config)."""
     mp_table = boot.machine.bios.mp_table
     if mp_table is None:
         return
@@ -29,7 +29,7 @@ def find_smp_config(boot: Boot) -> None:
 
 @step("arch/x86/kernel/mpparse.c")
 def e820__memblock_alloc_reserved_mpc_new(boot: Boot) -> None:
-    """A place for a new MP table, only with `update_mptable` and `alloc_mptable[=size]`; all versions.
+    """A place for a new MP table, only with `update_mptable` and `alloc_mptable[=size]`.
 
     The kernel marks the place reserved only in the map for kexec, so memory itself stays as it is.
     """

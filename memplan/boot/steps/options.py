@@ -33,7 +33,7 @@ _MOST_ENVIRONMENT = 31
 
 @step("init/main.c")
 def parse_early_param(boot: Boot) -> None:
-    """Reads the options that act at once, in their order; from here on memblock=debug prints; all versions."""
+    """Reads the options that act at once, in their order; from here on memblock=debug prints."""
     boot.recorder.logged = True
     for name, value in boot.cmdline.args:
         if name == "mem":
@@ -48,7 +48,7 @@ def parse_early_param(boot: Boot) -> None:
 
 @step("arch/x86/kernel/setup.c")
 def memblock_set_bottom_up(boot: Boot) -> None:
-    """Allocate upwards from here to the SRAT where movable_node asks for it, or as the user forces; all versions."""
+    """Allocate upwards from here to the SRAT where movable_node asks for it, or as the user forces."""
     forced = boot.forced_bottom_up
     boot.memblock.bottom_up = boot.params.movable_node if forced is None else forced
     boot.bottom_up = boot.memblock.bottom_up
@@ -63,7 +63,7 @@ def setup_boot_config(boot: Boot) -> None:
 
 @step("init/main.c")
 def setup_command_line(boot: Boot) -> None:
-    """Copies of the command line, each with its final NUL; all versions."""
+    """Copies of the command line, each with its final NUL."""
     for _ in range(boot.rules.command_line_copies):
         boot.memory.alloc_or_panic(
             len(boot.machine.cmdline) + 1, owner=Purpose.COMMAND_LINE, caller="setup_command_line"

@@ -59,7 +59,7 @@ def early_alloc_pgt_buf(boot: Boot) -> None:
 
 @step("arch/x86/mm/init.c")
 def init_mem_mapping(boot: Boot) -> None:
-    """Maps all RAM, and makes the page tables on the way, in the direction of allocations; all versions."""
+    """Maps all RAM, and makes the page tables on the way, in the direction of allocations."""
     mapper = _Mapper(boot)
     end = boot.max_pfn * PAGE_SIZE
     mapper.init_memory_mapping(0, _ISA_END)
@@ -77,7 +77,7 @@ def init_mem_mapping(boot: Boot) -> None:
 
 @step("arch/x86/kernel/setup.c")
 def set_current_limit(boot: Boot) -> None:
-    """Searches end at the direct map's end from here on (memblock_set_current_limit); all versions."""
+    """Searches end at the direct map's end from here on (memblock_set_current_limit)."""
     boot.memblock.current_limit = boot.direct_map.max_pfn_mapped * PAGE_SIZE
 
 

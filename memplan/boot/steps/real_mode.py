@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @step("arch/x86/realmode/init.c")
 def reserve_real_mode(boot: Boot) -> None:
-    """Finds a place below 1 MiB for the real-mode trampoline; all versions.
+    """Finds a place below 1 MiB for the real-mode trampoline.
 
     From 5.13 on (commit f1d4d47c5851) the whole first megabyte is reserved after it; 3.13 panics without a place.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @step("arch/x86/kernel/setup.c")
 def memblock_x86_reserve_range_setup_data(boot: Boot) -> None:
-    """Reserves each setup_data node (header of 16 bytes and data) and what an indirect one points to; all versions."""
+    """Reserves each setup_data node (header of 16 bytes and data) and what an indirect one points to."""
     for node in boot.machine.setup_data:
         caller = "memblock_x86_reserve_range_setup_data"
         end = node.address + 16 + node.length
@@ -26,7 +26,7 @@ def memblock_x86_reserve_range_setup_data(boot: Boot) -> None:
 
 @step("arch/x86/kernel/e820.c")
 def e820__reserve_setup_data(boot: Boot) -> None:
-    """RAM under setup_data becomes RESERVED_KERN, and the map is sorted again; all versions."""
+    """RAM under setup_data becomes RESERVED_KERN, and the map is sorted again."""
     if not boot.machine.setup_data:
         return
     for node in boot.machine.setup_data:

@@ -45,7 +45,7 @@ _PAGES_PER_WAIT_BUCKET = 256
 
 @step("mm/mm_init.c")
 def free_area_init(boot: Boot) -> None:
-    """Lays the zones out and tells of them; all versions (3.13: free_area_init_nodes).
+    """Lays the zones out and tells of them (3.13: free_area_init_nodes).
 
     Nodes that are possible but have no NODE_DATA yet get theirs here from 5.18 on (rules.memoryless_nodes), 3.13
     gives each populated zone a wait table.
