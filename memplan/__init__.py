@@ -111,15 +111,23 @@ def dump_machine(machine: Machine) -> str:
     return dump(machine)
 
 
-def import_files(paths: Sequence[str | PathLike[str]], *, force: bool = False, live: bool = False) -> Imported:
+def import_files(
+    paths: Sequence[str | PathLike[str]],
+    *,
+    force: bool = False,
+    live: bool = False,
+    boot: int = 0,
+    kernel: str | None = None,
+) -> Imported:
     """The machine that boot logs, ACPI tables and other sources at `paths` tell of together.
 
-    A later source fills in what an earlier one lacks, or replaces it.  With `live`, this computer is the first one.
-    Damage raises InputError unless `force`: then what can be used is used, and the damage is among the notes.
+    A later source fills in what an earlier one lacks, or replaces it.  With `live`, this computer is the first one;
+    `boot` says which boot of a log is meant (from 1; 0: the first), `kernel` which kernel it is, whatever the log
+    says.  Damage raises InputError unless `force`: then what can be used is used, and the damage is among the notes.
     """
     from memplan.firmware.combine import import_files as combined
 
-    return combined(paths, force=force, live=live)
+    return combined(paths, force=force, live=live, boot=boot, kernel=kernel)
 
 
 def find_kernel(name: str) -> Kernel:
