@@ -12,7 +12,7 @@ from memplan.render.spans import Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from memplan.diff import PlanDiff, VerdictChange
+    from memplan.differences import PlanDiff, VerdictChange
     from memplan.plan import Plan, Verdict
     from memplan.render.spans import Line
 

@@ -10,7 +10,7 @@ import memplan
 from memplan.errors import InputError
 from memplan.firmware.combine import import_files
 from memplan.render.trace import trace_lines
-from memplan.verify import verify
+from memplan.verification import verify
 from tests.firmware.logs import ordinary, text
 
 

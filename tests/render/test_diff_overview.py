@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import memplan
-from memplan.diff import compare
+from memplan.differences import compare
 from memplan.machine.model import Machine
 from memplan.plan import Plan
 from memplan.render.diff_overview import diff_overview

@@ -13,7 +13,7 @@ from memplan.errors import InputError
 from memplan.firmware.acpi import read_tables
 from memplan.firmware.combine import import_files
 from memplan.machine.model import E820_RAM, E820_RESERVED, Machine
-from memplan.verify import Comparison, verify
+from memplan.verification import Comparison, verify
 from tests.reports.logs import DATA, report
 
 #: What verify finds equal of each kind, and of how many.
