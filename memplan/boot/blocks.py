@@ -82,12 +82,12 @@ def _whole_blocks(start: int, end: int, size: int, reserved: list[tuple[int, int
     """The parts of ``[start, end)`` that are whole blocks without a page of `reserved` (sorted)."""
     at, end = round_up(start, size), round_down(end, size)
     for low, high in reserved:
+        if high <= at:
+            continue
+        if low >= end:
+            break
         first = round_down(round_down(low, PAGE_SIZE), size)
         last = round_up(round_up(high, PAGE_SIZE), size)
-        if last <= at or low >= high:
-            continue
-        if first >= end:
-            break
         if at < first:
             yield at, first
         at = max(at, last)

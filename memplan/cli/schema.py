@@ -6,13 +6,19 @@ from typing import Any
 
 import click
 
+_SCHEMAS = ("machine", "plan", "diff", "check", "sweep", "history", "advice")
+
 
 @click.command("schema")
-@click.argument("what", type=click.Choice(("machine", "plan", "diff", "check", "explain")), default="machine")
+@click.argument(
+    "what",
+    type=click.Choice(("machine", "plan", "diff", "check", "explain", "sweep", "history", "advice")),
+    default="machine",
+)
 def command(what: str) -> None:
     """Print the JSON Schema of machine descriptions, or of what a command writes with --format json.
 
-    plan is what `simulate` writes; diff, check and explain are the commands' own.
+    plan is what `simulate` writes, advice what `advise` does; the others are the commands' own.
     """
     import json
 
@@ -32,6 +38,18 @@ def _schema(what: str) -> dict[str, Any]:
         from memplan.render.explain_schema import explain_schema
 
         return explain_schema()
+    if what == "sweep":
+        from memplan.render.sweep_json import sweep_schema
+
+        return sweep_schema()
+    if what == "advice":
+        from memplan.render.advice import advice_schema
+
+        return advice_schema()
+    if what == "history":
+        from memplan.render.history import history_schema
+
+        return history_schema()
     from memplan.render.schema import diff_schema, plan_schema
 
     return plan_schema() if what == "plan" else diff_schema()

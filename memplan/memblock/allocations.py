@@ -203,9 +203,8 @@ class Allocations(Changes):
                 elif found:
                     address = found.address
                     room = address + size - found.low if descending else self._sound_end(found.high) - address
-                    blocks = (
-                        min(room // size, count) if self._has_room_for_run(address, size, descending, attributes) else 0
-                    )
+                    if self._has_room_for_run(address, size, descending, attributes):
+                        blocks = count if count * size <= room else room // size
             if blocks > 1:
                 low = address - (blocks - 1) * size if descending else address
                 self.listener.changed("reserve", low, blocks * size, blocks, descending, *attributes)

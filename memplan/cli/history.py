@@ -1,0 +1,61 @@
+"""``memplan history``: one machine through the versions of the kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from memplan.cli.options import format_option, load, output_option, set_option, with_settings
+from memplan.cli.output import write_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from memplan.history import Stretch
+
+
+@click.command("history")
+@click.argument("machine", type=click.Path())
+@click.option("--from", "first", default="3.13", show_default=True, metavar="NAME", help="A version or a distribution.")
+@click.option("--to", "last", metavar="NAME", help="A version or a distribution (default: the newest version known).")
+@click.option(
+    "--want", "wanted", multiple=True, metavar="WISH", help="As removable:node3, removable:all, crashkernel>=1G."
+)
+@set_option
+@format_option("table", "json")
+@output_option
+def command(
+    machine: str,
+    first: str,
+    last: str | None,
+    wanted: tuple[str, ...],
+    settings: tuple[str, ...],
+    format_: str,
+    output: str | None,
+) -> int:
+    """Tell which versions of Linux give which verdict on MACHINE, and which rule made it change.
+
+    Between two releases every release is planned; two other kernels (--from rhel-8 --to rhel-9) are held against each
+    other.  Exit status: 0; 1 where the last one does not give what is wanted; 2 for bad input.
+    """
+    from memplan.history import history, newest, versions_between
+    from memplan.sweep.wants import read_want
+
+    wants = [read_want(text) for text in wanted]
+    described = with_settings(load(machine), settings)
+    stretches = history(described, versions_between(first, last or newest()), wants)
+    write_lines(_lines(machine, wanted, stretches, format_), output)
+    return 1 if wants and not stretches[-1].met else 0
+
+
+def _lines(path: str, wanted: Sequence[str], stretches: Sequence[Stretch], format_: str) -> Iterable[str]:
+    if format_ == "json":
+        import json
+
+        from memplan.render.history import history_document
+
+        return json.dumps(history_document(path, wanted, stretches), indent=2).splitlines()
+    from memplan.render.history import history_lines
+
+    return history_lines(path, stretches)

@@ -1,0 +1,153 @@
+"""``memplan sweep``: many cases at once."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import click
+
+from memplan.cli.options import format_option, output_option
+from memplan.cli.output import write_lines
+from memplan.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from memplan.sweep.case import Case, Record
+    from memplan.sweep.journal import Journal
+
+
+@click.command("sweep")
+@click.argument("machines", metavar="MACHINE...", nargs=-1, required=True, type=click.Path())
+@click.option("--kaslr", is_flag=True, help="Every place of the image that KASLR may choose.")
+@click.option(
+    "--vary",
+    "varied",
+    metavar="NAME=VALUES",
+    multiple=True,
+    help="Values for a boot option or a field: a,b,c, on,off, or a range such as 128M..8G.",
+)
+@click.option("--kernel", "kernels", metavar="NAME", multiple=True, help="A kernel to plan with; once for each.")
+@format_option("table", "json", "ndjson")
+@click.option("-j", "--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes to use.")
+@click.option("--engine", type=click.Choice(["local", "dask"]), default="local", show_default=True, help="Who works.")
+@click.option("--scheduler", metavar="ADDRESS", help="The dask scheduler, such as tcp://head:8786.")
+@click.option("--resume", metavar="FILE", type=click.Path(dir_okay=False), help="Keep results in FILE and go on there.")
+@output_option
+def command(
+    machines: tuple[str, ...],
+    kaslr: bool,
+    varied: tuple[str, ...],
+    kernels: tuple[str, ...],
+    format_: str,
+    jobs: int,
+    engine: str,
+    scheduler: str | None,
+    resume: str | None,
+    output: str | None,
+) -> int:
+    """Plan every case: all places of KASLR, all values of options and sizes, all machines and kernels.
+
+    Cases are the combinations of MACHINEs, kernels and values.  Results arrive as they are found, in the cases' order.
+    Exit status: 0; 2 for bad input, and where a case can't be planned (the others are, all the same).
+    """
+    if (engine == "dask") != (scheduler is not None):
+        raise UsageError("--engine dask and --scheduler ADDRESS go together")
+    cases = list(_cases(machines, kernels, varied, kaslr=kaslr))
+    tally = _Tally()
+    records = tally.watch(_shown(_records(cases, jobs, scheduler, resume), len(cases)))
+    write_lines(_lines(cases, records, format_), output)
+    return 2 if tally.failed else 0
+
+
+class _Tally:
+    """Whether a case could not be planned."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def watch(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The same records."""
+        for record in records:
+            self.failed = self.failed or "error" in record
+            yield record
+
+
+def _cases(machines: Sequence[str], kernels: Sequence[str], varied: Sequence[str], *, kaslr: bool) -> Iterator[Case]:
+    from memplan.sweep.case import Case
+    from memplan.sweep.values import read_span
+
+    spans, values = [], []
+    for text in varied:
+        name, equals, choices = text.partition("=")
+        if not name or not equals or not choices:
+            raise UsageError(
+                f"--vary {text}: expected NAME=VALUES, such as crashkernel=128M..8G or movable_node=on,off"
+            )
+        span = read_span(name, choices)
+        if span is not None:
+            spans.append(span)
+        else:
+            values.append([(name, choice) for choice in choices.split(",")])
+    if len(spans) > 1 or (spans and kaslr):
+        raise UsageError("one range at a time: the places of KASLR, or one --vary with two dots")
+    for machine, kernel, settings in product(machines, kernels or (None,), product(*values)):
+        yield Case(machine, kernel, tuple(settings), kaslr, spans[0] if spans else None)
+
+
+def _records(cases: Sequence[Case], jobs: int, scheduler: str | None, resume: str | None) -> Iterator[Record]:
+    from memplan.sweep.journal import Journal
+
+    if resume is None:
+        yield from _worked_out(cases, jobs, scheduler)
+        return
+    with Journal(resume) as journal:
+        yield from _resumed(cases, journal, jobs, scheduler)
+
+
+def _resumed(cases: Sequence[Case], journal: Journal, jobs: int, scheduler: str | None) -> Iterator[Record]:
+    known = [journal.done(case) for case in cases]
+    rest = _worked_out([case for case, record in zip(cases, known, strict=True) if record is None], jobs, scheduler)
+    for case, record in zip(cases, known, strict=True):
+        if record is None:
+            record = next(rest)
+            journal.keep(case, record)
+        yield record
+
+
+def _worked_out(cases: Sequence[Case], jobs: int, scheduler: str | None) -> Iterator[Record]:
+    from memplan.sweep.engines import run_here, run_on_dask
+
+    return run_here(cases, jobs) if scheduler is None else run_on_dask(cases, scheduler)
+
+
+def _lines(cases: Sequence[Case], records: Iterable[Record], format_: str) -> Iterator[str]:
+    import json
+
+    from memplan.render.sweep import case_lines
+    from memplan.render.sweep_json import json_record
+
+    if format_ == "json":
+        found = [json_record(record, alone=len(cases) == 1) for record in records]
+        yield from json.dumps(found[0] if len(cases) == 1 else {"cases": found}, indent=2).splitlines()
+        return
+    for index, (case, record) in enumerate(zip(cases, records, strict=True)):
+        if format_ == "ndjson":
+            yield json.dumps(json_record(record, alone=False))
+            continue
+        if index:
+            yield ""
+        yield from case_lines(case, record, titled=len(cases) > 1)
+
+
+def _shown(records: Iterator[Record], total: int) -> Iterable[Record]:
+    """The same records, with a bar on stderr that tells how far it is, if that is a terminal and there are several."""
+    import sys
+
+    if total < 2 or not sys.stderr.isatty():
+        return records
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(records, total=total, description="sweeping", console=Console(stderr=True), transient=True)

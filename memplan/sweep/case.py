@@ -1,0 +1,125 @@
+"""One case of a sweep: a machine, a kernel, and what is changed of them; and the record of what becomes of it."""
+
+from __future__ import annotations
+
+import shlex
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from memplan.errors import MemplanError
+from memplan.machine.load import load_machine
+from memplan.sweep.outcome import outcome_of
+from memplan.sweep.settings import changed
+from memplan.units import GIB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from memplan.kernel.model import Kernel
+    from memplan.machine.model import Machine
+    from memplan.sweep.outcome import Outcome
+    from memplan.sweep.values import Span
+
+#: A record as JSON has it.
+Record = dict[str, Any]
+#: Descriptions that are kept in mind: cases of one machine come one after the other.
+_KEPT = 4
+
+
+class Case(NamedTuple):
+    """What to plan: the description at the path `machine`, another `kernel` (None: its own), and `settings`.
+
+    A setting is the path of a field or the name of a boot option, and its value.  `kaslr` asks for all places of the
+    image, `span` for all values of one thing between two limits, instead of for one plan.
+    """
+
+    machine: str
+    kernel: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+    kaslr: bool = False
+    span: Span | None = None
+
+
+def run_case(case: Case) -> Record:
+    """The record of `case`; of one that can't be planned it says why."""
+    record: Record = {"machine": case.machine, "kernel": case.kernel, "settings": dict(case.settings)}
+    try:
+        return {**record, **_answer(case)}
+    except MemplanError as error:
+        return {**record, "error": str(error)}
+
+
+def _answer(case: Case) -> Record:
+    machine = changed(_loaded(case.machine), case.settings)
+    kernel = kernel_of(machine, case.kernel)
+    if case.kaslr:
+        return _kaslr_record(machine, kernel)
+    if case.span is not None:
+        from memplan.sweep.values import sweep_span
+
+        return {"segments": [segment.record() for segment in sweep_span(machine, kernel, case.span)]}
+    return {**outcome_record(outcome_of(machine, kernel)), "simulate": simulate_words(case)}
+
+
+def _kaslr_record(machine: Machine, kernel: Kernel) -> Record:
+    from memplan.sweep.kaslr import sweep_kaslr
+
+    swept = sweep_kaslr(machine, kernel)
+    return {
+        "slots": swept.places.slots,
+        "classes": [
+            {
+                "slots": own.slots,
+                "ranges": [{"start": start, "end": end} for start, end in own.ranges],
+                "removable": list(own.result.removable),
+                "crash_kernel": own.result.crash_kernel,
+                "example": own.ranges[0][0],
+                "died": own.result.death or None,
+            }
+            for own in swept.classes
+        ],
+        "chooser": swept.places.chooser,
+        "reason": swept.places.reason,
+        "notes": list(swept.places.notes),
+        "replays": swept.replays,
+    }
+
+
+@lru_cache(_KEPT)
+def _loaded(path: str) -> Machine:
+    return load_machine(path)
+
+
+def kernel_of(machine: Machine, name: str | None) -> Kernel:
+    """The kernel that ``memplan simulate`` would take."""
+    from memplan.kernel.load import find_kernel, override
+
+    found = find_kernel(machine.kernel.build if name is None else name)
+    return override(found, machine.kernel.overrides) if machine.kernel.overrides and name is None else found
+
+
+def outcome_record(outcome: Outcome) -> Record:
+    """An outcome as JSON has it."""
+    return {
+        "removable": list(outcome.removable),
+        "crash_kernel": outcome.crash_kernel is not None,
+        "crash_kernel_place": crash_place(outcome),
+        "died": outcome.death or None,
+    }
+
+
+def crash_place(outcome: Outcome) -> str:
+    """Where the crash kernel has its memory: "low", "high" (with a low part or without one), or "none"."""
+    if outcome.crash_kernel is None:
+        return "none"
+    return "low" if outcome.crash_kernel[1] <= 4 * GIB else "high"
+
+
+def simulate_words(case: Case, settings: Mapping[str, str] | None = None) -> str:
+    """The command that shows the plan of `case`, with further `settings`."""
+    words = ["memplan", "simulate", case.machine]
+    if case.kernel is not None:
+        words += ["--kernel", case.kernel]
+    for name, value in {**dict(case.settings), **(settings or {})}.items():
+        words += ["--set", f"{name}={value}"]
+    return shlex.join(words)

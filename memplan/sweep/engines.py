@@ -1,0 +1,54 @@
+"""Who works a sweep's cases out: this process, several of them, or a cluster; the records come in the cases' order."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from memplan.errors import UsageError
+from memplan.sweep.case import run_case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from memplan.sweep.case import Case, Record
+
+#: So many cases are given to the cluster ahead of the one whose record is waited for.
+_AHEAD = 1000
+
+
+def run_here(cases: Sequence[Case], jobs: int) -> Iterator[Record]:
+    """The records of `cases`, worked out by `jobs` processes."""
+    if jobs == 1 or len(cases) < 2:
+        yield from map(run_case, cases)
+        return
+    from memplan.checks.workers import spread
+
+    yield from spread(run_case, cases, jobs, _lost)
+
+
+def _lost(case: Case, status: int) -> Record:
+    how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+    error = f"a worker died while planning it ({how})"
+    return {"machine": case.machine, "kernel": case.kernel, "settings": dict(case.settings), "error": error}
+
+
+def run_on_dask(cases: Sequence[Case], scheduler: str) -> Iterator[Record]:
+    """The records of `cases`, worked out by the workers of the dask scheduler at the address `scheduler`.
+
+    Descriptions are read by the workers, so their paths must mean the same there.  A case whose worker dies is given to
+    another one.  Raises UsageError where dask.distributed is missing or nobody answers.
+    """
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError:
+        raise UsageError("--engine dask needs dask.distributed: pip install 'memplan[dask]'") from None
+    try:
+        client = distributed.Client(scheduler, timeout=10, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--scheduler {scheduler}: no dask scheduler answers ({error})") from None
+    with client:
+        for start in range(0, len(cases), _AHEAD):
+            futures = client.map(run_case, cases[start : start + _AHEAD], pure=False, retries=3)
+            for future in futures:
+                yield future.result()

@@ -1,0 +1,56 @@
+"""Settings: another value for one field of a machine, or for one of its boot options, as text."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from memplan.errors import InputError, UsageError
+from memplan.machine import load
+from memplan.machine.alteration import options_changed
+from memplan.machine.change import Change
+from memplan.machine.options import bad_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from memplan.machine.model import Machine
+
+#: Options that "on" and "off" are values of; with any other they give the bare word, or take it away.
+_SWITCHES = frozenset({"acpi", "debug_pagealloc", "hashdist", "kho", "numa"})
+
+
+def read_setting(text: str) -> tuple[str, str]:
+    """The name and the value of ``NAME=VALUE``; UsageError for anything else."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"--set {text}: expected NAME=VALUE, such as initrd.start=0x8000000 or movable_node=on")
+    return name, value
+
+
+def changed(machine: Machine, settings: Iterable[tuple[str, str]]) -> Machine:
+    """`machine` with fields and boot options changed; a name with a dot or a bracket is a field's.
+
+    Raises UsageError for a name that is none, InputError for a value that does not fit.
+    """
+    fields = []
+    for name, value in settings:
+        if "." in name or "[" in name:
+            fields.append(Change.parse(f"{name}={value}"))
+        else:
+            machine = with_option(machine, name, value)
+    return load.changed(machine, fields) if fields else machine
+
+
+def with_option(machine: Machine, name: str, value: str) -> Machine:
+    """`machine` with one boot option changed: all its words are taken away, and ``name=value`` is put behind the rest.
+
+    The values "on" and "off" give the bare word, or none, but of options which have such values themselves.
+    """
+    if not re.fullmatch(r"[\w.\-]+", name):
+        raise UsageError(f"{name!r} is neither a boot option nor the path of a field")
+    bare = name not in _SWITCHES and value in ("on", "off")
+    words = {"on": (name,), "off": ()}[value] if bare else (f"{name}={value}",)
+    if problems := bad_options(" ".join(words)):
+        raise InputError.single(f"{name}={value}", "; ".join(problems))
+    return machine._replace(cmdline=options_changed(machine.cmdline, words, (name,)))

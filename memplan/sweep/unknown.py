@@ -1,0 +1,320 @@
+"""Numbers that depend on the kernel image's place: arithmetic with one unknown, which notes for which places it holds.
+
+A replay runs with an :class:`Amount` for the image's place.  It computes with one example, and with what is known of
+all other places at the same time: each comparison is answered for the example, and the :class:`Unknown` is narrowed to
+the places for which the answer is the same.  So at the replay's end every place that is left has led through the very
+same steps, and what was cut off on the way is left for other replays.
+
+Rounding makes periods: the image's place modulo 1 GiB may decide how many page tables there are, whatever the GiB.  So
+what is known of the unknown x is one interval for each modulus in use, ``low <= x mod m < high``, and one for x itself
+(the modulus 0).  All moduli are powers of two, and x is a multiple of the `stride` of places.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+from typing import NamedTuple, TypeAlias
+
+#: For each modulus (0: x itself) the interval of x mod it.
+Box: TypeAlias = dict[int, tuple[int, int]]
+#: c * (x mod m), as (m, c).
+_Terms: TypeAlias = tuple[tuple[int, int], ...]
+#: The terms of x itself.
+_ITSELF: _Terms = ((0, 1),)
+
+#: No place of an image is as high (MAX_PHYSMEM_BITS is 52).
+_ENDLESS = 1 << 53
+
+
+class Unknown:
+    """The image's place x: the example, and the box of places for which everything so far is as for the example.
+
+    `cut` are the boxes that were cut off, disjoint from each other and from the box that is left.
+    """
+
+    __slots__ = ("box", "cut", "example", "first", "last", "stride")
+
+    def __init__(self, example: int, stride: int, box: Box) -> None:
+        self.example = example
+        self.stride = stride
+        self.box = dict(box)
+        self.cut: list[Box] = []
+        #: The lowest and the highest place in the box, as far as the interval of x itself tells.
+        self.first, self.last = self.bounds(0)
+
+    def amount(self) -> Amount:
+        """x itself, to compute with."""
+        return Amount(self, self.example, _ITSELF, 1)
+
+    def residue(self, modulus: int) -> int:
+        """The example modulo `modulus`."""
+        return self.example % modulus if modulus else self.example
+
+    def bounds(self, modulus: int) -> tuple[int, int]:
+        """The lowest and the highest value that x mod `modulus` still has."""
+        low, high = self._interval(modulus)
+        return low, high - self.stride
+
+    def keep(self, modulus: int, low: int, high: int) -> None:
+        """Narrows x mod `modulus` to ``[low, high)``, in which the example's is."""
+        stride = self.stride
+        before = self._interval(modulus)
+        low = max(before[0], -(-low // stride) * stride)
+        high = min(before[1], -(-high // stride) * stride)
+        if before[0] < low:
+            self.cut.append({**self.box, modulus: (before[0], low)})
+        self.box[modulus] = low, before[1]
+        if high < before[1]:
+            self.cut.append({**self.box, modulus: (high, before[1])})
+        self.box[modulus] = low, high
+        if not modulus:
+            self.first, self.last = low, high - stride
+
+    def _interval(self, modulus: int) -> tuple[int, int]:
+        known = self.box.get(modulus)
+        if known is not None:
+            return known
+        low, high = self.box[0]
+        if low // modulus == (high - 1) // modulus:
+            return low % modulus, (high - 1) % modulus + 1
+        return 0, modulus
+
+
+class _Sum(NamedTuple):
+    """(sum of c * (x mod m) for the terms, plus constant): an integer."""
+
+    terms: _Terms
+    constant: int
+
+
+class Amount:
+    """An integer that depends on x: ``(sum of c * (x mod m) + constant) / divisor``; `value` is the example's.
+
+    It does what an int does.  Whatever it is not taught fails, so that nothing is computed with the example alone.
+    """
+
+    __slots__ = ("divisor", "terms", "unknown", "value")
+
+    def __init__(self, unknown: Unknown, value: int, terms: _Terms, divisor: int) -> None:
+        self.unknown = unknown
+        self.value = value
+        self.terms = terms
+        self.divisor = divisor
+
+    # -- arithmetic ---------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Amount | int) -> Amount | int:
+        if isinstance(other, int):
+            return Amount(self.unknown, self.value + other, self.terms, self.divisor)
+        return self._combined(other, 1)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Amount | int) -> Amount | int:
+        if isinstance(other, int):
+            return Amount(self.unknown, self.value - other, self.terms, self.divisor)
+        return self._combined(other, -1)
+
+    def __rsub__(self, other: int) -> Amount:
+        return Amount(self.unknown, other - self.value, _scaled(self.terms, -1), self.divisor)
+
+    def __neg__(self) -> Amount:
+        return Amount(self.unknown, -self.value, _scaled(self.terms, -1), self.divisor)
+
+    def __mul__(self, other: int) -> Amount | int:
+        if not isinstance(other, int):
+            other = other.__index__()
+        return _made(self.unknown, self.value * other, _scaled(self.terms, other), self.divisor)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: int) -> Amount | int:
+        return self._divided(other)
+
+    def __mod__(self, other: int) -> Amount | int:
+        return self - self._divided(other) * other
+
+    def __rshift__(self, bits: int) -> Amount | int:
+        return self._divided(1 << bits)
+
+    def __lshift__(self, bits: int) -> Amount | int:
+        return self * (1 << bits)
+
+    def __and__(self, mask: int) -> Amount | int:
+        """With a mask of low bits, or of all but low bits."""
+        if mask < 0:
+            return self._divided(-mask) * -mask if not -mask & (-mask - 1) else self.__index__() & mask
+        return self % (mask + 1) if not mask & (mask + 1) else self.__index__() & mask
+
+    __rand__ = __and__
+
+    def __or__(self, mask: int) -> Amount | int:
+        """With a mask of low bits."""
+        if mask < 0 or mask & (mask + 1):
+            return self.__index__() | mask
+        return self._divided(mask + 1) * (mask + 1) + mask
+
+    __ror__ = __or__
+
+    def __index__(self) -> int:
+        """The example's value, for the places that have the same."""
+        self._keep_equal(self.value)
+        return self.value
+
+    __int__ = __index__
+
+    def bit_length(self) -> int:
+        """As int.bit_length, for the places whose number has as many bits."""
+        bits = self.value.bit_length()
+        self._keep_below(1 << bits)
+        self._keep_from(1 << bits >> 1)
+        return bits
+
+    # -- comparisons --------------------------------------------------------------------------------------------
+
+    def __lt__(self, other: Amount | int) -> bool:
+        if isinstance(other, int) and self.terms is _ITSELF and self.divisor == 1:
+            # Nearly all comparisons are x + n < m, and most of them hold, or don't, for all places that are left.
+            unknown = self.unknown
+            limit = other - self.value + unknown.example
+            if unknown.last < limit:
+                return True
+            if unknown.first >= limit:
+                return False
+        difference = self - other
+        return difference._is_below(0) if isinstance(difference, Amount) else difference < 0
+
+    def __le__(self, other: Amount | int) -> bool:
+        return self < other + 1
+
+    def __gt__(self, other: Amount | int) -> bool:
+        return not self <= other
+
+    def __ge__(self, other: Amount | int) -> bool:
+        return not self < other
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Amount | int):
+            return NotImplemented
+        return not (self < other or self > other)
+
+    def __bool__(self) -> bool:
+        return self != 0
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    # -- text ---------------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
+
+    # -- how it is done -----------------------------------------------------------------------------------------
+
+    def _combined(self, other: Amount, sign: int) -> Amount | int:
+        if sign < 0 and self.terms == other.terms and self.divisor == other.divisor:
+            return self.value - other.value
+        divisor = max(self.divisor, other.divisor)
+        terms = dict(_scaled(self.terms, divisor // self.divisor))
+        for modulus, factor in _scaled(other.terms, sign * (divisor // other.divisor)):
+            terms[modulus] = terms.get(modulus, 0) + factor
+        left = tuple((modulus, factor) for modulus, factor in terms.items() if factor)
+        return _made(self.unknown, self.value + sign * other.value, left, divisor)
+
+    def _is_below(self, limit: int) -> bool:
+        """Whether this is less than `limit`, for the places with the same answer."""
+        below = self.value < limit
+        if below:
+            self._keep_below(limit)
+        else:
+            self._keep_from(limit)
+        return below
+
+    def _keep_equal(self, value: int) -> None:
+        self._keep_below(value + 1)
+        self._keep_from(value)
+
+    def _keep_below(self, limit: int) -> None:
+        _keep_below(self.unknown, self._sum(), limit * self.divisor)
+
+    def _keep_from(self, limit: int) -> None:
+        terms, constant = self._sum()
+        _keep_below(self.unknown, _Sum(_scaled(terms, -1), -constant), 1 - limit * self.divisor)
+
+    def _sum(self) -> _Sum:
+        residue = self.unknown.residue
+        own = sum(factor * residue(modulus) for modulus, factor in self.terms)
+        return _Sum(self.terms, self.value * self.divisor - own)
+
+    def _divided(self, unit: int) -> Amount | int:
+        """Divided by `unit` and rounded down, for the places that are rounded like the example."""
+        unknown = self.unknown
+        if unit <= 0 or unit & (unit - 1):
+            return self.__index__() // unit
+        period = unit * self.divisor
+        whole = self._sum()
+        inner: dict[int, int] = {}
+        for modulus, factor in whole.terms:
+            if period < _ENDLESS and (modulus == 0 or modulus >= period):
+                modulus = period
+            if modulus == 0 or modulus > unknown.stride:
+                inner[modulus] = inner.get(modulus, 0) + factor
+        terms = tuple((modulus, factor) for modulus, factor in inner.items() if factor)
+        rest = _Sum(terms, whole.constant % period)
+        own = sum(factor * unknown.residue(modulus) for modulus, factor in terms) + rest.constant
+        times = own // period
+        if terms:
+            _keep_below(unknown, _Sum(terms, rest.constant), (times + 1) * period)
+            _keep_below(unknown, _Sum(_scaled(terms, -1), -rest.constant), 1 - times * period)
+        # What is rounded off is the rest; the other terms are whole multiples of the period.
+        outer = dict(whole.terms)
+        for modulus, factor in terms:
+            outer[modulus] = outer.get(modulus, 0) - factor
+        left = tuple((modulus, factor) for modulus, factor in outer.items() if factor and modulus != unknown.stride)
+        return _made(unknown, self.value // unit, left, period)
+
+
+def _made(unknown: Unknown, value: int, terms: _Terms, divisor: int) -> Amount | int:
+    if not terms:
+        return value
+    common = gcd(divisor, *(factor for _, factor in terms)) if divisor > 1 else 1
+    if common > 1:
+        terms = tuple((modulus, factor // common) for modulus, factor in terms)
+    return Amount(unknown, value, terms, divisor // common)
+
+
+def _scaled(terms: _Terms, factor: int) -> _Terms:
+    if factor == 1:
+        return terms
+    return tuple((modulus, own * factor) for modulus, own in terms) if factor else ()
+
+
+def _keep_below(unknown: Unknown, total: _Sum, limit: int) -> None:
+    """Narrows the unknown to places where `total` is less than `limit`, which it is for the example."""
+    terms, constant = total
+    most = constant
+    for modulus, factor in terms:
+        low, high = unknown.bounds(modulus)
+        most += factor * (high if factor > 0 else low)
+    if most < limit:
+        return
+    # The smallest periods are given up first: they are kept at the example's, until one interval tells it all.
+    kept = sorted(terms, key=lambda term: term[0] or _ENDLESS)
+    while len(kept) > 2 or (len(kept) == 2 and kept[0][1] != -kept[1][1]):
+        modulus, factor = kept.pop(0)
+        own = unknown.residue(modulus)
+        unknown.keep(modulus, own, own + 1)
+        constant += factor * own
+    unit = kept[0][0] if len(kept) == 2 else unknown.stride
+    modulus, factor = kept[-1]
+    # factor * (x mod modulus, rounded down to unit) < limit - constant
+    room = limit - constant
+    if factor > 0:
+        bound = -(-room // factor)
+        unknown.keep(modulus, 0, -(-bound // unit) * unit)
+    else:
+        bound = room // factor + 1
+        unknown.keep(modulus, -(-bound // unit) * unit, modulus or _ENDLESS)

@@ -1,0 +1,123 @@
+"""Cases worked out here, by several processes, by a cluster, or found in a journal: the same records in any way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from memplan.errors import InputError, UsageError
+from memplan.machine.dump import dump_machine
+from memplan.sweep.case import Case, run_case
+from memplan.sweep.engines import run_here, run_on_dask
+from memplan.sweep.journal import Journal
+from tests.sweep.machines import machine
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> list[Case]:
+    path = tmp_path / "machine.yaml"
+    path.write_text(dump_machine(machine()))
+    settings = [(("crashkernel", f"{size}M"),) for size in range(64, 1024, 64)]
+    every = [Case(str(path), kernel, own) for kernel in ("6.1", "6.12") for own in settings]
+    return [*every, Case(str(path), None, (), kaslr=True), Case(str(tmp_path / "missing.yaml"))]
+
+
+def test_a_record_says_what_was_asked_and_what_came_of_it(cases: list[Case]) -> None:
+    record = run_case(cases[0])
+    assert record == {
+        "machine": cases[0].machine,
+        "kernel": "6.1",
+        "settings": {"crashkernel": "64M"},
+        "removable": [1, 2],
+        "crash_kernel": True,
+        "crash_kernel_place": "low",
+        "died": None,
+        "simulate": f"memplan simulate {cases[0].machine} --kernel 6.1 --set crashkernel=64M",
+    }
+    assert "can't be read" in run_case(cases[-1])["error"]
+
+
+def test_processes_make_no_difference(cases: list[Case]) -> None:
+    assert list(run_here(cases, 3)) == list(run_here(cases, 1))
+
+
+def test_a_killed_sweep_goes_on_where_it_was(cases: list[Case], tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    records = list(run_here(cases, 1))
+    with Journal(str(path)) as journal:
+        for case, record in zip(cases[:5], records, strict=False):
+            journal.keep(case, record)
+    cut = path.read_bytes()[:-7]
+    path.write_bytes(cut)
+    with Journal(str(path)) as journal:
+        assert [journal.done(case) for case in cases[:5]] == [*records[:4], None]
+        journal.keep(cases[4], records[4])
+    with Journal(str(path)) as journal:
+        assert [journal.done(case) for case in cases[:6]] == [*records[:5], None]
+    assert len(path.read_bytes().splitlines()) == 5
+
+
+def test_a_journal_is_not_taken_for_another_machine_s(cases: list[Case], tmp_path: Path) -> None:
+    path = str(tmp_path / "journal")
+    with Journal(path) as journal:
+        journal.keep(cases[0], {"removable": []})
+    other = tmp_path / "other.yaml"
+    other.write_text(dump_machine(machine(nodes=2)))
+    with Journal(path) as journal:
+        assert journal.done(cases[0]._replace(machine=str(other))) is None
+        assert journal.done(cases[0]._replace(kernel="5.10")) is None
+
+
+@pytest.mark.parametrize("text", ["no journal\n", "{}\n", "machine: x"])
+def test_other_files_are_left_alone(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match="no journal"):
+        Journal(str(path))
+    assert path.read_text() == text
+
+
+def test_a_cluster_makes_no_difference_even_if_a_worker_dies(cases: list[Case], tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    file = tmp_path / "scheduler.json"
+    common = {**os.environ, "DASK_DISTRIBUTED__DASHBOARD__ENABLED": "False"}
+
+    def start(*words: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "distributed.cli." + words[0], *words[1:]]
+        return subprocess.Popen(command, env=common, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    scheduler = start(
+        "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file), "--no-dashboard"
+    )
+    processes = [scheduler]
+    try:
+        deadline = time.monotonic() + 60
+        while not file.exists() or not file.read_text().strip():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        address = json.loads(file.read_text())["address"]
+        workers = [
+            start("dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
+            for _ in range(3)
+        ]
+        processes += workers
+        records = run_on_dask(cases, address)
+        found = [next(records)]
+        workers[0].send_signal(signal.SIGKILL)
+        found += records
+        assert json.dumps(found) == json.dumps(list(run_here(cases, 1)))
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_a_scheduler_that_is_not_there(cases: list[Case]) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(UsageError, match="no dask scheduler answers"):
+        list(run_on_dask(cases, "tcp://127.0.0.1:9"))

@@ -1,0 +1,82 @@
+"""Places that go one way through a boot are replayed once: the answer equals planning every place by itself."""
+
+import pytest
+
+import memplan
+from memplan.errors import NotCoveredError
+from memplan.kaslr.choice import possible_places
+from memplan.machine.model import Efi, Machine, TableUpgrade
+from memplan.owner import Purpose
+from memplan.sweep.kaslr import KaslrSweep, Result, placed, sweep_kaslr
+from tests.sweep.machines import BUILD, kernel_of, machine
+
+
+def planned(own: Machine, kernel: str, address: int) -> Result:
+    """The result as the plan of that one place has it."""
+    plan = memplan.simulate(placed(own, address), kernel=kernel_of(kernel))
+    removable = tuple(sorted({nid for nid, _, _ in plan.movable}))
+    crash = any(own.owner.kind is Purpose.CRASH_KERNEL for own in plan.reservations)
+    return Result(removable, crash, plan.end.text)
+
+
+def by_place(swept: KaslrSweep) -> dict[int, Result]:
+    """The result of every place; each is in one range of one class, and the classes count right."""
+    found: dict[int, Result] = {}
+    for own in swept.classes:
+        places = [at for start, end in own.ranges for at in range(start, end + 1, swept.places.align)]
+        assert len(places) == own.slots
+        assert not found.keys() & set(places)
+        found.update(dict.fromkeys(places, own.result))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kernel", "own"),
+    [
+        ("6.12.107", machine(nodes=2, hole=True)),
+        ("6.12.107", machine("movable_node crashkernel=256M", nodes=2, hot=False)),
+        ("6.4.0", machine("crashkernel=300M kernelcore=700M", nodes=2, hot=False)),
+    ],
+)
+def test_every_place_one_by_one(kernel: str, own: Machine) -> None:
+    swept = sweep_kaslr(own, kernel_of(kernel))
+    assert swept.replays < swept.places.slots / 4
+    assert by_place(swept) == {
+        at: planned(own, kernel, at)
+        for area in swept.places.areas
+        for at in range(area.start, area.start + area.slots * swept.places.align, swept.places.align)
+    }
+
+
+@pytest.mark.parametrize("kernel", ["5.4.0", "5.10.89", "5.15.135", "6.1.192", "6.18.8"])
+@pytest.mark.parametrize("cmdline", ["", "movable_node", "crashkernel=1G movablecore=30%", "movable_node gbpages=off"])
+@pytest.mark.parametrize("hot", [True, False])
+def test_some_thousand_places(kernel: str, cmdline: str, hot: bool) -> None:
+    """Of some thousand places those at the ends of ranges, and every 97th, planned by themselves."""
+    own = machine(cmdline, nodes=5, hot=hot, hole=True)._replace(srat=machine(nodes=5, hot=False).srat)
+    swept = sweep_kaslr(own, kernel_of(kernel))
+    assert swept.places.slots > 2000
+    found = by_place(swept)
+    ends = [at for one in swept.classes for pair in one.ranges[:4] for at in pair]
+    for at in {*sorted(found)[::97], *ends}:
+        assert found[at] == planned(own, kernel, at), hex(at)
+
+
+def test_without_a_choice_the_one_place_is_told() -> None:
+    swept = sweep_kaslr(machine("nokaslr movable_node"), BUILD)
+    (only,) = swept.classes
+    assert (only.slots, only.ranges, only.result.removable) == (1, ((16 << 20, 16 << 20),), (1, 2))
+
+
+def test_places_that_are_not_known_are_no_answer() -> None:
+    with pytest.raises(NotCoveredError, match="EFI memory map"):
+        sweep_kaslr(machine()._replace(efi=Efi()), BUILD)
+
+
+def test_the_decompressor_does_not_see_an_srat_of_the_initrd() -> None:
+    own = machine("movable_node", nodes=3)
+    own = own._replace(acpi=own.acpi._replace(upgrades=(TableUpgrade("SRAT", 300),)))
+    swept = sweep_kaslr(own, BUILD)
+    slots = {one.result.removable: one.slots for one in swept.classes}
+    assert {(1, 2), (1,), (2,)} <= set(slots)
+    assert sum(slots.values()) == possible_places(own, BUILD).slots > possible_places(machine(nodes=3), BUILD).slots

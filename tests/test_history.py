@@ -1,0 +1,123 @@
+"""A history tells every version's verdict as its plan has it, and changes of it by the rules that make them."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import memplan
+from memplan.cli import main
+from memplan.errors import NotCoveredError, UsageError
+from memplan.history import history, minimal, versions_between
+from memplan.machine.dump import dump_machine
+from memplan.machine.model import Machine
+from memplan.render.history import history_schema
+from memplan.sweep.wants import Verdict, read_want
+from tests.sweep.machines import machine
+
+
+def planned(own: Machine, kernel: str) -> Verdict | None:
+    try:
+        return Verdict.of(memplan.simulate(own, kernel=kernel))
+    except NotCoveredError:
+        return None
+
+
+@pytest.mark.parametrize("cmdline", ["movable_node crashkernel=256M", "kernelcore=40% crashkernel=1G,high"])
+def test_every_version_s_verdict_is_that_of_its_plan(cmdline: str) -> None:
+    own = machine(cmdline, nodes=3, hot="movable" in cmdline)
+    names = versions_between("3.13", "7.1")
+    found = history(own, names)
+    assert [found[0].first, found[-1].last] == ["3.13", "7.1"]
+    at = 0
+    for stretch in found:
+        part = names[at : names.index(stretch.last) + 1]
+        assert part[0] == stretch.first
+        assert {planned(own, name) for name in part} == {stretch.verdict}
+        at += len(part)
+    assert at == len(names)
+
+
+def test_a_change_is_put_down_to_the_rule_that_makes_it() -> None:
+    """Percentages came with 4.17; before, the number before the sign counted as bytes."""
+    own = machine("kernelcore=40%", nodes=3, hot=False)
+    found = history(own, versions_between("4.14", "4.20"))
+    (change,) = [stretch for stretch in found if stretch.first == "4.17"]
+    assert len(change.causes) == 1
+    assert "percentages" in change.causes[0].what
+    assert change.verdict != found[0].verdict
+
+
+def test_wants_part_the_versions() -> None:
+    own = machine("kernelcore=40%", nodes=3, hot=False)
+    wants = [read_want("removable:node2")]
+    found = history(own, versions_between("4.14", "4.20"), wants)
+    assert [(one.first, one.met) for one in found] == [("4.14", False), ("4.17", True)]
+    assert [one.met for one in history(own, ["4.16", "rhel-8"], wants)] == [False, True]
+
+
+@given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))
+def test_nothing_can_be_left_out_of_a_minimal_set(needed: set[int], others: set[int]) -> None:
+    items = [str(number) for number in sorted(needed | others)]
+    wanted = {str(number) for number in needed}
+    assert set(minimal(items, lambda own: wanted <= set(own))) == wanted
+
+
+@given(st.lists(st.sets(st.integers(0, 9), min_size=1), min_size=1, max_size=4))
+def test_of_several_ways_one_is_found(ways: list[set[int]]) -> None:
+    items = [str(number) for number in range(10)]
+
+    def holds(own: object) -> bool:
+        return any({str(number) for number in way} <= set(own) for way in ways)  # type: ignore[call-overload]
+
+    found = minimal(items, holds)
+    assert holds(found)
+    assert not any(holds([item for item in found if item != left_out]) for left_out in found)
+
+
+def test_which_versions_lie_between_two() -> None:
+    assert versions_between("4.19", "5.1.3") == ["4.19", "4.20", "5.0", "5.1.3"]
+    assert versions_between("rhel-8", "rhel-9") == ["rhel-8", "rhel-9"]
+    assert versions_between("6.1.5", "6.1.90") == ["6.1.5", "6.1.90"]
+    assert versions_between("6.1", "6.1") == ["6.1"]
+    for first, last in (("5.1", "4.19"), ("2.6", "4.19")):
+        with pytest.raises(UsageError):
+            versions_between(first, last)
+
+
+@pytest.mark.parametrize("text", ["removable", "removable:x", "crashkernel>1G", "crashkernel>=", "sleep"])
+def test_wishes_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="expected removable"):
+        read_want(text)
+
+
+def test_wishes_as_plans_meet_them() -> None:
+    plan = memplan.simulate(machine("movable_node crashkernel=256M", nodes=3))
+    met = {text: read_want(text).is_met(plan) for text in ("removable:all", "removable:0", "removable:node2", "boots")}
+    assert met == {"removable:all": True, "removable:0": False, "removable:node2": True, "boots": True}
+    sizes = {size: read_want(f"crashkernel>={size}").is_met(plan) for size in ("1M", "256M", "257M")}
+    assert sizes == {"1M": True, "256M": True, "257M": False}
+    assert not read_want("crashkernel").is_met(memplan.simulate(machine("", nodes=3)))
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "machine.yaml"
+    path.write_text(dump_machine(machine("kernelcore=40%", nodes=2, hot=False)))
+    words = ["history", str(path), "--from", "4.16", "--to", "4.18", "--want", "removable:1"]
+    texts = []
+    for more in ([], ["-f", "json"]):
+        with pytest.raises(SystemExit) as left:
+            main([*words, *more])
+        assert not left.value.code
+        texts.append(capsys.readouterr().out)
+    found = json.loads(texts[1])
+    jsonschema.validate(found, history_schema())
+    assert [one["met"] for one in found["stretches"]] == [False, True]
+    assert "because of" in texts[0]
+    assert texts[0].count(f"memplan simulate {path} --kernel") == 2
+    with pytest.raises(SystemExit) as left:
+        main([*words[:4], "--to", "4.16.0", "--want", "removable:1"])
+    assert left.value.code == 1
