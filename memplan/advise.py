@@ -247,7 +247,8 @@ def _tables_elsewhere(machine: Machine, plan: Plan, nodes: set[int]) -> Iterator
     domains = {node.pxm for node in plan.nodes if node.nid in nodes}
     entries = machine.srat.memory if machine.srat is not None else ()
     ranges = RangeSet((own.base, own.base + own.length) for own in entries if own.pxm in domains)
-    taken = RangeSet([*((own.start, own.end) for own in plan.reservations), *ranges])
+    marked = ((own.base, own.base + own.length) for own in entries if own.hotplug)
+    taken = RangeSet([*((own.start, own.end) for own in plan.reservations), *ranges, *marked])
     stays = [own for own in machine.e820 if own.type == E820_RAM and own.end <= 4 * GIB]
     inside = [
         (index, table)

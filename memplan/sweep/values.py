@@ -96,19 +96,46 @@ def sweep_span(machine: Machine, kernel: Kernel, span: Span) -> list[Segment]:
 
 
 def _all(machine: Machine, kernel: Kernel, span: Span) -> Iterator[tuple[int, int, Outcome]]:
+    """All values but those that would put image and initrd over each other."""
     from memplan.sweep.ways import stretches, ways
+
+    initrd, image_size = machine.initrd, kernel.fact("image.end")
+    if span.name == "kernel.load_address":
+        size, taken = image_size, (initrd.start, initrd.start + initrd.size) if initrd is not None else None
+    elif initrd is None:
+        raise UsageError("the machine has no initrd whose place could be varied")
+    else:
+        load = machine.kernel.load_address
+        start = kernel.fact("image.load_address") if load is None else load
+        size, taken = initrd.size, (start, start + image_size)
 
     def placed(address: int) -> Machine:
         if span.name == "kernel.load_address":
             return machine._replace(kernel=machine.kernel._replace(load_address=address))
-        if machine.initrd is None:
-            raise UsageError("the machine has no initrd whose place could be varied")
-        return machine._replace(initrd=machine.initrd._replace(start=address))
+        assert initrd is not None
+        return machine._replace(initrd=initrd._replace(start=address))
 
-    places = Places("boot loader", span.step, 0, (Area(span.low, (span.high - span.low) // span.step + 1),))
+    areas = tuple(_areas(span, size, taken))
+    if not areas:
+        return
+    places = Places("boot loader", span.step, size, areas)
     found = list(ways(lambda amount: _plain(outcome_of(placed(amount), kernel)), places))
     for start, end, outcome in sorted(stretches(found, places), key=lambda own: own[0]):
         yield start, end - span.step, outcome
+
+
+def _areas(span: Span, size: int, taken: tuple[int, int] | None) -> Iterator[Area]:
+    """The values of `span` at which `size` bytes do not touch what is `taken`."""
+    behind = span.high + span.step
+    parts = [(span.low, behind)]
+    if taken is not None:
+        # The last value below, and the first one above what is taken.
+        below = span.low + max(0, (taken[0] - size - span.low) // span.step + 1) * span.step
+        above = span.low + max(0, -(-(taken[1] - span.low) // span.step)) * span.step
+        parts = [(span.low, min(below, behind)), (max(above, span.low), behind)] if below < above else parts
+    for low, high in parts:
+        if low < high:
+            yield Area(low, (high - low) // span.step)
 
 
 def _plain(outcome: Outcome) -> Outcome:
@@ -160,7 +187,7 @@ def _joined(span: Span, parts: Iterator[tuple[int, int, Outcome]]) -> Iterator[S
     """Neighbours with the same answer as one segment."""
     segment: Segment | None = None
     for low, high, outcome in parts:
-        if segment is not None and _key(segment.outcome) == _key(outcome):
+        if segment is not None and segment.high + span.step == low and _key(segment.outcome) == _key(outcome):
             segment = segment._replace(high=high)
             continue
         if segment is not None:

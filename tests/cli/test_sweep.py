@@ -98,8 +98,8 @@ def test_cases_that_cannot_be_planned_do_not_end_the_sweep(described: str, capsy
     ("setting", "message"),
     [
         ("initrd.strat=1", "unknown key"),
-        ("e820[99].end=1", "no such item"),
-        ("initrd.start.x=1", "there is no x here"),
+        ("e820[99].end=1", "the next one is"),
+        ("initrd.start.x=1", "no such key"),
         ("a b=1", "neither a boot option"),
         ("crashkernel=lots", "expected a size"),
         ("nothing", "expected NAME=VALUE"),
