@@ -301,20 +301,31 @@ def _keep_below(unknown: Unknown, total: _Sum, limit: int) -> None:
         most += factor * (high if factor > 0 else low)
     if most < limit:
         return
-    # The smallest periods are given up first: they are kept at the example's, until one interval tells it all.
-    kept = sorted(terms, key=lambda term: term[0] or _ENDLESS)
-    while len(kept) > 2 or (len(kept) == 2 and kept[0][1] != -kept[1][1]):
-        modulus, factor = kept.pop(0)
+    if len(terms) == 1:
+        _keep_one_below(unknown, terms[0], unknown.stride, limit - constant)
+        return
+    ordered = sorted(terms, key=lambda term: term[0] or _ENDLESS)
+    if len(ordered) == 2 and ordered[0][1] == -ordered[1][1]:
+        # x mod m without its part below the smaller modulus: a multiple of that.
+        _keep_one_below(unknown, ordered[1], ordered[0][0], limit - constant)
+        return
+    # What there is to spare is shared out: the smallest periods get what they need, the last one what is left.
+    spare = limit - 1 - constant - sum(factor * unknown.residue(modulus) for modulus, factor in terms)
+    for modulus, factor in ordered:
         own = unknown.residue(modulus)
-        unknown.keep(modulus, own, own + 1)
-        constant += factor * own
-    unit = kept[0][0] if len(kept) == 2 else unknown.stride
-    modulus, factor = kept[-1]
-    # factor * (x mod modulus, rounded down to unit) < limit - constant
-    room = limit - constant
+        low, high = unknown.bounds(modulus)
+        needed = factor * ((high if factor > 0 else low) - own)
+        if needed > spare:
+            _keep_one_below(unknown, (modulus, factor), unknown.stride, factor * own + spare + 1)
+            low, high = unknown.bounds(modulus)
+            needed = factor * ((high if factor > 0 else low) - own)
+        spare -= needed
+
+
+def _keep_one_below(unknown: Unknown, term: tuple[int, int], unit: int, limit: int) -> None:
+    """Narrows the unknown to where factor * (x mod modulus, rounded down to `unit`) is less than `limit`."""
+    modulus, factor = term
     if factor > 0:
-        bound = -(-room // factor)
-        unknown.keep(modulus, 0, -(-bound // unit) * unit)
+        unknown.keep(modulus, 0, -(-(-(-limit // factor)) // unit) * unit)
     else:
-        bound = room // factor + 1
-        unknown.keep(modulus, -(-bound // unit) * unit, modulus or _ENDLESS)
+        unknown.keep(modulus, -(-(limit // factor + 1) // unit) * unit, modulus or _ENDLESS)
