@@ -6,15 +6,11 @@ from typing import Any
 
 import click
 
-_SCHEMAS = ("machine", "plan", "diff", "check", "sweep", "history", "advice")
+_SCHEMAS = ("machine", "plan", "diff", "check", "explain", "sweep", "history", "advice")
 
 
 @click.command("schema")
-@click.argument(
-    "what",
-    type=click.Choice(("machine", "plan", "diff", "check", "explain", "sweep", "history", "advice")),
-    default="machine",
-)
+@click.argument("what", type=click.Choice(_SCHEMAS), default="machine")
 def command(what: str) -> None:
     """Print the JSON Schema of machine descriptions, or of what a command writes with --format json.
 

@@ -326,6 +326,8 @@ def _keep_one_below(unknown: Unknown, term: tuple[int, int], unit: int, limit: i
     """Narrows the unknown to where factor * (x mod modulus, rounded down to `unit`) is less than `limit`."""
     modulus, factor = term
     if factor > 0:
-        unknown.keep(modulus, 0, -(-(-(-limit // factor)) // unit) * unit)
+        bound = -(-limit // factor)
+        unknown.keep(modulus, 0, -(-bound // unit) * unit)
     else:
-        unknown.keep(modulus, -(-(limit // factor + 1) // unit) * unit, modulus or _ENDLESS)
+        bound = limit // factor + 1
+        unknown.keep(modulus, -(-bound // unit) * unit, modulus or _ENDLESS)
