@@ -257,9 +257,11 @@ class Amount:
         period = unit * self.divisor
         whole = self._sum()
         inner: dict[int, int] = {}
+        # Where all places that are left lie in one period, x itself tells as much as x modulo the period.
+        one_period = unknown.first // period == unknown.last // period
         for modulus, factor in whole.terms:
-            if period < _ENDLESS and (modulus == 0 or modulus >= period):
-                modulus = period
+            if modulus == 0 or modulus >= period:
+                modulus = 0 if modulus == 0 and one_period else period
             if modulus == 0 or modulus > unknown.stride:
                 inner[modulus] = inner.get(modulus, 0) + factor
         terms = tuple((modulus, factor) for modulus, factor in inner.items() if factor)
