@@ -45,7 +45,7 @@ class Hand(IntEnum):
 
 
 class Step(NamedTuple):
-    """One step: who takes it, what it is in words, and as settings (of ``memplan simulate --set``)."""
+    """One step: who takes it, what it is in words, and as settings of fields and boot options."""
 
     hand: Hand
     text: str

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from memplan.cli.options import format_option, load, output_option, set_option, with_settings
+from memplan.cli.options import format_option, load, output_option, set_option
 from memplan.cli.output import write_lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from memplan.history import Stretch
 
 
 @click.command("history")
@@ -22,7 +15,7 @@ if TYPE_CHECKING:
 @click.option(
     "--want", "wanted", multiple=True, metavar="WISH", help="As removable:node3, removable:all, crashkernel>=1G."
 )
-@set_option
+@set_option()
 @format_option("table", "json")
 @output_option
 def command(
@@ -30,7 +23,7 @@ def command(
     first: str,
     last: str | None,
     wanted: tuple[str, ...],
-    settings: tuple[str, ...],
+    sets: tuple[str, ...],
     format_: str,
     output: str | None,
 ) -> int:
@@ -43,19 +36,18 @@ def command(
     from memplan.sweep.wants import read_want
 
     wants = [read_want(text) for text in wanted]
-    described = with_settings(load(machine), settings)
+    described = load(machine, sets)
     stretches = history(described, versions_between(first, last or newest()), wants)
-    write_lines(_lines(machine, wanted, stretches, format_), output)
-    return 1 if wants and not stretches[-1].met else 0
-
-
-def _lines(path: str, wanted: Sequence[str], stretches: Sequence[Stretch], format_: str) -> Iterable[str]:
+    words = ["memplan", "simulate", machine, *(word for text in sets for word in ("--set", text))]
     if format_ == "json":
         import json
 
         from memplan.render.history import history_document
 
-        return json.dumps(history_document(path, wanted, stretches), indent=2).splitlines()
-    from memplan.render.history import history_lines
+        document = history_document(machine, words, wanted, stretches)
+        write_lines(json.dumps(document, indent=2).splitlines(), output)
+    else:
+        from memplan.render.history import history_lines
 
-    return history_lines(path, stretches)
+        write_lines(history_lines(words, stretches), output)
+    return 1 if wants and not stretches[-1].met else 0

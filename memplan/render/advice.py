@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
-from memplan.advise import settings_of
 from memplan.printable import printable
 from memplan.render.sweep import crash_words, node_words
 from memplan.units import mem_range, size_text
@@ -19,19 +17,19 @@ if TYPE_CHECKING:
 _MOST_TOLD = 6
 
 
-def advice_lines(path: str, kernel: str | None, wanted: Sequence[str], advice: Advice) -> Iterator[str]:
-    """The answer in words."""
-    for line in _lines(path, kernel, wanted, advice):
+def advice_lines(wanted: Sequence[str], advice: Advice, simulate: str) -> Iterator[str]:
+    """The answer in words; `simulate` is the command that shows the changed machine's plan."""
+    for line in _lines(wanted, advice, simulate):
         yield printable(line, "")
 
 
-def _lines(path: str, kernel: str | None, wanted: Sequence[str], advice: Advice) -> Iterator[str]:
+def _lines(wanted: Sequence[str], advice: Advice, simulate: str) -> Iterator[str]:
     what = " and ".join(wanted)
     if advice.steps is None:
         yield from _refusal(what, advice)
     elif not advice.steps:
         yield f"{what}: the machine has it already"
-        yield _command(path, kernel, advice)
+        yield simulate
     else:
         yield f"{what}:"
         for number, step in enumerate(advice.steps, 1):
@@ -39,7 +37,7 @@ def _lines(path: str, kernel: str | None, wanted: Sequence[str], advice: Advice)
         assert advice.cost is not None
         for cost in _costs(advice.cost):
             yield f"  costs: {cost}"
-        yield _command(path, kernel, advice)
+        yield simulate
 
 
 def _refusal(what: str, advice: Advice) -> Iterator[str]:
@@ -63,15 +61,9 @@ def _costs(cost: Cost) -> Iterator[str]:
         yield f"{crash_words(cost.crash_after)} instead of {crash_words(cost.crash_before)}"
 
 
-def _command(path: str, kernel: str | None, advice: Advice) -> str:
-    words = ["memplan", "simulate", path]
-    words += ["--kernel", kernel] if kernel is not None else []
-    for name, value in settings_of(advice.steps or ()):
-        words += ["--set", f"{name}={value}"]
-    return shlex.join(words)
-
-
-def advice_document(path: str, kernel: str | None, wanted: Sequence[str], advice: Advice) -> dict[str, Any]:
+def advice_document(
+    path: str, kernel: str | None, wanted: Sequence[str], advice: Advice, simulate: str
+) -> dict[str, Any]:
     """The answer as JSON has it."""
     cost = advice.cost
     return {
@@ -98,7 +90,7 @@ def advice_document(path: str, kernel: str | None, wanted: Sequence[str], advice
             for own in advice.immovable
         ],
         "missing": [want.text for want in advice.missing],
-        "simulate": _command(path, kernel, advice) if advice.steps is not None else None,
+        "simulate": simulate if advice.steps is not None else None,
     }
 
 
@@ -115,7 +107,7 @@ def advice_schema() -> dict[str, Any]:
             "settings": {
                 "type": "object",
                 "additionalProperties": text,
-                "description": "as `memplan simulate --set` has them",
+                "description": "fields by their paths, and boot options, with their new values",
             },
         },
         "required": ["by", "text", "settings"],

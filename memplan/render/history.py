@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from memplan.history import Cause, Stretch
 
 
-def history_lines(path: str, stretches: Sequence[Stretch]) -> Iterator[str]:
-    """Each stretch of versions with its verdict, why it differs from the one before, and the command that shows it."""
+def history_lines(command: Sequence[str], stretches: Sequence[Stretch]) -> Iterator[str]:
+    """Each stretch of versions with its verdict, why it differs from the one before, and the command that shows it.
+
+    `command` is that command's beginning, without the kernel.
+    """
     width = max(len(_versions(own)) for own in stretches)
     for index, own in enumerate(stretches):
         if index:
@@ -23,7 +26,7 @@ def history_lines(path: str, stretches: Sequence[Stretch]) -> Iterator[str]:
         yield _line(f"{_versions(own):{width}}  {_verdict(own)}")
         for cause in own.causes:
             yield _line(f"  because of {_cause(cause)}")
-        yield _line(f"  {_command(path, own)}")
+        yield _line(f"  {_command(command, own)}")
 
 
 def _versions(own: Stretch) -> str:
@@ -44,15 +47,17 @@ def _cause(cause: Cause) -> str:
     return f"{cause.name}: {cause.before} became {cause.after}{commit}: {cause.what}"
 
 
-def _command(path: str, own: Stretch) -> str:
-    return shlex.join(["memplan", "simulate", path, "--kernel", own.first])
+def _command(command: Sequence[str], own: Stretch) -> str:
+    return shlex.join([*command, "--kernel", own.first])
 
 
 def _line(text: str) -> str:
     return printable(text, "")
 
 
-def history_document(path: str, wants: Sequence[str], stretches: Sequence[Stretch]) -> dict[str, Any]:
+def history_document(
+    path: str, command: Sequence[str], wants: Sequence[str], stretches: Sequence[Stretch]
+) -> dict[str, Any]:
     """The history as JSON has it."""
     return {
         "format": "memplan history",
@@ -69,7 +74,7 @@ def history_document(path: str, wants: Sequence[str], stretches: Sequence[Stretc
                 "died": (own.verdict.death or None) if own.verdict is not None else None,
                 "problem": own.problem or None,
                 "causes": [cause._asdict() for cause in own.causes],
-                "simulate": _command(path, own),
+                "simulate": _command(command, own),
             }
             for own in stretches
         ],

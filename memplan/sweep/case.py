@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memplan.errors import MemplanError
 from memplan.machine.load import load_machine
 from memplan.sweep.outcome import outcome_of
-from memplan.sweep.settings import changed
+from memplan.sweep.settings import changed, setting_words
 from memplan.units import GIB
 
 if TYPE_CHECKING:
@@ -116,10 +116,9 @@ def crash_place(outcome: Outcome) -> str:
 
 
 def simulate_words(case: Case, settings: Mapping[str, str] | None = None) -> str:
-    """The command that shows the plan of `case`, with further `settings`."""
+    """The command that shows the plan of `case`, with further `settings`; boot options as a whole command line."""
+    every = {**dict(case.settings), **(settings or {})}
     words = ["memplan", "simulate", case.machine]
-    if case.kernel is not None:
-        words += ["--kernel", case.kernel]
-    for name, value in {**dict(case.settings), **(settings or {})}.items():
-        words += ["--set", f"{name}={value}"]
-    return shlex.join(words)
+    words += ["--kernel", case.kernel] if case.kernel is not None else []
+    own = _loaded(case.machine)
+    return shlex.join([*words, *setting_words(own, every.items())])

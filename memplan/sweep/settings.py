@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 _SWITCHES = frozenset({"acpi", "debug_pagealloc", "hashdist", "kho", "numa"})
 
 
-def read_setting(text: str) -> tuple[str, str]:
-    """The name and the value of ``NAME=VALUE``; UsageError for anything else."""
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise UsageError(f"--set {text}: expected NAME=VALUE, such as initrd.start=0x8000000 or movable_node=on")
-    return name, value
-
-
 def changed(machine: Machine, settings: Iterable[tuple[str, str]]) -> Machine:
     """`machine` with fields and boot options changed; a name with a dot or a bracket is a field's.
 
@@ -35,11 +27,28 @@ def changed(machine: Machine, settings: Iterable[tuple[str, str]]) -> Machine:
     """
     fields = []
     for name, value in settings:
-        if "." in name or "[" in name:
+        if is_field(name):
             fields.append(Change.parse(f"{name}={value}"))
         else:
             machine = with_option(machine, name, value)
     return load.changed(machine, fields) if fields else machine
+
+
+def is_field(name: str) -> bool:
+    """Whether a setting's name is the path of a field, and not a boot option."""
+    return "." in name or "[" in name
+
+
+def setting_words(machine: Machine, settings: Iterable[tuple[str, str]]) -> list[str]:
+    """The words of ``memplan simulate`` that change `machine` so: --set for fields, --cmdline for boot options."""
+    words: list[str] = []
+    cmdline = machine.cmdline
+    for name, value in settings:
+        if is_field(name):
+            words += ["--set", f"{name}={value}"]
+        else:
+            cmdline = with_option(machine._replace(cmdline=cmdline), name, value).cmdline
+    return [*words, "--cmdline", cmdline] if cmdline != machine.cmdline else words
 
 
 def with_option(machine: Machine, name: str, value: str) -> Machine:

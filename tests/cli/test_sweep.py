@@ -92,20 +92,3 @@ def test_cases_that_cannot_be_planned_do_not_end_the_sweep(described: str, capsy
     assert out.count("can't be planned") == 3
     assert "initrd.start: found" in out
     assert "node 1 is removable" in out
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("initrd.strat=1", "unknown key"),
-        ("e820[99].end=1", "the next one is"),
-        ("initrd.start.x=1", "no such key"),
-        ("a b=1", "neither a boot option"),
-        ("crashkernel=lots", "expected a size"),
-        ("nothing", "expected NAME=VALUE"),
-    ],
-)
-def test_bad_settings(setting: str, message: str, described: str, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = run(capsys, "simulate", described, "--set", setting)
-    assert (status, out) == (2, "")
-    assert message in err

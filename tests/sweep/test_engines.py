@@ -37,7 +37,7 @@ def test_a_record_says_what_was_asked_and_what_came_of_it(cases: list[Case]) -> 
         "crash_kernel": True,
         "crash_kernel_place": "low",
         "died": None,
-        "simulate": f"memplan simulate {cases[0].machine} --kernel 6.1 --set crashkernel=64M",
+        "simulate": f"memplan simulate {cases[0].machine} --kernel 6.1 --cmdline 'movable_node crashkernel=64M'",
     }
     assert "can't be read" in run_case(cases[-1])["error"]
 
