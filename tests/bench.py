@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import memplan
+from memplan.history import history, newest, versions_between
 from memplan.kernel.load import find_kernel
 from memplan.machine.load import load_machine
 from memplan.memblock.memblock import Memblock
+from memplan.sweep.kaslr import sweep_kaslr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from memplan.machine.model import Machine
 
 BIN = Path(sys.executable).parent
 GIB, MIB = 1 << 30, 1 << 20
@@ -131,6 +135,24 @@ def show(what: str, value: float, limit: float, unit: str = "x") -> bool:
     return value <= limit
 
 
+def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object], Callable[[], object], float]]:
+    """What all places of KASLR, and all versions, may cost beside one plan of the machine."""
+    kernel = find_kernel("debian-6.12.107+deb12-amd64")
+    large = folder / "nodes.yaml"
+    large.write_text(machine_text(64, 1000 * GIB, cmdline="quiet"))
+    nodes = load_machine(large)
+
+    def one(machine: Machine) -> Callable[[], object]:
+        return lambda: memplan.simulate(machine, kernel=kernel)
+
+    names = versions_between("3.13", newest())
+    return [
+        ("every place of KASLR, 8 nodes / one plan", lambda: sweep_kaslr(eight, kernel), one(eight), 300),
+        ("every place of KASLR, 64 TiB and 64 nodes / one plan", lambda: sweep_kaslr(nodes, kernel), one(nodes), 60),
+        ("history over all versions, 8 nodes / one plan", lambda: history(eight, names), one(eight), 250),
+    ]
+
+
 def main() -> int:
     """Measure all; exit status 1 where a limit is passed."""
     # As an installer does; an environment may keep python from caching what it compiles.
@@ -159,6 +181,8 @@ def main() -> int:
         good.append(
             show("10,000 e820 entries and 1,024 nodes", seconds(process(BIN / "memplan", "simulate", huge)), 2, "s")
         )
+        eighth = load_machine(eight)
+        good += [show(what, ratio(run, plain, 3), limit) for what, run, plain, limit in sweeps(eighth, folder)]
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         good.append(show("its peak memory", peak, 300, "MiB"))
     return 0 if all(good) else 1
