@@ -25,18 +25,19 @@ _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 
 
 def write_lines(lines: Iterable[str], output: str | None) -> None:
-    """Write `lines` to the file `output`, or to stdout where it is None.
+    """Write `lines` to the file `output`, or to stdout where it is None or "-".
 
     A file appears only when it is complete: it is written beside its place and then moved there, so that what
     stood there before stays if anything fails; mode, owner and further names of a file that stood there stay, too.
     The text is UTF-8 whatever the locale says, and nothing in it steers a terminal but colours on one.
     UsageError where it can't be written.
     """
-    if output is None:
+    if output in (None, "-"):
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
         _write(map(_coloured if sys.stdout.isatty() else printable, lines), sys.stdout, "standard output")
         return
+    assert output is not None
     with _in_place_of(output) as file:
         text = TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="\n")
         _write(map(printable, lines), text, output)

@@ -119,7 +119,9 @@ def _memory_map(boot: BootLines, found: Found) -> None:
             found.damage("a BIOS-e820 line is broken, so an entry is missing", line=number, hint="take another copy")
     if bios and whole:
         found.put("e820", _trimmed(boot, bios, found), "BIOS-e820", line=first)
-        if boot.last_kind == "bios":
+        if boot.last_kind == "bios" and set(boot.lines) <= {"bios", "map_head"} and boot.last not in boot.broken:
+            found.note("the file holds the map alone; it is taken for whole", boot.last)
+        elif boot.last_kind == "bios":
             found.damage(
                 "the log ends in the BIOS-e820 map, which may go on",
                 line=boot.last,

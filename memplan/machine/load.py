@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +40,13 @@ _MOST_PROBLEMS = 100
 
 
 def load_machine(path: str | os.PathLike[str], changes: Sequence[Change] = ()) -> Machine:
-    """The machine described by the YAML file at `path`, with `changes`.
+    """The machine described by the YAML file at `path` ("-": standard input), with `changes`.
 
     Raises InputError, which carries every problem of the file with its line.
     """
     source = os.fspath(path)
+    if source == "-":
+        return parse_machine(sys.stdin.buffer.read(_MOST_BYTES + 1)[:_MOST_BYTES], "<stdin>", changes)
     try:
         mode = os.stat(path).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):

@@ -197,3 +197,14 @@ def test_an_option_with_a_bad_value_is_told_and_planned_as_the_kernel_took_it(tm
 
 def test_nothing_to_import_is_an_error() -> None:
     assert run().returncode == 2
+
+
+def test_import_and_simulate_join_by_a_pipe(tmp_path: Path) -> None:
+    done = run(str(log_file(tmp_path, text("two-nodes-6.1"))), "-o", "-")
+    assert done.returncode == 0
+    assert parse_machine(done.stdout, "stdout")
+    plan = subprocess.run(
+        [sys.executable, "-m", "memplan", "simulate", "-"], check=False, input=done.stdout, capture_output=True
+    )
+    assert plan.returncode == 0, plan.stderr
+    assert plan.stdout

@@ -164,3 +164,11 @@ def test_a_build_without_numa(tmp_path: Path) -> None:
     plan = memplan.simulate(imported("f18-numa-off-build", tmp_path)[0])
     assert [node.node_data for node in plan.nodes] == [None]
     assert "Device" not in {zone.name for zone in plan.zones}
+
+
+def test_a_file_with_nothing_but_the_map_is_a_map(tmp_path: Path) -> None:
+    path = tmp_path / "map.txt"
+    path.write_text("".join(f"{line}\n" for line in report("f15-plain").splitlines() if "BIOS-e820" in line))
+    machine, _, notes = import_files([path])
+    assert machine.e820 == imported("f15-plain", tmp_path)[0].e820
+    assert any("the map alone" in note for note in notes)
