@@ -96,10 +96,10 @@ def test_a_description_takes_a_table_of_another_build(stubs: Path) -> None:
 
 
 def test_a_damaged_source_is_used_only_by_force(stubs: Path) -> None:
-    (stubs / "map.txt").write_text(MAP)
+    (stubs / "map.txt").write_text(f"Linux version 6.1.0 (a@b) #1\n{MAP}")
     (problem,) = check_input("map.txt", Options()).problems
     assert str(problem) == (
-        "map.txt:1: the log ends in the BIOS-e820 map, which may go on "
+        "map.txt:2: the log ends in the BIOS-e820 map, which may go on "
         "(take the whole log; --force uses what can be used)"
     )
     assert check_input("map.txt", Options(force=True)).ran == ("MP701", "MP702")
