@@ -22,7 +22,7 @@ _GROUP = "boot options"
 _CRASH_ALIGN = 16 * MIB
 #: Below which a crash kernel lies that is not asked for with ",high".
 _LOW = 4 * GIB
-_LOW_3_13 = 896 * MIB
+_OLD_LOW = 896 * MIB
 
 
 def _cmdline(subject: Subject) -> CommandLine:
@@ -75,8 +75,8 @@ def crashkernel_fails(subject: Subject) -> Iterator[Found]:
         # Red Hat's own patch gives this a size, which no plan knows.
         return
     asked = " ".join(f"crashkernel={value}" for value in values)
-    old = subject.kernel.rules.crashkernel == "3.13"
-    limit = _LOW_3_13 if old else _LOW
+    old = subject.kernel.rules.crash_limit == "below-896M"
+    limit = _OLD_LOW if old else _LOW
     text = f"{asked} gets no memory; the largest gap below {size_text(limit)} is {size_text(largest_gap(plan, limit))}"
     if any(end > limit for node in plan.nodes for _, end in node.ranges):
         text += f", anywhere {size_text(largest_gap(plan))}"

@@ -149,6 +149,9 @@ def _features(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
     mapped = boot.has("ramdisk") or boot.has("cpus") or boot.has("table")
     small_pages = kernel is None or kernel.config("DEBUG_PAGEALLOC")
     disabled = "nogbpages" in words or (small_pages and any(w.startswith("debug_pagealloc") for w in words))
+    # A kernel that maps with 1 GiB pages only where it is asked to is silent on CPUs that have them, too.
+    built_in = kernel is None or kernel.config("X86_DIRECT_GBPAGES") or kernel.config("DIRECT_GBPAGES")
+    disabled = disabled or not (built_in or "gbpages" in words)
     if boot.has("gbpages"):
         found.put("cpus.gbpages", True, "Using GB pages", line=boot.lines["gbpages"])
     elif mapped and not disabled and boot.has("last_pfn"):

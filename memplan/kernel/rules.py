@@ -122,7 +122,7 @@ class Rules(NamedTuple):
     mapping_step_shift: int
     mapping_growth: Literal["larger", "sum"]
     direct_map_base: int
-    trampoline_pgd: bool
+    trampoline_tables: Literal["none", "one", "two with five levels"]
     gbpages_need_pse: bool
     debug_pagealloc_option: bool
 
@@ -168,7 +168,19 @@ class Rules(NamedTuple):
     hugetlb_cma_several_ranges: bool
     hugetlb_cma_only: bool
     hugetlb_nodes: Literal["online", "with memory"]
-    crashkernel: Literal["3.13", "low then high", "generic"]
+    crashkernel: Literal["arch/x86", "kernel/crash_reserve.c"]
+    crash_config: Literal["KEXEC", "KEXEC_CORE", "CRASH_RESERVE"]
+    crash_limit: Literal["below-896M", "low-then-high"]
+    crash_high_limit: Literal["MAXMEM", "64T"]
+    crash_low_default: int
+    crash_low_search: Literal["its size", "0"]
+    crash_low_failure: Literal["high part stays", "high part goes"]
+    crash_low_told: Literal["System low RAM", "low RAM limit"]
+    crash_total_rounds: bool
+    crash_size_tested: bool
+    crash_zero_told: bool
+    crash_ignored_on_xen: bool
+    crashkernel_auto: str
     crashkernel_cma: bool
     hugepages_stop_at_failure: bool
     possible_cpus_limits: bool
@@ -218,6 +230,7 @@ class Rules(NamedTuple):
     nosave: Literal["low entries behind the first", "low entries", "entries", "gaps"]
     cpumasks: int
     log_buf: Literal["text", "records"]
+    log_buf_align: int
     hash_adapt: bool
     hash_single_node: bool
     swiotlb: Literal[

@@ -18,9 +18,11 @@ _LOW_MAX = 4 * GIB
 _HIGH_MAX = 64 * TIB
 #: Areas of crashkernel=N,cma (CRASHKERNEL_CMA_RANGES_MAX).
 _CMA_AREAS = 4
-_LOW_MAX_3_13 = 896 * MIB
+_OLD_LOW_MAX = 896 * MIB
 #: What the kernel says where the machine is too small for every range of sizes: none is asked for.
 NO_SIZE = "crashkernel size resulted in zero bytes"
+
+_NO_SIZE = "crashkernel size resulted in zero bytes"
 
 
 class _SyntaxError(Exception):
@@ -115,14 +117,18 @@ def _parse(boot: Boot, suffix: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     total = boot.memblock.phys_mem_size()
-    if boot.rules.crashkernel != "3.13":
+    if boot.rules.crash_total_rounds:
         total = round_up(total, 128 * MIB)
     try:
         if suffix:
             return _simple(text, suffix)
+        if text.startswith("auto") and boot.rules.crashkernel_auto:
+            _say(boot, "Using crashkernel=auto, the size chosen is a best effort estimation.")
+            text = boot.rules.crashkernel_auto
         return _by_ranges(text, total) if ":" in text.split(" ", 1)[0] else _simple(text)
     except _SyntaxError as error:
-        _say(boot, str(error), warning=True)
+        if str(error) != _NO_SIZE or boot.rules.crash_zero_told:
+            _say(boot, str(error), warning=True)
         return 0, 0
 
 
@@ -130,19 +136,19 @@ def _parse(boot: Boot, suffix: str | None) -> tuple[int, int] | None:
 def reserve_crashkernel(boot: Boot) -> None:
     """Reserves memory for the crash kernel; always top-down and after the SRAT.
 
-    rules.crashkernel names the version's way: "3.13" (below 896 MiB), "low then high" (4.x to 6.5), "generic"
-    (6.6 on: kernel/crash_reserve.c).
+    rules.crashkernel says whose code it is: that of arch/x86 up to 6.6, kernel/crash_reserve.c from 6.7 on.
     """
-    if not (boot.kernel.config("KEXEC_CORE") or boot.kernel.config("KEXEC")):
+    if not boot.kernel.config(boot.rules.crash_config):
         return
-    if boot.rules.crashkernel == "generic":
-        _reserve_generic(boot)
+    if boot.rules.crashkernel == "arch/x86":
+        _reserve_x86(boot)
     else:
-        _reserve_x86(boot, old=boot.rules.crashkernel == "3.13")
+        _reserve_generic(boot)
 
 
-def _reserve_x86(boot: Boot, *, old: bool) -> None:
-    """arch/x86/kernel/setup.c up to 6.5."""
+def _reserve_x86(boot: Boot) -> None:
+    """arch/x86/kernel/setup.c up to 6.6."""
+    rules = boot.rules
     size, base = _parse(boot, None) or (0, 0)
     high = False
     if not size:
@@ -150,55 +156,60 @@ def _reserve_x86(boot: Boot, *, old: bool) -> None:
         high = True
         if not size:
             return
-    if boot.machine.hypervisor == "xen":
+    if boot.machine.hypervisor == "xen" and rules.crash_ignored_on_xen:
         _say(boot, "Ignoring crashkernel for a Xen PV domain")
         return
-    total = boot.memblock.phys_mem_size()
     if base:
         found = _take(boot, size, MIB, base, base + size)
         if found != base:
             _say(boot, "crashkernel reservation failed - memory is in use.", warning=True)
             return
     else:
-        limits = [_HIGH_MAX] if high else [_LOW_MAX_3_13] if old else [_LOW_MAX, _HIGH_MAX]
+        highest = _HIGH_MAX if rules.crash_high_limit == "64T" else 1 << boot.params.physical_bits
+        lower = [_OLD_LOW_MAX] if rules.crash_limit == "below-896M" else [_LOW_MAX, highest]
         found = 0
-        for limit in limits:
+        for limit in [highest] if high else lower:
             found = found or _take(boot, size, _ALIGN, _ALIGN, limit)
         if not found:
             _say(boot, "crashkernel reservation failed - No suitable area found.", warning=True)
             return
-    if found >= _LOW_MAX and not _reserve_x86_low(boot, old=old):
+    low_first = rules.crash_low_failure == "high part goes"
+    if found >= _LOW_MAX and low_first and not _reserve_x86_low(boot):
         boot.memory.free(found, found + size, owner=Purpose.CRASH_KERNEL, caller="setup_arch")
         return
+    total = boot.memblock.phys_mem_size()
     _say(
         boot, f"Reserving {size // MIB}MB of memory at {found // MIB}MB for crashkernel (System RAM: {total // MIB}MB)"
     )
+    if found >= _LOW_MAX and not low_first:
+        _reserve_x86_low(boot)
 
 
-def _reserve_x86_low(boot: Boot, *, old: bool) -> bool:
-    """The part below 4 GiB that a high crash kernel needs; whether the boot can keep the high one."""
+def _reserve_x86_low(boot: Boot) -> bool:
+    """The part below 4 GiB that a high crash kernel needs; False where it is wanted and can't be had."""
+    rules = boot.rules
     low = _parse(boot, ",low")
-    limit = boot.memblock.mem_size_below_pfn(_LOW_MAX >> 12) if old else min(boot.memblock.phys_mem_size(), _LOW_MAX)
-    if low is None or (low == (0, 0) and not _refused_as_zero(boot)):
-        low_size = swiotlb_size_or_default(boot) + 8 * MIB
-        low_size = low_size if old else max(low_size, 256 * MIB)
-    elif not low[0]:
+    named = low is not None and (low != (0, 0) or _refused_as_zero(boot))
+    if named and low == (0, 0):
         return True
-    else:
+    low_size = max(swiotlb_size_or_default(boot) + 8 * MIB, rules.crash_low_default)
+    if named and low is not None:
         low_size = low[0]
-    found = _take(boot, low_size, _ALIGN, low_size if old else 0, _LOW_MAX, owner=Purpose.CRASH_KERNEL_LOW)
+    start = low_size if rules.crash_low_search == "its size" else 0
+    found = _take(boot, low_size, _ALIGN, start, _LOW_MAX, owner=Purpose.CRASH_KERNEL_LOW)
     if not found:
-        text = (
-            "crashkernel low reservation failed - No suitable area found."
-            if old
-            else f"Cannot reserve {low_size // MIB}MB crashkernel low memory, please try smaller size."
-        )
-        _say(boot, text, warning=True)
+        if rules.crash_low_failure == "high part goes":
+            text = f"Cannot reserve {low_size // MIB}MB crashkernel low memory, please try smaller size."
+            _say(boot, text, warning=True)
+        elif named:
+            _say(boot, "crashkernel low reservation failed - No suitable area found.", warning=True)
         return False
+    below = boot.memblock.mem_size_below_pfn(_LOW_MAX >> 12)
+    limit = below if rules.crash_low_told == "System low RAM" else min(boot.memblock.phys_mem_size(), _LOW_MAX)
     _say(
         boot,
         f"Reserving {low_size // MIB}MB of low memory at {found // MIB}MB for crashkernel "
-        f"({'System low RAM' if old else 'low RAM limit'}: {limit // MIB}MB)",
+        f"({rules.crash_low_told}: {limit // MIB}MB)",
     )
     return True
 
@@ -210,9 +221,7 @@ def _refused_as_zero(boot: Boot) -> bool:
 
 
 def _reserve_generic(boot: Boot) -> None:
-    """kernel/crash_reserve.c, 6.6 on."""
-    if not boot.kernel.config("CRASH_RESERVE"):
-        return
+    """kernel/crash_reserve.c, 6.7 on (kernel/crash_core.c up to 6.8)."""
     total = boot.memblock.phys_mem_size()
     default_low = max(swiotlb_size_or_default(boot) + 8 * MIB, 256 * MIB)
     plain = _parse(boot, None)
@@ -227,7 +236,7 @@ def _reserve_generic(boot: Boot) -> None:
         low_size = default_low if low is None else low[0]
         plain, high = wanted, True
     size, base = plain
-    if not size or size >= total:
+    if not size or (size >= total and boot.rules.crash_size_tested):
         return
     if boot.machine.hypervisor == "xen":
         _say(boot, "Ignoring crashkernel for a Xen PV domain")

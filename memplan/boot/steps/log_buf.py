@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
 from memplan.owner import Purpose
-from memplan.units import GIB, PAGE_SIZE, memparse, pow2_up, round_up
+from memplan.units import GIB, memparse, pow2_up
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
@@ -28,7 +28,7 @@ def setup_log_buf_early(boot: Boot) -> None:
 
 @step("kernel/printk/printk.c")
 def setup_log_buf(boot: Boot) -> None:
-    """A larger log buffer where many CPUs may come (setup_log_buf(0)); 5.10 on."""
+    """A larger log buffer where many CPUs may come (setup_log_buf(0)); 3.17 on."""
     if boot.new_log_buf:
         return
     shift = boot.kernel.config_number("LOG_BUF_SHIFT")
@@ -39,12 +39,13 @@ def setup_log_buf(boot: Boot) -> None:
 
 def _log_buffers(boot: Boot, size: int, *, early: bool) -> bool:
     """The text, and from 5.10 on the ring buffer's descriptors and infos, one each for 32 bytes of text."""
+    memory, align = boot.memory, boot.rules.log_buf_align
     if boot.rules.log_buf == "text":
-        if early:
-            return bool(boot.memory.alloc_base(size, PAGE_SIZE, owner=Purpose.LOG_BUFFER, caller="setup_log_buf"))
-        return bool(
-            boot.memory.alloc(round_up(size, PAGE_SIZE), PAGE_SIZE, owner=Purpose.LOG_BUFFER, caller="setup_log_buf")
-        )
+        if early and boot.rules.allocation_calls == "bootmem":
+            return bool(memory.alloc_base(size, align, owner=Purpose.LOG_BUFFER, caller="setup_log_buf"))
+        if early and boot.rules.calls_without_panic:
+            return bool(memory.alloc_or_panic(size, align, owner=Purpose.LOG_BUFFER, caller="setup_log_buf"))
+        return bool(memory.alloc(size, align, owner=Purpose.LOG_BUFFER, caller="setup_log_buf"))
     count = size >> 5
     parts = (
         (Purpose.LOG_BUFFER, size),
@@ -53,11 +54,11 @@ def _log_buffers(boot: Boot, size: int, *, early: bool) -> bool:
     )
     taken: list[tuple[int, int, Purpose]] = []
     for owner, length in parts:
-        found = boot.memory.alloc(length, 8, owner=owner, caller="setup_log_buf")
+        found = memory.alloc(length, align, owner=owner, caller="setup_log_buf")
         if not found:
             boot.printk(f"log_buf_len: {length} bytes not available", warning=True)
             for start, end, name in reversed(taken):
-                boot.memory.free(start, end, owner=name, caller="setup_log_buf")
+                memory.free(start, end, owner=name, caller="setup_log_buf")
             return False
         taken.append((found, found + length, owner))
     return True

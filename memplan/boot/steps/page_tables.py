@@ -63,8 +63,8 @@ def init_mem_mapping(boot: Boot) -> None:
     mapper = _Mapper(boot)
     end = boot.max_pfn * PAGE_SIZE
     mapper.init_memory_mapping(0, _ISA_END)
-    if boot.rules.trampoline_pgd and boot.params.randomize_memory:
-        mapper.take({"pud": 1, "p4d": 1} if boot.params.levels == 5 else {"pud": 1})
+    if boot.rules.trampoline_tables != "none" and boot.params.randomize_memory:
+        mapper.take(_trampoline_tables(boot))
     if boot.memblock.bottom_up:
         mapper.map_bottom_up(boot.params.kernel_end, end)
         mapper.map_bottom_up(_ISA_END, boot.params.kernel_end)
@@ -73,6 +73,13 @@ def init_mem_mapping(boot: Boot) -> None:
     boot.max_low_pfn = max(boot.max_low_pfn, boot.max_pfn)
     boot.direct_map.mappings = tuple(mapper.mappings())
     boot.memory.mapped = boot.direct_map.mapped
+
+
+def _trampoline_tables(boot: Boot) -> dict[str, int]:
+    """The trampoline's pages by level: the topmost below the PGD, from 5.2 on a PUD page too."""
+    if boot.params.levels < 5:
+        return {"pud": 1}
+    return {"p4d": 1} if boot.rules.trampoline_tables == "one" else {"pud": 1, "p4d": 1}
 
 
 @step("arch/x86/kernel/setup.c")
