@@ -17,15 +17,19 @@ _LARGEST_BLOCK = 2 * GIB
 
 
 def block_size(boot: Boot) -> int:
-    """A memory block's size in bytes (probe_memory_block_size of x86).
+    """A memory block's size in bytes (probe_memory_block_size of x86); rules.memory_block_size names the way.
 
-    128 MiB; from 64 GiB on (4.x) 2 GiB, or under a hypervisor the largest that divides the end of RAM.
+    128 MiB on small machines; on large ones 2 GiB, or the largest size up to that by which RAM's end divides.
     """
-    end = boot.max_pfn << PAGE_SHIFT
-    if not boot.rules.large_memory_blocks or end < _LARGE_MACHINE:
+    end, kind = boot.max_pfn << PAGE_SHIFT, boot.rules.memory_block_size
+    large = end >= _LARGE_MACHINE
+    if kind == "2G from 64G of RAM on":
+        if boot.memblock.phys_mem_size() >= _LARGE_MACHINE:
+            return _LARGEST_BLOCK
+    elif kind == "2G from 64G on" or (kind == "2G on bare metal from 64G on" and not boot.machine.cpus.hypervisor):
+        return _LARGEST_BLOCK if large else SECTION_SIZE
+    if kind == "128M" or not large:
         return SECTION_SIZE
-    if not boot.machine.cpus.hypervisor:
-        return _LARGEST_BLOCK
     size = _LARGEST_BLOCK
     while size > 128 * MIB and end % size:
         size >>= 1

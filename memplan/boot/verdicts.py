@@ -126,7 +126,7 @@ def _verdict(
 
 def _marks_decide(boot: Boot) -> bool:
     """Whether ZONE_MOVABLE follows the SRAT's hot-plug marks: with movable_node, from 3.14 on."""
-    return boot.params.movable_node and boot.rules.movable_zone_rules != "3.13"
+    return boot.params.movable_node and boot.rules.movable_node_zone
 
 
 def _unmarking(ranges: Sequence[tuple[int, int]], early: Sequence[Reservation]) -> list[Reservation]:
@@ -153,7 +153,7 @@ def _reason_in_zone(part: Part, start_pfn: int, share: Share, block_size: int, t
 def _reason_outside(boot: Boot, part: Part, inside: Sequence[Reservation]) -> str:
     asked = boot.cmdline.has("movable_node")
     sizes = [f"{name}={value}" for name in ("kernelcore", "movablecore") if (value := boot.cmdline.last(name))]
-    if boot.params.movable_node and boot.rules.movable_zone_rules == "3.13" and not sizes:
+    if boot.params.movable_node and not boot.rules.movable_node_zone and not sizes:
         return "movable_node of this version only turns the direction; ZONE_MOVABLE needs kernelcore= or movablecore="
     if _marks_decide(boot):
         if not part.hotplug:

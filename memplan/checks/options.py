@@ -44,7 +44,7 @@ def _cmdline(subject: Subject) -> CommandLine:
 def kernelcore_without_effect(subject: Subject) -> Iterator[Found]:
     """Sizes that movable_node overrules."""
     cmdline = _cmdline(subject)
-    if not cmdline.has("movable_node") or subject.kernel.rules.movable_zone_rules == "3.13":
+    if not cmdline.has("movable_node") or not subject.kernel.rules.movable_node_zone:
         return
     for name in ("kernelcore", "movablecore"):
         if cmdline.has(name):

@@ -71,6 +71,7 @@ class Rules(NamedTuple):
 
     # e820
     e820_pram: bool
+    max_pfn_counts_pram: bool
     e820_kept_apart: Literal["none", "PRAM", "PRAM and soft reserved"]
     e820_prefix: str
     bios_check_prefix: str
@@ -157,7 +158,8 @@ class Rules(NamedTuple):
     numa_fake_keeps_domains: bool
     memoryless_nodes: Literal["none", "cpu_nodes", "free_area_init"]
     memoryless_message: bool
-    node_data_lines: Literal["3.13", "5.10"]
+    node_data_lines: Literal["behind the node's range", "of its own"]
+    node_data_failure: str
 
     # CMA, crash kernel, huge pages
     cma_search: Literal["range", "above 4G first"]
@@ -202,7 +204,10 @@ class Rules(NamedTuple):
     memory_map_max_addr: int
 
     # zones
-    movable_zone_rules: Literal["3.13", "5.10"]
+    movable_node_zone: bool
+    kernelcore_capped: bool
+    kernelcore_mirror: bool
+    kernelcore_percent: bool
     zone_limits_by_ram: bool
     movable_start_rounds_up: bool
     movable_clip: bool
@@ -250,7 +255,14 @@ class Rules(NamedTuple):
     kfence: Literal["pool", "pool and metadata"]
 
     # memory hot-remove
-    large_memory_blocks: bool
+    memory_block_size: Literal[
+        "128M",
+        "divides RAM from 64G on",
+        "2G from 64G of RAM on",
+        "2G from 64G on",
+        "divides the end of RAM from 64G on",
+        "2G on bare metal from 64G on",
+    ]
 
 
 #: Every rule's name in the timeline and the type of its values.

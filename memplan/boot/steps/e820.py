@@ -143,7 +143,7 @@ def trim_bios_range(boot: Boot) -> None:
 @step("arch/x86/kernel/e820.c")
 def e820__end_of_ram_pfn(boot: Boot) -> None:
     """Sets max_pfn, after RAM beyond the write-back MTRRs is taken away, and max_low_pfn."""
-    kinds = (E820_RAM, E820_ACPI) if boot.rules.max_pfn_counts_acpi else (E820_RAM,)
+    kinds = [E820_RAM, *[E820_ACPI] * boot.rules.max_pfn_counts_acpi, *[E820_PRAM] * boot.rules.max_pfn_counts_pram]
     arch_limit = 1 << (boot.params.physical_bits - PAGE_SHIFT)
     boot.max_pfn = boot.e820.end_pfn(arch_limit, *kinds)
     limit = boot.machine.mtrr_limit

@@ -168,7 +168,7 @@ def alloc_node_data(boot: Boot, nid: int, span: tuple[int, int]) -> None:
     """NODE_DATA on the node, else on any other (not in 3.13); the node is on-line from here on."""
     rules = boot.rules
     size = round_up(boot.kernel.fact("struct.pglist_data"), rules.node_data_round)
-    old = rules.node_data_lines == "3.13"
+    old = rules.node_data_lines == "behind the node's range"
     if old:
         boot.printk(f"Initmem setup node {nid} {mem_range(round_up(span[0], _ZONE_ALIGN), span[1])}")
     owner = Owner(Purpose.NODE_DATA, nid)
@@ -176,7 +176,7 @@ def alloc_node_data(boot: Boot, nid: int, span: tuple[int, int]) -> None:
         size, _CACHE_LINE, nid, any_node=rules.node_data_any_node, owner=owner, caller="alloc_node_data"
     )
     if not place:
-        where = f"in any node (initial node: {nid})" if rules.node_data_any_node else f"in node {nid}"
+        where = rules.node_data_failure.format(nid=nid)
         if rules.node_data_panics:
             raise BootPanic(f"Cannot allocate {size} bytes for node {nid} data", "no free memory is left for NODE_DATA")
         boot.printk(f"Cannot find {size} bytes {where}", warning=True)

@@ -93,11 +93,10 @@ def _movable_starts(boot: Boot, limits: Sequence[ZoneLimits]) -> dict[int, int]:
 
 
 def _unrounded_starts(boot: Boot, limits: Sequence[ZoneLimits]) -> dict[int, int]:
-    if boot.rules.movable_zone_rules != "3.13":
-        if boot.params.movable_node:
-            return _first_pfns(boot, lambda _, flags: bool(flags & _HOTPLUG))
-        if boot.memblock.mirrored_kernelcore:
-            return _mirror_starts(boot)
+    if boot.params.movable_node and boot.rules.movable_node_zone:
+        return _first_pfns(boot, lambda _, flags: bool(flags & _HOTPLUG))
+    if boot.memblock.mirrored_kernelcore and boot.rules.kernelcore_mirror:
+        return _mirror_starts(boot)
     needed = _required_kernelcore(boot)
     usable = max((zone for zone in limits if zone.high > zone.low), key=lambda zone: zone.low).low
     return _spread_kernelcore(boot, needed, usable) if needed else {}
@@ -131,26 +130,26 @@ def _mirror_starts(boot: Boot) -> dict[int, int]:
 
 def _required_kernelcore(boot: Boot) -> int:
     """The pages that kernelcore= and movablecore= leave to the kernel; 0 for no ZONE_MOVABLE."""
-    old = boot.rules.movable_zone_rules == "3.13"
+    capped = boot.rules.kernelcore_capped
     total = sum(end - start for start, end, _ in boot.memblock.pfn_ranges(None))
     kernelcore, movablecore = (_core_pages(boot, name, total) for name in ("kernelcore", "movablecore"))
     if movablecore:
         movablecore = round_up(movablecore, _BUDDY_PAGES)
-        if old and movablecore > total:
-            # 3.13 subtracts without a look, and what wraps is more than any machine has.
+        if not capped and movablecore > total:
+            # Up to 4.3 it is subtracted without a look, and what wraps is more than any machine has.
             kernelcore = (total - movablecore) & ((1 << 64) - 1)
         else:
             kernelcore = max(kernelcore, total - min(movablecore, total))
-    return 0 if not old and kernelcore >= total else kernelcore
+    return 0 if capped and kernelcore >= total else kernelcore
 
 
 def _core_pages(boot: Boot, option: str, total: int) -> int:
     """The pages that `option` asks for: an amount of memory, or a share in percent (4.17 on)."""
     value = boot.cmdline.last(option)
-    if not value or (value == "mirror" and option == "kernelcore" and boot.rules.movable_zone_rules != "3.13"):
+    if not value or (value == "mirror" and option == "kernelcore" and boot.rules.kernelcore_mirror):
         return 0
     share, rest = leading_number(value)
-    if rest.startswith("%") and boot.rules.movable_zone_rules != "3.13":
+    if rest.startswith("%") and boot.rules.kernelcore_percent:
         return (total * 100 * (share or 0) & U64_MAX) // 10000
     return memparse(value)[0] >> PAGE_SHIFT
 
