@@ -16,6 +16,7 @@ from memplan.boot.unheeded import unheeded
 from memplan.boot.verdicts import hotplug_ranges, verdicts
 from memplan.errors import NotCoveredError
 from memplan.kaslr.choice import possible_places
+from memplan.kernel.unreplayed import unreplayed
 from memplan.memblock.memblock import MemblockPanic
 from memplan.plan import Checkpoint, End, Node, PageTables, Plan
 
@@ -69,7 +70,7 @@ def _plan(boot: Boot, end: End) -> Plan:
         machine_name=boot.machine.name,
         kernel=boot.kernel.name,
         kernel_version=boot.kernel.version,
-        kernel_notes=boot.kernel.notes,
+        kernel_notes=(*boot.kernel.notes, *_unreplayed(boot)),
         wording=boot.wording,
         cmdline=boot.machine.cmdline,
         bottom_up=boot.bottom_up,
@@ -119,6 +120,13 @@ def _random_steps(boot: Boot) -> frozenset[str]:
     steps = boot.rules.steps
     first = next((index for index, name in enumerate(steps) if find_step(name).random), len(steps))
     return frozenset(steps[first:])
+
+
+def _unreplayed(boot: Boot) -> Iterator[str]:
+    """What this boot does that isn't replayed, in words."""
+    words = {name for name, _ in boot.cmdline.args}
+    tables = set() if boot.params.acpi_disabled else {table.signature for table in boot.machine.acpi.tables}
+    return unreplayed(boot.kernel, words, tables)
 
 
 def _nodes(boot: Boot) -> tuple[Node, ...]:

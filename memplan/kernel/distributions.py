@@ -6,7 +6,8 @@ A file in configs/distributions has
     release     a regular expression for its release strings; its group, if any, is the build's number
     base        the version that it starts from
     sublevels   for distributions that follow a stable branch: the sublevel of builds, by the build's number
-    backports   rules and steps that are those of a later release (`as_of`) from a build on; A..B: from one of these on
+    backports   rules and steps that are those of a later release (`as_of`) from a build on; A..B: from one of these on;
+                `values` of the distribution's own, by rule, need no release
     unknown     what isn't known of it
 
 """
@@ -22,22 +23,23 @@ from typing import NamedTuple
 import yaml
 
 from memplan.errors import UsageError
-from memplan.kernel.nodes import compose, fields_of, items_of, numbers_of, release_of, text_of, wrong
-from memplan.kernel.rules import Overlay, all_rules, config_folder
+from memplan.kernel.nodes import Value, compose, fields_of, items_of, numbers_of, release_of, text_of, value_of, wrong
+from memplan.kernel.rules import Overlay, all_rules, config_folder, expected, fits
 from memplan.kernel.timeline import Sublevels
 from memplan.kernel.version import KernelVersion, Release
 
 _KEYS = {"title", "release", "base", "sublevels", "backports", "unknown"}
-_BACKPORT_KEYS = {"build", "as_of", "rules", "steps"}
+_BACKPORT_KEYS = {"build", "as_of", "rules", "steps", "values"}
 
 
 class Backport(NamedTuple):
-    """Rules and steps that are as in a later release, from a build on."""
+    """Rules and steps that are as in a later release, and values of the distribution's own, from a build on."""
 
     build: Sublevels
-    as_of: Release
+    as_of: Release | None
     rules: tuple[str, ...]
     steps: tuple[str, ...]
+    values: tuple[tuple[str, Value], ...]
 
 
 class Distribution(NamedTuple):
@@ -126,8 +128,8 @@ def _folder() -> str:
 
 def _backport(path: str, node: yaml.Node) -> Backport:
     entry = fields_of(path, node, _BACKPORT_KEYS)
-    if "build" not in entry or "as_of" not in entry:
-        raise wrong(path, node, "backports", "each should have build and as_of")
+    if "build" not in entry or ("as_of" not in entry and "values" not in entry):
+        raise wrong(path, node, "backports", "each should have build, and as_of or values")
     known = {"rules": set(all_rules().rules), "steps": {step.name for step in all_rules().steps}}
     names: dict[str, tuple[str, ...]] = {"rules": (), "steps": ()}
     for kind in names:
@@ -136,11 +138,17 @@ def _backport(path: str, node: yaml.Node) -> Backport:
         for name, item in zip(names[kind], listed, strict=True):
             if name not in known[kind]:
                 raise wrong(path, item, kind, f"there is none of the name {name}")
+    values: dict[str, Value] = {}
+    for name, item in fields_of(path, entry["values"], known["rules"]).items() if "values" in entry else ():
+        values[name] = value_of(path, item)
+        if not fits(name, values[name]):
+            raise wrong(path, item, name, f"should be {expected(name)}, found {values[name]!r}")
     return Backport(
         numbers_of(path, entry["build"], "build"),
-        release_of(path, entry["as_of"], "as_of"),
+        release_of(path, entry["as_of"], "as_of") if "as_of" in entry else None,
         names["rules"],
         names["steps"],
+        tuple(values.items()),
     )
 
 
@@ -149,12 +157,15 @@ def _of(distribution: Distribution, build: int | None) -> Target:
     version, notes = distribution.base, []
     rules: dict[str, tuple[Release, bool]] = {}
     steps: dict[str, tuple[Release, bool]] = {}
+    values: dict[str, tuple[Value, bool]] = {}
     for backport in distribution.backports:
         maybe, surely = backport.build
         if build is None or build >= maybe:
             doubtful = build is not None and build < surely
-            rules.update(dict.fromkeys(backport.rules, (backport.as_of, doubtful)))
-            steps.update(dict.fromkeys(backport.steps, (backport.as_of, doubtful)))
+            values.update((name, (value, doubtful)) for name, value in backport.values)
+            if backport.as_of is not None:
+                rules.update(dict.fromkeys(backport.rules, (backport.as_of, doubtful)))
+                steps.update(dict.fromkeys(backport.steps, (backport.as_of, doubtful)))
     if build is not None and distribution.sublevels:
         before = [own for own in sorted(distribution.sublevels) if own <= build]
         after = [own for own in sorted(distribution.sublevels) if own >= build]
@@ -169,5 +180,6 @@ def _of(distribution: Distribution, build: int | None) -> Target:
         distribution.name,
         tuple((name, as_of, doubtful) for name, (as_of, doubtful) in sorted(rules.items())),
         tuple((name, as_of, doubtful) for name, (as_of, doubtful) in sorted(steps.items())),
+        tuple((name, value, doubtful) for name, (value, doubtful) in sorted(values.items())),
     )
-    return Target(version, overlay if rules or steps else None, distribution.name, tuple(notes))
+    return Target(version, overlay if rules or steps or values else None, distribution.name, tuple(notes))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import yaml
 
 from memplan.errors import InputError
 from memplan.kernel.version import Release
+
+#: What a rule has in one version.
+Value = bool | int | str | Mapping[str, str]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -84,3 +89,16 @@ def numbers_of(path: str, node: yaml.Node, field: str) -> tuple[int, int]:
     if not first.isdecimal() or not (last or first).isdecimal():
         raise wrong(path, node, field, "should be a number, or a range like 8..89")
     return int(first), int(last or first)
+
+
+def value_of(path: str, node: yaml.Node) -> Value:
+    """A scalar, or a mapping of texts."""
+    if isinstance(node, yaml.MappingNode):
+        return {key: text_of(path, value, key) for key, value in pairs_of(path, node)}
+    if not isinstance(node, yaml.ScalarNode):
+        raise wrong(path, node, "value", "should be one value, or a mapping")
+    kind = node.tag.rpartition(":")[2]
+    raw = str(node.value)
+    if kind == "bool":
+        return raw == "true"
+    return int(raw, 0) if kind == "int" else raw

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 from memplan.errors import InputError, UsageError
 from memplan.hotadd.rules import HotplugRules
+from memplan.kernel.nodes import Value
 from memplan.kernel.structures import StructRules
 from memplan.kernel.timeline import Found, Rule, Step, Timeline, find, present, timeline
 from memplan.kernel.version import KernelVersion, Release
@@ -34,11 +35,15 @@ def config_folder() -> str:
 
 
 class Overlay(NamedTuple):
-    """What a distribution took from later releases: (rule or step, as of which release, whether that is in doubt)."""
+    """What a distribution took from later releases: (rule or step, as of which release, whether that is in doubt).
+
+    `values` are what it has of its own: (rule, value, whether that is in doubt).
+    """
 
     name: str
     rules: tuple[tuple[str, Release, bool], ...]
     steps: tuple[tuple[str, Release, bool], ...]
+    values: tuple[tuple[str, Value, bool], ...]
 
 
 class Rules(NamedTuple):
@@ -295,8 +300,18 @@ def _check(name: str, rule: Rule) -> None:
     if rule.changes[0].since != OLDEST:
         raise wrong(rule.changes[0].line, f"should begin with {OLDEST}, so that every version has a value")
     for change in rule.changes:
-        if not _fits(kind, change.value):
-            raise wrong(change.line, f"should be {_words(kind)}, found {change.value!r}")
+        if not fits(name, change.value):
+            raise wrong(change.line, f"should be {expected(name)}, found {change.value!r}")
+
+
+def fits(name: str, value: object) -> bool:
+    """Whether `value` is one that the rule `name` may have."""
+    return _fits(TYPES[name], value)
+
+
+def expected(name: str) -> str:
+    """What the rule `name` may have, in words."""
+    return _words(TYPES[name])
 
 
 def _fits(kind: Any, value: object) -> bool:
@@ -327,6 +342,8 @@ def resolve(version: KernelVersion, overlay: Overlay | None = None) -> dict[str,
     for name, as_of, doubtful in overlay.rules if overlay else ():
         later = find(all_rules().rules[name], KernelVersion(as_of, 0))
         found[name] = later._replace(doubtful=doubtful)
+    for name, value, doubtful in overlay.values if overlay else ():
+        found[name] = found[name]._replace(value=value, doubtful=doubtful)
     return found
 
 

@@ -24,10 +24,19 @@ from typing import NamedTuple
 import yaml
 
 from memplan.errors import InputError
-from memplan.kernel.nodes import compose, fields_of, items_of, numbers_of, pairs_of, release_of, text_of, wrong
+from memplan.kernel.nodes import (
+    Value,
+    compose,
+    fields_of,
+    items_of,
+    numbers_of,
+    pairs_of,
+    release_of,
+    text_of,
+    value_of,
+    wrong,
+)
 from memplan.kernel.version import KernelVersion, Release
-
-Value = bool | int | str | Mapping[str, str]
 
 #: Sublevels from the first on that may have a back-port to the first that has it for sure.
 Sublevels = tuple[int, int]
@@ -37,6 +46,7 @@ _STEP_KEYS = {"step", "from", "until", "commit", "between", "dated", "stable_fro
 _VERSION_KEYS = {"read", "booted", "traced"}
 STEPS_FILE = "steps.yaml"
 VERSIONS_FILE = "versions.yaml"
+UNREPLAYED_FILE = "unreplayed.yaml"
 
 
 class Change(NamedTuple):
@@ -166,7 +176,7 @@ def timeline(folder: str) -> Timeline:
     """The timeline in `folder`; InputError, with file and line, for anything in it that can't be right."""
     rules: dict[str, Rule] = {}
     for name in sorted(os.listdir(folder)):
-        if not name.endswith(".yaml") or name in (STEPS_FILE, VERSIONS_FILE):
+        if not name.endswith(".yaml") or name in (STEPS_FILE, VERSIONS_FILE, UNREPLAYED_FILE):
             continue
         path = os.path.join(folder, name)
         for key, node in pairs_of(path, compose(path)):
@@ -174,19 +184,6 @@ def timeline(folder: str) -> Timeline:
                 raise wrong(path, node, key, f"is a rule of {rules[key].path}, too")
             rules[key] = _rule(path, key, node)
     return Timeline(rules, _steps(os.path.join(folder, STEPS_FILE)), _versions(os.path.join(folder, VERSIONS_FILE)))
-
-
-def _value(path: str, node: yaml.Node) -> Value:
-    """A scalar, or a mapping of texts."""
-    if isinstance(node, yaml.MappingNode):
-        return {key: text_of(path, value, key) for key, value in pairs_of(path, node)}
-    if not isinstance(node, yaml.ScalarNode):
-        raise wrong(path, node, "value", "should be one value, or a mapping")
-    kind = node.tag.rpartition(":")[2]
-    text = str(node.value)
-    if kind == "bool":
-        return text == "true"
-    return int(text, 0) if kind == "int" else text
 
 
 def _stable(path: str, node: yaml.Node | None, field: str) -> dict[Release, Sublevels]:
@@ -221,7 +218,7 @@ def _rule(path: str, name: str, node: yaml.Node) -> Rule:
         changes.append(
             Change(
                 release_of(path, entry["since"], f"{name}.since"),
-                _value(path, entry["value"]),
+                value_of(path, entry["value"]),
                 text_of(path, entry.get("commit"), "commit"),
                 _sources(path, entry.get("between")),
                 text_of(path, entry.get("dated"), "dated"),

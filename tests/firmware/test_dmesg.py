@@ -101,7 +101,8 @@ def test_the_cpus_are_qemus(name: str, tmp_path: Path) -> None:
     if "cpus.gbpages" in found:
         assert found["cpus.gbpages"] is ("-pdpe1gb" not in model)
     else:
-        assert "debug_pagealloc" in told["append"]
+        # The build of 4.19 maps with 1 GiB pages on demand only.
+        assert "debug_pagealloc" in told["append"] or name.endswith("-4.19")
     assert found["cpus.la57"] is ("-la57" not in model and not name.endswith("-3.13"))
     if "cpus.intel" in found:
         assert found["cpus.intel"] is False, "the max model is AMD's"

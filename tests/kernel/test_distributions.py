@@ -79,6 +79,19 @@ def test_red_hats_back_ports_by_build(build: str, low: int, first_mib: bool, tab
     assert "map_vsyscall" not in rules.steps
 
 
+@pytest.mark.parametrize(
+    ("build", "ranges"),
+    [
+        ("147", "1G-64G:160M,64G-1T:256M,1T-:512M"),
+        ("553", "1G-4G:160M,4G-64G:192M,64G-1T:256M,1T-:512M"),
+    ],
+)
+def test_red_hats_own_crash_kernel(build: str, ranges: str) -> None:
+    found = target(f"4.18.0-{build}.el8.x86_64")
+    assert rules_for(found.version, found.overlay).crashkernel_auto == ranges
+    assert find_kernel("4.18.0").rules.crashkernel_auto == ""
+
+
 def test_the_line_of_the_log_tells_the_stable_release() -> None:
     line = "Linux version 5.15.0-91-generic (buildd@x) (gcc) #101-Ubuntu SMP (Ubuntu 5.15.0-91.101-generic 5.15.131)"
     assert match_release("5.15.0-91-generic", line)[0] == "5.15.131"
@@ -103,7 +116,7 @@ GOOD = "title: T\nrelease: '4\\.2\\.0-(\\d+)\\.t'\nbase: '4.2'\nunknown: all\n"
         (GOOD.replace("'4.2'", "four"), r"d.yaml:3:7: base: 'four' is no kernel version"),
         (GOOD.replace("(", ""), r"d.yaml:2:10: release: is no regular expression"),
         (GOOD.replace("t'", "(t)'"), r"release: should have one group at most"),
-        (GOOD + "backports: [{build: 1}]\n", r"d.yaml:5:13: backports: each should have build and as_of"),
+        (GOOD + "backports: [{build: 1}]\n", r"d.yaml:5:13: backports: each should have build, and as_of or values"),
         (GOOD + "backports: [{build: x, as_of: '4.4'}]\n", r"build: should be a number, or a range"),
         (GOOD + "backports: [{build: 1, as_of: '4.4', rules: [low_reserv]}]\n", r"rules: there is none of the name"),
         (GOOD + "backports: [{build: 1, as_of: '4.4', steps: [low_reserve]}]\n", r"steps: there is none of the name"),
