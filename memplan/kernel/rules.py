@@ -116,6 +116,7 @@ class Rules(NamedTuple):
     efi_mem_reserve_kern: bool
     efi_boot_services: Literal["ram", "untouched"]
     real_mode_required: bool
+    efi_tables: Mapping[str, str]
     reserve_first_mib: bool
     low_memory_scratch: bool
     crash_reserves_first_mib: bool
@@ -142,7 +143,7 @@ class Rules(NamedTuple):
     srat_raises_max_possible: bool
     meminfo_clip: Literal["max_pfn", "dram"]
     numa_resets_to_no_node: bool
-    numa_reserved_meminfo: bool
+    blocks_without_ram: Literal["kept", "dropped", "remembered"]
     srat_generic_initiators: bool
     srat_needs_hotplug_config: bool
     srat_tells_nonvolatile: bool
@@ -150,7 +151,8 @@ class Rules(NamedTuple):
     srat_cpu_lines: bool
     srat_line_prefix: str
     numa_overlap_prefix: str
-    cfmws: bool
+    cfmws: Literal["nothing", "a node unless its start is known", "stretches blocks"]
+    cfmws_nodes_possible: bool
     numa_coverage: Literal["meminfo", "memblock"]
     node_min_size: int
     node_data_round: int

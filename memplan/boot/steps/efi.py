@@ -18,8 +18,6 @@ EFI_MEMORY_MORE_RELIABLE = 1 << 16
 EFI_MEMORY_RUNTIME = 1 << 63
 _EFI_MMIO = (11, 12)
 _LARGE_MMIO = 256 << 10
-#: Tables whose place efi_mem_reserve sets aside after the map is in memblock, by the words of `Efi.reserved`.
-_LATE_TABLES = ("ESRT", "MOK variables")
 
 
 @step("arch/x86/platform/efi/efi.c")
@@ -39,17 +37,19 @@ def efi_memblock_x86_reserve_range(boot: Boot) -> None:
 def efi_init(boot: Boot) -> None:
     """Reserves firmware's tables that Linux keeps: memory attributes, TPM event log, MEMRESERVE entries.
 
+    Which ones, rules.efi_tables says.
     6.2 on (commit 07eb6e5c1f22) also takes large MMIO ranges out of the e820 map.
     """
     efi = boot.params.efi
     if efi is None:
         return
-    if efi.memattr is not None:
+    tables = boot.rules.efi_tables
+    if efi.memattr is not None and tables.get("memory attributes") != "left":
         boot.memory.reserve(
             efi.memattr[0], sum(efi.memattr), owner=Purpose.EFI_MEMORY_ATTRIBUTES, caller="efi_memattr_init"
         )
     for address, length, what in efi.reserved:
-        if what not in _LATE_TABLES:
+        if tables.get(what, "reserved") == "reserved":
             boot.memory.reserve(
                 address, address + length, owner=Owner(Purpose.EFI_TABLE, detail=what), caller="efi_config_parse_tables"
             )
@@ -80,7 +80,7 @@ def efi_mem_reserve_tables(boot: Boot) -> None:
     if efi is None:
         return
     for address, length, what in efi.reserved:
-        if what in _LATE_TABLES:
+        if boot.rules.efi_tables.get(what) == "apart":
             _efi_mem_reserve(boot, address, length, what)
 
 

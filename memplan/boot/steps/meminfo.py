@@ -10,6 +10,7 @@ from memplan.units import PAGE_SIZE, mem_range
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
     from memplan.boot.meminfo import Meminfo
+    from memplan.memblock.memblock import Memblock
 
 
 def numa_add_memblk(boot: Boot, meminfo: Meminfo, start: int, end: int, nid: int) -> bool:
@@ -60,12 +61,19 @@ def _trim(boot: Boot, meminfo: Meminfo) -> None:
     kept = []
     for block in meminfo.blocks:
         size = block.end - block.start
-        if rules.numa_reserved_meminfo and memblock.overlaps_region(memblock.memory, block.start, size) < 0:
+        if rules.blocks_without_ram == "remembered" and not _holds_ram(memblock, block.start, size):
             continue
         block.start, block.end = max(block.start, low), min(block.end, high)
+        clipped = block.end - block.start
+        if rules.blocks_without_ram == "dropped" and clipped > 0 and not _holds_ram(memblock, block.start, clipped):
+            continue
         if block.start < block.end:
             kept.append(block)
     meminfo.blocks[:] = kept
+
+
+def _holds_ram(memblock: Memblock, base: int, size: int) -> bool:
+    return memblock.overlaps_region(memblock.memory, base, size) >= 0
 
 
 def _tell_overlap(boot: Boot, first: Block, second: Block) -> bool:

@@ -46,7 +46,7 @@ def acpi_numa_init(boot: Boot, nodes: Nodes) -> bool:
             nodes.srat_disabled = True
             nodes.srat = SratUse.BAD_ENTRY
     _parse_slit(boot, nodes)
-    if boot.rules.cfmws:
+    if boot.rules.cfmws != "nothing":
         _parse_cfmws(boot, nodes)
     if srat is not None and not nodes.srat_disabled:
         nodes.srat = SratUse.USED if accepted else SratUse.EMPTY
@@ -150,7 +150,10 @@ def _parse_cfmws(boot: Boot, nodes: Nodes) -> None:
     pxm = max(nodes.pxm_to_node, default=-1) + 1
     for window in boot.machine.acpi.cxl_windows:
         start, end = window.base, window.base + window.size
-        if nodes.meminfo.fill(start, end):
+        if boot.rules.cfmws == "stretches blocks":
+            if nodes.meminfo.fill(start, end):
+                continue
+        elif any(block.start <= start < block.end for block in nodes.meminfo.blocks):
             continue
         nid = _node_of(boot, nodes, pxm)
         if nid is None:
@@ -159,5 +162,6 @@ def _parse_cfmws(boot: Boot, nodes: Nodes) -> None:
         if not numa_add_memblk(boot, nodes.meminfo, start, end, nid):
             place = f"[mem {start:#x}-{end:#x}]"
             boot.printk(f"ACPI: ACPI NUMA: Failed to add memblk for CFMWS node {nid} {place}", warning=True)
-        nodes.parsed.add(nid)
+        if boot.rules.cfmws_nodes_possible:
+            nodes.parsed.add(nid)
         pxm += 1
