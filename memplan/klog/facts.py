@@ -9,7 +9,7 @@ from typing import NamedTuple
 from memplan.units import MIB, PAGE_SIZE
 
 _CHANGE = re.compile(
-    r"(?a)memblock_(add|reserve|remove|free|phys_free):?\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: flags 0x\w+)?"
+    r"(?a)memblock_(add|reserve|remove|free|phys_free|free_early):?\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: flags 0x\w+)?"
     r"(?: ([\w.]+))?"
 )
 _DUMPED = re.compile(
@@ -101,7 +101,7 @@ def read_facts(lines: Iterable[tuple[int, str]]) -> Told:
 def line_facts(text: str) -> Iterator[Fact]:
     """What one of the kernel's bare lines tells that a plan may tell too; at most one fact."""
     if change := _CHANGE.search(text):
-        op = "free" if change[1] == "phys_free" else change[1]
+        op = "free" if "free" in change[1] else change[1]
         yield Fact(op, (int(change[2], 16), int(change[3], 16)), text)
     elif text.startswith(DUMP_HEAD):
         yield Fact("dump", (), text)
