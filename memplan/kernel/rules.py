@@ -140,6 +140,7 @@ class Rules(NamedTuple):
 
     # NUMA
     srat_hotplug_marks: bool
+    kernel_nodes_unmarked: Literal["behind NODE_DATA", "before NODE_DATA"]
     srat_raises_max_possible: bool
     meminfo_clip: Literal["max_pfn", "dram"]
     numa_resets_to_no_node: bool

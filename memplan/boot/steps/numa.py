@@ -91,7 +91,8 @@ def _try(boot: Boot, nodes: Nodes, parse: Callable[[Boot, Nodes], bool]) -> bool
     nodes.possible = nodes.parsed | nodes.meminfo.nodes()
     for block in nodes.meminfo.blocks:
         boot.memory.set_node(block.start, block.end, block.nid)
-    if boot.rules.srat_hotplug_marks:
+    late = boot.rules.kernel_nodes_unmarked == "behind NODE_DATA"
+    if boot.rules.srat_hotplug_marks and not late:
         _clear_kernel_node_hotplug(boot, nodes)
     if not _covers_memory(boot, nodes):
         nodes.srat = SratUse.UNCOVERED
@@ -101,6 +102,8 @@ def _try(boot: Boot, nodes: Nodes, parse: Callable[[Boot, Nodes], bool]) -> bool
         if span is not None and span[1] - span[0] >= boot.rules.node_min_size:
             alloc_node_data(boot, nid, span)
     boot.recorder.checkpoint("numa_register_memblks", boot.memblock, dumped=True)
+    if boot.rules.srat_hotplug_marks and late:
+        _clear_kernel_node_hotplug(boot, nodes)
     return True
 
 
