@@ -22,8 +22,6 @@ _OLD_LOW_MAX = 896 * MIB
 #: What the kernel says where the machine is too small for every range of sizes: none is asked for.
 NO_SIZE = "crashkernel size resulted in zero bytes"
 
-_NO_SIZE = "crashkernel size resulted in zero bytes"
-
 
 class _SyntaxError(Exception):
     """The value is not of the form; the text is the kernel's message."""
@@ -127,7 +125,7 @@ def _parse(boot: Boot, suffix: str | None) -> tuple[int, int] | None:
             text = boot.rules.crashkernel_auto
         return _by_ranges(text, total) if ":" in text.split(" ", 1)[0] else _simple(text)
     except _SyntaxError as error:
-        if str(error) != _NO_SIZE or boot.rules.crash_zero_told:
+        if str(error) != NO_SIZE or boot.rules.crash_zero_told:
             _say(boot, str(error), warning=True)
         return 0, 0
 
