@@ -271,7 +271,8 @@ def _open(text: str) -> bool:
 
 
 def _are_options(words: Sequence[str]) -> bool:
-    return all(_OPTION.fullmatch(word) and not word.endswith(":") for word in words)
+    """Whether the words may be options; a word all in capitals is what a program prints at the log's end."""
+    return all(_OPTION.fullmatch(word) and not word.endswith(":") and not word.isupper() for word in words)
 
 
 def _may_continue(held: Line, text: str, layout: Layout) -> bool:
