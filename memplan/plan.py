@@ -322,6 +322,7 @@ class Plan(NamedTuple):
     it is not built in, or not known).
 
     Addresses are bytes; every end is exclusive (JSON has inclusive ones).
+    `limits` tells what the boot asks for and is not replayed: with any of it the kernel may do otherwise than planned.
     """
 
     machine_name: str
@@ -341,6 +342,7 @@ class Plan(NamedTuple):
     verdicts: tuple[Verdict, ...]
     movable: tuple[tuple[int, int, int], ...]
     end: End
+    limits: tuple[str, ...] = ()
     random_steps: frozenset[str] = frozenset()
     domains: tuple[tuple[int, int], ...] = ()
     possible_nodes: tuple[int, ...] = ()

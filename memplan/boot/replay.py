@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from memplan.boot.blocks import block_size, movable_ranges
 from memplan.boot.context import Boot
 from memplan.boot.ledger import reservations
+from memplan.boot.limits import limits
 from memplan.boot.panic import BootPanic
 from memplan.boot.registry import find_step
 from memplan.boot.unheeded import unheeded
@@ -89,6 +90,7 @@ def _plan(boot: Boot, end: End) -> Plan:
         verdicts=verdicts(boot, taken, movable, size) if end.completed else (),
         movable=movable,
         end=end,
+        limits=limits(boot),
         random_steps=_random_steps(boot),
         domains=tuple(sorted(boot.nodes.pxm_to_node.items())) if end.completed else (),
         possible_nodes=tuple(sorted(boot.nodes.possible)) if end.completed else (),

@@ -32,6 +32,7 @@ COMMANDS = {
     "verify": ("verify", "Compare the plan with what a real kernel did."),
     "boot": ("boot", "Boot the described machine in QEMU and verify the plan."),
     "check": ("check", "Check firmware tables and boot options by rules."),
+    "limits": ("limits", "List what no plan models yet."),
     "schema": ("schema", "Print the JSON Schema of machine descriptions and of output."),
 }
 _HELP = """\

@@ -54,6 +54,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "kernel": {"name": plan.kernel, "version": plan.kernel_version, "notes": list(plan.kernel_notes)},
         "cmdline": plan.cmdline,
         "unheeded_options": list(plan.unheeded),
+        "not_modelled": list(plan.limits),
         "direction": "bottom-up" if plan.bottom_up else "top-down",
         "end": {
             "completed": plan.end.completed,

@@ -110,6 +110,8 @@ def _word(verdict: Verdict) -> tuple[str, str]:
 def _failures(plan: Plan, width: int) -> list[Line]:
     """What the kernel warns of: a crash kernel or gigantic pages that it has no room for, a refused SRAT."""
     found: list[Line] = []
+    for text in plan.limits:
+        found += wrapped(text, width, head=(Span("not modelled: ", "yellow"),))
     for text in plan.unheeded:
         found += wrapped(text, width, head=(Span("boot option: ", "yellow"),))
     for message in plan.warnings:

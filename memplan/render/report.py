@@ -100,6 +100,8 @@ def _header(plan: Plan) -> Iterator[str]:
     yield f"boot options  {plan.cmdline or 'none'}"
     for text in plan.unheeded:
         yield f"              {text}"
+    for text in plan.limits:
+        yield f"not modelled  {text}"
     yield f"direction     {'bottom-up' if plan.bottom_up else 'top-down'} until the SRAT is read, then top-down"
 
 

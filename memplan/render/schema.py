@@ -28,6 +28,7 @@ def plan_schema() -> dict[str, Any]:
             ),
             cmdline=_text("the boot options"),
             unheeded_options=_list("Boot options about memory that the kernel does not know.", {"type": "string"}),
+            not_modelled=_list("What the boot asks for and is not replayed.", {"type": "string"}),
             direction={"enum": ["bottom-up", "top-down"], "description": "of allocations before the SRAT is read"},
             end={"$ref": "#/$defs/end"},
             movable=_list("The ranges in ZONE_MOVABLE that hold nothing unmovable.", _object("", node=_NODE, **_SPAN)),

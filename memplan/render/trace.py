@@ -20,8 +20,9 @@ def trace_lines(plan: Plan, *, everything: bool = False) -> Iterator[str]:
     """The lines of `plan`'s trace, in order and without line ends.
 
     Left out, unless `everything` is asked for, is what happens before the kernel has parsed ``memblock=debug``.
-    A boot that dies ends in the kernel's last words.
+    A boot that dies ends in the kernel's last words.  What is not modelled is said first, in comments.
     """
+    yield from (f"# not modelled: {text}" for text in plan.limits)
     for event in plan.events:
         if everything or isinstance(event, Checkpoint) or event.logged:
             yield from plan.wording.lines(event)
