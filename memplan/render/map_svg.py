@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _WIDTH, _MARGIN, _NODE, _BAR = 960, 16, 64, 24
 #: Horizontal units of a strip; each is one pixel of the bar.
 _CELLS = _WIDTH - 2 * _MARGIN
-_LEGEND_COLUMNS, _LEGEND_ROW = 4, 20
+_LEGEND_COLUMNS, _LEGEND_ROW = 3, 20
 _FREE_FILLS = {Free.MOVABLE: "#d5f0d5", Free.HOTPLUG: "#fff3c4", Free.STAYS: "#eeeeee", Free.HOLE: "none"}
 #: So many pixels must a piece have for its letter.
 _LETTER_WIDTH = 12

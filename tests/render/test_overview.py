@@ -84,3 +84,9 @@ def test_options_that_the_kernel_does_not_know_are_said() -> None:
     plan = memplan.simulate(machine._replace(cmdline="movable_nodes"))
     assert plan.unheeded == ("movable_nodes is no option of Linux; movable_node is",)
     assert "boot option: movable_nodes is no option of Linux; movable_node is" in screen(plan)
+
+
+@pytest.mark.parametrize("name", ["blocked-by-acpi"])
+def test_the_readme_shows_the_screen_as_it_is(name: str) -> None:
+    shown = "".join(f"    {line}".rstrip() + "\n" for line in screen(example(name), 80, 40))
+    assert shown in (ROOT / "README.md").read_text()

@@ -80,3 +80,9 @@ def test_the_picture_is_svg_that_names_everything() -> None:
     for group in groups:
         bars = [bar for bar in group.findall(f"{SVG}rect") if bar.find(f"{SVG}title") is not None]
         assert sum(int(bar.attrib["width"]) for bar in bars) == 928
+
+
+def test_the_readme_shows_what_the_map_draws() -> None:
+    plan = memplan.simulate(memplan.load_machine(EXAMPLES[0].parent / "blocked-by-acpi.yaml"))
+    picture = EXAMPLES[0].with_name("blocked-by-acpi.svg").read_text()
+    assert "\n".join(map_svg(plan)) + "\n" == picture
