@@ -151,17 +151,9 @@ def simulate(machine: Machine, *, kernel: str | Kernel | None = None, bottom_up:
     `Plan.end`.
     """
     from memplan.boot.replay import replay
-    from memplan.kernel.load import override
+    from memplan.kernel.load import kernel_of
 
-    image = machine.kernel
-    found = kernel if kernel is not None and not isinstance(kernel, str) else find_kernel(kernel or image.build)
-    if image.overrides:
-        if kernel is None or kernel == image.build:
-            found = override(found, image.overrides)
-        else:
-            note = f"facts that the machine overrides ({', '.join(image.overrides)}) are those of its own build"
-            found = found._replace(notes=(*found.notes, f"{note}, {image.build}, and are left out"))
-    return replay(machine, found, bottom_up=bottom_up)
+    return replay(machine, kernel_of(machine.kernel, kernel), bottom_up=bottom_up)
 
 
 def diff(before: Plan, after: Plan) -> PlanDiff:

@@ -14,7 +14,7 @@ from memplan.boot.remedies import sentence
 from memplan.boot.replay import replay
 from memplan.errors import UsageError
 from memplan.explain.search import candidates
-from memplan.kernel.load import find_kernel, override
+from memplan.kernel.load import kernel_of
 from memplan.machine.words import meant
 from memplan.owner import Mover, Owner, Purpose
 from memplan.plan import Change, Message, Refused
@@ -66,9 +66,7 @@ class Answer(NamedTuple):
 
 def subject_of(machine: Machine, kernel: str | None, *, bottom_up: bool | None = None) -> Subject:
     """The plan of `machine` with that kernel (None: its own), ready to be asked about."""
-    build = find_kernel(machine.kernel.build if kernel is None else kernel)
-    if kernel is None and machine.kernel.overrides:
-        build = override(build, machine.kernel.overrides)
+    build = kernel_of(machine.kernel, kernel)
     return Subject(machine, build, replay(machine, build, bottom_up=bottom_up), bottom_up)
 
 
@@ -107,17 +105,17 @@ def _hint(text: str, names: set[str]) -> str:
 def address_answer(about: Subject, address: int) -> Answer:
     """Who has `address`, since which step, and why there."""
     plan = about.plan
-    held = next((part for part in plan.reservations if part.start <= address < part.end), None)
+    spot = plan.at(address)
     subject = f"{address:#x}"
-    if held is not None:
-        return _place_answer(about, held, "address", subject)
-    node = next((n for n in plan.nodes if any(start <= address < end for start, end in n.ranges)), None)
-    if node is None:
+    if spot.reservation is not None:
+        return _place_answer(about, spot.reservation, "address", subject)
+    if spot.region is None:
         return Answer("address", subject, f"{address:#x} is no memory of any node: nothing can be allocated there")
-    verdict = next((v for v in plan.verdicts if v.nid == node.nid and v.start <= address < v.end), None)
-    movable = any(nid == node.nid and start <= address < end for nid, start, end in plan.movable)
+    nid = spot.region.nid or 0
+    verdict = next((v for v in plan.verdicts if v.nid == nid and v.start <= address < v.end), None)
+    movable = any(own == nid and start <= address < end for own, start, end in plan.movable)
     fate = "it can be removed" if movable else "it stays" if verdict is None else f"it stays: {verdict.reason}"
-    return Answer("address", subject, f"nobody has {address:#x}: free memory of node {node.nid}; {fate}", nid=node.nid)
+    return Answer("address", subject, f"nobody has {address:#x}: free memory of node {nid}; {fate}", nid=nid)
 
 
 def _place_answer(about: Subject, held: Reservation, kind: Kind, subject: str) -> Answer:

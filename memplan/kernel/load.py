@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memplan.errors import InputError, UsageError
 from memplan.kernel.build_file import BuildFile, read_build_file
@@ -20,6 +20,9 @@ from memplan.kernel.generic import complete, generic
 from memplan.kernel.model import Kernel, Value
 from memplan.kernel.rules import OLDEST, Rules, config_folder, notes_on, rules_for
 from memplan.kernel.version import KernelVersion, Release
+
+if TYPE_CHECKING:
+    from memplan.machine.model import KernelImage
 
 _RELEASE = re.compile(r"^release: *['\"]?([^\s'\"]+)", re.MULTILINE)
 _BUILD = re.compile(r"^build: *(['\"]?)(.+)\1 *$", re.MULTILINE)
@@ -189,6 +192,21 @@ def _based(name: str, path: str, depth: int) -> BuildFile | Kernel:
         return _of_version(name)
     except UsageError as error:
         raise InputError.single(path, str(error), field="based_on") from None
+
+
+def kernel_of(image: KernelImage, kernel: str | Kernel | None = None) -> Kernel:
+    """The kernel that a machine with that `image` boots: `kernel` (a name, a file's path or a Kernel), or its own.
+
+    Facts that the machine overrides go with its own build; of another kernel the notes say that they are left out.
+    Raises UsageError for an unknown kernel, InputError for a file that is no kernel's.
+    """
+    found = kernel if isinstance(kernel, Kernel) else find_kernel(kernel or image.build)
+    if not image.overrides:
+        return found
+    if kernel is None or kernel == image.build:
+        return override(found, image.overrides)
+    note = f"facts that the machine overrides ({', '.join(image.overrides)}) are those of its own build"
+    return found._replace(notes=(*found.notes, f"{note}, {image.build}, and are left out"))
 
 
 def override(kernel: Kernel, mapping: Mapping[str, Value]) -> Kernel:
