@@ -33,6 +33,7 @@ COMMANDS = {
     "boot": ("boot", "Boot the described machine in QEMU and verify the plan."),
     "check": ("check", "Check firmware tables and boot options by rules."),
     "limits": ("limits", "List what no plan models yet."),
+    "hotadd": ("hotadd", "Tell what becomes of memory that is added after boot."),
     "schema": ("schema", "Print the JSON Schema of machine descriptions and of output."),
 }
 _HELP = """\

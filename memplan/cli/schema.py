@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-_SCHEMAS = ("machine", "plan", "diff", "check", "explain", "sweep", "history", "advice")
+_SCHEMAS = ("machine", "plan", "diff", "check", "explain", "sweep", "history", "advice", "hotadd")
 
 
 @click.command("schema")
@@ -26,6 +26,10 @@ def _schema(what: str) -> dict[str, Any]:
         from memplan.machine.schema import machine_schema
 
         return machine_schema()
+    if what == "hotadd":
+        from memplan.render.hotadd_schema import hotadd_schema
+
+        return hotadd_schema()
     if what == "check":
         from memplan.render.check_schema import check_schema
 

@@ -35,7 +35,7 @@ def add(running: Running, step: Add) -> Outcome:
 
 def _plug(running: Running, dimm: Dimm, address: int | None) -> str:
     """Puts the DIMM into a slot; why that can't be, or ""."""
-    plugged = [other.range for other in running.dimms if other.plugged]
+    plugged = [*running.found_added, *(other.range for other in running.dimms if other.plugged)]
     limit, slots = running.window.limit, running.scenario.slots
     size = size_text(dimm.size)
     if limit is not None and sum(high - low for low, high in plugged) + dimm.size > limit:
@@ -68,7 +68,7 @@ def _refusal(running: Running, dimm: Dimm) -> place.Refusal | None:
     assert dimm.node is not None
     start = running.start
     others = (other.range for other in running.dimms if other is not dimm and other.accepted)
-    taken = [*start.ram, *start.reserved, *others]
+    taken = [*start.ram, *start.reserved, *running.found_added, *others]
     return place.refusal(start, running.rules, running.settings, taken, dimm.range, dimm.node, dimm.device)
 
 

@@ -25,11 +25,12 @@ class Block:
     """A memory block of node `nid`.
 
     `zone` is the one that it is in (None: it is off-line, or in more than one), `last_zone` the one that its pages
-    carried last.  `dimm` is the device that brought it (None: there at boot), `present` its pages of RAM, and
-    `map_pages` how many of them hold its own memory map.  `fixed` says why it can never go off-line ("": it may).
+    carried last.  `dimm` is the device that brought it (None: none of the scenario's), `boot` whether it was there at
+    boot, `present` its pages of RAM, and `map_pages` how many of them hold its own memory map.  `fixed` says why it can
+    never go off-line ("": it may).
     """
 
-    __slots__ = ("dimm", "fixed", "index", "last_zone", "map_pages", "nid", "online", "present", "zone")
+    __slots__ = ("boot", "dimm", "fixed", "index", "last_zone", "map_pages", "nid", "online", "present", "zone")
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Block:
         present: int,
         *,
         dimm: int | None = None,
+        boot: bool = False,
         map_pages: int = 0,
         online: bool = False,
         zone: str | None = None,
@@ -47,6 +49,7 @@ class Block:
         self.nid = nid
         self.present = present
         self.dimm = dimm
+        self.boot = boot
         self.map_pages = map_pages
         self.online = online
         self.zone = zone
@@ -89,15 +92,21 @@ class ZoneState:
 
 
 class Memory:
-    """All blocks and zones.  `total` is MemTotal in bytes (None: not known)."""
+    """All blocks and zones.  `growth` is by how many bytes MemTotal has grown since the start."""
 
     def __init__(self, start: Start) -> None:
         self.block_size = start.block_size
-        self.total = start.total
+        self.growth = 0
         self.blocks: dict[int, Block] = {}
         for block in start.blocks:
             self.blocks[block.number] = Block(
-                block.number, block.nid, block.present, online=block.online, zone=block.zone, fixed=block.fixed
+                block.number,
+                block.nid,
+                block.present,
+                boot=True,
+                online=block.online,
+                zone=block.zone,
+                fixed=block.fixed,
             )
         self.zones: dict[tuple[int, str], ZoneState] = {
             (zone.nid, zone.name): ZoneState(zone.start_pfn, zone.end_pfn, zone.present, zone.early, zone.cma)
@@ -125,7 +134,7 @@ class Memory:
 
     def map_bytes(self) -> int:
         """The memory maps of added blocks, wherever they lie (nr_memmap_pages), in bytes."""
-        return sum(block.dimm is not None for block in self.blocks.values()) * self.block_size // MAP_SHARE
+        return sum(not block.boot for block in self.blocks.values()) * self.block_size // MAP_SHARE
 
     def kernel_early(self, nid: int | None = None) -> int:
         """Pages of kernel zones that were there at boot, without CMA's: of one node, or of all."""
@@ -149,11 +158,10 @@ class Memory:
         state = self.zone(block.nid, zone)
         state.grow(start, end)
         state.present += block.present
-        if block.dimm is None:
+        if block.boot:
             state.early += block.present
         block.online, block.zone, block.last_zone = True, zone, zone
-        if self.total is not None:
-            self.total += (block.present - block.map_pages) << PAGE_SHIFT
+        self.growth += (block.present - block.map_pages) << PAGE_SHIFT
 
     def offline(self, block: Block, *, shrink: bool) -> None:
         """Take an on-line block out of its zone (offline_pages); `shrink` is whether the zone's span may shrink."""
@@ -161,11 +169,10 @@ class Memory:
         assert zone is not None
         state = self.zone(block.nid, zone)
         state.present -= block.present
-        if block.dimm is None:
+        if block.boot:
             state.early -= block.present
         block.online, block.zone = False, None
-        if self.total is not None:
-            self.total -= (block.present - block.map_pages) << PAGE_SHIFT
+        self.growth -= (block.present - block.map_pages) << PAGE_SHIFT
         if shrink:
             others = (other for other in self.blocks.values() if self._in_zone(other, block.nid, zone))
             self._shrink(state, self.span(block), others)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.errors import UsageError
 from memplan.hotadd.adding import add
 from memplan.hotadd.removal import remove
 from memplan.hotadd.report import block_ranges, dimm_report, ratio_report
@@ -19,6 +20,8 @@ from memplan.hotadd.start import start_of
 from memplan.hotadd.switching import offline, online, shell
 
 if TYPE_CHECKING:
+    from memplan.hotadd.boot_log import BootLog
+    from memplan.hotadd.listing import Listing
     from memplan.hotadd.scenario import Scenario, Step
     from memplan.hotadd.settings import Settings
     from memplan.hotadd.start import Start
@@ -30,18 +33,29 @@ _DEFAULT_STRUCT_PAGE = 64
 
 
 def hotadd(
-    machine: Machine, kernel: Kernel, plan: Plan, scenario: Scenario, *, start: Start | None = None
+    machine: Machine,
+    kernel: Kernel,
+    plan: Plan,
+    scenario: Scenario,
+    *,
+    listing: Listing | None = None,
+    logged: BootLog | None = None,
 ) -> HotaddPlan:
     """What the steps of `scenario` make of `machine` after the boot that `plan` tells of.
 
-    `start` is the state to begin with (None: the one after the boot).  Raises UsageError for a step that names a DIMM
-    which is not there.
+    `listing` is the state to begin with, as the running machine tells it (None: the one after the boot), `logged` what
+    the boot's own log tells.  Raises
+    UsageError for a step that names a DIMM which is not there, and for a boot that dies, InputError for a listing of
+    another machine.
     """
-    if start is None:
-        start = start_of(plan, machine, kernel)
+    if not plan.end.completed:
+        raise UsageError(f"no memory can be added after this boot, as it dies in {plan.end.step}: {plan.end.cause}")
+    start = start_of(plan, machine, kernel, logged)
     settings = settings_of(kernel, machine.cmdline)
     running = Running(start, kernel.rules.hotplug, settings, scenario, build_of(kernel))
-    before = block_ranges(running)
+    if listing is not None:
+        running.begin_with(listing)
+    before, before_total = block_ranges(running), running.total
     steps = run(running)
     return HotaddPlan(
         machine_name=plan.machine_name,
@@ -50,7 +64,7 @@ def hotadd(
         cmdline=machine.cmdline,
         block_size=start.block_size,
         before=before,
-        before_total=start.total,
+        before_total=before_total,
         kernel_bytes=start.kernel_memory,
         default_state=settings.default_state,
         policy=settings.policy,
@@ -63,7 +77,9 @@ def hotadd(
 def build_of(kernel: Kernel) -> Build:
     """What of the kernel's build counts here."""
     size = kernel.facts.get("struct.page", _DEFAULT_STRUCT_PAGE)
-    return Build(int(size), kernel.config("CPUMASK_OFFSTACK"))
+    name = "CPUMASK_OFFSTACK"
+    known = kernel.config(name) if f"config.{name}" not in kernel.borrowed else None
+    return Build(int(size), known)
 
 
 def run(running: Running) -> tuple[StepResult, ...]:
@@ -72,21 +88,18 @@ def run(running: Running) -> tuple[StepResult, ...]:
 
 
 def _step(running: Running, number: int, step: Step) -> StepResult:
-    before = running.memory.total
+    before = running.memory.growth
     try:
         outcome = _do(running, step)
     except UnknownDimm as error:
-        from memplan.errors import UsageError
-
         raise UsageError(f"step {number} ({step}): {error}") from None
     dimm = None
     if isinstance(step, Add):
         dimm = running.dimms[-1]
     elif isinstance(step, Remove):
         dimm = running.dimm(step.dimm)
-    after = running.memory.total
-    if isinstance(step, Add) and dimm is not None and before is not None and after is not None:
-        dimm.growth = after - before
+    if isinstance(step, Add) and dimm is not None:
+        dimm.growth = running.memory.growth - before
     return StepResult(
         number=number,
         text=str(step),
@@ -95,7 +108,7 @@ def _step(running: Running, number: int, step: Step) -> StepResult:
         lines=outcome.lines,
         blocks=block_ranges(running),
         map_bytes=running.memory.map_bytes() + running.huge_map_bytes(),
-        total=after,
+        total=running.total,
         dimm=dimm_report(running, dimm) if dimm is not None else None,
         ratio=ratio_report(running),
     )

@@ -36,7 +36,7 @@ class DimmReport(NamedTuple):
     zone_why: tuple[str, ...]
     map_bytes: int
     map_place: str
-    total_growth: int | None
+    total_growth: int
     removal: Removal
     removal_why: str
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.hotadd.memory import MOVABLE, Memory
+from memplan.errors import InputError
+from memplan.hotadd.memory import MOVABLE, Block, Memory
 from memplan.hotadd.place import blocks_of, window_of
+from memplan.hotadd.shell import with_default_state
 from memplan.hotadd.zones import choose
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, SIZE_2M
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from memplan.hotadd.memory import Block
+    from memplan.hotadd.listing import Listing
     from memplan.hotadd.place import NodeChoice
     from memplan.hotadd.rules import HotplugRules
     from memplan.hotadd.scenario import OnlineType, Scenario, Target
@@ -33,10 +35,13 @@ class UnknownDimm(Exception):
 
 
 class Build(NamedTuple):
-    """What of a kernel's build counts: the size of its struct page in bytes, and CONFIG_CPUMASK_OFFSTACK."""
+    """What of a kernel's build counts: the size of its struct page in bytes, and CONFIG_CPUMASK_OFFSTACK.
+
+    The latter is None where it isn't known.
+    """
 
     struct_page: int = 64
-    offstack: bool = False
+    offstack: bool | None = False
 
 
 class Outcome(NamedTuple):
@@ -65,7 +70,7 @@ class Dimm:
         self.device = 0
         self.why: dict[str, list[int]] = {}
         self.map_note = ""
-        self.growth: int | None = None
+        self.growth = 0
 
     @property
     def name(self) -> str:
@@ -92,6 +97,8 @@ class Running:
         self.window = window_of(start, scenario.maxmem, scenario.slots, scenario.memory)
         self.domains = dict(start.domains)
         self.dimms: list[Dimm] = []
+        #: Where added memory lies that the scenario did not add.
+        self.found_added: list[tuple[int, int]] = []
         #: How many devices the firmware has announced.
         self.devices = 0
         self.warnings: list[str] = []
@@ -102,10 +109,45 @@ class Running:
         #: 2M pages in the pool for huge pages that lie in boot memory.
         self.huge_pages = 0
 
+    def begin_with(self, listing: Listing) -> None:
+        """Take over the state that a running machine lists; InputError where it is another machine's.
+
+        Blocks beyond those of the boot count as added; which device brought which isn't known.
+        """
+        memory = self.memory
+        if listing.block_size != memory.block_size:
+            message = (
+                f"has blocks of {listing.block_size:#x} bytes, those of the planned boot are {memory.block_size:#x}"
+            )
+            raise InputError.single(listing.source, message)
+        listed = {block.number for block in listing.blocks}
+        if lacking := sorted(block.index for block in memory.blocks.values() if block.index not in listed):
+            message = f"lacks the blocks {block_numbers(lacking)}, which the planned boot has"
+            raise InputError.single(listing.source, message, hint="is it the same machine?")
+        for one in listing.blocks:
+            block = memory.blocks.get(one.number)
+            if block is None:
+                nid = one.nid if one.nid is not None else self.start.fallback
+                memory.add([Block(one.number, nid, memory.block_pages)])
+                self.found_added.append((one.number * memory.block_size, (one.number + 1) * memory.block_size))
+            elif block.zone is not None and (not one.online or one.zone not in (None, block.zone)):
+                self.take_offline(block)
+        for one in listing.blocks:
+            block = memory.blocks[one.number]
+            if one.online and not block.online and one.zone is not None:
+                memory.online(block, one.zone)
+        if listing.default_state:
+            self.settings = with_default_state(self.settings, self.rules, listing.default_state)
+
     def warn(self, text: str) -> None:
         """A warning, once."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    @property
+    def total(self) -> int | None:
+        """MemTotal in bytes (None: not known)."""
+        return None if self.start.total is None else self.start.total + self.memory.growth
 
     def dimm(self, index: int) -> Dimm:
         """The DIMM of that number; UnknownDimm where none was added."""
@@ -133,7 +175,7 @@ class Running:
     def added_kernel_bytes(self) -> int:
         """Added memory in kernel zones."""
         blocks = self.memory.blocks.values()
-        return sum(b.present for b in blocks if b.dimm is not None and b.online and b.zone != MOVABLE) << PAGE_SHIFT
+        return sum(b.present for b in blocks if not b.boot and b.online and b.zone != MOVABLE) << PAGE_SHIFT
 
     def put_online(self, block: Block, type_: OnlineType) -> str:
         """Puts an off-line block on-line; why it is refused, or ""."""
@@ -159,10 +201,10 @@ class Running:
         """
         nodes = sorted({block.nid for block in self.memory.blocks.values() if block.online})
         share, rest = divmod(pages, max(len(nodes), 1))
-        movable = {block.nid for block in self.memory.blocks.values() if block.dimm is not None and block.movable}
+        movable = {block.nid for block in self.memory.blocks.values() if not block.boot and block.movable}
         found = sum(share + (index < rest) for index, nid in enumerate(nodes) if nid not in movable)
-        if self.settings.hugetlb_frees_maps and self.memory.total is not None:
-            self.memory.total += (found - self.huge_pages) * self.rules.hugetlb_freed_map
+        if self.settings.hugetlb_frees_maps:
+            self.memory.growth += (found - self.huge_pages) * self.rules.hugetlb_freed_map
         self.huge_pages = found
 
     def huge_map_bytes(self) -> int:
@@ -180,7 +222,13 @@ class Running:
         building of zone lists follows a pointer that is not there (find_next_best_node, cpumask_of_node).
         """
         nr_node_ids = max(self.start.possible, default=0) + 1
-        if block.nid < nr_node_ids or not self.build.offstack:
+        if block.nid < nr_node_ids:
+            return None
+        if self.build.offstack is None:
+            self.warn(
+                f"a kernel with CONFIG_CPUMASK_OFFSTACK oopses as memory of the new node {block.nid} comes on-line"
+            )
+        if not self.build.offstack:
             return None
         choice = choose(self.memory, self.rules, self.settings, block, type_)
         if choice.zone is not None:

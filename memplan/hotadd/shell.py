@@ -33,7 +33,7 @@ def changed_settings(settings: Settings, rules: HotplugRules, text: str) -> tupl
     for word, path in _written(text):
         parameter = _PARAMETER.fullmatch(path)
         if path == _AUTO_ONLINE and word in _words(rules):
-            settings = settings._replace(default_state=_STATES[word])
+            settings = with_default_state(settings, rules, word)
             notes.append(f"memory that is added from now on is {word}")
         elif parameter is not None and rules.auto_movable:
             changed = _changed(settings, parameter[1], word)
@@ -41,6 +41,11 @@ def changed_settings(settings: Settings, rules: HotplugRules, text: str) -> tupl
                 notes.append(f"{parameter[1]} is {word} from now on")
                 settings = changed
     return settings, tuple(notes)
+
+
+def with_default_state(settings: Settings, rules: HotplugRules, word: str) -> Settings:
+    """`settings` with what auto_online_blocks says; as they are where the version does not know the word."""
+    return settings._replace(default_state=_STATES[word]) if word in _words(rules) else settings
 
 
 def written_states(text: str) -> Iterator[tuple[int, DefaultState]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.ranges import RangeSet
+from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import E820_RAM
 from memplan.owner import Purpose
 from memplan.plan import Checkpoint
@@ -24,6 +25,7 @@ from memplan.units import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from memplan.hotadd.boot_log import BootLog
     from memplan.hotadd.rules import HotplugRules
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
@@ -73,9 +75,9 @@ class Start(NamedTuple):
 
     `domains` maps proximity domains to nodes, `possible` are the nodes that may ever come, `ranges` tells which
     addresses belonged to which node at boot, and `fallback` is the node of addresses that belonged to none.  `ram` and
-    `reserved` are taken in the resource tree.  `window` is where hot-plugged memory lies unless it is told otherwise.
-    `direct_map_end` is the end of what KASLR has left room for (None: as far as `address_bits` go).  `total` is
-    MemTotal, and `total_note` says how it is known, or why it isn't.
+    `reserved` are taken in the resource tree, `cpu_nodes` have CPUs.  `window` is where hot-plugged memory lies unless
+    it is told otherwise.  `direct_map_end` is the end of what KASLR has left room for (None: as far as `address_bits`
+    go).  `total` is MemTotal (None: not known), and `total_note` says why it isn't.
     """
 
     block_size: int
@@ -87,6 +89,7 @@ class Start(NamedTuple):
     fallback: int
     ram: tuple[tuple[int, int], ...]
     reserved: tuple[tuple[int, int], ...]
+    cpu_nodes: frozenset[int]
     window: int
     address_bits: int
     direct_map_end: int | None
@@ -99,16 +102,16 @@ class Start(NamedTuple):
         return sum(zone.present for zone in self.zones if zone.name != _MOVABLE) << PAGE_SHIFT
 
 
-def start_of(plan: Plan, machine: Machine, kernel: Kernel) -> Start:
-    """The machine after the boot that `plan` tells of."""
-    total, note = _total(plan, machine, kernel)
+def start_of(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | None = None) -> Start:
+    """The machine after the boot that `plan` tells of; `logged` is what its own log tells."""
+    total, note = _total(plan, machine, kernel, logged)
     ram = _ram(plan)
-    size = plan.block_size
+    size = plan.block_size if logged is None or logged.block_size is None else logged.block_size
     randomized = machine.kernel.randomized and kernel.config("RANDOMIZE_MEMORY")
     ranges = tuple((start, end, node.nid) for node in plan.nodes for start, end in node.ranges)
     return Start(
         block_size=size,
-        blocks=tuple(_blocks(plan, kernel.rules.hotplug, ram)),
+        blocks=tuple(_blocks(plan, size, kernel.rules.hotplug, ram)),
         zones=tuple(
             StartZone(
                 zone.nid, zone.name, zone.start_pfn, zone.start_pfn + zone.spanned, zone.present, zone.present, cma
@@ -122,6 +125,7 @@ def start_of(plan: Plan, machine: Machine, kernel: Kernel) -> Start:
         fallback=_first_srat_node(plan, machine),
         ram=tuple((entry.start, entry.end) for entry in machine.e820 if entry.type == E820_RAM),
         reserved=tuple(_reserved(machine)),
+        cpu_nodes=frozenset(node.nid for node in plan.nodes if node.cpus),
         window=window_of(machine),
         address_bits=52 if plan.page_tables.levels == 5 else 46,
         direct_map_end=_direct_map_end(ram, kernel) if randomized else None,
@@ -171,8 +175,6 @@ def _reserved(machine: Machine) -> Iterator[tuple[int, int]]:
     for entry in machine.e820:
         if entry.type != E820_RAM:
             yield entry.start, entry.end
-    from memplan.machine.cmdline import CommandLine
-
     for value in CommandLine(machine.cmdline).all("memmap"):
         for word in value.split(","):
             size, rest = memparse(word)
@@ -191,33 +193,48 @@ def _direct_map_end(ram: list[tuple[int, int]], kernel: Kernel) -> int:
 # -- MemTotal ---------------------------------------------------------------------------------------------------------
 
 
-def _total(plan: Plan, machine: Machine, kernel: Kernel) -> tuple[int | None, str]:
-    """MemTotal after the boot: what memblock hands over, and what is freed later; and how it is known.
+def _total(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | None) -> tuple[int | None, str]:
+    """MemTotal after the boot: what memblock hands over, and what is freed later; and why it is not known.
 
     Later come the image's parts that are no longer needed (free_initmem, mark_rodata_ro, alternatives for one CPU),
-    and the initrd.
+    and the initrd.  What a log tells of these goes before what the plan and the build's facts do.
     """
-    freed = kernel.facts.get("image.freed")
-    if not isinstance(freed, int):
+    freed = _freed(machine, kernel, logged)
+    if freed is None:
         return None, (
-            f"MemTotal is not known: how much of its image kernel {kernel.name} frees after boot is not among its "
-            "facts (image.freed); only its growth can be told"
+            f"MemTotal is not known, only its growth: how much of its image kernel {kernel.name} frees after boot is "
+            "not among its facts (image.freed; memplan kernel learns it)"
         )
-    locks = kernel.facts.get("image.smp_locks", 0)
-    if machine.cpus.present > 1 or machine.cpus.possible == 1:
-        freed += int(locks)
+    if logged is not None and logged.handed_over is not None:
+        # CMA's areas are counted by the log's line already.
+        later = _FREED_LATER - _CMA - ({Purpose.INITRD} if logged.initrd is not None else set())
+        return logged.handed_over + freed + _freed_later(plan, machine, later) + (logged.initrd or 0), ""
     last = next(event for event in reversed(plan.events) if isinstance(event, Checkpoint))
     reserved = RangeSet((region.start, region.end) for region in last.reserved)
-    free = 0
-    for region in last.memory:
-        free += _whole_pages(region.start, region.end, reserved)
-    from memplan.machine.cmdline import CommandLine
+    free = sum(_whole_pages(region.start, region.end, reserved) for region in last.memory)
+    return free + freed + _freed_later(plan, machine, _FREED_LATER), ""
 
+
+def _freed(machine: Machine, kernel: Kernel, logged: BootLog | None) -> int | None:
+    """Bytes of the image that are freed after the hand-over (None: not known)."""
+    if logged is not None and logged.handed_over is not None and logged.freed is not None:
+        return logged.freed
+    fact = kernel.facts.get("image.freed")
+    if not isinstance(fact, int) or "image.freed" in kernel.borrowed:
+        return None
+    kept = machine.cpus.present == 1 and machine.cpus.possible > 1
+    locks = 0 if kept or (logged is not None and logged.locks_before) else kernel.facts.get("image.smp_locks", 0)
+    return fact + int(locks)
+
+
+def _freed_later(plan: Plan, machine: Machine, kinds: frozenset[Purpose]) -> int:
+    """What of these `kinds` is reserved at the hand-over, and freed, or counted as if it were."""
     retained = CommandLine(machine.cmdline).has("retain_initrd")
-    for own in plan.reservations:
-        if own.owner.kind in _FREED_LATER and not (retained and own.owner.kind is Purpose.INITRD):
-            free += (pfn_up(own.end) - pfn_down(own.start)) << PAGE_SHIFT
-    return free + freed, ""
+    return sum(
+        (pfn_up(own.end) - pfn_down(own.start)) << PAGE_SHIFT
+        for own in plan.reservations
+        if own.owner.kind in kinds and not (retained and own.owner.kind is Purpose.INITRD)
+    )
 
 
 def _whole_pages(start: int, end: int, reserved: RangeSet) -> int:
@@ -233,9 +250,8 @@ def _whole_pages(start: int, end: int, reserved: RangeSet) -> int:
 # -- blocks -----------------------------------------------------------------------------------------------------------
 
 
-def _blocks(plan: Plan, rules: HotplugRules, ram: list[tuple[int, int]]) -> Iterator[StartBlock]:
+def _blocks(plan: Plan, size: int, rules: HotplugRules, ram: list[tuple[int, int]]) -> Iterator[StartBlock]:
     """The blocks that hold RAM, upwards, each with its node and zone as sysfs tells them."""
-    size = plan.block_size
     sections = RangeSet((round_down(start, SECTION_SIZE), round_up(end, SECTION_SIZE)) for start, end in ram)
     everything = RangeSet(ram)
     indices = sorted({index for start, end in sections for index in range(start // size, -(-end // size))})

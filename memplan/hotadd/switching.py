@@ -76,9 +76,9 @@ def offline(running: Running, step: Offline) -> Outcome:
 
 
 def likely_stuck(running: Running, blocks: Iterable[Block]) -> set[int]:
-    """The guess: boot memory stays, and so does the lowest block of a Normal zone that its node did not have at boot.
+    """The guess: boot memory stays, and the lowest block of a Normal zone that a node with CPUs did not have at boot.
 
-    Such a zone is what the node's CPUs allocate from first, from the moment it is there; other added blocks go.
+    Such a zone is what these CPUs allocate from first, from the moment it is there; other added blocks go.
     """
     normal = KERNEL_ZONES[-1]
     had = {(zone.nid, zone.name) for zone in running.start.zones}
@@ -86,9 +86,9 @@ def likely_stuck(running: Running, blocks: Iterable[Block]) -> set[int]:
     for block in blocks:
         if not block.online or block.movable:
             continue
-        if block.dimm is None:
+        if block.boot:
             found.add(block.index)
-        elif block.zone == normal and (block.nid, normal) not in had:
+        elif block.zone == normal and block.nid in running.start.cpu_nodes and (block.nid, normal) not in had:
             everyone = running.memory.blocks.values()
             if block.index == min(b.index for b in everyone if b.online and b.nid == block.nid and b.zone == normal):
                 found.add(block.index)

@@ -43,7 +43,8 @@ _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "
 class BuildFile(NamedTuple):
     """What one file says: `facts` by dotted name and their `sources`; `options` is None where it has none.
 
-    `version` names the rules, `based_on` the kernel whose facts and options this one has where it has no own.
+    `version` names the rules, `based_on` the kernel whose facts and options this one has where it has no own;
+    `borrowed` names these facts once they have been taken over.
     """
 
     version: str
@@ -54,6 +55,7 @@ class BuildFile(NamedTuple):
     sources: dict[str, str]
     options: frozenset[str] | None
     notes: tuple[str, ...]
+    borrowed: frozenset[str] = frozenset()
 
 
 def read_build_file(path: str | os.PathLike[str]) -> BuildFile:

@@ -49,6 +49,8 @@ _IMAGE = {
     "kernel_alignment": Span(PAGE_SIZE, GIB, power_of_two=True),
     "real_mode_size": Span(PAGE_SIZE, MIB, PAGE_SIZE),
     "percpu_static": Span(0, 64 * MIB),
+    "freed": Span(0, GIB, PAGE_SIZE),
+    "smp_locks": Span(0, 64 * MIB, PAGE_SIZE),
     "direct_map_base": Span(1 << 63, U64_MAX - TIB + 1, GIB),
 }
 _STRUCT_SIZE = Span(1, MIB)

@@ -65,6 +65,8 @@ _BANNER = re.compile(rb"Linux version (\d+\.\d+[^\s%]{0,60}) [^\n\0]{0,512}?(#\d
 #: Columns of the list of options in a kernel's file.
 _WIDTH = 116
 _PHYSICAL = 0xFFFFFFFF80000000
+#: Facts of the image that no other build's stand in for: no plan needs them, and a wrong one would look right.
+_ONLY_OWN = frozenset(("freed", "smp_locks"))
 #: A vmlinux with all its debug information may be read; a configuration has some hundred KiB.
 _MOST_IMAGE, _MOST_CONFIG = GIB, 4 * MIB
 #: uname -r: UTS_RELEASE has room for 64 characters.
@@ -190,6 +192,8 @@ def _learn_image(build: _Build, symbols: dict[str, int], told_by: str, elf: Elf 
                 "image.total_size": end,
                 "image.real_mode_size": None if blob is None else round_up(blob, PAGE_SIZE),
                 "image.percpu_static": length("__per_cpu_start", "__per_cpu_end"),
+                "image.freed": _freed(symbols),
+                "image.smp_locks": length("__smp_locks", "__smp_locks_end"),
             },
         )
     if elf is not None:
@@ -212,6 +216,25 @@ def _learn_image(build: _Build, symbols: dict[str, int], told_by: str, elf: Elf 
     if wrong := misplaced(build.all):
         lower, higher = (f"{name} ({_shown(build.all[name])})" for name in wrong)
         raise InputError.single(told_by or "the image", f"{lower} comes out above {higher}, as in no kernel")
+
+
+def _freed(symbols: dict[str, int]) -> int | None:
+    """What of the image goes to the page allocator when the boot is over: bytes in whole pages; None where not known.
+
+    That are the init sections (free_initmem), the gaps in front of read-only and of writable data (mark_rodata_ro), and
+    what is kept for memory that is shared with a hypervisor (mem_encrypt_free_decrypted_mem).
+    """
+    wanted = ("__init_begin", "__init_end", "_etext", "__start_rodata", "__end_rodata", "_sdata")
+    if any(name not in symbols for name in wanted):
+        return None
+    begin, end, text_end, rodata, rodata_end, data = (symbols[name] for name in wanted)
+    table_end = symbols.get("__stop___ex_table", 0)
+    if text_end < table_end <= rodata:
+        text_end = table_end
+    gaps = rodata - round_up(text_end, PAGE_SIZE) + data - round_up(rodata_end, PAGE_SIZE)
+    unused, shared_end = symbols.get("__start_bss_decrypted_unused"), symbols.get("__end_bss_decrypted")
+    shared = shared_end - unused if unused is not None and shared_end is not None else 0
+    return end - begin + gaps + shared
 
 
 def _learn_structs(build: _Build, btf: Path | None, elf: Elf | None) -> None:
@@ -284,7 +307,8 @@ def _fill_gaps(build: _Build, release: str, banner: str) -> list[str]:
             build.add(found.sources[name], {name: size})
     if found.guesses:
         notes.append(f"only a guess, after {found.like}, as this build does not tell: {_list(found.guesses)}")
-    lacking = [name for name in (f"image.{own}" for own in IMAGE) if name not in build.all and name in fallback.facts]
+    wanted = (f"image.{own}" for own in IMAGE if own not in _ONLY_OWN)
+    lacking = [name for name in wanted if name not in build.all and name in fallback.facts]
     if lacking:
         build.add("Debian's builds, as this build does not tell", _of(fallback, lacking))
         notes.append(f"those of Debian's builds, as this build does not tell: {_list(lacking)}")

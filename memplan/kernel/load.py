@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from memplan.machine.model import KernelImage
 
 _RELEASE = re.compile(r"^release: *['\"]?([^\s'\"]+)", re.MULTILINE)
+_BASED_ON = re.compile(r"^based_on:", re.MULTILINE)
 _BUILD = re.compile(r"^build: *(['\"]?)(.+)\1 *$", re.MULTILINE)
 #: The stable release that Ubuntu's and Debian's first lines tell: "(Ubuntu 5.15.0-91.101-generic 5.15.131)",
 #: "Debian 6.1.192-1".
@@ -97,6 +98,7 @@ def find_kernel(name_or_path: str) -> Kernel:
         rules=rules,
         options=read.options,
         notes=(*read.notes, *([guessed] if guessed else []), *notes),
+        borrowed=read.borrowed,
     )
 
 
@@ -124,14 +126,19 @@ def _of_version(name: str) -> Kernel:
         rules=rules,
         options=found.options,
         notes=(found.note, *wanted.notes, *notes_on(wanted.version, wanted.overlay)),
+        borrowed=frozenset(found.facts),
     )
 
 
 def known_builds(release: Release) -> Iterator[Kernel]:
-    """The builds that come with memplan, the nearest to `release` first (on a tie the older one)."""
+    """The builds that come with memplan, the nearest to `release` first (on a tie the older one).
+
+    Those that are based on another one tell nothing of their own.
+    """
     own = {name: KernelVersion.at_head_of(name.partition("-")[2]).release.ordinal for name in kernel_names()}
     for name in sorted(own, key=lambda name: (abs(own[name] - release.ordinal), own[name], name)):
-        yield _known_build(name)
+        if not _BASED_ON.search(_text(_in_folder(name))):
+            yield _known_build(name)
 
 
 @cache
@@ -174,6 +181,7 @@ def _read(path: str, depth: int) -> BuildFile:
             facts={**base.facts, **own.facts},
             sources={**base.sources, **own.sources},
             options=base.options if own.options is None else own.options,
+            borrowed=frozenset(base.facts) - frozenset(own.facts),
         )
     if wrong := misplaced(own.facts):
         lower, higher = (f"{name} ({own.facts[name]:#x})" for name in wrong)
@@ -223,7 +231,8 @@ def override(kernel: Kernel, mapping: Mapping[str, Value]) -> Kernel:
         raise UsageError(f"{lower} would lie above {higher} with the facts that are given")
     sources = {**kernel.sources, **dict.fromkeys(mapping, "given by the user")}
     note = f"facts given by the user: {', '.join(f'{name}={mapping[name]}' for name in sorted(mapping))}"
-    return _changed(kernel, facts=facts, sources=sources, notes=(*kernel.notes, note))
+    borrowed = kernel.borrowed - frozenset(mapping)
+    return _changed(kernel, facts=facts, sources=sources, notes=(*kernel.notes, note), borrowed=borrowed)
 
 
 def check_values(mapping: Mapping[str, Value]) -> None:

@@ -22,7 +22,8 @@ class Kernel(NamedTuple):
     offsets from _text), ``struct.*`` (sizeof in bytes), ``config.*`` (CONFIG_ options: True, False, a number or a
     string; one that is missing is off).  `sources` says where each value comes from.  `options` are the words of
     the command line for which the kernel proper has a handler (None: not known for this build).  `notes` are for the
-    reader of a plan (a generic build says on whose values it falls back).
+    reader of a plan (a generic build says on whose values it falls back); `borrowed` names the facts that are another
+    build's.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kernel(NamedTuple):
     rules: "Rules"
     options: frozenset[str] | None = None
     notes: tuple[str, ...] = ()
+    borrowed: frozenset[str] = frozenset()
 
     def fact(self, name: str) -> int:
         """The number `name`; NotCoveredError where this build's file does not have it."""

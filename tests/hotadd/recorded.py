@@ -138,6 +138,7 @@ def start_of(run: Recorded) -> Start:
         fallback=srat[0][0] if srat else 0,
         ram=ram,
         reserved=tuple(reserved),
+        cpu_nodes=frozenset(),
         window=round_up(max(4 * GIB, *(end for _, end in ram)), GIB),
         address_bits=52,
         direct_map_end=None,

@@ -18,10 +18,12 @@ def test_kernels_that_come_along() -> None:
     assert kernel_names() == [
         "lab-3.13.10",
         "lab-4.19.72",
+        "lab-5.4.273",
         "debian-5.10.0-46-amd64",
         "lab-5.10.89",
         "lab-5.15.135",
         DEBIAN_6_1,
+        "lab-6.6.87",
         DEBIAN_6_12,
         "debian-6.16.12+deb13-amd64",
         "lab-6.18.8",

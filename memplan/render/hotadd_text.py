@@ -1,0 +1,151 @@
+"""Added memory for people: what became of each DIMM, step by step, and whether it can go again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memplan.render.table import Table, Text
+from memplan.units import size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memplan.hotadd.result import BlockRange, DimmReport, HotaddPlan, RatioReport, StepResult
+    from memplan.render.table import Block
+
+_UNKNOWN = "not known"
+_ANSWERS = {True: "", False: "refused: ", None: ""}
+_REMOVAL = {"yes": "yes", "no promise": "no promise", "nothing there": "-"}
+
+
+def hotadd_blocks(result: HotaddPlan) -> Iterator[Block]:
+    """The report of `result`."""
+    yield Text("", (_headline(result),))
+    yield Text(
+        "",
+        (
+            f"machine       {result.machine_name or '-'}",
+            f"kernel        {result.kernel} (rules of Linux {result.kernel_version})",
+            f"boot options  {result.cmdline or '-'}",
+            f"memory block  {size_text(result.block_size)}",
+            f"added memory  {_default(result)}",
+            f"MemTotal      {_size(result.before_total)} after boot, {_size(_last_total(result))} in the end",
+        ),
+    )
+    if result.dimms:
+        yield _dimms(result)
+    for step in result.steps:
+        yield Text(f"Step {step.number}: {step.text}", tuple(_step_lines(step)))
+    last = result.steps[-1].blocks if result.steps else result.before
+    yield _blocks("Memory blocks in the end", last)
+    if result.warnings:
+        yield Text("Look out", result.warnings)
+
+
+def _headline(result: HotaddPlan) -> str:
+    taken = [dimm for dimm in result.dimms if dimm.accepted]
+    if not result.dimms:
+        return "No memory is added"
+    size = size_text(sum(dimm.size for dimm in taken))
+    safe = size_text(sum(dimm.size for dimm in taken if dimm.removal == "yes"))
+    refused = [step for step in result.steps if step.text.startswith("add ") and step.accepted is False]
+    text = f"{size if taken else 'Nothing'} of added memory is there in the end; {safe} of it can go again for certain"
+    return f"{text}; {len(refused)} of {len(result.dimms)} DIMMs refused" if refused else text
+
+
+def _default(result: HotaddPlan) -> str:
+    state = {"offline": "stays off-line until it is put on-line"}.get(result.default_state)
+    return f"{state or f'comes on-line by itself ({result.default_state})'}; policy {result.policy}"
+
+
+def _last_total(result: HotaddPlan) -> int | None:
+    return result.steps[-1].total if result.steps else result.before_total
+
+
+def _dimms(result: HotaddPlan) -> Table:
+    rows = []
+    for dimm in result.dimms:
+        rows.append(
+            (
+                dimm.name,
+                size_text(dimm.size),
+                "-" if dimm.address is None else f"{dimm.address:#x}",
+                "-" if dimm.nid is None else str(dimm.nid),
+                _zones(dimm.blocks) if dimm.accepted else "no blocks",
+                _size(dimm.map_bytes) if dimm.accepted else "-",
+                _growth(dimm),
+                _REMOVAL[dimm.removal],
+            )
+        )
+    columns = ("DIMM", "size>", "address", "node>", "in the end", "memory map>", "MemTotal>", "can go again")
+    return Table("DIMMs", columns, tuple(rows))
+
+
+def _growth(dimm: DimmReport) -> str:
+    return f"+{_size(dimm.total_growth)}" if dimm.total_growth else "+0"
+
+
+def _zones(blocks: tuple[BlockRange, ...]) -> str:
+    counts: dict[str, int] = {}
+    for part in blocks:
+        name = part.zones[0] if part.state == "online" else "off-line"
+        counts[name] = counts.get(name, 0) + part.last - part.first + 1
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _step_lines(step: StepResult) -> Iterator[str]:
+    if step.reason:
+        yield f"{_ANSWERS[step.accepted]}{step.reason}"
+    for line in step.lines:
+        yield f"the kernel says: {line}"
+    dimm = step.dimm
+    if dimm is not None and step.text.startswith("add "):
+        if dimm.address is not None:
+            yield f"address     [{dimm.address:#x}-{dimm.address + dimm.size - 1:#x}]"
+        if dimm.nid is not None:
+            yield f"node        {dimm.nid}: {dimm.node_why}"
+        for why in dimm.zone_why:
+            yield f"zone        blocks {why}"
+        if dimm.map_place:
+            yield f"memory map  {_size(dimm.map_bytes)} out of {dimm.map_place}"
+        if dimm.accepted:
+            yield f"goes again  {dimm.removal}: {dimm.removal_why}"
+    if not step.text.startswith("show"):
+        yield from _ratio(step.ratio)
+        yield f"MemTotal    {_size(step.total)}"
+    else:
+        yield from (_block_text(part) for part in step.blocks)
+
+
+def _ratio(ratio: tuple[RatioReport, ...]) -> Iterator[str]:
+    for one in ratio:
+        where = "the machine" if one.nid is None else f"node {one.nid}"
+        left = max(0, one.limit - one.movable)
+        yield f"ratio       {where}: {_mib(one.movable)} of at most {_mib(one.limit)} are movable, {_mib(left)} left"
+
+
+def _blocks(title: str, blocks: tuple[BlockRange, ...]) -> Table:
+    rows = tuple(
+        (
+            f"{part.first}-{part.last}" if part.last > part.first else str(part.first),
+            str(part.nid),
+            part.state,
+            " ".join(part.zones),
+        )
+        for part in blocks
+    )
+    return Table(title, ("blocks", "node>", "state", "zones"), rows)
+
+
+def _block_text(part: BlockRange) -> str:
+    return f"blocks {part.first}-{part.last} node{part.nid} {part.state} {' '.join(part.zones)}"
+
+
+def _size(size: int | None) -> str:
+    if size is None:
+        return _UNKNOWN
+    return size_text(size) if size % (1 << 20) == 0 and size else f"{size >> 10}K"
+
+
+def _mib(size: int) -> str:
+    return f"{size >> 20}M"
