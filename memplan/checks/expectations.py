@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from memplan.checks.model import Expectation, Found, Subject, rule
-from memplan.errors import InputError
+from memplan.errors import InputError, UsageError
+from memplan.hotadd.scenario import parse_add
 from memplan.machine.places import Place
 from memplan.owner import CRASH_KERNEL
 
@@ -15,24 +16,37 @@ if TYPE_CHECKING:
 
     from memplan.plan import Plan
 
-_WORDS = "movable:node1,node2 or crashkernel"
+_WORDS = "movable:node1,node2, dimm:1G@node1 or crashkernel"
 _NODE = re.compile(r"(?:node)?(\d{1,4})")
 
 
 def read_expectations(text: str, place: Place) -> tuple[Expectation, ...]:
-    """The expectations that `text` names: ``movable:node1,node2`` or ``crashkernel``.
+    """The expectations that `text` names: ``movable:node1,node2``, ``dimm:1G@node1`` or ``crashkernel``.
 
     Raises InputError, with `place`, for anything else.
     """
     what, colon, targets = text.strip().partition(":")
     if what == "crashkernel" and not colon:
         return (Expectation(what, "", place),)
+    if what == "dimm" and targets:
+        return (Expectation(what, _dimm(targets, place), place),)
     nodes = [_NODE.fullmatch(word.strip()) for word in targets.split(",")] if what == "movable" else [None]
     numbers = [found[1] for found in nodes if found]
     if len(numbers) != len(nodes):
         message = f"found the expectation {text!r}, expected {_WORDS}"
         raise InputError.single(place.file, message, line=place.line, column=place.column, field=place.field)
     return tuple(Expectation(what, f"node{int(number)}", place) for number in numbers)
+
+
+def _dimm(text: str, place: Place) -> str:
+    """The DIMM that `text` describes, as text; InputError, with `place`, where it describes none."""
+    try:
+        parse_add(text)
+    except UsageError as error:
+        raise InputError.single(
+            place.file, f"expectation dimm: {error}", line=place.line, column=place.column, field=place.field
+        ) from None
+    return text
 
 
 @rule(

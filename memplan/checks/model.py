@@ -71,7 +71,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What the user says must hold: `what` ("movable", "crashkernel") of `target` (``node1``; "" where there is none).
+    """What the user says must hold: `what` ("movable", "dimm", "crashkernel") of `target` (``node1``, "" for none).
 
     `place` is where that was said.
     """

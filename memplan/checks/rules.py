@@ -23,6 +23,7 @@ MODULES = (
     "e820",
     "placement",
     "hotplug",
+    "hotadd",
     "options",
     "kaslr",
     "expectations",

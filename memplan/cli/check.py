@@ -46,7 +46,7 @@ def _rules() -> list[str]:
     "--expect",
     metavar="WHAT",
     multiple=True,
-    help="What must hold: movable:node1,node2 or crashkernel.  May be given several times.",
+    help="What must hold: movable:node1,node2, dimm:1G@node1, crashkernel.  May be given several times.",
 )
 @click.option("--baseline", metavar="INPUT", help="Tell only what is new or worse than in this input.")
 @click.option("--config", metavar="FILE", help="The configuration, instead of the memplan.yaml found upwards.")

@@ -83,9 +83,14 @@ def _take(running: Running, dimm: Dimm) -> Outcome:
         return Outcome(False, refused.reason, refused.lines)
     own_map, dimm.map_note = place.map_pages(start, rules, settings, dimm.size, running.build.struct_page)
     if dimm.map_note:
-        running.warn(f"{dimm.name}: {dimm.map_note}")
-    if not own_map and (refused := _map_too_large(running, dimm)) is not None:
-        return Outcome(False, refused.reason, refused.lines)
+        running.warn(dimm.map_note)
+    risk = ""
+    if not own_map:
+        need, room = dimm.size // MAP_SHARE, running.kernel_left + running.added_kernel_bytes()
+        if need > room:
+            return _no_room(dimm, need, room)
+        if need * 2 > room:
+            risk = f"; at risk, as its memory map takes {size_text(need)} and less than {_mib(room)} can be free"
     nid = dimm.node.nid
     if dimm.node.made_up:
         running.warn(f"{dimm.name}: {dimm.node.why}, though it was not possible at boot")
@@ -100,22 +105,22 @@ def _take(running: Running, dimm: Dimm) -> Outcome:
     what = f"{len(added)} block{'s' if len(added) != 1 else ''} of node {nid}"
     type_ = settings.online_type()
     if type_ is None:
-        return Outcome(True, f"{what}, off-line until they are put on-line")
+        return Outcome(True, f"{what}, off-line until they are put on-line{risk}")
     for block in added:
         if (oops := running.oops(block, type_)) is not None:
             return oops
         running.put_online(block, type_)
-    return Outcome(True, f"{what}, on-line at once ({settings.default_state}): {zone_counts(added)}")
+    return Outcome(True, f"{what}, on-line at once ({settings.default_state}): {zone_counts(added)}{risk}")
 
 
-def _map_too_large(running: Running, dimm: Dimm) -> place.Refusal | None:
-    """The refusal of a DIMM whose memory map would not fit if all of the kernel's memory were free."""
-    need = dimm.size // MAP_SHARE
-    room = running.kernel_left + running.added_kernel_bytes()
-    if need <= room:
-        return None
+def _no_room(dimm: Dimm, need: int, room: int) -> Outcome:
+    """The end of a DIMM whose memory map would not fit if all of the kernel's memory were free."""
     text = f"its memory map takes {size_text(need)}, and less than {_mib(room)} of kernel memory can be free (-ENOMEM)"
-    return place.Refusal(text, ("vmemmap alloc failure: order:9", *place.failed(dimm.device)))
+    return Outcome(
+        False,
+        f"{text}; the machine may die of the attempt",
+        ("vmemmap alloc failure: order:9", *place.failed(dimm.device)),
+    )
 
 
 def _take_map(running: Running, dimm: Dimm) -> None:

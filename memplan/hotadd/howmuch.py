@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.boot.ranges import RangeSet
 from memplan.hotadd import zones
 from memplan.hotadd.memory import MAP_SHARE, MOVABLE
 from memplan.hotadd.replay import build_of, run
@@ -81,6 +82,7 @@ def how_much(
     hosts = blocks[0].online and not movable
     bounds = [
         _by_hypervisor(running.window, scenario, size),
+        _by_srat(machine, start, size),
         _by_address(start, kernel, size),
         _by_map(start, size, on_memory=bool(blocks[0].map_pages), hosts=hosts),
     ]
@@ -103,6 +105,17 @@ def _by_hypervisor(window: Window, scenario: Scenario, size: int) -> HowMuchBoun
     if not counts:
         return HowMuchBound("hypervisor", None, True, "its limits are not known here: --maxmem and --slots tell them")
     return HowMuchBound("hypervisor", min(counts), True, "; ".join(texts))
+
+
+def _by_srat(machine: Machine, start: Start, size: int) -> HowMuchBound:
+    """What firmware has marked for it: more than a hypervisor's window has never room."""
+    srat = machine.srat
+    entries = [entry for entry in srat.memory if entry.enabled and entry.hotplug] if srat is not None else []
+    ram = RangeSet(start.ram)
+    room = sum(high - low for entry in entries for low, high in ram.outside(entry.base, entry.base + entry.length))
+    if not room:
+        return HowMuchBound("SRAT", None, False, "no range without RAM is marked hot-pluggable; Linux does not mind")
+    return HowMuchBound("SRAT", room // size, False, f"{room >> 20}M without RAM are marked hot-pluggable")
 
 
 def _by_address(start: Start, kernel: Kernel, size: int) -> HowMuchBound:

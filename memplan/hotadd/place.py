@@ -174,7 +174,7 @@ def blocks_of(start: Start, place: tuple[int, int]) -> range:
 def map_pages(start: Start, rules: HotplugRules, settings: Settings, size: int, struct_page: int) -> tuple[int, str]:
     """The pages of each added block that hold its own memory map (0: none do), and why not, where it was asked for."""
     asked = settings.memmap_on_memory
-    if asked == "no":
+    if asked == "no" or rules.memmap_on_memory == "none":
         return 0, ""
     if rules.memmap_on_memory == "single blocks" and size != start.block_size:
         return 0, (

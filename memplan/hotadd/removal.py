@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.hotadd.memory import MOVABLE
-from memplan.hotadd.running import Outcome, block_numbers
+from memplan.hotadd.running import Outcome, block_names, block_numbers
 from memplan.hotadd.switching import likely_stuck
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def remove(running: Running, step: Remove) -> Outcome:
     outcome = _attempt(running, dimm, blocks, stuck)
     if told is not None or not kernel:
         return outcome
-    which = block_numbers(kernel)
-    running.warn(f"whether {dimm.name} goes can't be known, as blocks {which} are in a kernel zone: a guess is shown")
-    text = f"no promise, as blocks {which} are in a kernel zone; the guess: {outcome.reason}"
+    which = block_names(kernel)
+    running.warn(f"whether {dimm.name} goes can't be known, as {which} are in a kernel zone: a guess is shown")
+    text = f"no promise, as {which} are in a kernel zone; the guess: {outcome.reason}"
     return outcome._replace(accepted=None, reason=text)
 
 
@@ -66,7 +66,7 @@ def _attempt(running: Running, dimm: Dimm, blocks: Sequence[Block], stuck: set[i
         dimm.plugged = dimm.accepted = False
         return Outcome(True, "it goes")
     changed = _come_back(running, went)
-    reason = f"block{'s' if len(stay) > 1 else ''} {block_numbers(stay)} can't go off-line, so it stays"
+    reason = f"{block_names(stay)} can't go off-line, so it stays"
     if went:
         reason += f"; the other {len(went)} that were on-line come back with plain online, "
         reason += changed or "to the zones they came from"

@@ -8,7 +8,7 @@ from memplan.hotadd import zones
 from memplan.hotadd.memory import MAP_SHARE, MOVABLE
 from memplan.hotadd.removal import refused_eject
 from memplan.hotadd.result import BlockRange, DimmReport, RatioReport
-from memplan.hotadd.running import block_numbers
+from memplan.hotadd.running import block_names, block_numbers
 from memplan.units import PAGE_SHIFT
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _removal(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> tuple[Rem
     if not kernel:
         online = any(block.online for block in blocks)
         return "yes", "what is on-line of it is movable" if online else "nothing of it is on-line"
-    why = [f"blocks {block_numbers(kernel)} are in a kernel zone, where pages that can't be moved come to lie"]
+    why = [f"{block_names(kernel)}: in a kernel zone, where pages that can't be moved come to lie"]
     guests = [
         other.name
         for other in running.dimms

@@ -251,6 +251,12 @@ def zone_counts(blocks: Iterable[Block]) -> str:
     return ", ".join(f"{count} {zone}" for zone, count in counts.items())
 
 
+def block_names(numbers: Iterable[int]) -> str:
+    """Blocks by their numbers, neighbours put together: ``blocks 40-43, 47``, ``block 44``."""
+    numbers = set(numbers)
+    return f"block{'s' if len(numbers) != 1 else ''} {block_numbers(numbers)}"
+
+
 def block_numbers(numbers: Iterable[int]) -> str:
     """Block numbers, neighbours put together: ``40-43, 47``."""
     runs: list[list[int]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.hotadd.memory import KERNEL_ZONES
-from memplan.hotadd.running import Outcome, block_numbers, zone_counts
+from memplan.hotadd.running import Outcome, block_names, zone_counts
 from memplan.hotadd.scenario import Offline, Online, Target
 from memplan.hotadd.shell import changed_settings, huge_pages, written_states
 
@@ -70,9 +70,9 @@ def offline(running: Running, step: Offline) -> Outcome:
     reason = _joined(f"{done} off-line" if done else "no block goes off-line", problems)
     if not guessed:
         return Outcome(not problems, reason)
-    which = block_numbers(guessed)
-    running.warn(f"whether blocks {which} go off-line can't be known, as they are in a kernel zone: a guess is shown")
-    return Outcome(None, f"no promise, as blocks {which} are in a kernel zone; the guess: {reason}")
+    which = block_names(guessed)
+    running.warn(f"whether {which} go off-line can't be known, as they are in a kernel zone: a guess is shown")
+    return Outcome(None, f"no promise, as {which} are in a kernel zone; the guess: {reason}")
 
 
 def likely_stuck(running: Running, blocks: Iterable[Block]) -> set[int]:

@@ -159,3 +159,16 @@ def test_how_much(run: Run) -> None:
 def test_how_much_is_never_less_than_what_a_machine_took(name: str, took: int, run: Run, tmp_path: Path) -> None:
     _, out, _ = run(boot_log(name, tmp_path), "--how-much", "--dimm", "4G", "-f", "json")
     assert took <= json.loads(out)["dimms"] <= took + 2
+
+
+def test_the_readmes_story(run: Run) -> None:
+    """The guest that died of its fourth DIMM, and took all five with their maps on board."""
+    folder = EXAMPLE.parent / "hotadd"
+    words = (str(folder / "small-guest.yaml"), "--scenario", str(folder / "five-dimms.yaml"))
+    _, before, _ = run(*words)
+    assert "at risk, as its memory map takes 64M and less than 79M can be free" in before
+    assert "refused: its memory map takes 64M, and less than 15M of kernel memory can be free (-ENOMEM)" in before
+    _, after, _ = run(*words, "--append", "memory_hotplug.memmap_on_memory=1")
+    assert after.startswith("20G of added memory is there in the end; 20G of it can go again for certain\n")
+    _, older, _ = run(*words, "--append", "memory_hotplug.memmap_on_memory=1", "--kernel", "debian-6.1.0-55-amd64")
+    assert "memmap_on_memory is of no use here" in older

@@ -1,0 +1,178 @@
+"""The choice of zones by version and policy where no recorded run shows it, and what holds whatever is done."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memplan.hotadd.replay import run
+from memplan.hotadd.result import StepResult
+from memplan.hotadd.running import Build, Running
+from memplan.hotadd.scenario import Add, Offline, Online, OnlineType, Remove, Scenario, Shell, Step, Target
+from memplan.hotadd.settings import Settings, settings_of
+from memplan.hotadd.start import Start, StartBlock, StartZone
+from memplan.kernel.rules import load_rules
+from tests.hotadd.recorded import kernel_of
+
+GIB = 1 << 30
+BLOCK = 128 << 20
+PAGES = BLOCK >> 12
+D0 = (Target(0, 0, None),)
+
+
+def start(movable_from: int | None = None) -> Start:
+    """A machine of 1 GiB with one node; from block `movable_from` on its memory is movable."""
+    cut = 8 if movable_from is None else movable_from
+    zones = [StartZone(0, "DMA32", 0, cut * PAGES, cut * PAGES, cut * PAGES)]
+    if movable_from is not None:
+        zones.append(StartZone(0, "Movable", cut * PAGES, 8 * PAGES, (8 - cut) * PAGES, (8 - cut) * PAGES))
+    names = ["DMA32" if number < cut else "Movable" for number in range(8)]
+    return Start(
+        block_size=BLOCK,
+        blocks=tuple(StartBlock(number, 0, True, name, (name,), PAGES) for number, name in enumerate(names)),
+        zones=tuple(zones),
+        domains={0: 0},
+        possible=frozenset((0,)),
+        ranges=((0, GIB, 0),),
+        fallback=0,
+        ram=((0, GIB),),
+        reserved=(),
+        cpu_nodes=frozenset((0,)),
+        window=4 * GIB,
+        address_bits=46,
+        direct_map_end=None,
+        total=GIB,
+    )
+
+
+def steps(version: str, *todo: Step, options: Settings | None = None, begin: Start | None = None) -> list[StepResult]:
+    rules = load_rules(version).hotplug
+    running = Running(begin or start(), rules, options or Settings(), Scenario(todo), Build())
+    return list(run(running))
+
+
+def zones_of(step: StepResult) -> dict[int, tuple[str, ...]]:
+    return {
+        number: part.zones for part in step.blocks for number in range(part.first, part.last + 1) if part.first >= 32
+    }
+
+
+def online(type_: OnlineType, first: int, last: int | None = None) -> Online:
+    return Online(type_, (Target(0, first, first if last is None else last),))
+
+
+def test_4_13_keeps_normal_below_movable() -> None:
+    done = steps("4.13.4", Add(GIB), online("online_movable", 4), online("online_kernel", 6), online("online", 7))
+    assert [step.accepted for step in done] == [True, True, False, True]
+    assert "a kernel zone must end below Movable" in done[2].reason
+    assert zones_of(done[3])[36] == ("Movable",)
+    assert zones_of(done[3])[39] == ("Movable",), "behind Movable there is nothing else"
+    assert zones_of(done[3])[32] == ("Normal", "Movable")
+
+
+def test_4_12_gives_a_zone_when_memory_is_added() -> None:
+    """From Normal's upper end down, one block after the other, memory becomes movable."""
+    done = steps("4.12.0", Add(GIB), online("online_movable", 4), online("online_movable", 7), online("online", 0))
+    assert [step.accepted for step in done] == [True, False, True, True]
+    assert "only the last block of Normal may become Movable" in done[1].reason
+    after = zones_of(done[3])
+    assert after[39][0] == "Movable"
+    assert after[32][0] == "Normal"
+
+
+def test_page_frame_numbers_of_32_bits() -> None:
+    """Above 16 TiB a version that keeps 32 bits looks at the zones of other addresses."""
+    high = Add(GIB, address=(1 << 44))
+    for version, zone in (("5.9.1", "DMA32"), ("5.15.135", "Normal")):
+        done = steps(version, high, Online("online", D0))
+        blocks = {part.first: part for part in done[1].blocks}
+        assert blocks[(1 << 44) // BLOCK].zones == (zone,)
+
+
+def test_ratio_is_read_when_a_block_comes_on_line() -> None:
+    options = Settings(policy="auto-movable", default_state="online")
+    ratio = Shell("echo 0 > /sys/module/memory_hotplug/parameters/auto_movable_ratio")
+    done = steps("6.1.192", Add(GIB), ratio, Add(GIB), options=options)
+    assert zones_of(done[2])[32] == ("Movable",)
+    assert zones_of(done[2])[40] == ("Normal",)
+
+
+def test_cma_counts_as_movable() -> None:
+    """present_early_pages less CMA's pages, and these on the movable side (auto_movable_stats_account_zone)."""
+    begin = start()
+    (zone,) = begin.zones
+    half = begin._replace(zones=(zone._replace(cma=4 * PAGES),))
+    options = Settings(policy="auto-movable", default_state="online", ratio=200)
+    assert zones_of(steps("6.1.192", Add(GIB), options=options)[0])[32] == ("Movable",)
+    assert zones_of(steps("6.1.192", Add(GIB), options=options, begin=half)[0])[32] == ("Normal",)
+
+
+def test_boot_memory_that_is_movable_can_go_and_come() -> None:
+    target = (Target(None, 7, 7),)
+    done = steps("6.1.192", Offline(target), Online("online", target), begin=start(movable_from=4))
+    assert [step.accepted for step in done] == [True, True]
+    assert done[0].total == GIB - BLOCK
+    assert done[1].total == GIB
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"),
+    [("4.19.72", False), ("5.4.273", True), ("5.6.4", True), ("5.7.14", False), ("6.1.192", False)],
+)
+def test_mem_option(version: str, refused: bool) -> None:
+
+    options = settings_of(kernel_of(version), "mem=1G")
+    assert steps(version, Add(GIB), options=options)[0].accepted is not refused
+
+
+STEP = st.one_of(
+    st.builds(Add, st.sampled_from([BLOCK, GIB, GIB // 2, 100 << 20])),
+    st.builds(
+        lambda type_, dimm, first: Online(type_, (Target(dimm, first, first + 2),)),
+        st.sampled_from(["online", "online_kernel", "online_movable"]),
+        st.integers(0, 1),
+        st.integers(0, 7),
+    ),
+    st.builds(lambda dimm, first: Offline((Target(dimm, first, first),), ()), st.integers(0, 1), st.integers(0, 7)),
+    st.builds(lambda dimm: Remove(dimm, (Target(dimm, 1, 1),)), st.integers(0, 1)),
+    st.builds(lambda dimm: Remove(dimm, ()), st.integers(0, 1)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(STEP, max_size=12),
+    st.sampled_from(["4.19.72", "5.4.273", "5.15.135", "6.1.192", "6.12.107", "7.1.5"]),
+    st.builds(
+        Settings,
+        default_state=st.sampled_from(["offline", "online", "online_movable"]),
+        movable_node=st.booleans(),
+        policy=st.sampled_from(["contig-zones", "auto-movable"]),
+        ratio=st.integers(0, 400),
+        numa_aware=st.booleans(),
+        driver=st.just(True),
+        removal=st.just(True),
+        memmap_on_memory=st.just("no"),
+        mem_limit=st.none(),
+        numa_off=st.booleans(),
+        hugetlb_frees_maps=st.just(False),
+        notes=st.just(()),
+    ),
+)
+def test_what_holds_whatever_is_done(todo: list[Step], version: str, options: Settings) -> None:
+    todo = [Add(GIB), Add(GIB), *todo]
+    running = Running(start(), load_rules(version).hotplug, options, Scenario(tuple(todo)), Build())
+    results = run(running)
+    for step in results:
+        online_bytes = sum((part.last - part.first + 1) * BLOCK for part in step.blocks if part.state == "online")
+        assert step.total == online_bytes, "MemTotal is what is on-line"
+        added = sum(part.last - max(part.first, 8) + 1 for part in step.blocks if part.last >= 8)
+        assert step.map_bytes == added * BLOCK // 64
+        for part in step.blocks:
+            assert (len(part.zones) == 1) or part.state == "offline"
+            assert part.zones
+    for (nid, name), zone in running.memory.zones.items():
+        inside = [b for b in running.memory.blocks.values() if b.online and (b.nid, b.zone) == (nid, name)]
+        assert zone.present == sum(block.present for block in inside)
+        assert all(zone.start <= block.index * PAGES and (block.index + 1) * PAGES <= zone.end for block in inside)
