@@ -127,7 +127,10 @@ def _random_steps(boot: Boot) -> frozenset[str]:
 def _unreplayed(boot: Boot) -> Iterator[str]:
     """What this boot does that isn't replayed, in words."""
     words = {name for name, _ in boot.cmdline.args}
-    tables = set() if boot.params.acpi_disabled else {table.signature for table in boot.machine.acpi.tables}
+    acpi = boot.machine.acpi
+    tables = set() if boot.params.acpi_disabled else {table.signature for table in acpi.tables}
+    if acpi.cxl_windows and not boot.params.acpi_disabled:
+        tables.add("CEDT")
     return unreplayed(boot.kernel, words, tables)
 
 

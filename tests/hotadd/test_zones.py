@@ -127,7 +127,7 @@ def test_mem_option(version: str, refused: bool) -> None:
 
 
 STEP = st.one_of(
-    st.builds(Add, st.sampled_from([BLOCK, GIB, GIB // 2, 100 << 20])),
+    st.sampled_from([Add(BLOCK), Add(GIB), Add(GIB // 2), Add(100 << 20)]),
     st.builds(
         lambda type_, dimm, first: Online(type_, (Target(dimm, first, first + 2),)),
         st.sampled_from(["online", "online_kernel", "online_movable"]),

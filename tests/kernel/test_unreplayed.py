@@ -18,8 +18,8 @@ from memplan.kernel.unreplayed import unreplayed
         ("lab-3.13.10", ("isolcpus",), (), ""),
         ("6.1", (), ("BGRT", "APIC"), "boot logo"),
         ("4.10", (), ("BGRT",), ""),
-        ("6.1", ("kho",), (), ""),
-        ("7.1", ("kho",), (), "scratch areas"),
+        ("6.14", (), ("CEDT",), ""),
+        ("6.15", (), ("CEDT",), "CXL windows"),
     ],
 )
 def test_what_is_told(version: str, words: tuple[str, ...], tables: tuple[str, ...], told: str) -> None:
