@@ -23,6 +23,8 @@ _HYPERTRANSPORT = (0xFD00000000, 0x10000000000)
 #: The last APIC id of a local APIC entry.
 _LAST_XAPIC = 254
 _VIRTUAL_MACHINES = ("QEMU", "KVM", "VMware", "VirtualBox", "Virtual Machine", "Xen ", "Bochs", "Amazon EC2", "Google")
+#: The largest memory block.
+_LARGEST_BLOCK = 2 << 30
 #: OEM ids in the ACPI tables that virtual machines' firmware has.
 _VIRTUAL_OEMS = ("BOCHS", "FIRECK", "VBOX", "VMWARE", "VRTUAL", "XEN", "Xen", "AMAZON", "Google", "CLOUDH")
 _HYPERVISORS = (("KVM", "kvm"), ("Xen", "xen"), ("Hyper", "hyperv"), ("VMware", "vmware"))
@@ -190,6 +192,9 @@ def _hypervisor(boot: BootLines, found: Found) -> None:
     elif boot.has("physical"):
         # The kernel says so only where the CPU tells of no hypervisor.
         found.put("cpus.hypervisor", False, "Broken PMU hardware", line=boot.lines["physical"])
+    elif boot.has("largest_block") and boot.last_pfns and (boot.last_pfns[0] << 12) % _LARGEST_BLOCK:
+        # In a guest a block divides the end of RAM (probe_memory_block_size).
+        found.put("cpus.hypervisor", False, "Memory block size", line=boot.lines["largest_block"])
     elif any(word in boot.dmi for word in _VIRTUAL_MACHINES):
         found.put("cpus.hypervisor", True, "DMI's name of a virtual machine", line=boot.lines["dmi"], weak=True)
     elif boot.oem in _VIRTUAL_OEMS:

@@ -194,7 +194,8 @@ def _direct_map_end(ram: list[tuple[int, int]], kernel: Kernel) -> int:
 
 
 def _total(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | None) -> tuple[int | None, str]:
-    """MemTotal after the boot: what memblock hands over, and what is freed later; and why it is not known.
+    """MemTotal after the boot: what memblock hands over, and what is freed later; and why it isn't known, or not
+    for sure.
 
     Later come the image's parts that are no longer needed (free_initmem, mark_rodata_ro, alternatives for one CPU),
     and the initrd.  What a log tells of these goes before what the plan and the build's facts do.
@@ -209,10 +210,18 @@ def _total(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | None)
         # CMA's areas are counted by the log's line already.
         later = _FREED_LATER - _CMA - ({Purpose.INITRD} if logged.initrd is not None else set())
         return logged.handed_over + freed + _freed_later(plan, machine, later) + (logged.initrd or 0), ""
+    if any(fact.startswith(("image.", "struct.")) for fact in kernel.borrowed):
+        return None, (
+            f"MemTotal is not known, only its growth: sizes of kernel {kernel.name} are another build's; the "
+            "boot's log tells it"
+        )
+    note = (
+        "MemTotal may be off by some pages: KASLR decides how many page tables there are" if plan.random_steps else ""
+    )
     last = next(event for event in reversed(plan.events) if isinstance(event, Checkpoint))
     reserved = RangeSet((region.start, region.end) for region in last.reserved)
     free = sum(_whole_pages(region.start, region.end, reserved) for region in last.memory)
-    return free + freed + _freed_later(plan, machine, _FREED_LATER), ""
+    return free + freed + _freed_later(plan, machine, _FREED_LATER), note if plan.random_steps else ""
 
 
 def _freed(machine: Machine, kernel: Kernel, logged: BootLog | None) -> int | None:

@@ -54,6 +54,7 @@ HEADS = re.compile(
     r"|(?P<hypervisor>Hypervisor detected: |Booting paravirtualized kernel on )"
     r"|(?P<virtual>Performance Events: .*due to virtualization)"
     r"|(?P<physical>Performance Events: .*Broken PMU hardware)"
+    r"|(?P<largest_block>x86/mm: Memory block size: 2048MB)"
     r"|(?P<first_cpu>CPU0: .*\(fam(?:ily)?: )"
     r"|(?P<ibft>iBFT found at )"
     r"|(?P<snb>reserving inaccessible SNB gfx)"
