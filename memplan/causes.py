@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.kaslr.places import knows_free_memory
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Kinds of facts whose first two numbers are a range, of which the last byte is told.
 _RANGES = ("reserve", "free", "add", "NODE_DATA", "swiotlb", "initrd moved")
+#: Kinds of facts that are found from the top of RAM downwards, wherever there is room.
+_PLACES = ("NODE_DATA", "swiotlb", "initrd moved", "crash kernel")
 #: Kinds of facts that memblock=debug alone tells.
 _MEMBLOCK = ("reserve", "free", "add", "remove", "memory", "reserved")
 #: How far to look for one side's next fact in the other.
@@ -53,6 +57,25 @@ class Context(NamedTuple):
         elif efi is not None and efi.memmap is None:
             unknown.append("where the EFI memory map lies")
         return "; ".join(unknown)
+
+    def unknown_place(self, theirs: Fact, ours: Fact) -> str:
+        """Why nobody can tell whether the fact lies where the plan has it; "" where it should.
+
+        It does not where only its place differs, and the RAM above it may be taken by what is not told.
+        """
+        efi = self.machine.efi
+        if theirs.kind != ours.kind or theirs.kind not in _PLACES or efi is None or knows_free_memory(efi):
+            return ""
+        (place, *rest), (own, *own_rest) = _place_first(theirs), _place_first(ours)
+        if rest != own_rest or not place < own:
+            return ""
+        return "firmware's EFI memory map (efi=debug prints it), whose boot services may keep RAM above it"
+
+
+def _place_first(fact: Fact) -> tuple[int, ...]:
+    """The number that is the fact's place, and behind it what of the fact is no place."""
+    first, second = (int(value) for value in fact.values[:2])
+    return (first, second) if fact.kind == "crash kernel" else (first, second - first)
 
 
 def other_build(log: Told, plan: Plan) -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.klog.facts import Told
     from memplan.klog.layout import Line
-    from memplan.machine.model import Machine
+    from memplan.machine.model import E820Entry, Machine
     from memplan.plan import Event, Plan
 
 #: Kinds that a log of a whole boot has whenever the plan has them; of others, lines may have been left out of it.
@@ -53,10 +53,19 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """A fact of which a plan can't tell where it lies, and what nobody told that decides it."""
+
+    kernel: Fact
+    plan: Fact
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """How far plan and log agree: `equal` of `total` facts, by kind in `kinds` (kind, equal, total).
 
-    `differences` has the first one of each kind, in the plan's order.
+    `differences` has the first one of each kind, in the plan's order.  `unknown` facts are counted nowhere.
     """
 
     release: str
@@ -67,6 +76,7 @@ class Comparison:
     kinds: tuple[tuple[str, int, int], ...]
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
+    unknown: tuple[Unknown, ...] = ()
 
     @property
     def first(self) -> Difference | None:
@@ -95,15 +105,18 @@ def verify(
 
     source = open_source(log)
     chosen = choose(boots_of(kernel_lines(source)), boot, source.name)
+    log_e820: tuple[E820Entry, ...] = ()
     if machine is None:
         from memplan.firmware.combine import import_files
 
         machine = import_files([log], boot=boot, kernel=kernel if isinstance(kernel, str) else None)[0]
+    elif chosen is not None:
+        log_e820 = tuple(chosen.maps["BIOS-e820"])
     plan = memplan.simulate(machine, kernel=kernel)
     lines: Iterable[Line] = kernel_lines(source)
     if chosen is not None:
         lines = lines_of(lines, chosen)
-    context = Context(machine, tuple(chosen.maps["BIOS-e820"]) if chosen is not None else ())
+    context = Context(machine, log_e820)
     return compare(((line.number, line.text) for line in lines), plan, context=context, source=source.name)
 
 
@@ -285,6 +298,7 @@ def _by_kind(log: Told, plan: Plan, planned: Sequence[Fact], notes: list[str], c
     had = {fact.kind for fact in log.facts}
     order = dict.fromkeys(fact.kind for fact in (*log.facts, *(planned if whole else ())))
     kinds, differences, position, equal = [], [], 0, 0
+    unknown: list[Unknown] = []
     for kind in order:
         if kind not in had and kind not in _ALWAYS:
             continue
@@ -298,6 +312,15 @@ def _by_kind(log: Told, plan: Plan, planned: Sequence[Fact], notes: list[str], c
         if not whole and len(ours) > len(theirs):
             start = _best_place(theirs, ours)
             ours = ours[start : start + len(theirs)]
+        if context is not None and len(theirs) == len(ours):
+            apart = [
+                Unknown(a, b, reason)
+                for a, b in zip(theirs, ours, strict=True)
+                if a.key != b.key and (reason := context.unknown_place(a, b))
+            ]
+            unknown += apart
+            theirs = [fact for fact in theirs if all(fact is not own.kernel for own in apart)]
+            ours = [fact for fact in ours if all(fact is not own.plan for own in apart)]
         if not theirs and not ours:
             continue
         part = _in_order(log, plan, theirs, ours, [], context)
@@ -305,7 +328,17 @@ def _by_kind(log: Told, plan: Plan, planned: Sequence[Fact], notes: list[str], c
         differences += [replace(own, index=position + own.index) for own in part.differences]
         position += part.total
         equal += part.equal
-    return Comparison(log.release, plan.kernel, False, equal, position, tuple(kinds), tuple(differences), tuple(notes))
+    return Comparison(
+        log.release,
+        plan.kernel,
+        False,
+        equal,
+        position,
+        tuple(kinds),
+        tuple(differences),
+        tuple(notes),
+        tuple(unknown),
+    )
 
 
 def _best_place(theirs: Sequence[Fact], ours: Sequence[Fact]) -> int:

@@ -57,6 +57,10 @@ def import_files(
     if kernel is not None:
         found.append(_named(kernel))
     machine, comments = combine(found)
+    if "kernel.load_address" not in comments and any("kernel.load_address" in source.lacking for source in found):
+        from memplan.firmware.image_place import with_image
+
+        machine = with_image(machine, comments, found)
     return Imported(machine, comments, [*_notes(found), *map(str, problems)])
 
 

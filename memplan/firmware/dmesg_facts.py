@@ -9,6 +9,7 @@ from memplan.boot.parameters import page_table_buffer
 from memplan.errors import MemplanError
 from memplan.firmware.dmesg_build import build_facts
 from memplan.firmware.dmesg_cpus import affinities, cpu_facts
+from memplan.firmware.source import Evidence
 from memplan.klog.boot import BootLines, Reserved
 from memplan.klog.memory_types import EFI_BOOT_DATA
 from memplan.machine.model import (
@@ -26,7 +27,7 @@ from memplan.machine.model import (
     TableUpgrade,
 )
 from memplan.machine.options import bad_options
-from memplan.units import KIB, MIB, PAGE_SIZE
+from memplan.units import KIB, MIB, PAGE_SIZE, SIZE_2M, round_down
 
 if TYPE_CHECKING:
     from memplan.firmware.source import Found
@@ -39,6 +40,8 @@ _BASE_MEMORY_MOST = 0x9F000
 #: The range in which the kernel believes the BIOS's word on where base memory ends.
 _BASE_MEMORY = (128 * KIB, 640 * KIB)
 _PAGE_SLIT = 44
+#: Page tables in the brk that lie so near behind the image's usual place are no sign of another one.
+_LARGEST_IMAGE = 128 * MIB
 #: printk's longest record, about which a command line is cut.
 _LONGEST_LINE = 980
 #: What an allocated reservation for EFI tables is for, by the symbol that asks.
@@ -218,25 +221,19 @@ def _cmdline(boot: BootLines, found: Found) -> None:
 
 
 def _placement(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
-    """Where the image lies: by /proc/iomem, else by the brk that lies behind it (only with memblock=debug)."""
-    brk = _brk(boot)
-    place = None
-    if boot.kernel_code is not None:
-        place, origin, line = boot.kernel_code, "Kernel code", boot.lines["iomem"]
-    elif brk is not None:
-        holder = next((start for start, end in boot.first_dump if start <= brk.start < end), None)
-        if kernel is not None and "image.brk_start" in kernel.facts:
-            place = brk.start - kernel.fact("image.brk_start")
-        elif holder is not None:
-            place = holder
-        origin, line = "brk behind the image", brk.line
+    """Where the image lies: by /proc/iomem, by the brk that lies behind it, or by how far KASLR moved it."""
     randomized = _randomized(boot, kernel)
     if randomized is not None:
         found.put("kernel.randomized", randomized, "KASLR", line=boot.lines.get("kaslr", boot.lines.get("cmdline", 0)))
-    if place is not None and place >= 0:
+    told = _told_place(boot, kernel)
+    if told is not None and told[0] >= 0:
+        place, origin, line = told
         found.put("kernel.load_address", place, origin, line=line)
         return
     if randomized and (kernel is None or kernel.facts.get("image.load_address")):
+        found.evidence += [
+            Evidence(own.nid, own.start, own.end, f"{found.source}:{own.line}") for own in boot.node_data
+        ]
         found.lacks(
             "kernel.load_address",
             "KASLR is on and no line tells where the kernel image lies; it is taken to lie where it would without "
@@ -248,6 +245,28 @@ def _placement(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
             "on an EFI boot the loader may put the kernel image elsewhere than its usual place, and no line tells "
             "where (give /proc/iomem as a further source, read as root)",
         )
+
+
+def _told_place(boot: BootLines, kernel: Kernel | None) -> tuple[int, str, int] | None:
+    """The image's place with what told it and the line; the brk only with memblock=debug, its tables in old logs."""
+    if boot.kernel_code is not None:
+        return boot.kernel_code, "Kernel code", boot.lines["iomem"]
+    brk = _brk(boot)
+    size = kernel.facts.get("image.brk_start") if kernel is not None else None
+    if brk is not None:
+        holder = next((start for start, end in boot.first_dump if start <= brk.start < end), None)
+        place = brk.start - size if isinstance(size, int) else holder
+        if place is not None:
+            return place, "brk behind the image", brk.line
+    usual = kernel.facts.get("image.load_address") if kernel is not None else None
+    if kernel is None or not isinstance(usual, int) or not isinstance(size, int):
+        return None
+    if boot.kernel_offset is not None and kernel.rules.kaslr == "below 1G":
+        return usual + boot.kernel_offset, "Kernel Offset", boot.lines["kaslr"]
+    if boot.brk_page is not None and not 0 <= boot.brk_page - usual < _LARGEST_IMAGE:
+        # The image's size is perhaps another build's, so the place is as exact as the alignment.
+        return round_down(boot.brk_page - size, SIZE_2M), "page tables in the brk behind the image", boot.lines["brk"]
+    return None
 
 
 def _brk(boot: BootLines) -> Reserved | None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, NamedTuple, Protocol, cast
 
 from memplan.errors import InputError, Problem
 from memplan.firmware.unpack import unpacked
@@ -52,11 +52,24 @@ class Fact:
     weak: bool = False
 
 
+class Evidence(NamedTuple):
+    """Where a log says that the NODE_DATA of node `nid` lies, ``[start, end)``, and which line says so.
+
+    An allocator decided that, so no field of a machine comes of it; but it shows where the kernel image can lie.
+    """
+
+    nid: int
+    start: int
+    end: int
+    origin: str
+
+
 @dataclass(slots=True)
 class Found:
     """What one source told: facts by field path, notes for the user, and damage.
 
-    `kind` says what was recognised (``boot log``), `lacking` what the user is told of a field that no source tells.
+    `kind` says what was recognised (``boot log``), `lacking` what the user is told of a field that no source tells,
+    `evidence` what shows where the kernel image can lie, which no line tells.
     """
 
     source: str
@@ -65,6 +78,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     lacking: dict[str, str] = field(default_factory=dict)
+    evidence: list[Evidence] = field(default_factory=list)
 
     def put(self, path: str, value: object, origin: str = "", *, line: int = 0, weak: bool = False) -> None:
         """Set the fact of field `path`; `origin` says what told it, at `line` of the source where given."""

@@ -9,6 +9,7 @@ from memplan.klog.efi_lines import EfiLines
 from memplan.klog.entries import cpu_of, memory_of
 from memplan.klog.layout import Line
 from memplan.klog.memory_types import printed_e820_type
+from memplan.klog.place_lines import PlaceLines
 from memplan.klog.ranges import extent
 from memplan.klog.size_lines import SizeLines
 from memplan.klog.statements import HEADS
@@ -34,7 +35,6 @@ _RESERVE = re.compile(
 _DUMPED = re.compile(r"(?a)\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _XSAVE = re.compile(r"(?a)(?:xstate_bv|xstate features) 0x([0-9a-f]+), (?:cntxt size 0x([0-9a-f]+))?")
 _HEX = re.compile(r"(?a)0x[0-9a-fA-F]{1,16}(?![0-9a-fA-F])")
-_IOMEM = re.compile(r"(?a)([0-9a-f]{8,16})-([0-9a-f]{8,16}) : Kernel code")
 #: Kinds of lines with which no boot begins: other programs print such, too.
 _NO_BEGINNING = frozenset(("bringup_rest", "efi_tables", "late", "iomem", "dmi", "efi_mem", "zone", "node_data"))
 #: MAX_NUMNODES and NR_CPUS at their most.
@@ -65,7 +65,7 @@ class Table(NamedTuple):
     upgrade: bool = False
 
 
-class BootLines(EfiLines, SizeLines):
+class BootLines(EfiLines, SizeLines, PlaceLines):
     """What the lines of one boot said, in their order; `lines` has the first line of each kind of statement."""
 
     def __init__(self, begin: int = 0) -> None:
@@ -123,8 +123,6 @@ class BootLines(EfiLines, SizeLines):
         #: Whether the first CPU's line names Intel.
         self.intel: bool | None = None
         self.ibft: int | None = None
-        self.kaslr: bool | None = None
-        self.kernel_code: int | None = None
         #: What mtrr_trim_uncached_memory took from RAM.
         self.trimmed: list[tuple[int, int]] = []
         self._updates: list[tuple[int, int]] = []
@@ -398,13 +396,6 @@ class BootLines(EfiLines, SizeLines):
     def _on_ibft(self, text: str, _: int) -> None:
         if found := _HEX.search(text):
             self.ibft = int(found[0], 16)
-
-    def _on_kaslr(self, text: str, _: int) -> None:
-        self.kaslr = not text.startswith(("KASLR disabled", "Kernel Offset: 0x0 ", "Kernel Offset: disabled"))
-
-    def _on_iomem(self, text: str, _: int) -> None:
-        if (found := _IOMEM.search(text)) and int(found[1], 16):
-            self.kernel_code = int(found[1], 16)
 
 
 def _entry(text: str) -> E820Entry | None:

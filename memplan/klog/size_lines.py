@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-_NODE_DATA = re.compile(r"\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", re.ASCII)
 _PERCPU = re.compile(r" s(\d+) r(\d+) d(\d+)", re.ASCII)
 _NUMBER = re.compile(r"(\d+) bytes", re.ASCII)
 _NR_CPUS = re.compile(r"NR_CPUS:(\d+)", re.ASCII)
@@ -15,8 +14,6 @@ class SizeLines:
 
     def __init__(self) -> None:
         super().__init__()
-        #: What a node's NODE_DATA takes, in bytes; 0 where no line tells.
-        self.node_data_size = 0
         #: The static, reserved and dynamic parts of a CPU's area.
         self.percpu: tuple[int, int, int] | None = None
         #: The zones that the build has, whether their list was seen to its end.
@@ -26,10 +23,6 @@ class SizeLines:
         self.config_nr_cpus = 0
         self.log_buf = 0
         self.log_buf_cpu = 0
-
-    def _on_node_data(self, text: str, _: int) -> None:
-        if not self.node_data_size and (found := _NODE_DATA.search(text)):
-            self.node_data_size = max(0, int(found[2], 16) + 1 - int(found[1], 16))
 
     def _on_percpu(self, text: str, _: int) -> None:
         if found := _PERCPU.search(text):

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 def text_lines(result: Comparison, source: str) -> Iterator[str]:
     """The answer first, then the counts by kind and both sides of the first difference of each kind."""
     verdict = "the plan equals the boot" if result.same else "the plan differs from the boot"
+    if result.same and result.unknown:
+        verdict += f" as far as can be told ({len(result.unknown)} not known)"
     yield f"{source}: {result.equal} of {result.total} facts equal: {verdict}"
     yield f"  log of Linux {result.release or '(unknown)'}, planned with kernel {result.kernel}"
     yield "  " + ", ".join(f"{kind} {equal}/{total}" for kind, equal, total in result.kinds)
+    for own in result.unknown:
+        yield f"  not known: line {own.kernel.line}: {own.kernel.text.strip()}"
+        yield f"             the plan has it at {_range(own.plan)}; nobody told {own.reason}"
     for note in result.notes:
         yield f"  note: {note}"
     for number, difference in enumerate(result.differences):
@@ -29,6 +34,11 @@ def text_lines(result: Comparison, source: str) -> Iterator[str]:
         if ours is not None:
             yield f"          step {ours.step}" + (f", owner {ours.owner}" if ours.owner else "")
         yield f"  likely cause: {difference.cause}"
+
+
+def _range(fact: Fact) -> str:
+    """The place that a fact names."""
+    return fact.text.strip().partition("[")[2].partition("]")[0] or fact.text.strip()
 
 
 def json_text(result: Comparison, source: str) -> str:
@@ -46,6 +56,9 @@ def json_text(result: Comparison, source: str) -> str:
             "kinds": [{"kind": kind, "equal": equal, "total": total} for kind, equal, total in result.kinds],
             "first_difference": _difference(result.first),
             "differences": [_difference(difference) for difference in result.differences],
+            "unknown": [
+                {"kernel": _fact(own.kernel), "plan": _fact(own.plan), "reason": own.reason} for own in result.unknown
+            ],
             "notes": list(result.notes),
         },
         indent=2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 from pathlib import Path
 
 import pytest
@@ -21,15 +22,21 @@ EQUAL = {
     "f01-esrt": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (9, 9), "percpu": (1, 1), "total": (1, 1)},
     "f02-e820-linux70": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (7, 7), "percpu": (1, 1), "total": (1, 1)},
     "f03-kdump-two-boots": {"NODE_DATA": (8, 8), "crash kernel": (1, 1), "zone": (3, 3), "node range": (13, 13)},
-    "f04-verify-other-boot": {"zone": (3, 3), "node range": (6, 6), "percpu": (1, 1), "total": (1, 1)},
+    "f04-verify-other-boot": {
+        "NODE_DATA": (1, 1),
+        "zone": (3, 3),
+        "node range": (6, 6),
+        "percpu": (1, 1),
+        "total": (1, 1),
+    },
     "f05-mtrr-hole": {"zone": (3, 3), "node range": (8, 8), "percpu": (1, 1), "total": (1, 1)},
     "f06-builtin-cmdline": {"NODE_DATA": (2, 2), "zone": (4, 4), "node range": (4, 4), "percpu": (1, 1)},
     "f07-rhel7-acpi-5digits": {"NODE_DATA": (1, 1), "zone": (3, 3), "node range": (4, 4), "total": (1, 1)},
-    "f08-dynamic-ssdt": {"zone": (4, 4), "node range": (6, 6), "percpu": (1, 1), "total": (1, 1)},
+    "f08-dynamic-ssdt": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (6, 6), "percpu": (1, 1), "total": (1, 1)},
     "f10-cmdline-wrapped": {"zone": (3, 3), "node range": (6, 6), "percpu": (1, 1), "total": (1, 1)},
-    "f12-memory-line-absent": {"zone": (3, 3), "node range": (6, 6), "total": (1, 1)},
+    "f12-memory-line-absent": {"NODE_DATA": (2, 2), "zone": (3, 3), "node range": (6, 6), "total": (1, 1)},
     "f13-rules-410": {"NODE_DATA": (2, 2), "zone": (3, 3), "node range": (3, 3)},
-    "f15-plain": {"zone": (4, 4), "node range": (5, 5), "percpu": (1, 1), "total": (1, 1)},
+    "f15-plain": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (5, 5), "percpu": (1, 1), "total": (1, 1)},
     "f18-numa-off-build": {"zone": (3, 3), "node range": (3, 3), "percpu": (1, 1), "total": (1, 1)},
 }
 
@@ -94,6 +101,33 @@ def test_a_hole_of_the_mtrrs(tmp_path: Path) -> None:
     plan = memplan.simulate(imported("f05-mtrr-hole", tmp_path)[0])
     high = [own for own in plan.nodes[0].ranges if own[0] >= 1 << 32]
     assert high == [(0x100000000, 0x110000000), (0x200000000, 0x450000000)]
+
+
+def test_where_kaslr_put_the_image_is_inferred_from_what_was_allocated(tmp_path: Path) -> None:
+    machine, notes = imported("f04-verify-other-boot", tmp_path)
+    assert machine.kernel.load_address == 0x100000000
+    told = r":67: KASLR is on .*; NODE_DATA\(0\) lies as the log says with the image at (\d+) of the (\d+) places"
+    found = next(match for note in notes if (match := re.search(told, note)))
+    assert 0 < int(found[1]) < int(found[2])
+
+
+def test_page_tables_in_the_brk_show_where_the_image_lies(tmp_path: Path) -> None:
+    machine, _ = imported("f12-memory-line-absent", tmp_path)
+    assert machine.kernel.load_address is not None
+    assert 0x472670000 - (64 << 20) < machine.kernel.load_address < 0x472670000
+    assert imported("f07-rhel7-acpi-5digits", tmp_path)[0].kernel.load_address is None
+
+
+def test_what_nobody_can_tell_is_named_and_not_counted(tmp_path: Path) -> None:
+    result = verified("f05-mtrr-hole", tmp_path)
+    assert result.same
+    assert [own.kernel.text for own in result.unknown] == ["NODE_DATA(0) allocated [mem 0x44b7f8000-0x44b7fbfff]"]
+    assert "EFI memory map" in result.unknown[0].reason
+    assert "NODE_DATA" not in {kind for kind, _, _ in result.kinds}
+    (note,) = (note for note in imported("f05-mtrr-hole", tmp_path)[1] if "KASLR is on" in note)
+    assert re.search(
+        r"of the \d+ places that KASLR chooses from, NODE_DATA\(0\) lies \d+ KiB (?:lower|higher) at ", note
+    )
 
 
 def test_built_in_options(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""What a boot log says of places that show where the kernel image lies."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from memplan.klog.ranges import extent
+
+_NODE_DATA = re.compile(r"NODE_DATA(?:\((\d+)\) allocated)? \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", re.ASCII)
+_BRK = re.compile(r"BRK \[(0x[0-9a-f]+), (0x[0-9a-f]+)\] PGTABLE", re.ASCII)
+_OFFSET = re.compile(r"Kernel Offset: 0x([0-9a-f]{1,8}) from 0xffffffff8", re.ASCII)
+_IOMEM = re.compile(r"([0-9a-f]{8,16})-([0-9a-f]{8,16}) : Kernel code", re.ASCII)
+
+
+class ToldNodeData(NamedTuple):
+    """A node's NODE_DATA, ``[start, end)``, as the line tells it; `nid` is counted where the line names none."""
+
+    nid: int
+    start: int
+    end: int
+    line: int
+
+
+class PlaceLines:
+    """The lines on places of one boot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kaslr: bool | None = None
+        #: By how much virtual addresses were moved; None where no line tells.
+        self.kernel_offset: int | None = None
+        self.kernel_code: int | None = None
+        self.node_data: list[ToldNodeData] = []
+        #: The first page of the brk that became a page table.
+        self.brk_page: int | None = None
+
+    @property
+    def node_data_size(self) -> int:
+        """What a node's NODE_DATA takes, in bytes; 0 where no line tells."""
+        return self.node_data[0].end - self.node_data[0].start if self.node_data else 0
+
+    def _on_node_data(self, text: str, number: int) -> None:
+        if (found := _NODE_DATA.search(text)) and (place := extent(found[2], found[3])):
+            nid = int(found[1]) if found[1] else len(self.node_data)
+            self.node_data.append(ToldNodeData(nid, *place, number))
+
+    def _on_brk(self, text: str, _: int) -> None:
+        if self.brk_page is None and (found := _BRK.match(text)) and (place := extent(found[1], found[2])):
+            self.brk_page = place[0]
+
+    def _on_kaslr(self, text: str, _: int) -> None:
+        self.kaslr = not text.startswith(("KASLR disabled", "Kernel Offset: 0x0 ", "Kernel Offset: disabled"))
+        if found := _OFFSET.match(text):
+            self.kernel_offset = int(found[1], 16)
+
+    def _on_iomem(self, text: str, _: int) -> None:
+        if (found := _IOMEM.search(text)) and int(found[1], 16):
+            self.kernel_code = int(found[1], 16)

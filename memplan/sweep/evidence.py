@@ -1,0 +1,122 @@
+"""Where the kernel image can lie, by what was allocated after it: KASLR's places that lead to a log's NODE_DATA.
+
+Page tables come from the image's own brk unless they are for the RAM around it, so the image's place decides how many
+pages lie above the first NODE_DATA.  Of all places that KASLR chooses from few kinds are left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from memplan.boot.context import Boot
+from memplan.boot.panic import BootPanic
+from memplan.boot.replay import run
+from memplan.errors import NotCoveredError
+from memplan.kaslr.choice import possible_places
+from memplan.sweep.kaslr import placed
+from memplan.sweep.ways import stretches, ways
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from memplan.kaslr.places import Places
+    from memplan.kernel.model import Kernel
+    from memplan.machine.model import Machine
+
+#: So many ways are tried; what else there may be, is left alone.
+_MOST_WAYS = 200
+#: The step that allocates the nodes' NODE_DATA.
+_STEP = "initmem_init"
+
+
+class Fit(NamedTuple):
+    """The places that fit what is known best: `slots` of all `places`, the lowest of them, and how many facts fit.
+
+    `place` is None where the usual place, at which a plan takes the image to lie, fits as well as those.
+    """
+
+    place: int | None
+    slots: int
+    places: int
+    fitting: int
+
+
+class Shift(NamedTuple):
+    """At `slots` of the places a node's NODE_DATA lies so many bytes higher than planned (less than 0: lower)."""
+
+    nid: int
+    distance: int
+    slots: int
+
+
+def fit(machine: Machine, kernel: Kernel, node_data: Mapping[int, int]) -> Fit | None:
+    """The places of the image with which most of `node_data` (node: where its NODE_DATA begins) lie as they do.
+
+    None where KASLR has no choice that is known, or none of its places fits any of them.
+    """
+    places = _choice(machine, kernel)
+    if places is None:
+        return None
+
+    def fitting(address: int | None) -> int:
+        boot = _at(machine, kernel, address)
+        own = {} if boot is None else boot.nodes.node_data
+        return sum(nid in own and own[nid][0] == start for nid, start in node_data.items())
+
+    found = list(islice(ways(fitting, places), _MOST_WAYS))
+    most = max(way.result for way in found)
+    if not most:
+        return None
+    best = [(start, end) for start, end, result in stretches(found, places) if result == most]
+    slots = sum(end - start for start, end in best) // places.align
+    lowest = min(start for start, _ in best) if fitting(None) < most else None
+    return Fit(lowest, slots, places.slots, most)
+
+
+def shifts(machine: Machine, kernel: Kernel) -> tuple[list[Shift], int]:
+    """Where else than planned the nodes' NODE_DATA lie at KASLR's places, the likeliest first; how many places.
+
+    Empty where KASLR has no choice that is known.
+    """
+    places = _choice(machine, kernel)
+    planned = None if places is None else _at(machine, kernel, None)
+    if places is None or planned is None:
+        return [], 0
+    own = {nid: start for nid, (start, end) in planned.nodes.node_data.items() if start < end}
+
+    def starts(address: int) -> tuple[int, ...]:
+        boot = _at(machine, kernel, address)
+        return () if boot is None else tuple(int(boot.nodes.node_data[nid][0]) for nid in own)
+
+    found = list(islice(ways(starts, places), _MOST_WAYS))
+    counts: Counter[tuple[int, int]] = Counter()
+    for start, end, result in stretches(found, places):
+        for nid, place in zip(own, result, strict=False):
+            counts[nid, place - own[nid]] += (end - start) // places.align
+    return [Shift(nid, by, slots) for (nid, by), slots in counts.most_common() if by], places.slots
+
+
+def _choice(machine: Machine, kernel: Kernel) -> Places | None:
+    """The places that KASLR chooses from; None where it has no choice, or a fact is missing to tell."""
+    try:
+        places = possible_places(machine, kernel)
+    except NotCoveredError:
+        return None
+    return places if places.areas else None
+
+
+def _at(machine: Machine, kernel: Kernel, address: int | None) -> Boot | None:
+    """The boot with the image at `address` (None: at its usual place), run till the nodes have their NODE_DATA.
+
+    None where it does not come so far.
+    """
+    boot = Boot(machine if address is None else placed(machine, address), kernel)
+    try:
+        for step in run(boot):
+            if step.name == _STEP:
+                return boot
+    except (BootPanic, NotCoveredError):
+        pass
+    return None
