@@ -102,6 +102,7 @@ class Purpose(Enum):
     COMMAND_LINE = "command line", Mover.SRAT
     UNKNOWN_OPTIONS = "unknown options", Mover.SRAT
     CPU_MASK = "CPU mask", Mover.SRAT
+    KVM_CLOCK = "KVM guest clock", Mover.SRAT
     XSAVE_STATE = "xsave state", Mover.SRAT
     XSAVE_OFFSETS = "xsave offsets", Mover.SRAT
     PID_HASH = "PID hash", Mover.SRAT

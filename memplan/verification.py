@@ -200,7 +200,7 @@ def _plan_facts(plan: Plan, debug: bool) -> Iterator[Fact]:
 
 def _owned_facts(plan: Plan) -> Iterator[Fact]:
     """What an ordinary log tells of single owners' memory after it was handed over."""
-    gigantic = 0
+    gigantic = clock = 0
     for event in plan.events:
         if not isinstance(event, Change) or event.op != "reserve":
             continue
@@ -212,8 +212,14 @@ def _owned_facts(plan: Plan) -> Iterator[Fact]:
             name = _HASHES[purpose]
             text = f"{name} hash table entries: {size // 8}"
             yield Fact("hash table", (name, size // 8), text, 0, event.step, str(event.owner))
+        elif purpose is Purpose.KVM_CLOCK:
+            clock = event.start
         elif purpose is Purpose.GIGANTIC_PAGES:
             gigantic += size * event.count // GIB if event.count > 1 else size // GIB
+    if clock:
+        yield Fact(
+            "KVM clock", (clock,), f"kvm-clock: cpu 0, msr 0:{clock + 1:x}, primary cpu clock", 0, "kvmclock_init"
+        )
     if gigantic:
         yield Fact("gigantic pages", (gigantic,), f"HugeTLB: 1.00 GiB page size, pre-allocated {gigantic} pages", 0)
 
@@ -304,10 +310,10 @@ def _by_kind(log: Told, plan: Plan, planned: Sequence[Fact], notes: list[str], c
             continue
         theirs = [fact for fact in log.facts if fact.kind == kind]
         ours = [fact for fact in planned if fact.kind == kind]
-        if kind in ("swiotlb", "hash table"):
-            # Tables that wait for vmalloc, and buffers that are found later, are not memblock's: no plan has them.
+        if kind in ("swiotlb", "hash table", "KVM clock"):
+            # Tables that wait for vmalloc, buffers that are found later and clocks in the image are not memblock's.
             names = {fact.values[0] for fact in ours}
-            theirs = [fact for fact in theirs if ours and (kind == "swiotlb" or fact.values[0] in names)]
+            theirs = [fact for fact in theirs if ours and (kind != "hash table" or fact.values[0] in names)]
             ours = ours if theirs else []
         if not whole and len(ours) > len(theirs):
             start = _best_place(theirs, ours)

@@ -57,7 +57,8 @@ def import_files(
     if kernel is not None:
         found.append(_named(kernel))
     machine, comments = combine(found)
-    if "kernel.load_address" not in comments and any("kernel.load_address" in source.lacking for source in found):
+    untold = any(source.evidence or "kernel.load_address" in source.lacking for source in found)
+    if untold and machine.kernel.load_address is None:
         from memplan.firmware.image_place import with_image
 
         machine = with_image(machine, comments, found)

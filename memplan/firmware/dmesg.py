@@ -22,7 +22,7 @@ _SIGNS = re.compile(
     r"Linux version |BIOS-e820: |e820: |[Cc]ommand line: |ACPI: (?:RSDP|SRAT|FACP)|physical RAM map:"
     r'|kernel: |"?_TRANSPORT"? ?[:=] ?"?kernel|"MESSAGE" ?:|\[ *\d+\.\d{6}\]'
 )
-_ENCODED = re.compile(r"^Content-Transfer-Encoding: *base64", re.IGNORECASE | re.MULTILINE)
+_ENCODED = re.compile(r"^Content-(?:Transfer-Encoding: *base64|Type: *multipart/)", re.IGNORECASE | re.MULTILINE)
 _FOREIGN = re.compile(
     r"Booting Linux on physical CPU|Boot CPU: AArch64|CPU features: detected.*(?:ARM|EL[12])|psci: |OF: fdt: "
     r"|Machine model: |SBI (?:specification|implementation)|riscv: |setup: Linux is running"

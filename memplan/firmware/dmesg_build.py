@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.units import round_up
+from memplan.units import KIB, round_up
 
 if TYPE_CHECKING:
     from memplan.firmware.source import Found
     from memplan.kernel.model import Kernel, Value
     from memplan.klog.boot import BootLines
 
+#: Bytes of modules' per-CPU memory, where no allocation is profiled.
+_MODULE_RESERVE = 8 * KIB
 #: Options that show in the list of zones.
 _ZONES = {"DMA": "ZONE_DMA", "DMA32": "ZONE_DMA32", "Device": "ZONE_DEVICE"}
 
@@ -42,6 +44,8 @@ def _sizes(boot: BootLines, kernel: Kernel) -> dict[str, Value]:
     if boot.percpu is not None:
         told["image.percpu_static"] = boot.percpu[0]
         told["config.MODULES"] = boot.percpu[1] > 0
+        if kernel.rules.percpu_profiling_reserve != _MODULE_RESERVE:
+            told["config.MEM_ALLOC_PROFILING"] = boot.percpu[1] == kernel.rules.percpu_profiling_reserve
     if boot.config_nr_cpus:
         told["config.NR_CPUS"] = boot.config_nr_cpus
     if boot.log_buf and boot.log_buf & (boot.log_buf - 1) == 0 and "log_buf_len" not in boot.cmdline:
@@ -56,6 +60,8 @@ def _options(boot: BootLines) -> dict[str, Value]:
     told: dict[str, Value] = {}
     if boot.zones_end:
         told |= {f"config.{option}": zone in boot.zones for zone, option in _ZONES.items()}
+    if boot.kaslr_off and not {"nokaslr", "kaslr"} & set(boot.words):
+        told |= {"config.RANDOMIZE_BASE": False, "config.RANDOMIZE_MEMORY": False}
     if boot.node_data_size or boot.has("no_numa"):
         told["config.NUMA"] = True
     elif boot.zones_end and boot.has("last_pfn") and not boot.has("fake_node"):

@@ -27,7 +27,7 @@ from memplan.machine.model import (
     TableUpgrade,
 )
 from memplan.machine.options import bad_options
-from memplan.units import KIB, MIB, PAGE_SIZE, SIZE_2M, round_down
+from memplan.units import KIB, MIB, PAGE_SIZE, SIZE_2M, round_down, round_up
 
 if TYPE_CHECKING:
     from memplan.firmware.source import Found
@@ -224,16 +224,15 @@ def _placement(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
     """Where the image lies: by /proc/iomem, by the brk that lies behind it, or by how far KASLR moved it."""
     randomized = _randomized(boot, kernel)
     if randomized is not None:
-        found.put("kernel.randomized", randomized, "KASLR", line=boot.lines.get("kaslr", boot.lines.get("cmdline", 0)))
+        line = boot.lines.get("kaslr") or boot.lines.get("kernel_offset") or boot.lines.get("cmdline", 0)
+        found.put("kernel.randomized", randomized, "KASLR", line=line)
     told = _told_place(boot, kernel)
     if told is not None and told[0] >= 0:
         place, origin, line = told
         found.put("kernel.load_address", place, origin, line=line)
         return
+    found.evidence += [Evidence(own.nid, own.start, own.end, f"{found.source}:{own.line}") for own in boot.node_data]
     if randomized and (kernel is None or kernel.facts.get("image.load_address")):
-        found.evidence += [
-            Evidence(own.nid, own.start, own.end, f"{found.source}:{own.line}") for own in boot.node_data
-        ]
         found.lacks(
             "kernel.load_address",
             "KASLR is on and no line tells where the kernel image lies; it is taken to lie where it would without "
@@ -262,7 +261,12 @@ def _told_place(boot: BootLines, kernel: Kernel | None) -> tuple[int, str, int] 
     if kernel is None or not isinstance(usual, int) or not isinstance(size, int):
         return None
     if boot.kernel_offset is not None and kernel.rules.kaslr == "below 1G":
-        return usual + boot.kernel_offset, "Kernel Offset", boot.lines["kaslr"]
+        return usual + boot.kernel_offset, "Kernel Offset", boot.lines["kernel_offset"]
+    if boot.kvm_clock is not None and "kvmclock_init" not in kernel.rules.steps and kernel.config("AMD_MEM_ENCRYPT"):
+        # What is shared with the host lies in a 2M page of its own at the image's end.
+        place = round_down(boot.kvm_clock, SIZE_2M) + SIZE_2M - round_up(size, SIZE_2M)
+        if abs(place - usual) >= _LARGEST_IMAGE:
+            return place, "KVM guest clock in the image", boot.lines["kvm_clock"]
     if boot.brk_page is not None and not 0 <= boot.brk_page - usual < _LARGEST_IMAGE:
         # The image's size is perhaps another build's, so the place is as exact as the alignment.
         return round_down(boot.brk_page - size, SIZE_2M), "page tables in the brk behind the image", boot.lines["brk"]

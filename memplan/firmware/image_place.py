@@ -1,21 +1,28 @@
-"""The kernel image's place where KASLR chose it and no line tells: inferred from a log's NODE_DATA, or left open."""
+"""The kernel image's place where no line tells it: inferred from a log's NODE_DATA, or left open with what follows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.units import KIB
+from memplan.errors import NotCoveredError
+from memplan.machine.model import E820_RAM
+from memplan.units import GIB, KIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memplan.firmware.source import Evidence, Found
+    from memplan.kaslr.places import Places
+    from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.sweep.evidence import Fit, Shift
 
 _FIELD = "kernel.load_address"
 #: So many consequences of a place that isn't known are told.
 _SHIFTS = 4
+#: kexec's map of memory begins behind the table of interrupts.
+_KEXEC_START = 0x100
+_TOLD_BY = "(/proc/iomem, read as root, tells the very one)"
 
 
 def with_image(machine: Machine, origins: dict[str, str], sources: Sequence[Found]) -> Machine:
@@ -23,41 +30,119 @@ def with_image(machine: Machine, origins: dict[str, str], sources: Sequence[Foun
 
     What the source says that lacks the place is replaced: by what was inferred, or by what follows from not knowing.
     """
-    if not machine.kernel.randomized or machine.kernel.load_address is not None:
-        return machine
     from memplan.kernel.load import kernel_of
-    from memplan.sweep.evidence import fit, shifts
 
     kernel = kernel_of(machine.kernel)
-    lacking = next(source.lacking for source in sources if _FIELD in source.lacking)
-    evidence = [own for source in sources for own in source.evidence]
-    found = fit(machine, kernel, {own.nid: own.start for own in evidence}) if evidence else None
+    source = next(own for own in sources if own.evidence or _FIELD in own.lacking)
+    evidence = [own for each in sources for own in each.evidence]
+    try:
+        place = (
+            _randomized(machine, kernel, source, evidence)
+            if machine.kernel.randomized
+            else _loaded(machine, kernel, source, evidence)
+        )
+    except NotCoveredError:
+        return machine
+    if place is None:
+        return machine
+    origins[_FIELD] = (
+        f"{evidence[0].origin} inferred from NODE_DATA" if evidence else "the first place in RAM with room"
+    )
+    return machine._replace(kernel=machine.kernel._replace(load_address=place))
+
+
+def _randomized(machine: Machine, kernel: Kernel, source: Found, evidence: Sequence[Evidence]) -> int | None:
+    """KASLR's place as far as the evidence shows it; None for the usual one."""
+    from memplan.kaslr.choice import possible_places
+    from memplan.sweep.evidence import fit, shifts
+
+    places = possible_places(machine, kernel)
+    if not places.areas:
+        return None
+    possible = _in_ram(machine, kernel)
+    found = fit(machine, kernel, _starts(evidence), places) if evidence else None
     if found is None:
-        other, slots = shifts(machine, kernel)
-        if other:
-            lacking[_FIELD] += f"; of the {slots} places that KASLR chooses from, {_effects(other)}"
-        return machine
-    lacking[_FIELD] = _told(found, evidence)
-    if found.place is None:
-        return machine
-    origins[_FIELD] = f"{evidence[0].origin} inferred from {_named(found, evidence)}"
-    return machine._replace(kernel=machine.kernel._replace(load_address=found.place))
+        if not possible:
+            source.lacking[_FIELD] = (
+                "KASLR is on and no line tells where the kernel image lies, and RAM has no room at its usual place; "
+                f"the lowest of the {places.slots} places that KASLR chooses from, {places.areas[0].start:#x}, is "
+                f"planned with {_TOLD_BY}"
+            )
+            return places.areas[0].start
+        if other := shifts(machine, kernel, places):
+            source.lacking[_FIELD] += f"; of the {places.slots} places that KASLR chooses from, {_effects(other)}"
+        return None
+    usual = found.usual and possible
+    planned = "its usual place" if usual else f"the lowest of them, {found.lowest:#x}"
+    source.lacking[_FIELD] = (
+        f"{evidence[0].origin}: KASLR is on and no line tells where the kernel image lies; {_named(found, evidence)} "
+        f"as the log says with the image {_count(found, places)} places that KASLR chooses from; {planned} is planned "
+        f"with {_TOLD_BY}"
+    )
+    return None if usual else found.lowest
+
+
+def _loaded(machine: Machine, kernel: Kernel, source: Found, evidence: Sequence[Evidence]) -> int | None:
+    """Where kexec or an EFI loader has put the image, where the usual place can't be or doesn't fit; else None."""
+    from memplan.kaslr.loader import loader_places
+    from memplan.sweep.evidence import fit
+
+    kexec = _is_kexec(machine)
+    possible = _in_ram(machine, kernel)
+    if possible and not (evidence and (kexec or machine.efi is not None)):
+        return None
+    places = loader_places(machine, kernel)
+    if not places.areas:
+        return None
+    found = fit(machine, kernel, _starts(evidence), places) if evidence else None
+    if possible and (found is None or found.usual):
+        return None
+    if found is None:
+        place = places.areas[0].start
+        source.lacking[_FIELD] = (
+            f"no line tells where the kernel image lies, and RAM has no room at its usual place (a kexec'ed kernel?); "
+            f"the first place with room, {place:#x}, is planned with {_TOLD_BY}"
+        )
+        return place
+    # kexec goes through RAM from its end downwards.
+    place = found.highest if kexec and possible else found.lowest
+    which = "highest" if place == found.highest else "lowest"
+    who = "kexec" if kexec else "the boot loader"
+    source.lacking[_FIELD] = (
+        f"{evidence[0].origin}: no line tells where {who} has put the kernel image; {_named(found, evidence)} as the "
+        f"log says with the image {_count(found, places)} places in RAM, not at its usual one; the {which} of them, "
+        f"{place:#x}, is planned with {_TOLD_BY}"
+    )
+    return place
+
+
+def _is_kexec(machine: Machine) -> bool:
+    """Whether a kernel has loaded this one: by its map, or by an initrd where no other loader puts one."""
+    initrd = machine.initrd
+    return machine.e820[0].start == _KEXEC_START or (initrd is not None and initrd.start >= 4 * GIB)
+
+
+def _in_ram(machine: Machine, kernel: Kernel) -> bool:
+    """Whether the image, at its usual place, lies in one range of RAM."""
+    start = kernel.fact("image.load_address")
+    end = start + kernel.fact("image.end")
+    return any(own.start <= start and end <= own.end for own in machine.e820 if own.type == E820_RAM)
+
+
+def _starts(evidence: Sequence[Evidence]) -> dict[int, int]:
+    return {own.nid: own.start for own in evidence}
 
 
 def _named(found: Fit, evidence: Sequence[Evidence]) -> str:
     """What of the evidence fits, in words."""
-    return f"NODE_DATA({evidence[0].nid})" if len(evidence) == 1 else f"{found.fitting} of {len(evidence)} NODE_DATA"
+    if len(evidence) == 1:
+        return f"NODE_DATA({evidence[0].nid}) lies"
+    return f"{found.fitting} of {len(evidence)} NODE_DATA lie"
 
 
-def _told(found: Fit, evidence: Sequence[Evidence]) -> str:
-    """The note on what was inferred."""
-    which = "at every one" if found.slots == found.places else f"at {found.slots}"
-    planned = "its usual place" if found.place is None else f"the lowest of them, {found.place:#x}"
-    lie = "lies" if len(evidence) == 1 else "lie"
+def _count(found: Fit, places: Places) -> str:
     return (
-        f"{evidence[0].origin}: KASLR is on and no line tells where the kernel image lies; {_named(found, evidence)} "
-        f"{lie} as the log says with the image {which} of the {found.places} places that KASLR chooses from; "
-        f"{planned} is planned with (/proc/iomem, read as root, tells the very one)"
+        f"at every one of the {places.slots}" if found.slots == places.slots else f"at {found.slots} of {places.slots}"
     )
 
 

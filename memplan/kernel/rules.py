@@ -240,6 +240,7 @@ class Rules(NamedTuple):
     percpu_base: Literal["told", "hashed", "not told"]
     percpu_distance_test: Literal["behind the freeing", "before the freeing"]
     command_line_copies: int
+    kvm_wall_clock: bool
     nosave: Literal["low entries behind the first", "low entries", "entries", "gaps"]
     cpumasks: int
     log_buf: Literal["text", "records"]

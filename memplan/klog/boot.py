@@ -36,7 +36,9 @@ _DUMPED = re.compile(r"(?a)\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+
 _XSAVE = re.compile(r"(?a)(?:xstate_bv|xstate features) 0x([0-9a-f]+), (?:cntxt size 0x([0-9a-f]+))?")
 _HEX = re.compile(r"(?a)0x[0-9a-fA-F]{1,16}(?![0-9a-fA-F])")
 #: Kinds of lines with which no boot begins: other programs print such, too.
-_NO_BEGINNING = frozenset(("bringup_rest", "efi_tables", "late", "iomem", "dmi", "efi_mem", "zone", "node_data"))
+_NO_BEGINNING = frozenset(
+    ("bringup_rest", "efi_tables", "late", "iomem", "dmi", "efi_mem", "zone", "node_data", "kernel_offset", "kvm_clock")
+)
 #: MAX_NUMNODES and NR_CPUS at their most.
 _MOST_NODES, _MOST_CPUS = 1024, 8192
 #: No physical address has more bits.

@@ -13,12 +13,12 @@ _CHANGE = re.compile(
     r"(?: ([\w.]+))?"
 )
 _DUMPED = re.compile(
-    r"(?a)^\s(memory|reserved)\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\],? 0x[0-9a-f]+ bytes"
+    r"(?a)^\s?(memory|reserved)\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\],? 0x[0-9a-f]+ bytes"
     r"(?: on node (\d+))?(?: flags: (0x[0-9a-f]+))?"
 )
-_ZONE = re.compile(r"(?a)^\s+(DMA32|DMA|Normal|Device|Movable)\s+(?:\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]|empty)")
-_MOVABLE = re.compile(r"(?a)^\s+Node (\d+): (0x[0-9a-f]+)\s*$")
-_NODE_RANGE = re.compile(r"(?a)^\s+node\s+(\d+): \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
+_ZONE = re.compile(r"(?a)^\s*(DMA32|DMA|Normal|Device|Movable)\s+(?:\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]|empty)")
+_MOVABLE = re.compile(r"(?a)^\s*Node (\d+): (0x[0-9a-f]+)\s*$")
+_NODE_RANGE = re.compile(r"(?a)^\s*node\s+(\d+): \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _NODE_DATA = re.compile(r"(?a)NODE_DATA(?:\(\d+\) allocated)? \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _PERCPU = re.compile(r"(?a)(?:percpu|PERCPU): Embedded (\d+) pages/cpu.*? s(\d+) r(\d+) d(\d+) u(\d+)")
 _CRASH = re.compile(r"(?a)crashkernel (?:low memory )?reserved: (0x[0-9a-f]+) - (0x[0-9a-f]+)")
@@ -32,12 +32,13 @@ _INITRD = re.compile(r"(?a)^(?:Allocated new )?RAMDISK: \[mem (0x[0-9a-f]+)-(0x[
 _GIGANTIC = re.compile(r"(?a)^HugeTLB(?: registered|:) .*?\b1(?:\.00)? GiB page size, pre-allocated (\d+) pages")
 _MEMORY = re.compile(r"(?a)^Memory: \d+[Kk]/(\d+)[Kk] available \((?:[^)]*?, (\d+)[Kk] absent)?")
 _RELEASE = re.compile(r"(?a)Linux version (\d+\.\d\S*)")
+_KVM_CLOCK = re.compile(r"(?a)^kvm-clock: cpu 0, msr (?:([0-9a-f]{1,8}):)?([0-9a-f]+), ")
 DUMP_HEAD = "MEMBLOCK configuration"
 _CMDLINE = re.compile(r"(?a)(?:Kernel c|C)ommand line: (.*)")
 _LOST = re.compile(r"(?a)^\*\* (\d+) (?:printk )?messages (?:dropped|suppressed)")
 _DEAD = re.compile(r"(?a)Kernel panic - not syncing|PANIC: early exception")
 #: Kinds of facts that no line of memblock=debug has its place among: they are printed at other times in each version.
-UNORDERED = frozenset(("swiotlb", "hash table", "gigantic pages", "initrd moved", "CMA"))
+UNORDERED = frozenset(("swiotlb", "hash table", "gigantic pages", "initrd moved", "CMA", "KVM clock"))
 #: Behind these lines of a boot nothing tells of its memory's set-up any more.
 _OVER = re.compile(r"(?a)(?:smp: |smpboot: )?Brought up \d+ |Run /\S+ as init process|Freeing unused kernel ")
 #: The hash tables by their names in all versions.
@@ -84,6 +85,7 @@ def read_facts(lines: Iterable[tuple[int, str]]) -> Told:
             if mapped and (ended or text.strip() != version):
                 break
             release, version, cmdline, mapped, dropped, facts = found[1], text.strip(), None, False, 0, []
+            ended = False
         elif found := _CMDLINE.match(text):
             # The second one has CONFIG_CMDLINE's options too, but may have been cut earlier.
             cmdline = max(cmdline or "", found[1].strip(), key=len)
@@ -137,7 +139,10 @@ def line_facts(text: str) -> Iterator[Fact]:
         yield Fact("swiotlb", (int(swiotlb[1], 16), end - (end % PAGE_SIZE == 0)), text)
     elif hashed := _HASH.match(text):
         yield Fact("hash table", (_HASHES[hashed[1]], int(hashed[2])), text)
-    elif gigantic := _GIGANTIC.match(text):
+    elif (gigantic := _GIGANTIC.match(text)) and int(gigantic[1]):
         yield Fact("gigantic pages", (int(gigantic[1]),), text)
+    elif (clock := _KVM_CLOCK.match(text)) and "primary" in text:
+        # The lowest bit switches the clock on.
+        yield Fact("KVM clock", ((int(clock[1] or "0", 16) << 32) + (int(clock[2], 16) & ~1),), text)
     elif _DEAD.search(text):
         yield Fact("end", (), text)

@@ -10,6 +10,8 @@ from memplan.klog.ranges import extent
 _NODE_DATA = re.compile(r"NODE_DATA(?:\((\d+)\) allocated)? \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", re.ASCII)
 _BRK = re.compile(r"BRK \[(0x[0-9a-f]+), (0x[0-9a-f]+)\] PGTABLE", re.ASCII)
 _OFFSET = re.compile(r"Kernel Offset: 0x([0-9a-f]{1,8}) from 0xffffffff8", re.ASCII)
+#: From 4.19 on one number; before that its upper 32 bits are told apart, of a clock that is not in the image.
+_KVM_CLOCK = re.compile(r"kvm-clock: cpu 0, msr ([0-9a-f]{1,16}),", re.ASCII)
 _IOMEM = re.compile(r"([0-9a-f]{8,16})-([0-9a-f]{8,16}) : Kernel code", re.ASCII)
 
 
@@ -28,10 +30,14 @@ class PlaceLines:
     def __init__(self) -> None:
         super().__init__()
         self.kaslr: bool | None = None
+        #: Whether a panic's last line says that addresses were not moved.
+        self.kaslr_off = False
         #: By how much virtual addresses were moved; None where no line tells.
         self.kernel_offset: int | None = None
         self.kernel_code: int | None = None
         self.node_data: list[ToldNodeData] = []
+        #: Where a KVM guest keeps the first CPU's clock: within the image from 4.19 on.
+        self.kvm_clock: int | None = None
         #: The first page of the brk that became a page table.
         self.brk_page: int | None = None
 
@@ -50,9 +56,18 @@ class PlaceLines:
             self.brk_page = place[0]
 
     def _on_kaslr(self, text: str, _: int) -> None:
-        self.kaslr = not text.startswith(("KASLR disabled", "Kernel Offset: 0x0 ", "Kernel Offset: disabled"))
+        self.kaslr = not text.startswith("KASLR disabled")
+
+    def _on_kernel_offset(self, text: str, _: int) -> None:
+        """A panic's last line; it tells only whether virtual addresses were moved."""
+        self.kaslr = "disabled" not in text
+        self.kaslr_off = not self.kaslr
         if found := _OFFSET.match(text):
             self.kernel_offset = int(found[1], 16)
+
+    def _on_kvm_clock(self, text: str, _: int) -> None:
+        if found := _KVM_CLOCK.match(text):
+            self.kvm_clock = int(found[1], 16) & ~1
 
     def _on_iomem(self, text: str, _: int) -> None:
         if (found := _IOMEM.search(text)) and int(found[1], 16):

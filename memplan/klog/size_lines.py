@@ -7,6 +7,8 @@ import re
 _PERCPU = re.compile(r" s(\d+) r(\d+) d(\d+)", re.ASCII)
 _NUMBER = re.compile(r"(\d+) bytes", re.ASCII)
 _NR_CPUS = re.compile(r"NR_CPUS:(\d+)", re.ASCII)
+#: A zone that begins where ZONE_DMA ends.
+_BEHIND_DMA = re.compile(r"\[mem 0x0*1000000-", re.ASCII)
 
 
 class SizeLines:
@@ -31,6 +33,9 @@ class SizeLines:
 
     def _on_zone(self, text: str, _: int) -> None:
         self.zones.append(text.split()[0])
+        if _BEHIND_DMA.search(text):
+            # Zones begin where the ones below end, whether their own lines are there or not.
+            self.zones.append("DMA")
 
     def _on_zones_end(self, *_: object) -> None:
         self.zones_end = bool(self.zones)

@@ -35,6 +35,8 @@ _PAGE = re.compile(r"<(?:br|pre|html|body|div|span|td|p|code|tt)(?: [^<>]{0,500}
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#[0-9]{1,6}|#x[0-9a-fA-F]{1,5});")
 _ENCODED_MAIL = re.compile(r"^Content-Transfer-Encoding: *(quoted-printable|base64)", re.IGNORECASE | re.MULTILINE)
 _MANY_PARTS = re.compile(r"^Content-Type: *multipart/", re.IGNORECASE | re.MULTILINE)
+#: The first lines of a mail.
+_HEADERS = re.compile(r"(?:(?:From |[A-Za-z-]+:|[ \t])[^\n]*\n){3}")
 _SOFT_END = re.compile(r"=[ \t]*$", re.MULTILINE)
 _QUOTED_BYTES = re.compile(r"(?:=[0-9A-F]{2})+")
 _JOURNAL_EXPORT = re.compile(r"^(?:__CURSOR=|__REALTIME_TIMESTAMP=\d|\s+_TRANSPORT=)", re.MULTILINE)
@@ -63,7 +65,12 @@ def shown_lines(log: Log) -> Iterator[tuple[int, str]]:
     """The lines of `log` with their numbers from 1, freed of what the log was wrapped in."""
     head = decoded(log.head)
     encodings = {found[1].lower() for found in _ENCODED_MAIL.finditer(head)}
-    whole_mail = "base64" in encodings or (bool(encodings) and _MANY_PARTS.search(head) is not None)
+    whole_mail = "base64" in encodings
+    if _MANY_PARTS.search(head) and _HEADERS.match(head):
+        # Each part says for itself how it is encoded.
+        content = decoded(log.content())
+        encodings = {found[1].lower() for found in _ENCODED_MAIL.finditer(content)}
+        whole_mail = bool(encodings)
     if whole_mail:
         lines: Iterable[tuple[int, str]] = _mail_lines(log.content())
     elif wide(log.head) or head.count("\n") < len(head) >> 13 or ("\r" in head and "\n" not in head):
@@ -150,7 +157,7 @@ def _mail_lines(data: bytes) -> Iterator[tuple[int, str]]:
     number = 0
     for part in email.message_from_bytes(data, policy=email.policy.compat32).walk():
         payload = part.get_payload(decode=True)
-        if isinstance(payload, bytes):
+        if isinstance(payload, bytes) and (wide(payload[:4096]) or b"\0" not in payload[:4096]):
             for line in decoded(payload).splitlines():
                 number += 1
                 yield number, line

@@ -1,4 +1,4 @@
-"""Where the kernel image can lie, by what was allocated after it: KASLR's places that lead to a log's NODE_DATA.
+"""Where the kernel image can lie, by what was allocated after it: the places that lead to a log's NODE_DATA.
 
 Page tables come from the image's own brk unless they are for the RAM around it, so the image's place decides how many
 pages lie above the first NODE_DATA.  Of all places that KASLR chooses from few kinds are left.
@@ -14,8 +14,6 @@ from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.boot.replay import run
 from memplan.errors import NotCoveredError
-from memplan.kaslr.choice import possible_places
-from memplan.sweep.kaslr import placed
 from memplan.sweep.ways import stretches, ways
 
 if TYPE_CHECKING:
@@ -32,15 +30,16 @@ _STEP = "initmem_init"
 
 
 class Fit(NamedTuple):
-    """The places that fit what is known best: `slots` of all `places`, the lowest of them, and how many facts fit.
+    """The places that fit what is known best: `slots` of all, the `lowest` and the `highest`, and how many facts fit.
 
-    `place` is None where the usual place, at which a plan takes the image to lie, fits as well as those.
+    `usual` says whether the usual place, at which a plan takes the image to lie, fits as well as those.
     """
 
-    place: int | None
+    lowest: int
+    highest: int
     slots: int
-    places: int
     fitting: int
+    usual: bool
 
 
 class Shift(NamedTuple):
@@ -51,14 +50,11 @@ class Shift(NamedTuple):
     slots: int
 
 
-def fit(machine: Machine, kernel: Kernel, node_data: Mapping[int, int]) -> Fit | None:
-    """The places of the image with which most of `node_data` (node: where its NODE_DATA begins) lie as they do.
+def fit(machine: Machine, kernel: Kernel, node_data: Mapping[int, int], places: Places) -> Fit | None:
+    """Those of `places` for the image with which most of `node_data` (node: where its NODE_DATA begins) lie as they do.
 
-    None where KASLR has no choice that is known, or none of its places fits any of them.
+    None where no place fits any of them.
     """
-    places = _choice(machine, kernel)
-    if places is None:
-        return None
 
     def fitting(address: int | None) -> int:
         boot = _at(machine, kernel, address)
@@ -71,19 +67,15 @@ def fit(machine: Machine, kernel: Kernel, node_data: Mapping[int, int]) -> Fit |
         return None
     best = [(start, end) for start, end, result in stretches(found, places) if result == most]
     slots = sum(end - start for start, end in best) // places.align
-    lowest = min(start for start, _ in best) if fitting(None) < most else None
-    return Fit(lowest, slots, places.slots, most)
+    highest = max(end for _, end in best) - places.align
+    return Fit(min(start for start, _ in best), highest, slots, most, fitting(None) >= most)
 
 
-def shifts(machine: Machine, kernel: Kernel) -> tuple[list[Shift], int]:
-    """Where else than planned the nodes' NODE_DATA lie at KASLR's places, the likeliest first; how many places.
-
-    Empty where KASLR has no choice that is known.
-    """
-    places = _choice(machine, kernel)
-    planned = None if places is None else _at(machine, kernel, None)
-    if places is None or planned is None:
-        return [], 0
+def shifts(machine: Machine, kernel: Kernel, places: Places) -> list[Shift]:
+    """Where else than planned the nodes' NODE_DATA lie with the image at `places`, the likeliest first."""
+    planned = _at(machine, kernel, None)
+    if planned is None:
+        return []
     own = {nid: start for nid, (start, end) in planned.nodes.node_data.items() if start < end}
 
     def starts(address: int) -> tuple[int, ...]:
@@ -95,16 +87,7 @@ def shifts(machine: Machine, kernel: Kernel) -> tuple[list[Shift], int]:
     for start, end, result in stretches(found, places):
         for nid, place in zip(own, result, strict=False):
             counts[nid, place - own[nid]] += (end - start) // places.align
-    return [Shift(nid, by, slots) for (nid, by), slots in counts.most_common() if by], places.slots
-
-
-def _choice(machine: Machine, kernel: Kernel) -> Places | None:
-    """The places that KASLR chooses from; None where it has no choice, or a fact is missing to tell."""
-    try:
-        places = possible_places(machine, kernel)
-    except NotCoveredError:
-        return None
-    return places if places.areas else None
+    return [Shift(nid, by, slots) for (nid, by), slots in counts.most_common() if by]
 
 
 def _at(machine: Machine, kernel: Kernel, address: int | None) -> Boot | None:
@@ -112,7 +95,9 @@ def _at(machine: Machine, kernel: Kernel, address: int | None) -> Boot | None:
 
     None where it does not come so far.
     """
-    boot = Boot(machine if address is None else placed(machine, address), kernel)
+    if address is not None:
+        machine = machine._replace(kernel=machine.kernel._replace(load_address=address))
+    boot = Boot(machine, kernel)
     try:
         for step in run(boot):
             if step.name == _STEP:

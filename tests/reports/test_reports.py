@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import lzma
 import re
+from email.message import EmailMessage
+from email.policy import SMTP
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from memplan.verification import Comparison, verify
 from tests.reports.logs import DATA, report
 
 #: What verify finds equal of each kind, and of how many.
-EQUAL = {
+EQUAL: dict[str, dict[str, tuple[int, int] | None]] = {
     "f01-esrt": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (9, 9), "percpu": (1, 1), "total": (1, 1)},
     "f02-e820-linux70": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (7, 7), "percpu": (1, 1), "total": (1, 1)},
     "f03-kdump-two-boots": {"NODE_DATA": (8, 8), "crash kernel": (1, 1), "zone": (3, 3), "node range": (13, 13)},
@@ -37,6 +39,16 @@ EQUAL = {
     "f12-memory-line-absent": {"NODE_DATA": (2, 2), "zone": (3, 3), "node range": (6, 6), "total": (1, 1)},
     "f13-rules-410": {"NODE_DATA": (2, 2), "zone": (3, 3), "node range": (3, 3)},
     "f15-plain": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (5, 5), "percpu": (1, 1), "total": (1, 1)},
+    "r01-kvm-clock": {
+        "NODE_DATA": (1, 1),
+        "node range": (2, 2),
+        "percpu": (1, 1),
+        "KVM clock": (1, 1),
+        "total": (1, 1),
+    },
+    "r02-kexec": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (6, 6), "percpu": (1, 1), "total": (1, 1)},
+    "r03-profiled-allocations": {"NODE_DATA": (1, 1), "percpu": (1, 1), "gigantic pages": None, "total": (1, 1)},
+    "r06-kvm-clock-in-image": {"zone": (4, 4), "node range": (4, 4), "percpu": (1, 1), "KVM clock": None},
     "f18-numa-off-build": {"zone": (3, 3), "node range": (3, 3), "percpu": (1, 1), "total": (1, 1)},
 }
 
@@ -106,7 +118,7 @@ def test_a_hole_of_the_mtrrs(tmp_path: Path) -> None:
 def test_where_kaslr_put_the_image_is_inferred_from_what_was_allocated(tmp_path: Path) -> None:
     machine, notes = imported("f04-verify-other-boot", tmp_path)
     assert machine.kernel.load_address == 0x100000000
-    told = r":67: KASLR is on .*; NODE_DATA\(0\) lies as the log says with the image at (\d+) of the (\d+) places"
+    told = r":67: KASLR is on .*; NODE_DATA\(0\) lies as the log says with the image at (\d+) of (\d+) places"
     found = next(match for note in notes if (match := re.search(told, note)))
     assert 0 < int(found[1]) < int(found[2])
 
@@ -116,6 +128,28 @@ def test_page_tables_in_the_brk_show_where_the_image_lies(tmp_path: Path) -> Non
     assert machine.kernel.load_address is not None
     assert 0x472670000 - (64 << 20) < machine.kernel.load_address < 0x472670000
     assert imported("f07-rhel7-acpi-5digits", tmp_path)[0].kernel.load_address is None
+
+
+def test_kexec_puts_the_image_near_the_end_of_ram(tmp_path: Path) -> None:
+    machine, notes = imported("r02-kexec", tmp_path)
+    assert machine.initrd is not None
+    assert machine.kernel.load_address is not None
+    assert machine.initrd.start + machine.initrd.size <= machine.kernel.load_address < 0x872000000
+    assert any("no line tells where kexec has put the kernel image; NODE_DATA(0) lies as" in note for note in notes)
+
+
+def test_a_crash_kernel_lies_in_ram_and_none_is_made_up(tmp_path: Path) -> None:
+    machine, _ = imported("f03-kdump-two-boots", tmp_path, boot=2)
+    assert machine.kernel.load_address is not None
+    assert any(e.type == E820_RAM and e.start <= machine.kernel.load_address < e.end for e in machine.e820)
+    plan = memplan.simulate(machine)
+    assert sum(end - start for node in plan.nodes for start, end in node.ranges) == 262128 << 10
+
+
+def test_the_clock_of_a_kvm_guest_shows_where_the_image_lies(tmp_path: Path) -> None:
+    machine, _ = imported("r06-kvm-clock-in-image", tmp_path)
+    assert machine.kernel.load_address is not None
+    assert 0 < 0x28C01000 - machine.kernel.load_address < 64 << 20
 
 
 def test_what_nobody_can_tell_is_named_and_not_counted(tmp_path: Path) -> None:
@@ -173,6 +207,19 @@ def test_a_wrapped_command_line_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["f10-mail-quoted-printable", "f10-wrapped-72", "f15-dmesg-H", "f15-dmesg-xT"])
 def test_ways_to_paste_the_same_log(name: str, tmp_path: Path) -> None:
     assert imported(name, tmp_path)[0] == imported("f15-plain", tmp_path)[0]
+
+
+@pytest.mark.parametrize("encoding", ["quoted-printable", "base64", "7bit"])
+def test_an_attachment_far_down_in_a_mail(encoding: str, tmp_path: Path) -> None:
+    mail = EmailMessage(policy=SMTP.clone(linesep="\n"))
+    mail["Subject"], mail["From"] = "it panics", "me@example.com"
+    mail.set_content("Kernel panic - not syncing: as below\nKernel Offset: disabled\n" + "a long story\n" * 8000)
+    mail.add_attachment(bytes(range(256)) * 40, maintype="application", subtype="x-xz", filename="dmesg.xz")
+    mail.add_attachment(report("f15-plain"), filename="boot.log", cte=encoding)
+    path = tmp_path / "mail.eml"
+    path.write_bytes(mail.as_bytes())
+    assert import_files([path]).machine == imported("f15-plain", tmp_path)[0]
+    assert verify(path).kinds == verified("f15-plain", tmp_path).kinds
 
 
 def test_the_journals_json(tmp_path: Path) -> None:

@@ -5,20 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.registry import step
-from memplan.errors import NotCoveredError
 from memplan.owner import Purpose
+from memplan.units import PAGE_SIZE, round_up
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
 
+#: What the host keeps of one CPU's clock, in a cache line (struct pvclock_vsyscall_time_info).
+_VCPU_CLOCK = 64
+
 
 @step("arch/x86/kernel/kvmclock.c")
 def kvmclock_init(boot: Boot) -> None:
-    """3.13 on KVM: the guest clock's pages."""
-    if boot.machine.hypervisor == "kvm" and boot.kernel.config("KVM_GUEST") and not boot.cmdline.has("no-kvmclock"):
-        raise NotCoveredError(
-            "the KVM guest clock of Linux 3.13 is not replayed yet (boot option no-kvmclock avoids it)"
-        )
+    """Up to 4.18 in a KVM guest: the clocks of all CPUs that there can be, from 4.15 on after the wall clock's page."""
+    if boot.machine.hypervisor != "kvm" or not boot.kernel.config("KVM_GUEST") or boot.cmdline.has("no-kvmclock"):
+        return
+    if boot.rules.kvm_wall_clock and not _clock(boot, PAGE_SIZE):
+        return
+    _clock(boot, round_up(_VCPU_CLOCK * boot.kernel.config_number("NR_CPUS"), PAGE_SIZE))
+
+
+def _clock(boot: Boot, size: int) -> int:
+    return boot.memory.phys_alloc(size, PAGE_SIZE, owner=Purpose.KVM_CLOCK, caller="kvmclock_init")
 
 
 @step("lib/cpumask.c")
