@@ -58,13 +58,21 @@ class Context(NamedTuple):
             unknown.append("where the EFI memory map lies")
         return "; ".join(unknown)
 
-    def unknown_place(self, theirs: Fact, ours: Fact) -> str:
+    def unknown_place(self, theirs: Fact, ours: Fact | None) -> str:
         """Why nobody can tell whether the fact lies where the plan has it; "" where it should.
 
         It does not where only its place differs, and the RAM above it may be taken by what is not told.
         """
+        if theirs.kind == "crash kernel" and "crashkernel=auto" in self.machine.cmdline.split():
+            return "how much crashkernel=auto takes, which is a patch of distributions' own"
         efi = self.machine.efi
-        if theirs.kind != ours.kind or theirs.kind not in _PLACES or efi is None or knows_free_memory(efi):
+        if (
+            ours is None
+            or theirs.kind != ours.kind
+            or theirs.kind not in _PLACES
+            or efi is None
+            or knows_free_memory(efi)
+        ):
             return ""
         (place, *rest), (own, *own_rest) = _place_first(theirs), _place_first(ours)
         if rest != own_rest or not place < own:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
 from memplan.causes import Context, likely_cause, other_build, other_options
@@ -57,7 +57,7 @@ class Unknown:
     """A fact of which a plan can't tell where it lies, and what nobody told that decides it."""
 
     kernel: Fact
-    plan: Fact
+    plan: Fact | None
     reason: str
 
 
@@ -318,11 +318,11 @@ def _by_kind(log: Told, plan: Plan, planned: Sequence[Fact], notes: list[str], c
         if not whole and len(ours) > len(theirs):
             start = _best_place(theirs, ours)
             ours = ours[start : start + len(theirs)]
-        if context is not None and len(theirs) == len(ours):
+        if context is not None and len(theirs) >= len(ours):
             apart = [
                 Unknown(a, b, reason)
-                for a, b in zip(theirs, ours, strict=True)
-                if a.key != b.key and (reason := context.unknown_place(a, b))
+                for a, b in zip_longest(theirs, ours)
+                if (b is None or a.key != b.key) and (reason := context.unknown_place(a, b))
             ]
             unknown += apart
             theirs = [fact for fact in theirs if all(fact is not own.kernel for own in apart)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.units import KIB, round_up
+from memplan.boot.parameters import page_table_buffer
+from memplan.kernel.facts import is_right
+from memplan.units import KIB, PAGE_SIZE, round_up
 
 if TYPE_CHECKING:
     from memplan.firmware.source import Found
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Bytes of modules' per-CPU memory, where no allocation is profiled.
 _MODULE_RESERVE = 8 * KIB
+#: Boot options that reserve CMA areas, whatever the build's own size.
+_CMA_OPTIONS = ("cma", "hugetlb_cma", "crashkernel", "numa_cma", "cma_pernuma", "reserve_mem")
 #: Options that show in the list of zones.
 _ZONES = {"DMA": "ZONE_DMA", "DMA32": "ZONE_DMA32", "Device": "ZONE_DEVICE"}
 
@@ -21,8 +25,10 @@ def build_facts(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
     """Put kernel.overrides: what `boot` tells of its kernel's build, as far as `kernel` says otherwise."""
     if kernel is None:
         return
-    told = {**_sizes(boot, kernel), **_options(boot)}
-    other: dict[str, Value] = {name: value for name, value in told.items() if kernel.facts.get(name) != value}
+    told = {**_sizes(boot, kernel), **_options(boot, kernel)}
+    # A damaged line tells numbers that no build has.
+    right = {name: value for name, value in told.items() if is_right(name, value)}
+    other: dict[str, Value] = {name: value for name, value in right.items() if kernel.facts.get(name) != value}
     # An option that is off and one that is not named are the same.
     other = {name: value for name, value in other.items() if value is not False or kernel.facts.get(name)}
     if other:
@@ -50,16 +56,21 @@ def _sizes(boot: BootLines, kernel: Kernel) -> dict[str, Value]:
         told["config.NR_CPUS"] = boot.config_nr_cpus
     if boot.log_buf and boot.log_buf & (boot.log_buf - 1) == 0 and "log_buf_len" not in boot.cmdline:
         told["config.LOG_BUF_SHIFT"] = boot.log_buf.bit_length() - 1
+    if boot.cma is not None and not any(word.split("=")[0] in _CMA_OPTIONS for word in boot.words):
+        told |= {"config.CMA": True, "config.DMA_CMA": True, "config.CMA_SIZE_SEL_MBYTES": True}
+        told["config.CMA_SIZE_MBYTES"] = boot.cma
     if boot.log_buf_cpu and boot.log_buf_cpu & (boot.log_buf_cpu - 1) == 0:
         told["config.LOG_CPU_MAX_BUF_SHIFT"] = boot.log_buf_cpu.bit_length() - 1
     return told
 
 
-def _options(boot: BootLines) -> dict[str, Value]:
+def _options(boot: BootLines, kernel: Kernel) -> dict[str, Value]:
     """Options by what the kernel lists, and by what it does not in a log that has the lines around."""
     told: dict[str, Value] = {}
     if boot.zones_end:
         told |= {f"config.{option}": zone in boot.zones for zone, option in _ZONES.items()}
+    if kernel.rules.pgt_buffer_doubled and boot.brk_pages * PAGE_SIZE > page_table_buffer(kernel):
+        told["config.RANDOMIZE_MEMORY"] = True
     if boot.kaslr_off and not {"nokaslr", "kaslr"} & set(boot.words):
         told |= {"config.RANDOMIZE_BASE": False, "config.RANDOMIZE_MEMORY": False}
     if boot.node_data_size or boot.has("no_numa"):

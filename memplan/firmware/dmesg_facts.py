@@ -63,7 +63,7 @@ def facts_of(boot: BootLines, found: Found, named: str | None = None) -> None:
     _memory_map(boot, found)
     if named is None:
         build_facts(boot, kernel, found)
-    _cmdline(boot, found)
+    _cmdline(boot, kernel, found)
     _placement(boot, kernel, found)
     _setup_data(boot, found)
     _initrd(boot, found)
@@ -193,7 +193,7 @@ def _rejoined(boot: BootLines, entries: list[E820Entry]) -> tuple[E820Entry, ...
     return tuple(joined)
 
 
-def _cmdline(boot: BootLines, found: Found) -> None:
+def _cmdline(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
     if not boot.has("cmdline"):
         found.lacks("cmdline", "no command line in the log; it is taken to be empty")
         return
@@ -209,7 +209,7 @@ def _cmdline(boot: BootLines, found: Found) -> None:
         found.note(f"the command line was wrapped; lines {first} to {last} are taken for one", first)
     for number in boot.cut_cmdlines:
         found.note("the command line may go on in the next line of the file, which was not taken; check it", number)
-    if "crashkernel=auto" in boot.words:
+    if "crashkernel=auto" in boot.words and (kernel is None or not kernel.rules.crashkernel_auto):
         found.note(
             "crashkernel=auto is Red Hat's own option; how much it takes is not known, so nothing is planned", line
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.errors import NotCoveredError
+from memplan.kaslr.places import Area
 from memplan.machine.model import E820_RAM
-from memplan.units import GIB, KIB
+from memplan.units import GIB, KIB, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,9 +105,13 @@ def _loaded(machine: Machine, kernel: Kernel, source: Found, evidence: Sequence[
             f"the first place with room, {place:#x}, is planned with {_TOLD_BY}"
         )
         return place
-    # kexec goes through RAM from its end downwards.
-    place = found.highest if kexec and possible else found.lowest
-    which = "highest" if place == found.highest else "lowest"
+    place, which = found.lowest, "lowest"
+    if kexec and possible:
+        # kexec goes through RAM from its end downwards, and puts the initrd below the kernel.
+        place, which = found.highest, "highest"
+        beside = _behind_initrd(machine, places)
+        if beside is not None and _fitting(machine, kernel, evidence, beside) == found.fitting:
+            place, which = beside.areas[0].start, "one behind the initrd"
     who = "kexec" if kexec else "the boot loader"
     source.lacking[_FIELD] = (
         f"{evidence[0].origin}: no line tells where {who} has put the kernel image; {_named(found, evidence)} as the "
@@ -114,6 +119,25 @@ def _loaded(machine: Machine, kernel: Kernel, source: Found, evidence: Sequence[
         f"{place:#x}, is planned with {_TOLD_BY}"
     )
     return place
+
+
+def _behind_initrd(machine: Machine, places: Places) -> Places | None:
+    """The first place behind the initrd in the same RAM; the image's size may be another build's."""
+    if machine.initrd is None:
+        return None
+    end = machine.initrd.start + machine.initrd.size
+    place = round_up(end, places.align)
+    if not any(own.start <= end and place < own.end for own in machine.e820 if own.type == E820_RAM):
+        return None
+    return places._replace(areas=(Area(place, 1),))
+
+
+def _fitting(machine: Machine, kernel: Kernel, evidence: Sequence[Evidence], places: Places) -> int:
+    """How many of the evidence fit `places`."""
+    from memplan.sweep.evidence import fit
+
+    found = fit(machine, kernel, _starts(evidence), places)
+    return found.fitting if found is not None else 0
 
 
 def _is_kexec(machine: Machine) -> bool:

@@ -191,6 +191,7 @@ class Rules(NamedTuple):
     crash_zero_told: bool
     crash_ignored_on_xen: bool
     crashkernel_auto: str
+    crashkernel_auto_share: int
     crashkernel_cma: bool
     hugepages_stop_at_failure: bool
     possible_cpus_limits: bool

@@ -38,8 +38,9 @@ class PlaceLines:
         self.node_data: list[ToldNodeData] = []
         #: Where a KVM guest keeps the first CPU's clock: within the image from 4.19 on.
         self.kvm_clock: int | None = None
-        #: The first page of the brk that became a page table.
+        #: The first page of the brk that became a page table, and how many did.
         self.brk_page: int | None = None
+        self.brk_pages = 0
 
     @property
     def node_data_size(self) -> int:
@@ -52,8 +53,9 @@ class PlaceLines:
             self.node_data.append(ToldNodeData(nid, *place, number))
 
     def _on_brk(self, text: str, _: int) -> None:
-        if self.brk_page is None and (found := _BRK.match(text)) and (place := extent(found[1], found[2])):
-            self.brk_page = place[0]
+        if (found := _BRK.match(text)) and (place := extent(found[1], found[2])):
+            self.brk_page = self.brk_page if self.brk_page is not None else place[0]
+            self.brk_pages += 1
 
     def _on_kaslr(self, text: str, _: int) -> None:
         self.kaslr = not text.startswith("KASLR disabled")

@@ -7,6 +7,7 @@ import re
 _PERCPU = re.compile(r" s(\d+) r(\d+) d(\d+)", re.ASCII)
 _NUMBER = re.compile(r"(\d+) bytes", re.ASCII)
 _NR_CPUS = re.compile(r"NR_CPUS:(\d+)", re.ASCII)
+_CMA = re.compile(r"[Rr]eserved (\d+) MiB at", re.ASCII)
 #: A zone that begins where ZONE_DMA ends.
 _BEHIND_DMA = re.compile(r"\[mem 0x0*1000000-", re.ASCII)
 
@@ -21,6 +22,8 @@ class SizeLines:
         #: The zones that the build has, whether their list was seen to its end.
         self.zones: list[str] = []
         self.zones_end = False
+        #: The first CMA area, in MiB.
+        self.cma: int | None = None
         #: CONFIG_NR_CPUS, the log buffer's size and what each CPU adds to it; 0 where no line tells.
         self.config_nr_cpus = 0
         self.log_buf = 0
@@ -30,6 +33,10 @@ class SizeLines:
         if found := _PERCPU.search(text):
             static, reserved, dynamic = (int(number) for number in found.groups())
             self.percpu = static, reserved, dynamic
+
+    def _on_cma(self, text: str, _: int) -> None:
+        if self.cma is None and (found := _CMA.search(text)):
+            self.cma = int(found[1])
 
     def _on_zone(self, text: str, _: int) -> None:
         self.zones.append(text.split()[0])

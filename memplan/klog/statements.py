@@ -40,6 +40,7 @@ HEADS = re.compile(
     r"|(?P<dump>MEMBLOCK configuration:)"
     r"|(?P<dumped>\s+reserved(?:\.\w+)?\[0x)"
     r"|(?P<node_data> *NODE_DATA(?:\(\d+\) allocated)? \[mem )"
+    r"|(?P<cma>(?:cma|CMA|dma_contiguous): (?:dma_contiguous: )?[Rr]eserved \d+ MiB at )"
     r"|(?P<brk>BRK \[0x)"
     r"|(?P<zones>Zone ranges:)"
     r"|(?P<zone> *(?:DMA32|DMA|Normal|Device|Movable) +(?:\[mem 0x|empty))"

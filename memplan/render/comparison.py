@@ -22,7 +22,8 @@ def text_lines(result: Comparison, source: str) -> Iterator[str]:
     yield "  " + ", ".join(f"{kind} {equal}/{total}" for kind, equal, total in result.kinds)
     for own in result.unknown:
         yield f"  not known: line {own.kernel.line}: {own.kernel.text.strip()}"
-        yield f"             the plan has it at {_range(own.plan)}; nobody told {own.reason}"
+        place = f"the plan has it at {_range(own.plan)}" if own.plan is not None else "the plan has none"
+        yield f"             {place}; nobody told {own.reason}"
     for note in result.notes:
         yield f"  note: {note}"
     for number, difference in enumerate(result.differences):

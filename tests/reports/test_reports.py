@@ -16,6 +16,7 @@ from memplan.errors import InputError
 from memplan.firmware.acpi import read_tables
 from memplan.firmware.combine import import_files
 from memplan.machine.model import E820_RAM, E820_RESERVED, Machine
+from memplan.owner import Purpose
 from memplan.verification import Comparison, verify
 from tests.reports.logs import DATA, report
 
@@ -33,10 +34,24 @@ EQUAL: dict[str, dict[str, tuple[int, int] | None]] = {
     },
     "f05-mtrr-hole": {"zone": (3, 3), "node range": (8, 8), "percpu": (1, 1), "total": (1, 1)},
     "f06-builtin-cmdline": {"NODE_DATA": (2, 2), "zone": (4, 4), "node range": (4, 4), "percpu": (1, 1)},
-    "f07-rhel7-acpi-5digits": {"NODE_DATA": (1, 1), "zone": (3, 3), "node range": (4, 4), "total": (1, 1)},
+    "f07-rhel7-acpi-5digits": {
+        "NODE_DATA": (1, 1),
+        "crash kernel": (1, 1),
+        "percpu": (1, 1),
+        "zone": (3, 3),
+        "node range": (4, 4),
+        "total": (1, 1),
+    },
     "f08-dynamic-ssdt": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (6, 6), "percpu": (1, 1), "total": (1, 1)},
     "f10-cmdline-wrapped": {"zone": (3, 3), "node range": (6, 6), "percpu": (1, 1), "total": (1, 1)},
-    "f12-memory-line-absent": {"NODE_DATA": (2, 2), "zone": (3, 3), "node range": (6, 6), "total": (1, 1)},
+    "f12-memory-line-absent": {
+        "NODE_DATA": (2, 2),
+        "crash kernel": (1, 1),
+        "percpu": (1, 1),
+        "zone": (3, 3),
+        "node range": (6, 6),
+        "total": (1, 1),
+    },
     "f13-rules-410": {"NODE_DATA": (2, 2), "zone": (3, 3), "node range": (3, 3)},
     "f15-plain": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (5, 5), "percpu": (1, 1), "total": (1, 1)},
     "r01-kvm-clock": {
@@ -48,6 +63,8 @@ EQUAL: dict[str, dict[str, tuple[int, int] | None]] = {
     },
     "r02-kexec": {"NODE_DATA": (1, 1), "zone": (4, 4), "node range": (6, 6), "percpu": (1, 1), "total": (1, 1)},
     "r03-profiled-allocations": {"NODE_DATA": (1, 1), "percpu": (1, 1), "gigantic pages": None, "total": (1, 1)},
+    "r04-rhel7-kaslr": {"NODE_DATA": (1, 1), "crash kernel": (1, 1), "KVM clock": (1, 1), "percpu": (1, 1)},
+    "r05-built-in-cma": {"NODE_DATA": (1, 1), "zone": (4, 4), "percpu": (1, 1), "total": (1, 1)},
     "r06-kvm-clock-in-image": {"zone": (4, 4), "node range": (4, 4), "percpu": (1, 1), "KVM clock": None},
     "f18-numa-off-build": {"zone": (3, 3), "node range": (3, 3), "percpu": (1, 1), "total": (1, 1)},
 }
@@ -136,6 +153,12 @@ def test_kexec_puts_the_image_near_the_end_of_ram(tmp_path: Path) -> None:
     assert machine.kernel.load_address is not None
     assert machine.initrd.start + machine.initrd.size <= machine.kernel.load_address < 0x872000000
     assert any("no line tells where kexec has put the kernel image; NODE_DATA(0) lies as" in note for note in notes)
+
+
+def test_a_cma_area_without_an_option_is_built_in(tmp_path: Path) -> None:
+    machine, _ = imported("r05-built-in-cma", tmp_path)
+    assert machine.kernel.overrides["config.CMA_SIZE_MBYTES"] == 200
+    assert any(own.owner.kind is Purpose.CMA for own in memplan.simulate(machine).reservations)
 
 
 def test_a_crash_kernel_lies_in_ram_and_none_is_made_up(tmp_path: Path) -> None:

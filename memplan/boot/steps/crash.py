@@ -122,7 +122,9 @@ def _parse(boot: Boot, suffix: str | None) -> tuple[int, int] | None:
             return _simple(text, suffix)
         if text.startswith("auto") and boot.rules.crashkernel_auto:
             _say(boot, "Using crashkernel=auto, the size chosen is a best effort estimation.")
-            text = boot.rules.crashkernel_auto
+            size, base = _by_ranges(boot.rules.crashkernel_auto, total)
+            share = boot.rules.crashkernel_auto_share
+            return size + (round_up(-(-total // share), MIB) if share else 0), base
         return _by_ranges(text, total) if ":" in text.split(" ", 1)[0] else _simple(text)
     except _SyntaxError as error:
         if str(error) != NO_SIZE or boot.rules.crash_zero_told:
