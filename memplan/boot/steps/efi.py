@@ -38,7 +38,7 @@ def efi_init(boot: Boot) -> None:
     """Reserves firmware's tables that Linux keeps: memory attributes, TPM event log, MEMRESERVE entries.
 
     Which ones, rules.efi_tables says.
-    6.2 on (commit 07eb6e5c1f22) also takes large MMIO ranges out of the e820 map.
+    6.2 on (commit 07eab0901ede) also takes large MMIO ranges out of the e820 map.
     """
     efi = boot.params.efi
     if efi is None:

@@ -72,7 +72,7 @@ def setup_command_line(boot: Boot) -> None:
 
 @step("init/main.c")
 def print_unknown_bootoptions(boot: Boot) -> None:
-    """Lists the words that no handler takes, for which it borrows a buffer; 5.13 on (commit 86d1919232a3)."""
+    """Lists the words that no handler takes, for which it borrows a buffer; 5.14 on (commit 86d1919a4fb0)."""
     unknown = _unknown_options(boot)
     if not unknown:
         return

@@ -91,7 +91,7 @@ def set_current_limit(boot: Boot) -> None:
 def probe_page_size_mask(boot: Boot) -> PageSizes:
     """The page sizes that CPU, configuration and options allow (probe_page_size_mask; 3.13 init_gbpages too).
 
-    Page-allocation debugging maps with small pages: as an option since 4.0 (commit 031bc5743f15), before by the
+    Page-allocation debugging maps with small pages: as an option since 4.6, before by the
     configuration alone, which also covers KMEMCHECK.
     """
     kernel, cmdline, cpus = boot.kernel, boot.cmdline, boot.machine.cpus
