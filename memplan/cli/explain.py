@@ -18,6 +18,7 @@ from memplan.cli.options import (
     verbose_option,
 )
 from memplan.cli.output import show_lines, write_lines
+from memplan.cli.steps import OrderedSteps, scenario_of, step_options, wants_steps
 from memplan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _RULE = re.compile(r"MP\d{3}", re.IGNORECASE)
 
 
-@click.command("explain")
+@click.command("explain", cls=OrderedSteps)
 @click.argument("words", metavar="[MACHINE] SUBJECT", nargs=-1, required=True)
 @click.option("--bottom-up", "up", is_flag=True, help="Force allocations before the SRAT is read to go upwards.")
 @click.option("--top-down", "down", is_flag=True, help="Force them to go downwards.")
@@ -36,6 +37,7 @@ _RULE = re.compile(r"MP\d{3}", re.IGNORECASE)
 @set_option()
 @click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
 @click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
+@step_options
 @format_option("table", "json")
 @verbose_option
 @pager_option
@@ -48,6 +50,7 @@ def command(
     sets: tuple[str, ...],
     cmdline: str | None,
     append: tuple[str, ...],
+    scenario: str | None,
     format_: str,
     verbose: bool,
     pager: bool,
@@ -63,6 +66,7 @@ def command(
     What if the initrd lay elsewhere?              memplan explain m.yaml initrd --set initrd.start=2G
     What if the direction were another?            memplan explain m.yaml "page tables" --top-down
     What does a step do in this version, and here? memplan explain m.yaml reserve_crashkernel
+    Can memory added after boot go again?          memplan explain m.yaml d0 --add 1G@node1
     What does a rule of memplan check say?         memplan explain MP201
     What is a key of the description?              memplan explain e820.type
     """
@@ -71,9 +75,13 @@ def command(
     if len(words) > 2:
         raise UsageError(f"explain takes a machine and one subject; quote a subject of several words: {words[1:]!r}")
     if len(words) == 1:
+        if wants_steps(scenario):
+            raise UsageError("steps after boot need a machine: memplan explain MACHINE SUBJECT --add 1G")
         write_lines(_without_machine(words[0]), output)
         return 0
-    found = _answer(words[0], words[1], kernel, sets, cmdline, append, True if up else False if down else None)
+    found = _answer(
+        words[0], words[1], kernel, sets, cmdline, append, True if up else False if down else None, scenario
+    )
     if format_ == "json":
         from memplan.render.explain import answer_document
         from memplan.render.json_ import document_lines
@@ -95,11 +103,20 @@ def _answer(
     cmdline: str | None,
     append: tuple[str, ...],
     bottom_up: bool | None,
+    scenario: str | None,
 ) -> Answer:
+    from memplan.explain.added import answer_with_added, is_dimm
     from memplan.explain.answers import answer, subject_of
 
     machine = load(path, sets, cmdline, append)
-    return answer(subject_of(machine, kernel, bottom_up=bottom_up), subject)
+    about = subject_of(machine, kernel, bottom_up=bottom_up)
+    if not wants_steps(scenario):
+        if is_dimm(subject):
+            raise UsageError(f"{subject} is a DIMM that is added after boot: add it with --add 1G@node1, or --scenario")
+        return answer(about, subject)
+    from memplan.hotadd.replay import hotadd
+
+    return answer_with_added(about, hotadd(about.machine, about.kernel, about.plan, scenario_of(scenario)), subject)
 
 
 def _without_machine(subject: str) -> Iterable[str]:

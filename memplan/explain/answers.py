@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from memplan.memblock.requests import Candidate
     from memplan.plan import Blocker, Plan, Request, Reservation, Verdict
 
-Kind: TypeAlias = Literal["address", "node", "owner", "step"]
+Kind: TypeAlias = Literal["address", "node", "owner", "step", "DIMM"]
 
 _NODE = re.compile(r"node ?(\d+)", re.IGNORECASE)
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{1,16}|\d{1,20}")

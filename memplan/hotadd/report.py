@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from memplan.hotadd import zones
 from memplan.hotadd.memory import MAP_SHARE, MOVABLE
 from memplan.hotadd.removal import refused_eject
-from memplan.hotadd.result import BlockRange, DimmReport, RatioReport
-from memplan.hotadd.running import block_names, block_numbers
+from memplan.hotadd.result import BlockRange, DimmReport, RatioReport, ZoneReason
+from memplan.hotadd.running import block_names
 from memplan.units import PAGE_SHIFT
 
 if TYPE_CHECKING:
@@ -56,13 +56,20 @@ def dimm_report(running: Running, dimm: Dimm) -> DimmReport:
         node_why=dimm.node.why if dimm.node else "",
         accepted=dimm.accepted,
         blocks=block_ranges(running, blocks),
-        zone_why=tuple(f"{block_numbers(own)}: {text}" for text, own in dimm.why.items()) if blocks else (),
+        zone_why=_zone_reasons(dimm, blocks),
         map_bytes=dimm.size // MAP_SHARE if blocks else 0,
         map_place=_map_place(running, dimm, blocks),
         total_growth=dimm.growth,
         removal=removal,
         removal_why=why,
     )
+
+
+def _zone_reasons(dimm: Dimm, blocks: Sequence[Block]) -> tuple[ZoneReason, ...]:
+    """Why those of the DIMM's blocks that are on-line are in their zones."""
+    online = {block.index for block in blocks if block.online}
+    found = ((why, tuple(number for number in own if number in online)) for why, own in dimm.why.items())
+    return tuple(ZoneReason(own, why) for why, own in found if own)
 
 
 def _map_place(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> str:

@@ -19,6 +19,13 @@ class BlockRange(NamedTuple):
     zones: tuple[str, ...]
 
 
+class ZoneReason(NamedTuple):
+    """Why the blocks of these numbers went to their zone, in words that begin with the zone's name."""
+
+    blocks: tuple[int, ...]
+    why: str
+
+
 class DimmReport(NamedTuple):
     """A DIMM after a step, for people.
 
@@ -33,7 +40,7 @@ class DimmReport(NamedTuple):
     node_why: str
     accepted: bool
     blocks: tuple[BlockRange, ...]
-    zone_why: tuple[str, ...]
+    zone_why: tuple[ZoneReason, ...]
     map_bytes: int
     map_place: str
     total_growth: int

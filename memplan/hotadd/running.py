@@ -77,6 +77,13 @@ class Dimm:
         """d0, d1, ..."""
         return f"d{self.index}"
 
+    def tell(self, block: int, why: str) -> None:
+        """That `block` went to its zone for this reason, and for no earlier one."""
+        for blocks in self.why.values():
+            if block in blocks:
+                blocks.remove(block)
+        self.why.setdefault(why, []).append(block)
+
     @property
     def range(self) -> tuple[int, int]:
         """Where it lies, half-open; only for a DIMM that has an address."""
@@ -184,7 +191,7 @@ class Running:
             return choice.why
         self.memory.online(block, choice.zone)
         if block.dimm is not None:
-            self.dimms[block.dimm].why.setdefault(f"{choice.zone}, as {choice.why}", []).append(block.index)
+            self.dimms[block.dimm].tell(block.index, f"{choice.zone}, as {choice.why}")
         return ""
 
     def take_offline(self, block: Block) -> None:

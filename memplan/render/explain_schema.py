@@ -18,8 +18,8 @@ def explain_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "memplan explanation",
-        "description": "An answer about one address, node, owner or boot step. Addresses and sizes are bytes, and "
-        "every end is the last byte.",
+        "description": "An answer about one address, node, owner, boot step, or DIMM added after boot. Addresses and "
+        "sizes are bytes, and every end is the last byte.",
         "$defs": {"part": {"type": "object", "properties": members, "required": [*members]}},
         "type": "object",
         "properties": {
@@ -33,7 +33,7 @@ def explain_schema() -> dict[str, Any]:
 
 def _answer() -> dict[str, Any]:
     return {
-        "kind": {"enum": ["address", "node", "owner", "step"]},
+        "kind": {"enum": ["address", "node", "owner", "step", "DIMM"]},
         "subject": _text("what the answer is about"),
         "answer": _text("the answer in a sentence"),
         "range": _maybe(_object(**_SPAN)),

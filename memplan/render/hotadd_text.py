@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.hotadd.running import block_numbers
 from memplan.render.table import Table, Text
 from memplan.units import size_text
 
@@ -104,8 +105,8 @@ def _step_lines(step: StepResult) -> Iterator[str]:
             yield f"address     [{dimm.address:#x}-{dimm.address + dimm.size - 1:#x}]"
         if dimm.nid is not None:
             yield f"node        {dimm.nid}: {dimm.node_why}"
-        for why in dimm.zone_why:
-            yield f"zone        blocks {why}"
+        for reason in dimm.zone_why:
+            yield f"zone        blocks {block_numbers(reason.blocks)}: {reason.why}"
         if dimm.map_place:
             yield f"memory map  {_size(dimm.map_bytes)} out of {dimm.map_place}"
         if dimm.accepted:

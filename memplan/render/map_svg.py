@@ -12,6 +12,7 @@ from memplan.render.strip import Free, strips
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from memplan.hotadd.result import HotaddPlan
     from memplan.plan import Plan
     from memplan.render.strip import Content, Strip
 
@@ -20,13 +21,14 @@ _WIDTH, _MARGIN, _NODE, _BAR = 960, 16, 64, 24
 _CELLS = _WIDTH - 2 * _MARGIN
 _LEGEND_COLUMNS, _LEGEND_ROW = 3, 20
 _FREE_FILLS = {Free.MOVABLE: "#d5f0d5", Free.HOTPLUG: "#fff3c4", Free.STAYS: "#eeeeee", Free.HOLE: "none"}
+_FREE_FILLS |= {Free.ADDED_MOVABLE: "#8fd694", Free.ADDED_KERNEL: "#f4a6a0", Free.ADDED_OFFLINE: "#c9d3e6"}
 #: So many pixels must a piece have for its letter.
 _LETTER_WIDTH = 12
 
 
-def map_svg(plan: Plan) -> Iterator[str]:
-    """The lines of an SVG document with a strip for each node and a legend."""
-    shown = strips(plan, _CELLS)
+def map_svg(plan: Plan, added: HotaddPlan | None = None) -> Iterator[str]:
+    """The lines of an SVG document with a strip for each node, as the steps of `added` leave them, and a legend."""
+    shown = strips(plan, _CELLS, added)
     met = {piece.content for strip in shown for piece in strip.pieces} - {Free.HOLE}
     legend: list[Content] = [each for each in (*Family, *Free) if each in met]
     rows = -(-(len(legend) + 1) // _LEGEND_COLUMNS)

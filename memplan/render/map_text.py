@@ -12,11 +12,13 @@ from memplan.render.strip import Free, strips
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from memplan.hotadd.result import HotaddPlan
     from memplan.plan import Plan
     from memplan.render.spans import Line
     from memplan.render.strip import Content, Strip
 
 _FREE_STYLES = {Free.MOVABLE: "green", Free.HOTPLUG: "yellow", Free.STAYS: "dim", Free.HOLE: ""}
+_FREE_STYLES |= {Free.ADDED_MOVABLE: "bold green", Free.ADDED_KERNEL: "bold red", Free.ADDED_OFFLINE: "bold"}
 #: Letters that are seen on each family's colour.
 _DARK = frozenset(
     {Family.KERNEL, Family.FIRMWARE, Family.CRASH, Family.HUGE, Family.HASHES, Family.SWIOTLB, Family.OTHER}
@@ -26,9 +28,12 @@ _MARK = "^"
 LEAST_WIDTH = 16
 
 
-def map_lines(plan: Plan, width: int) -> Iterator[Line]:
-    """The whole map, `width` columns wide: nodes with the places where they begin and end, then the legend."""
-    shown = strips(plan, max(width - 2, LEAST_WIDTH))
+def map_lines(plan: Plan, width: int, added: HotaddPlan | None = None) -> Iterator[Line]:
+    """The whole map, `width` columns wide: nodes with the places where they begin and end, then the legend.
+
+    With `added`, the nodes are as its steps leave them.
+    """
+    shown = strips(plan, max(width - 2, LEAST_WIDTH), added)
     for index, strip in enumerate(shown):
         if index:
             yield line()

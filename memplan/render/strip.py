@@ -16,6 +16,7 @@ from memplan.units import PAGE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from memplan.hotadd.result import HotaddPlan
     from memplan.plan import Plan
 
 
@@ -24,12 +25,15 @@ _CELLS_APIECE = 3
 
 
 class Free(Enum):
-    """What memory without an owner is: its name, and its letter in a map."""
+    """What memory without an owner is, at boot or added after it: its name, and its letter in a map."""
 
     MOVABLE = "free, can be removed", "/"
     HOTPLUG = "free, hot-pluggable but not movable", "-"
     STAYS = "free, stays", "."
     HOLE = "no memory of the node", " "
+    ADDED_MOVABLE = "added, movable", "+"
+    ADDED_KERNEL = "added, the kernel's", "x"
+    ADDED_OFFLINE = "added, off-line", "_"
 
     def __init__(self, label: str, letter: str) -> None:
         self.label = label
@@ -64,13 +68,38 @@ class Strip(NamedTuple):
     cells: tuple[int, ...]
 
 
-def strips(plan: Plan, width: int) -> list[Strip]:
-    """A strip of `width` cells for each node of `plan` that has memory."""
+def strips(plan: Plan, width: int, added: HotaddPlan | None = None) -> list[Strip]:
+    """A strip of `width` cells for each node that has memory, at boot in `plan` or after the steps of `added`."""
+    of_node = {node.nid: pieces(plan, node.nid) for node in plan.nodes if node.ranges}
+    for nid, more in added_pieces(added).items() if added is not None else ():
+        of_node[nid] = _with_holes(sorted((*of_node.get(nid, ()), *more), key=lambda piece: piece.start))
     return [
-        Strip(node.nid, tuple(shown), tuple(_cells(shown, width)))
-        for node in plan.nodes
-        if node.ranges and (shown := _fewer(pieces(plan, node.nid), max(width // _CELLS_APIECE, 1)))
+        Strip(nid, tuple(shown), tuple(_cells(shown, width)))
+        for nid, found in sorted(of_node.items())
+        if (shown := _fewer(found, max(width // _CELLS_APIECE, 1)))
     ]
+
+
+def added_pieces(added: HotaddPlan) -> dict[int, list[Piece]]:
+    """What the DIMMs of `added` hold after its last step, by node."""
+    found: dict[int, list[Piece]] = {}
+    for part in (part for dimm in added.dimms if dimm.accepted for part in dimm.blocks):
+        content = Free.ADDED_OFFLINE
+        if part.state == "online":
+            content = Free.ADDED_MOVABLE if part.zones[0] == "Movable" else Free.ADDED_KERNEL
+        low, high = part.first * added.block_size, (part.last + 1) * added.block_size
+        found.setdefault(part.nid, []).append(Piece(low, high, content, hotplug=False))
+    return found
+
+
+def _with_holes(found: list[Piece]) -> list[Piece]:
+    """The pieces, sorted already, with the holes between them."""
+    result: list[Piece] = []
+    for piece in found:
+        if result and result[-1].end < piece.start:
+            result.append(Piece(result[-1].end, piece.start, Free.HOLE, hotplug=False))
+        result.append(piece)
+    return list(_joined(result))
 
 
 def pieces(plan: Plan, nid: int) -> list[Piece]:

@@ -11,15 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import memplan
+from memplan.hotadd.replay import hotadd
+from memplan.hotadd.scenario import Offline, Scenario, parse_add, parse_online, parse_targets
+from memplan.kernel.load import kernel_of
+from memplan.machine.options import with_cmdline
 from memplan.owner import Owner, Purpose
 from memplan.render.families import Family, family_of
 from memplan.render.map_svg import map_svg
 from memplan.render.map_text import map_lines
 from memplan.render.spans import plain
-from memplan.render.strip import Free, pieces, strips
+from memplan.render.strip import Free, Piece, added_pieces, pieces, strips
 from tests.render.plans import a_plan
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+HOTPLUG = Path(__file__).parents[2] / "examples" / "hotplug-nodes.yaml"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -86,3 +91,29 @@ def test_the_readme_shows_what_the_map_draws() -> None:
     plan = memplan.simulate(memplan.load_machine(EXAMPLES[0].parent / "blocked-by-acpi.yaml"))
     picture = EXAMPLES[0].with_name("blocked-by-acpi.svg").read_text()
     assert "\n".join(map_svg(plan)) + "\n" == picture
+
+
+def test_added_memory_is_drawn_where_it_lies() -> None:
+    machine = memplan.load_machine(HOTPLUG)
+    machine = with_cmdline(machine, None, ("memhp_default_state=online",))
+    kernel = kernel_of(machine.kernel)
+    plan = memplan.simulate(machine)
+    steps = (parse_add("1G@node1"), parse_add("256M@node0"), Offline(parse_targets("d0:2")))
+    added = hotadd(machine, kernel, plan, Scenario((*steps, parse_online("kernel:d0:3"), Offline(parse_targets("d1")))))
+    assert added_pieces(added) == {
+        1: [
+            Piece(0x440000000, 0x450000000, Free.ADDED_MOVABLE, False),
+            Piece(0x450000000, 0x458000000, Free.ADDED_OFFLINE, False),
+            Piece(0x458000000, 0x480000000, Free.ADDED_MOVABLE, False),
+        ],
+        0: [Piece(0x480000000, 0x490000000, Free.ADDED_OFFLINE, False)],
+    }
+    for width in (20, 98, 200):
+        for strip in strips(plan, width, added):
+            assert sum(strip.cells) == width
+            assert all(one.end == other.start for one, other in pairwise(strip.pieces))
+    text = "\n".join(plain(map_lines(plan, 100, added)))
+    assert "+ added, movable" in text
+    assert "_ added, off-line" in text
+    assert "node 1  5 GiB  0x000140000000-0x00047fffffff" in text
+    assert "added, movable: 640 MiB, 0x458000000-0x47fffffff" in "\n".join(map_svg(plan, added))
