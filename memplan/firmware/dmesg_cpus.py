@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 from memplan.machine.model import CpuAffinity
@@ -91,14 +92,15 @@ def affinities(boot: BootLines) -> tuple[CpuAffinity, ...]:
         cpus.setdefault(_physical(boot, node), []).append(cpu)
     ids = _apic_ids(boot) or tuple(range(_possible(boot)))
     top = max(cpus) if numbered and not hidden else max([*cpus, highest])
-    next_id, next_pxm = max([*ids, len(ids)]) + 1, max(domains.values()) + 1
+    next_id = max([*ids, len(ids)]) + 1
+    # Which domain it is no line tells; firmware counts them, so that it is the first one that no line names.
+    unnamed = (pxm for pxm in count() if pxm not in boot.pxm_nodes)
     entries = list(boot.srat_cpus)
     for node in range(top + 1):
         if node in named:
             continue
         if node not in domains:
-            domains[node] = next_pxm
-            next_pxm += 1
+            domains[node] = next(unnamed)
         own = [ids[cpu] for cpu in cpus.get(node, ()) if cpu < len(ids)]
         if not own:
             # No CPU of it came up: one that is not there.

@@ -402,6 +402,9 @@ def _srat(boot: BootLines, found: Found) -> None:
     revision = listed.revision if listed is not None and listed.revision else 3
     srat = Srat(tuple(boot.srat_memory), affinities(boot), revision=revision)
     found.put("srat", srat, "SRAT", line=line)
+    if unnamed := dict.fromkeys(cpu.pxm for cpu in srat.cpus if cpu.pxm not in boot.pxm_nodes):
+        domains = ", ".join(map(str, unnamed))
+        found.note(f"a node has no memory, and no line names its proximity domain: {domains} is taken", line)
 
 
 def _bios(boot: BootLines, found: Found) -> None:

@@ -38,6 +38,11 @@ _CMA = frozenset({Purpose.CMA, Purpose.HUGETLB_CMA})
 #: What goes to the page allocator later, or is counted as if it did.
 _FREED_LATER = _CMA | {Purpose.INITRD, Purpose.GIGANTIC_PAGES, Purpose.EFI_BOOT_SERVICES}
 _DEFAULT_PADDING = 10
+#: Facts that MemTotal does not rest on: where the image can lie, and sizes that no build of a version changes.
+_NOT_COUNTED = frozenset(
+    f"image.{name}"
+    for name in ("brk_limit", "end", "init_size", "input_data", "kernel_alignment", "output_len", "total_size")
+) | frozenset(f"struct.{name}" for name in ("efi_memory_desc_t", "prb_desc", "printk_info", "zone"))
 
 
 class StartBlock(NamedTuple):
@@ -194,8 +199,7 @@ def _direct_map_end(ram: list[tuple[int, int]], kernel: Kernel) -> int:
 
 
 def _total(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | None) -> tuple[int | None, str]:
-    """MemTotal after the boot: what memblock hands over, and what is freed later; and why it isn't known, or not
-    for sure.
+    """MemTotal after the boot: what memblock hands over, and what is freed later; or why it isn't known.
 
     Later come the image's parts that are no longer needed (free_initmem, mark_rodata_ro, alternatives for one CPU),
     and the initrd.  What a log tells of these goes before what the plan and the build's facts do.
@@ -210,18 +214,20 @@ def _total(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | None)
         # CMA's areas are counted by the log's line already.
         later = _FREED_LATER - _CMA - ({Purpose.INITRD} if logged.initrd is not None else set())
         return logged.handed_over + freed + _freed_later(plan, machine, later) + (logged.initrd or 0), ""
-    if any(fact.startswith(("image.", "struct.")) for fact in kernel.borrowed):
+    if any(fact.startswith(("image.", "struct.")) for fact in kernel.borrowed - _NOT_COUNTED):
         return None, (
             f"MemTotal is not known, only its growth: sizes of kernel {kernel.name} are another build's; the "
             "boot's log tells it"
         )
-    note = (
-        "MemTotal may be off by some pages: KASLR decides how many page tables there are" if plan.random_steps else ""
-    )
+    if plan.random_steps and machine.kernel.randomized and not CommandLine(machine.cmdline).has("nokaslr"):
+        return None, (
+            "MemTotal is not known, only its growth: KASLR decides how many page tables there are; the boot's log "
+            "tells it"
+        )
     last = next(event for event in reversed(plan.events) if isinstance(event, Checkpoint))
     reserved = RangeSet((region.start, region.end) for region in last.reserved)
     free = sum(_whole_pages(region.start, region.end, reserved) for region in last.memory)
-    return free + freed + _freed_later(plan, machine, _FREED_LATER), note if plan.random_steps else ""
+    return free + freed + _freed_later(plan, machine, _FREED_LATER), ""
 
 
 def _freed(machine: Machine, kernel: Kernel, logged: BootLog | None) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import lzma
 import re
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,6 +128,10 @@ def start_of(run: Recorded) -> Start:
     srat = [(int(nid), int(pxm)) for nid, pxm, _, _ in _SRAT.findall(run.boot)]
     cpus = [(int(nid), int(pxm)) for pxm, nid in _SRAT_CPU.findall(run.boot)]
     domains = {pxm: nid for nid, pxm in (*srat, *cpus)} or {}
+    for nid in map(int, re.findall(r"Initmem setup node (\d+) as memoryless", run.boot)):
+        if nid not in domains.values():
+            # Later kernels don't print the domains of CPUs.
+            domains[next(pxm for pxm in count() if pxm not in domains)] = nid
     ranges = tuple((int(a, 16), int(b, 16) + 1, int(nid)) for nid, a, b in _NODE.findall(run.boot))
     return Start(
         block_size=run.block_size,
@@ -180,16 +185,22 @@ def _failed(record: StepRecord, block_size: int) -> list[Target]:
     return [Target(None, number, number) for number in sorted(numbers)]
 
 
+#: What Debian's names of kernels don't say.
+_VERSIONS = {"5.10.0-46-amd64": "5.10.262", "6.1.0-55-amd64": "6.1.192"}
+_BY_THEMSELVES = {"MHP_DEFAULT_ONLINE_TYPE_ONLINE_AUTO": True, "CPUMASK_OFFSTACK": True}
 #: What of each build's configuration counts here.
 _CONFIG = {
     "4.19.72": {"CPUMASK_OFFSTACK": True},
     "6.12.107": {"MEMORY_HOTPLUG_DEFAULT_ONLINE": True, "CPUMASK_OFFSTACK": True},
+    "6.16.12": _BY_THEMSELVES,
+    "6.18.15": _BY_THEMSELVES,
+    "7.1.13": _BY_THEMSELVES,
 }
 
 
 def kernel_of(release: str) -> Kernel:
     """The kernel of a run: the rules of its version, and the few facts of its build that count."""
-    version = "6.1.192" if release == "6.1.0-55-amd64" else release.partition("+")[0]
+    version = _VERSIONS.get(release, release.partition("+")[0])
     always = {"ACPI_HOTPLUG_MEMORY": True, "MEMORY_HOTREMOVE": True, "MHP_MEMMAP_ON_MEMORY": True}
     facts = {f"config.{name}": value for name, value in (always | _CONFIG.get(version, {})).items()}
     return Kernel(release, version, release, facts, {}, load_rules(version))

@@ -23,6 +23,7 @@ Run = Callable[..., tuple[int, str, str]]
 #: Steps from which on chance has it another way than the guess; what comes after them rests on that.
 OTHERWISE = {
     "middle-4.19": 15,
+    "fallback-6.18": 11,
     # A page of a file that can't be moved keeps an eject waiting.
     "eject-rollback-6.1": 6,
     "eject-rollback-6.12": 6,
