@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memplan.kernel.model import Kernel
+    from memplan.klog.boot import BootLines
     from memplan.klog.facts import Told
     from memplan.klog.layout import Line
     from memplan.machine.model import E820Entry, Machine
@@ -103,15 +104,19 @@ def verify(
     from memplan.klog.boots import boots_of, choose, lines_of
     from memplan.klog.layout import kernel_lines
 
-    source = open_source(log)
-    chosen = choose(boots_of(kernel_lines(source)), boot, source.name)
+    named = kernel if isinstance(kernel, str) else None
+    source = replace(open_source(log), boot=boot, kernel=named)
     log_e820: tuple[E820Entry, ...] = ()
+    chosen: BootLines | None
     if machine is None:
-        from memplan.firmware.combine import import_files
+        from memplan.firmware.combine import machine_of
+        from memplan.firmware.dmesg import read_boot
 
-        machine = import_files([log], boot=boot, kernel=kernel if isinstance(kernel, str) else None)[0]
-    elif chosen is not None:
-        log_e820 = tuple(chosen.maps["BIOS-e820"])
+        chosen, found = read_boot(source)
+        machine = machine_of([found], kernel=named).machine
+    else:
+        chosen = choose(boots_of(kernel_lines(source)), boot, source.name)
+        log_e820 = tuple(chosen.maps["BIOS-e820"]) if chosen is not None else ()
     plan = memplan.simulate(machine, kernel=kernel)
     lines: Iterable[Line] = kernel_lines(source)
     if chosen is not None:

@@ -50,12 +50,22 @@ def import_files(
             if not force or len(paths) == 1:
                 raise
             problems += error.problems
-    problems += [problem for source in found for problem in source.problems]
+    return machine_of(found, problems, force=force, kernel=kernel)
+
+
+def machine_of(
+    found: list[Found], problems: Sequence[Problem] = (), *, force: bool = False, kernel: str | None = None
+) -> Imported:
+    """The machine that the sources tell of together, some of which couldn't be read for `problems`.
+
+    `force` and `kernel` are as for `import_files`, and so is what is raised.
+    """
+    problems = [*problems, *(problem for source in found for problem in source.problems)]
     if problems and not force:
         problems[-1].hint = "; ".join(filter(None, (problems[-1].hint, "--force uses what can be used")))
         raise InputError(problems)
     if kernel is not None:
-        found.append(_named(kernel))
+        found = [*found, _named(kernel)]
     machine, comments = combine(found)
     untold = any(source.evidence or "kernel.load_address" in source.lacking for source in found)
     if untold and machine.kernel.load_address is None:

@@ -8,14 +8,13 @@ of the kernel image, of the EFI memory map, of the MP table, and so on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from memplan.errors import InputError
 from memplan.firmware.dmesg_facts import facts_of
 from memplan.firmware.source import Found, Source
 from memplan.klog.boot import BootLines
 from memplan.klog.boots import boots_of, choose
-from memplan.klog.layout import Line, kernel_lines
+from memplan.klog.layout import kernel_lines
 from memplan.klog.text import decoded
 
 _SIGNS = re.compile(
@@ -29,7 +28,6 @@ _FOREIGN = re.compile(
     r"|Using \w+ machine description|CPU: ARMv\d|Linux is running (?:as a z/VM|under KVM in 64|natively in 64)"
     r"|MIPS: machine is|ARCH: SUN4V"
 )
-_NARROW = re.compile(r"\d+MB HIGHMEM available|\d+MB LOWMEM available")
 
 
 def recognises(head: bytes) -> bool:
@@ -46,32 +44,25 @@ def read(source: Source) -> Found:
     A log may begin in the middle of a boot (a ring buffer that has wrapped) and may end early; notes say what is
     missing then.  Raises InputError where no line of an x86-64 boot's memory map is found.
     """
+    return read_boot(source)[1]
+
+
+def read_boot(source: Source) -> tuple[BootLines, Found]:
+    """The boot in the log that is taken, and its facts; raises what `read` does."""
     found = Found(source.name, "boot log")
-    foreign = narrow = 0
-
-    def watched() -> Iterator[Line]:
-        nonlocal foreign, narrow
-        for line in kernel_lines(source):
-            if not foreign and _FOREIGN.search(line.text):
-                foreign = line.number
-            if not narrow and _NARROW.match(line.text):
-                narrow = line.number
-            yield line
-
-    boots = boots_of(watched())
+    boots = boots_of(kernel_lines(source))
     chosen = choose(boots, source.boot, source.name)
-    if chosen is None or not chosen.e820:
-        _refuse(source.name, chosen, foreign, narrow)
-    elif narrow and chosen.begin <= narrow < chosen.end:
-        _refuse(source.name, None, 0, narrow)
+    if chosen is None or not chosen.e820 or chosen.has("narrow"):
+        _refuse(source, chosen)
     assert chosen is not None
     _tell_others(boots, chosen, found)
     facts_of(chosen, found, source.kernel)
-    return found
+    return chosen, found
 
 
-def _refuse(name: str, boot: BootLines | None, foreign: int, narrow: int) -> None:
+def _refuse(source: Source, boot: BootLines | None) -> None:
     """InputError for a log without the memory map of an x86-64 boot, where it can be no part of one."""
+    name = source.name
     if boot is not None and boot.xen_map:
         raise InputError.single(
             name,
@@ -79,6 +70,8 @@ def _refuse(name: str, boot: BootLines | None, foreign: int, narrow: int) -> Non
             line=boot.xen_map,
             hint="a log of the machine without Xen, or of a PVH or HVM guest, can be planned",
         )
+    narrow = boot.lines.get("narrow", 0) if boot is not None else 0
+    foreign = next((line.number for line in kernel_lines(source) if _FOREIGN.search(line.text)), 0) if not narrow else 0
     for line, what in ((foreign, "another architecture"), (narrow, "a 32-bit kernel")):
         if line:
             raise InputError.single(

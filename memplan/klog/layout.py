@@ -8,6 +8,7 @@ before all others too.  A line without it, in a log where every line has it, goe
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -191,13 +192,19 @@ def _with_width(layout: Layout, sample: Sequence[str]) -> Layout:
         previous = line if line.strip() else ""
     if not pairs:
         return layout
-    fits = {at: sum(start <= at < end for start, end, _, _ in pairs) for at, _, _, _ in pairs}
+    fits = _fitting(pairs)
     width = max(at for at, count in fits.items() if count * 10 >= max(fits.values()) * 8)
     fitting = [(line, following) for start, end, line, following in pairs if start <= width < end]
     if len(fitting) < _MANY or len(fitting) * 2 < len(pairs):
         return layout
     widest = max(len(line.rstrip()) for line in sample if " " in line.strip())
     return layout._replace(width=width, hard=_is_hard(fitting, width, widest))
+
+
+def _fitting(pairs: Sequence[tuple[int, int, str, str]]) -> dict[int, int]:
+    """How many of the pairs each line's end is between the ends of, by that end."""
+    starts, ends = sorted(start for start, _, _, _ in pairs), sorted(end for _, end, _, _ in pairs)
+    return {at: bisect_right(starts, at) - bisect_right(ends, at) for at in set(starts)}
 
 
 def _is_hard(pairs: Sequence[tuple[str, str]], width: int, widest: int) -> bool:

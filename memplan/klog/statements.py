@@ -42,6 +42,7 @@ HEADS = re.compile(
     r"|(?P<node_data> *NODE_DATA(?:\(\d+\) allocated)? \[mem )"
     r"|(?P<cma>(?:cma|CMA|dma_contiguous): (?:dma_contiguous: )?[Rr]eserved \d+ MiB at )"
     r"|(?P<brk>BRK \[0x)"
+    r"|(?P<narrow>\d+MB (?:HIGHMEM|LOWMEM) available)"
     r"|(?P<zones>Zone ranges:)"
     r"|(?P<zone> *(?:DMA32|DMA|Normal|Device|Movable) +(?:\[mem 0x|empty))"
     r"|(?P<zones_end>Movable zone start)"

@@ -84,11 +84,13 @@ def shown_lines(log: Log) -> Iterator[tuple[int, str]]:
         lines = _page_lines(lines)
     if _JOURNAL_EXPORT.search(head):
         lines = _exported(lines)
+    # Where colours' escape characters were lost, all lines have lost them.
+    coloured = _BARE_COLOURS.search(_ESCAPES.sub("", head)) is not None
     for number, line in lines:
         parts = list(_messages(line))
         for index, part in enumerate(parts):
             # A line that holds a whole log: its lines are counted instead.
-            yield number + (index if len(parts) > _WHOLE_LOG else 0), _clean(part)
+            yield number + (index if len(parts) > _WHOLE_LOG else 0), _clean(part, coloured)
 
 
 def wide(head: bytes) -> str:
@@ -110,16 +112,18 @@ def decoded(data: bytes) -> str:
     return data.decode(wide(data) or "utf-8-sig", "replace")
 
 
-def _clean(line: str) -> str:
+def _clean(line: str, coloured: bool) -> str:
     """The line without a terminal's escape sequences, HTML's entities and the marks that nobody sees."""
     if "\x1b" in line or "[=" in line or "\r" in line or "\x00" in line or "\x08" in line:
         line = _ESCAPES.sub("", line)
-    if "m" in line and "[" in line:
+    if coloured:
         line = _BARE_COLOURS.sub("", line)
     while "&" in line and _ENTITY.search(line):
         before, line = line, html.unescape(line)
         if len(line) >= len(before):
             break
+    if line.isascii():
+        return line
     return line.replace("\xa0", " ").replace("\ufeff", "").replace("\u200b", "")
 
 
