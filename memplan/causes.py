@@ -33,10 +33,14 @@ _PERCPU = (
 
 
 class Context(NamedTuple):
-    """What a plan was made of: the machine, and the map that the log itself tells (() where it has none)."""
+    """What a plan was made of: the machine, and the map that the log itself tells (() where it has none).
+
+    `uncovered` is the log's release where its version has no rules, so that another one's were taken.
+    """
 
     machine: Machine
     log_e820: tuple[E820Entry, ...] = ()
+    uncovered: str = ""
 
     @property
     def other_machine(self) -> bool:
@@ -59,12 +63,16 @@ class Context(NamedTuple):
         return "; ".join(unknown)
 
     def unknown_place(self, theirs: Fact, ours: Fact | None) -> str:
-        """Why nobody can tell whether the fact lies where the plan has it; "" where it should.
+        """Why nobody can tell whether the fact should be as the plan has it; "" where it should.
 
         It does not where only its place differs, and the RAM above it may be taken by what is not told.
         """
         if theirs.kind == "crash kernel" and "crashkernel=auto" in self.machine.cmdline.split():
             return "how much crashkernel=auto takes, which is a patch of distributions' own"
+        if theirs.kind == "reserved memory" and self.machine.kernel.randomized:
+            return "which random places KASLR has chosen, on which page tables depend"
+        if self.uncovered:
+            return f"how Linux {self.uncovered} sets memory up: its boot is not covered"
         efi = self.machine.efi
         if (
             ours is None

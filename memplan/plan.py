@@ -351,6 +351,20 @@ class Plan(NamedTuple):
     kaslr: Places | None = None
 
     @property
+    def reserved_pages(self) -> int:
+        """The pages of RAM that are not handed over as free, with what is reserved for CMA."""
+        last = next(event for event in reversed(self.events) if isinstance(event, Checkpoint))
+        reserved = [(region.start >> PAGE_SHIFT, -(-region.end >> PAGE_SHIFT)) for region in last.reserved]
+        pages = 0
+        for region in last.memory:
+            at, end = -(-region.start >> PAGE_SHIFT), region.end >> PAGE_SHIFT
+            for low, high in reserved:
+                low, high = max(low, at), min(high, end)
+                if low < high:
+                    pages, at = pages + high - low, high
+        return pages
+
+    @property
     def last_step(self) -> str:
         """The step in which the boot came to its end."""
         return self.end.step or next((event.step for event in reversed(self.events)), "")

@@ -121,8 +121,16 @@ def verify(
     lines: Iterable[Line] = kernel_lines(source)
     if chosen is not None:
         lines = lines_of(lines, chosen)
-    context = Context(machine, log_e820)
+    context = Context(machine, log_e820, _uncovered(chosen))
     return compare(((line.number, line.text) for line in lines), plan, context=context, source=source.name)
+
+
+def _uncovered(boot: BootLines | None) -> str:
+    """The release of a boot whose version is older than all that have rules; "" for any other."""
+    from memplan.kernel.load import is_older
+
+    words = boot.version.split() if boot is not None else []
+    return words[2] if len(words) > 2 and is_older(words[2]) else ""
 
 
 def compare(
@@ -198,6 +206,11 @@ def _plan_facts(plan: Plan, debug: bool) -> Iterator[Fact]:
         yield from _owned_facts(plan)
     if plan.end.completed:
         total = sum(zone.present for zone in plan.zones) * PAGE_SIZE // KIB
+        end = max((high for node in plan.nodes for _, high in node.ranges), default=0)
+        text = f"Memory: …, {end // KIB - total}K absent"
+        yield Fact("absent", (end // KIB - total,), text, 0, plan.last_step, "")
+        taken = plan.reserved_pages * PAGE_SIZE // KIB
+        yield Fact("reserved memory", (taken,), f"Memory: …, {taken}K reserved", 0, plan.last_step, "")
         yield Fact("total", (total,), f"Memory: …/{total}K available", 0, plan.last_step, "")
     else:
         yield Fact("end", (), plan.end.text, 0, plan.end.step, "")
@@ -311,7 +324,8 @@ def _by_kind(log: Told, plan: Plan, planned: Sequence[Fact], notes: list[str], c
     kinds, differences, position, equal = [], [], 0, 0
     unknown: list[Unknown] = []
     for kind in order:
-        if kind not in had and kind not in _ALWAYS:
+        if (kind not in had and kind not in _ALWAYS) or (kind == "reserved memory" and other_build(log, plan)):
+            # The image counts as reserved, and another build's has another size.
             continue
         theirs = [fact for fact in log.facts if fact.kind == kind]
         ours = [fact for fact in planned if fact.kind == kind]

@@ -18,12 +18,18 @@ STAMP = re.compile(r"^\[ *\d+\.\d+\] ?")
 #: What memblock=debug alone prints.
 DEBUG = re.compile(r"^(?:memblock_|   memblock_|MEMBLOCK| (?:memory|reserved)(?:\.cnt|\[| size))")
 ORDINARY = [
-    ("hot3-of-4-3.13", {"hash table", "NODE_DATA", "zone", "node range", "percpu", "total"}),
-    ("cma-hot-5.10", {"CMA", "NODE_DATA", "zone", "movable zone", "node range", "percpu", "total"}),
-    ("movablecore-uneven-3.13", {"hash table", "NODE_DATA", "zone", "movable zone", "node range", "percpu", "total"}),
-    ("two-nodes-6.1", {"NODE_DATA", "zone", "node range", "percpu", "total"}),
-    ("crash-high-6.12", {"hash table", "NODE_DATA", "crash kernel", "zone", "node range", "percpu", "total"}),
-    ("acpi-off-6.12", {"hash table", "NODE_DATA", "zone", "node range", "percpu", "total"}),
+    ("hot3-of-4-3.13", {"hash table", "NODE_DATA", "zone", "node range", "percpu", "total", "reserved memory"}),
+    ("cma-hot-5.10", {"CMA", "NODE_DATA", "zone", "movable zone", "node range", "percpu", "total", "reserved memory"}),
+    (
+        "movablecore-uneven-3.13",
+        {"hash table", "NODE_DATA", "zone", "movable zone", "node range", "percpu", "total", "reserved memory"},
+    ),
+    ("two-nodes-6.1", {"NODE_DATA", "zone", "node range", "percpu", "total", "reserved memory"}),
+    (
+        "crash-high-6.12",
+        {"hash table", "NODE_DATA", "crash kernel", "zone", "node range", "percpu", "total", "reserved memory"},
+    ),
+    ("acpi-off-6.12", {"hash table", "NODE_DATA", "zone", "node range", "percpu", "total", "reserved memory"}),
 ]
 
 

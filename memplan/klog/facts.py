@@ -31,6 +31,10 @@ _HASH = re.compile(r"(?a)^(PID|Dentry cache|Dentry-cache|Inode-cache) hash table
 _INITRD = re.compile(r"(?a)^(?:Allocated new )?RAMDISK: \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _GIGANTIC = re.compile(r"(?a)^HugeTLB(?: registered|:) .*?\b1(?:\.00)? GiB page size, pre-allocated (\d+) pages")
 _MEMORY = re.compile(r"(?a)^Memory: \d+[Kk]/(\d+)[Kk] available \((?:[^)]*?, (\d+)[Kk] absent)?")
+_RESERVED = re.compile(r"(?a)^Memory: .*, (\d+)[Kk] reserved(?:, (\d+)[Kk] cma-reserved)?")
+_ABSENT = re.compile(r"(?a)^Memory: .*, (\d+)[Kk] absent")
+#: What is given back before memory is told, from 6.11 on; it counted as reserved till then.
+_FREED = re.compile(r"(?a)^Freeing SMP alternatives memory: (\d+)[Kk]")
 _RELEASE = re.compile(r"(?a)Linux version (\d+\.\d\S*)")
 _KVM_CLOCK = re.compile(r"(?a)^kvm-clock: cpu 0, msr (?:([0-9a-f]{1,8}):)?([0-9a-f]+), ")
 DUMP_HEAD = "MEMBLOCK configuration"
@@ -38,7 +42,9 @@ _CMDLINE = re.compile(r"(?a)(?:Kernel c|C)ommand line: (.*)")
 _LOST = re.compile(r"(?a)^\*\* (\d+) (?:printk )?messages (?:dropped|suppressed)")
 _DEAD = re.compile(r"(?a)Kernel panic - not syncing|PANIC: early exception")
 #: Kinds of facts that no line of memblock=debug has its place among: they are printed at other times in each version.
-UNORDERED = frozenset(("swiotlb", "hash table", "gigantic pages", "initrd moved", "CMA", "KVM clock"))
+UNORDERED = frozenset(
+    ("swiotlb", "hash table", "gigantic pages", "initrd moved", "CMA", "KVM clock", "absent", "reserved memory")
+)
 #: Behind these lines of a boot nothing tells of its memory's set-up any more.
 _OVER = re.compile(r"(?a)(?:smp: |smpboot: )?Brought up \d+ |Run /\S+ as init process|Freeing unused kernel ")
 #: The hash tables by their names in all versions.
@@ -79,29 +85,33 @@ def read_facts(lines: Iterable[tuple[int, str]]) -> Told:
     """The facts of the first boot with a memory map in `lines`, as it was printed last."""
     release, version, cmdline, mapped, dropped = "", "", None, False, 0
     facts: list[Fact] = []
-    ended = False
+    ended, freed = False, 0
     for number, text in lines:
         if found := _RELEASE.match(text):
             if mapped and (ended or text.strip() != version):
                 break
             release, version, cmdline, mapped, dropped, facts = found[1], text.strip(), None, False, 0, []
-            ended = False
+            ended, freed = False, 0
         elif found := _CMDLINE.match(text):
             # The second one has CONFIG_CMDLINE's options too, but may have been cut earlier.
             cmdline = max(cmdline or "", found[1].strip(), key=len)
         elif found := _LOST.search(text):
             dropped += 0 if ended else int(found[1])
+        elif (given := _FREED.match(text)) and not ended:
+            freed = int(given[1])
         elif ended and _OVER.match(text):
             break
         mapped = mapped or "e820: [mem" in text or "physical RAM map" in text
         told = [fact._replace(line=number) for fact in line_facts(text)]
+        if freed:
+            told = [f._replace(values=(int(f.values[0]) + freed,)) if f.kind == "reserved memory" else f for f in told]
         facts += [fact for fact in told if not ended or fact.kind in UNORDERED]
         ended = ended or any(fact.kind in ("total", "end") for fact in told)
     return Told(release, version, cmdline, facts, ended, dropped)
 
 
 def line_facts(text: str) -> Iterator[Fact]:
-    """What one of the kernel's bare lines tells that a plan may tell too; at most one fact."""
+    """What one of the kernel's bare lines tells that a plan may tell too; one fact, of memory in all three."""
     if change := _CHANGE.search(text):
         op = "free" if "free" in change[1] else change[1]
         yield Fact(op, (int(change[2], 16), int(change[3], 16)), text)
@@ -133,6 +143,10 @@ def line_facts(text: str) -> Iterator[Fact]:
     elif memory := _MEMORY.match(text):
         # Until 3.10 the second number counts what is no RAM as well, and a third one tells how much that is.
         yield Fact("total", (int(memory[1]) - int(memory[2] or 0),), text)
+        if absent := _ABSENT.match(text):
+            yield Fact("absent", (int(absent[1]),), text)
+        if reserved := _RESERVED.match(text):
+            yield Fact("reserved memory", (int(reserved[1]) + int(reserved[2] or 0),), text)
     elif swiotlb := _SWIOTLB.match(text):
         # Until 3.x the last byte is told, later what is behind it.
         end = int(swiotlb[2], 16)

@@ -221,6 +221,19 @@ def test_a_log_of_2_6_is_read_and_told_not_to_be_covered(tmp_path: Path) -> None
     assert any("the boot of Linux 2.6.32" in note and "not covered" in note for note in notes)
 
 
+def test_what_another_version_does_is_neither_equal_nor_different(tmp_path: Path) -> None:
+    result = verified("f09-e820-leading-blank", tmp_path)
+    assert result.same
+    assert result.total == 0
+    assert {own.reason for own in result.unknown} == {
+        "how Linux 2.6.32-279.el6.x86_64 sets memory up: its boot is not covered"
+    }
+
+
+def test_what_is_no_ram_of_an_old_memory_line(tmp_path: Path) -> None:
+    assert ("absent", 1, 1) in verified("f12-memory-line-absent", tmp_path).kinds
+
+
 def test_a_wrapped_command_line_loses_nothing(tmp_path: Path) -> None:
     machine, notes = imported("f10-cmdline-wrapped", tmp_path)
     assert "log_buf_len=1073741824" in machine.cmdline.split()
