@@ -18,11 +18,24 @@ STAMP = re.compile(r"^\[ *\d+\.\d+\] ?")
 #: What memblock=debug alone prints.
 DEBUG = re.compile(r"^(?:memblock_|   memblock_|MEMBLOCK| (?:memory|reserved)(?:\.cnt|\[| size))")
 ORDINARY = [
-    ("hot3-of-4-3.13", {"hash table", "NODE_DATA", "zone", "node range", "percpu", "total", "reserved memory"}),
+    (
+        "hot3-of-4-3.13",
+        {"mapping", "hash table", "NODE_DATA", "zone", "node range", "percpu", "total", "reserved memory"},
+    ),
     ("cma-hot-5.10", {"CMA", "NODE_DATA", "zone", "movable zone", "node range", "percpu", "total", "reserved memory"}),
     (
         "movablecore-uneven-3.13",
-        {"hash table", "NODE_DATA", "zone", "movable zone", "node range", "percpu", "total", "reserved memory"},
+        {
+            "mapping",
+            "hash table",
+            "NODE_DATA",
+            "zone",
+            "movable zone",
+            "node range",
+            "percpu",
+            "total",
+            "reserved memory",
+        },
     ),
     ("two-nodes-6.1", {"NODE_DATA", "zone", "node range", "percpu", "total", "reserved memory"}),
     (

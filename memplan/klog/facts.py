@@ -20,6 +20,7 @@ _ZONE = re.compile(r"(?a)^\s*(DMA32|DMA|Normal|Device|Movable)\s+(?:\[mem (0x[0-
 _MOVABLE = re.compile(r"(?a)^\s*Node (\d+): (0x[0-9a-f]+)\s*$")
 _NODE_RANGE = re.compile(r"(?a)^\s*node\s+(\d+): \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _NODE_DATA = re.compile(r"(?a)NODE_DATA(?:\(\d+\) allocated)? \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
+_MAPPED = re.compile(r"(?a)^init_memory_mapping: \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _PERCPU = re.compile(r"(?a)(?:percpu|PERCPU): Embedded (\d+) pages/cpu.*? s(\d+) r(\d+) d(\d+) u(\d+)")
 _CRASH = re.compile(r"(?a)crashkernel (?:low memory )?reserved: (0x[0-9a-f]+) - (0x[0-9a-f]+)")
 _CRASH_OLD = re.compile(r"(?a)Reserving (\d+)MB of (?:low )?memory at (\d+)MB for crashkernel")
@@ -128,6 +129,8 @@ def line_facts(text: str) -> Iterator[Fact]:
         yield Fact("node range", (int(node[1]), int(node[2], 16), int(node[3], 16)), text)
     elif data := _NODE_DATA.search(text):
         yield Fact("NODE_DATA", (int(data[1], 16), int(data[2], 16)), text)
+    elif mapped := _MAPPED.match(text):
+        yield Fact("mapping", (int(mapped[1], 16), int(mapped[2], 16)), text)
     elif percpu := _PERCPU.search(text):
         yield Fact("percpu", tuple(int(number) for number in percpu.groups()), text)
     elif crash := _CRASH.search(text):
