@@ -129,6 +129,8 @@ def _unreplayed(boot: Boot) -> Iterator[str]:
     words = {name for name, _ in boot.cmdline.args}
     acpi = boot.machine.acpi
     tables = set() if boot.params.acpi_disabled else {table.signature for table in acpi.tables}
+    if boot.machine.efi is not None and any(what == "BGRT" for _, _, what in boot.machine.efi.reserved):
+        tables.discard("BGRT")
     if acpi.cxl_windows and not boot.params.acpi_disabled:
         tables.add("CEDT")
     return unreplayed(boot.kernel, words, tables)

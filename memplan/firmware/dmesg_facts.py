@@ -503,7 +503,13 @@ def _efi(boot: BootLines, found: Found) -> None:
 
 def _efi_tables(boot: BootLines, found: Found) -> None:
     """Tables that the kernel reserves beside the map and the attributes."""
-    reserved = [(r.start, r.end - r.start, _EFI_CALLERS[r.caller]) for r in boot.reserves if r.caller in _EFI_CALLERS]
+    logo = next((table.line for table in boot.tables if table.signature == "BGRT"), 0)
+    reserved = [
+        # What is reserved behind the list of ACPI tables is the boot logo's.
+        (r.start, r.end - r.start, "BGRT" if logo and r.line > logo else _EFI_CALLERS[r.caller])
+        for r in boot.reserves
+        if r.caller in _EFI_CALLERS
+    ]
     if boot.esrt is not None and not any(what == "ESRT" for _, _, what in reserved):
         reserved.append((boot.esrt[0], boot.esrt[1] - boot.esrt[0], "ESRT"))
     if reserved:
@@ -514,7 +520,7 @@ def _efi_tables(boot: BootLines, found: Found) -> None:
             "where the ESRT or the MOK variables lie, the kernel splits the EFI memory map, which only efi=debug "
             "prints; the new map that it allocates is left out"
         )
-    if any(table.signature == "BGRT" for table in boot.tables):
+    if logo and "BGRT" not in told:
         found.note("the log does not tell where the boot logo (BGRT) lies, which is kept from 4.11 on; it is left out")
     for table, what in (
         ("TPMEventLog", "TPM event log"),

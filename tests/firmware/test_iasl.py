@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from memplan.errors import InputError
 from memplan.firmware import iasl
+from memplan.firmware.acpi import read_tables
 from memplan.firmware.source import Found, open_source, read_source
 from memplan.machine.model import Srat
 from tests.firmware.test_acpi import DATA as BINARY
@@ -161,3 +162,63 @@ def test_no_text_raises_anything_else(tmp_path: Path, changes: list[tuple[int, i
     except InputError:
         return
     assert all(isinstance(fact.value, Srat) for path, fact in found.facts.items() if path == "srat")
+
+
+HMAT = """
+/* written by hand: the compiler fills in length and checksum */
+[0004]                   Signature : "HMAT"
+[0004]                Table Length : 00000000
+[0001]                    Revision : 02
+[0001]                    Checksum : 00
+[0006]                      Oem ID : "OWN   "
+[0008]                Oem Table ID : "MEMORY  "
+[0004]                Oem Revision : 00000001
+[0004]             Asl Compiler ID : "INTL"
+[0004]       Asl Compiler Revision : 20200925
+[0004]                    Reserved : 00000000
+
+[0002]              Structure Type : 0000 [Memory Proximity Domain Attributes]
+[0002]                    Reserved : 0000
+[0004]                      Length : 00000028
+[0002]                       Flags : 0001
+[0002]                   Reserved1 : 0000
+[0004]  Initiator Proximity Domain : 00000001
+[0004]     Memory Proximity Domain : 00000002
+[0004]                   Reserved2 : 00000000
+[0008]                   Reserved3 : 0000000000000000
+[0008]                   Reserved4 : 0000000000000000
+
+[0002]              Structure Type : 0001 [System Locality Latency and Bandwidth Information]
+[0002]                    Reserved : 0000
+[0004]                      Length : 00000032
+[0001]                       Flags : 00
+[0001]                   Data Type : 00
+[0001]           Min Transfer Size : 00
+[0001]                   Reserved1 : 00
+[0004]    Initiator Proximity Domains # : 00000001
+[0004]       Target Proximity Domains # : 00000002
+[0004]                   Reserved2 : 00000000
+[0008]             Entry Base Unit : 0000000000000064
+[0004] Initiator Proximity Domain List : 00000001
+[0004]    Target Proximity Domain List : 00000001
+[0004]    Target Proximity Domain List : 00000002
+[0002]                       Entry : 000A
+[0002]                       Entry : 0014
+[0002]                       Entry : 0000
+"""
+
+
+@pytest.mark.parametrize("layout", ["sizes", "nothing", "comments"])
+def test_a_source_of_memory_attributes(layout: str, tmp_path: Path) -> None:
+    text = HMAT
+    if layout != "sizes":
+        text = re.sub(r"^\[\d{4}\] *", "", text, flags=re.MULTILINE)
+    if layout == "comments":
+        text = text.replace("\n\n", "\n// the next one\n\n/* a structure\n   of two lines */\n")
+    path = tmp_path / "hmat.dsl"
+    path.write_text(text)
+    (table,) = read_tables(path)
+    assert not table.defects
+    assert [(entry.type, entry.length) for entry in table.entries] == [(0, 40), (1, 50)]
+    assert table.data[-14:-6] == bytes.fromhex("0100000002000000")
+    assert table.data[-6:] == bytes.fromhex("0a0014000000")

@@ -17,6 +17,8 @@ EFI_BOOT_SERVICES_DATA = 4
 EFI_MEMORY_MORE_RELIABLE = 1 << 16
 EFI_MEMORY_RUNTIME = 1 << 63
 _EFI_MMIO = (11, 12)
+#: What a description calls the boot logo's image among what is reserved.
+_BOOT_LOGO = "BGRT"
 _LARGE_MMIO = 256 << 10
 
 
@@ -49,7 +51,7 @@ def efi_init(boot: Boot) -> None:
             efi.memattr[0], sum(efi.memattr), owner=Purpose.EFI_MEMORY_ATTRIBUTES, caller="efi_memattr_init"
         )
     for address, length, what in efi.reserved:
-        if tables.get(what, "reserved") == "reserved":
+        if what != _BOOT_LOGO and tables.get(what, "reserved") == "reserved":
             boot.memory.reserve(
                 address, address + length, owner=Owner(Purpose.EFI_TABLE, detail=what), caller="efi_config_parse_tables"
             )
@@ -81,6 +83,22 @@ def efi_mem_reserve_tables(boot: Boot) -> None:
         return
     for address, length, what in efi.reserved:
         if boot.rules.efi_tables.get(what) == "apart":
+            _efi_mem_reserve(boot, address, length, what)
+
+
+@step("drivers/firmware/efi/efi-bgrt.c")
+def efi_bgrt_init(boot: Boot) -> None:
+    """The boot logo's boot-services pages become runtime, long after NODE_DATA; 4.11 on."""
+    efi = boot.params.efi
+    if (
+        efi is None
+        or not boot.kernel.config("ACPI_BGRT")
+        or boot.params.acpi_disabled
+        or boot.cmdline.has("bgrt_disable")
+    ):
+        return
+    for address, length, what in efi.reserved:
+        if what == _BOOT_LOGO:
             _efi_mem_reserve(boot, address, length, what)
 
 
