@@ -29,8 +29,10 @@ class RangeSet:
     def add(self, start: int, end: int) -> int:
         """Put ``[start, end)`` in; how many of its numbers are new."""
         first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)
-        new = end - start - sum(high - low for low, high in self.within(start, end))
+        new = end - start
         if first < last:
+            for low, high in zip(self._starts[first:last], self._ends[first:last], strict=True):
+                new -= min(end, high) - max(start, low)
             start, end = min(start, self._starts[first]), max(end, self._ends[last - 1])
         self._starts[first:last] = [start]
         self._ends[first:last] = [end]

@@ -94,13 +94,17 @@ class Remedies:
         self._boot = boot
         self._marked = RangeSet(marked)
         self._reservations = reservations
+        self._known: dict[tuple[Purpose, bool], Remedy] = {}
 
     def remedy(self, owner: Owner, *, hotplug: bool) -> Remedy:
         """The remedy for what `owner` has in a range that is hot-pluggable, or not."""
-        return Remedy(sentence(owner), self._change(owner, hotplug))
+        key = owner.kind, hotplug
+        if key not in self._known:
+            self._known[key] = Remedy(sentence(owner), self._change(owner.kind, hotplug))
+        return self._known[key]
 
-    def _change(self, owner: Owner, hotplug: bool) -> Alteration | None:
-        boot, kind = self._boot, owner.kind
+    def _change(self, kind: Purpose, hotplug: bool) -> Alteration | None:
+        boot = self._boot
         if kind in KERNEL:
             return self._usual_place()
         if kind is Purpose.INITRD and boot.machine.initrd is not None:

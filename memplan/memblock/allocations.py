@@ -169,6 +169,8 @@ class Allocations(Changes):
         self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None, count: int, *, exact: bool = False
     ) -> list[Run]:
         """`count` times alloc_try_nid, or alloc_exact_nid_raw where `exact`."""
+        if count == 1:
+            return self._single(self._alloc_internal(size, align, min_addr, max_addr, nid, exact), size)
         request = Request(size, align, min_addr, max_addr, nid, exact, drops_minimum=True)
         return self._take_runs(
             request, count, lambda: self._alloc_internal(size, align, min_addr, max_addr, nid, exact)
@@ -190,6 +192,8 @@ class Allocations(Changes):
         the same result as theirs one by one.
         """
         size, align = request.size, request.align
+        if count == 1:
+            return self._single(take(), size)
         runs: list[Run] = []
         contiguous = size and align and not size % align
         while count > 0:
@@ -218,6 +222,10 @@ class Allocations(Changes):
             runs.append(run)
             count -= run.count
         return runs
+
+    def _single(self, address: int, size: int) -> list[Run]:
+        """The block at `address` as a run of its own; none where that is 0."""
+        return [Run(address, address + size, 1, not self.bottom_up)] if address else []
 
     def _first_found(self, request: Request) -> tuple[Found | None, bool, int | None]:
         """What the request's searches find, whether downwards, and the node asked for.

@@ -217,17 +217,15 @@ class Gaps:
     def highest(self, size: int, start: int, end: int, kind: Kind) -> Found | None:
         """The highest block of `size` > 0 bytes within ``[start, end)``."""
         start, end = self._limits(start, end, kind)
+        if len(self._chunks) == 1:
+            return _highest_of(self._chunks[0], size, start, end, kind)
         bounds = self._bounds_of(kind)
-        mask = -kind.align
         first = max(bisect_right(self._firsts, start) - 1, 0)
         for index in bounds.downwards(size, first, bisect_left(self._firsts, end)):
             chunk = self._chunks[index]
-            for low, high, attributes in reversed(chunk):
-                if high - low >= size:
-                    top = high if high < end else end
-                    address = (top - size) & mask
-                    if address >= low and address >= start and kind.takes(attributes):
-                        return Found(address, max(low, start), top)
+            found = _highest_of(chunk, size, start, end, kind)
+            if found is not None:
+                return found
             if chunk[-1][1] <= end:
                 self._lower(bounds, index, kind)
         return None
@@ -235,18 +233,15 @@ class Gaps:
     def lowest(self, size: int, start: int, end: int, kind: Kind) -> Found | None:
         """The lowest block of `size` > 0 bytes within ``[start, end)``."""
         start, end = self._limits(start, end, kind)
+        if len(self._chunks) == 1:
+            return _lowest_of(self._chunks[0], size, start, end, kind)
         bounds = self._bounds_of(kind)
-        mask, spare = -kind.align, kind.align - 1
         first = max(bisect_right(self._firsts, start) - 1, 0)
         for index in bounds.upwards(size, first, bisect_left(self._firsts, end)):
             chunk = self._chunks[index]
-            for low, high, attributes in chunk:
-                if high - low >= size:
-                    bottom = low if low > start else start
-                    address = (bottom + spare) & mask
-                    stop = address + size
-                    if stop <= high and stop <= end and kind.takes(attributes):
-                        return Found(address, bottom, min(high, end))
+            found = _lowest_of(chunk, size, start, end, kind)
+            if found is not None:
+                return found
             if chunk[0][0] >= start:
                 self._lower(bounds, index, kind)
         return None
@@ -271,3 +266,28 @@ class Gaps:
         mask, spare = -kind.align, kind.align - 1
         offers = [high - ((low + spare) & mask) for low, high, attrs in self._chunks[index] if kind.takes(attrs)]
         bounds.lower_to(index, max(offers, default=0))
+
+
+def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Kind) -> Found | None:
+    """The highest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
+    align, any_node, nid, care, need = kind
+    for low, high, (node, flags) in reversed(chunk):
+        if flags & care == need and (any_node or node == nid) and high - low >= size:
+            top = high if high < end else end
+            address = (top - size) & -align
+            if address >= low and address >= start:
+                return Found(address, max(low, start), top)
+    return None
+
+
+def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Kind) -> Found | None:
+    """The lowest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
+    align, any_node, nid, care, need = kind
+    for low, high, (node, flags) in chunk:
+        if flags & care == need and (any_node or node == nid) and high - low >= size:
+            bottom = low if low > start else start
+            address = (bottom + align - 1) & -align
+            stop = address + size
+            if stop <= high and stop <= end:
+                return Found(address, bottom, min(high, end))
+    return None

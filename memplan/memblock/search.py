@@ -68,6 +68,7 @@ class Searches:
         self._can_resize = False
         self._warned: set[tuple[str, str]] = set()
         self._gaps: Gaps | None = None
+        self._kinds: dict[tuple[int, int | None, int, bool, bool], Kind] = {}
         self._pages: dict[int | None, list[tuple[int, int, int | None]]] | None = None
 
     # -- searches -------------------------------------------------------------------------------------------------
@@ -148,9 +149,11 @@ class Searches:
             if attempt.without_mirror:
                 text = f"Could not allocate {request.size:#018x} bytes of mirrored memory"
                 self.listener.message(text, True)
-            found = self.find_node(attempt.start, attempt.end, request.size, request.align, attempt.nid, attempt.flags)
+            found, _ = self._search(
+                attempt.start, attempt.end, request.size, request.align, attempt.nid, attempt.flags
+            )
             if found:
-                yield found, attempt.nid
+                yield found.address, attempt.nid
 
     def _attempts(self, request: Request) -> Iterator[Attempt]:
         """The searches that a request makes until one finds a place."""
@@ -160,12 +163,15 @@ class Searches:
         preferred = self._preferred_flags() if request.prefers_mirror else 0
         flags = (preferred, preferred & ~MEMBLOCK_MIRROR)
         low = 0 if request.drops_minimum else start
-        if self.rules.allocations == "each its own":
-            order = [(start, flags[0]), (low, flags[0]), (low, flags[1])]
+        order: Iterable[tuple[int, int]]
+        if not preferred:
+            order = ((start, 0), (0, 0)) if request.drops_minimum and start else ((start, 0),)
+        elif self.rules.allocations == "each its own":
+            order = dict.fromkeys([(start, flags[0]), (low, flags[0]), (low, flags[1])])
         else:
-            order = [(bottom, wanted) for bottom in (start, low) for wanted in flags]
+            order = dict.fromkeys((bottom, wanted) for bottom in (start, low) for wanted in flags)
         before = 0
-        for bottom, wanted in dict.fromkeys(order):
+        for bottom, wanted in order:
             without_mirror = bool(before & ~wanted & MEMBLOCK_MIRROR)
             yield Attempt(bottom, end, nid, wanted, without_mirror)
             if not request.exact and not self._any_node(nid):
@@ -177,13 +183,18 @@ class Searches:
     ) -> tuple[Found | None, bool]:
         """What find_node finds, and whether it searched downwards."""
         walks = self._walks(start, end)
+        tells = self.rules.any_node == "none"
         for walk in walks:
             if walk is not walks[0]:
                 text = f"memblock: bottom-up allocation failed, {self.rules.bottom_up_warning}"
                 self._warn_once(text, "memblock_find_in_range_node")
-            site = "__next_mem_range_rev" if walk.descending else "__next_mem_range"
-            found = self._lookup(walk, size, self._kind(align, self._requested(nid, site), flags, walk.descending))
+            node = nid
+            if tells:
+                node = self._requested(nid, "__next_mem_range_rev" if walk.descending else "__next_mem_range")
+            found = self._lookup(walk, size, self._kind(align, node, flags, walk.descending))
             if found:
+                if walk.descending or not self.rules.bottom_up_int:
+                    return found, walk.descending
                 address = self._result(found.address, walk)
                 if address:
                     return found._replace(address=address), walk.descending
@@ -248,6 +259,13 @@ class Searches:
 
     def _kind(self, align: int, nid: int | None, flags: int, descending: bool) -> Kind:
         """Memory is eligible where its flags, as far as they matter, equal those needed (should_skip_region)."""
+        key = align, nid, flags, descending, self.movable_node
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = self._new_kind(align, nid, flags, descending)
+        return kind
+
+    def _new_kind(self, align: int, nid: int | None, flags: int, descending: bool) -> Kind:
         care = MEMBLOCK_NOMAP | MEMBLOCK_DRIVER_MANAGED
         care &= ~flags
         skipped = self.rules.hotplug_skipped
