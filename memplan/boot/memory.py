@@ -10,7 +10,7 @@ from memplan.memblock.memblock import Memblock, Run
 from memplan.memblock.requests import Request as Search
 from memplan.memblock.search import MEMBLOCK_HOTPLUG, MEMBLOCK_MIRROR
 from memplan.plan import Call, Request
-from memplan.units import PAGE_SHIFT, TIB, U64_MAX, round_up
+from memplan.units import PAGE_SHIFT, TIB, U64_MAX, pfn_down, pfn_up, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +44,9 @@ class Memory:
 
     An `owner` is what the memory is for, a `caller` the kernel function that asks memblock.
     """
+
+    #: Whether it matters in which order blocks are taken.
+    ordered = True
 
     def __init__(self, kernel: Kernel, recorder: Recorder) -> None:
         self.rules = kernel.rules
@@ -261,6 +264,10 @@ class Memory:
     def free_gaps(self) -> Iterator[tuple[int, int]]:
         """The free ranges of memory, upwards."""
         return ((start, end) for start, end, _ in self.memblock.free_ranges(None, 0))
+
+    def free_pages(self) -> int:
+        """The whole pages of the free ranges."""
+        return sum(max(0, pfn_down(end) - pfn_up(start)) for start, end in self.free_gaps())
 
     def searches(self, request: Request) -> list[Search]:
         """What memblock is asked to search for by `request`, one search after the other until one finds a place."""

@@ -28,8 +28,10 @@ class Recorder:
     whether the SRAT has not been read yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tells: bool = True) -> None:
         self.events: list[Event] = []
+        #: Whether anybody reads what the kernel prints; where not, it need not be worked out.
+        self.tells = tells
         self.step = ""
         self.logged = False
         self.before_srat = True
@@ -79,6 +81,8 @@ class Recorder:
         nid: int | None = None,
     ) -> None:
         """Nodes or flags of regions change, of which the kernel says nothing."""
+        if not self.tells:
+            return
         nid = None if nid is None or nid < 0 else nid
         self.events.append(Mark(array, start, end, self.step, flag, on, nid))
 
@@ -93,11 +97,15 @@ class Recorder:
 
     def message(self, text: str, warning: bool, about: Purpose | None = None) -> None:
         """A printed line, memblock's own or a step's; that of a growing array is one of memblock=debug."""
+        if not self.tells:
+            return
         debug = bool(self._interrupted) and not warning
         self.events.append(Message(text, self.step, warning, self.logged or not debug, about))
 
     def checkpoint(self, name: str, memblock: Memblock, *, dumped: bool) -> None:
         """Keeps both arrays as they are now."""
+        if not self.tells:
+            return
         self.events.append(
             Checkpoint(
                 name,

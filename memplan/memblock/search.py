@@ -100,6 +100,13 @@ class Searches:
                     if offer.found:
                         break
 
+    def scopes(self, request: Request) -> Iterator[tuple[Walk, Kind]]:
+        """The walks of the searches that an allocation makes one after the other, each with the memory it looks for."""
+        align = request.align or self.rules.default_align
+        for attempt in self._attempts(request):
+            for walk in self._walks(attempt.start, attempt.end):
+                yield walk, self._kind(align, attempt.nid, attempt.flags, walk.descending)
+
     # -- walks ----------------------------------------------------------------------------------------------------
 
     def free_ranges(self, nid: int | None, flags: int = 0) -> list[tuple[int, int, int | None]]:
@@ -149,9 +156,7 @@ class Searches:
             if attempt.without_mirror:
                 text = f"Could not allocate {request.size:#018x} bytes of mirrored memory"
                 self.listener.message(text, True)
-            found, _ = self._search(
-                attempt.start, attempt.end, request.size, request.align, attempt.nid, attempt.flags
-            )
+            found, _ = self._search(attempt.start, attempt.end, request.size, request.align, attempt.nid, attempt.flags)
             if found:
                 yield found.address, attempt.nid
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from memplan.errors import NotCoveredError
 from memplan.kaslr.choice import possible_places
 from memplan.kaslr.places import Area
-from memplan.sweep.outcome import outcome_of
+from memplan.sweep.outcome import outcome_of, rough_outcome
+from memplan.sweep.vague import Undecided
 from memplan.sweep.ways import stretches, ways
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from memplan.kaslr.places import Places
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
+    from memplan.sweep.outcome import Outcome
     from memplan.sweep.ways import Way
 
 
@@ -50,8 +52,32 @@ def placed(machine: Machine, address: int) -> Machine:
 
 def result_at(machine: Machine, kernel: Kernel, address: int) -> Result:
     """What becomes of `machine` with the image at `address`."""
-    outcome = outcome_of(placed(machine, address), kernel)
+    return _result(outcome_of(placed(machine, address), kernel))
+
+
+def _result(outcome: Outcome) -> Result:
     return Result(outcome.removable, outcome.crash_kernel is not None, outcome.death)
+
+
+class _Replays:
+    """Results at places that stand for many; the last part of the boot is replayed exactly where it has to be."""
+
+    #: After so many replays for which the rough one did not do it is tried no more.
+    _PATIENCE = 2
+
+    def __init__(self, machine: Machine, kernel: Kernel) -> None:
+        self._machine = machine
+        self._kernel = kernel
+        self._undecided = 0
+
+    def __call__(self, address: int) -> Result:
+        own = placed(self._machine, address)
+        if self._undecided < self._PATIENCE:
+            try:
+                return _result(rough_outcome(own, self._kernel))
+            except Undecided:
+                self._undecided += 1
+        return _result(outcome_of(own, self._kernel))
 
 
 def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Callable[[int], None] | None = None) -> KaslrSweep:
@@ -70,7 +96,7 @@ def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Callable[[int], None
         alone = places._replace(areas=(Area(places.fixed, 1),))
         return KaslrSweep(alone, (PlaceClass(result, 1, ((places.fixed, places.fixed),)),), 1)
     found: list[Way[Result]] = []
-    for way in ways(lambda amount: result_at(machine, kernel, amount), places):
+    for way in ways(_Replays(machine, kernel), places):
         found.append(way)
         if progress is not None:
             progress(len(found))

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from memplan.boot.blocks import movable_ranges
 from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
+from memplan.boot.record import Recorder
 from memplan.boot.replay import run
 from memplan.owner import Purpose
 from memplan.plan import Change
+from memplan.sweep.rough import FIRST_STEP, LAST_STEP, RoughMemory, questions
+from memplan.sweep.vague import Undecided
+from memplan.units import PAGE_SHIFT
 
 if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
+
+#: So many ways of requests that may find room or not are tried.
+_MOST_WAYS = 12
 
 
 class Outcome(NamedTuple):
@@ -31,12 +38,63 @@ class Outcome(NamedTuple):
 
 def outcome_of(machine: Machine, kernel: Kernel) -> Outcome:
     """The outcome of `machine` booting `kernel`, as its plan has it; NotCoveredError where there is none."""
-    boot = Boot(machine, kernel)
+    boot = Boot(machine, kernel, recorder=Recorder(tells=False))
     death = ""
     try:
         deque(run(boot), maxlen=0)
     except BootPanic as panic:
         death = panic.text
+    return _outcome(boot, death)
+
+
+def rough_outcome(machine: Machine, kernel: Kernel) -> Outcome:
+    """As :func:`outcome_of`, without a look at where in memory that stays the last part of the boot has its blocks.
+
+    Raises Undecided where that does not do.
+    """
+    assumptions: list[bool] = []
+    first: Outcome | None = None
+    for _ in range(_MOST_WAYS):
+        outcome = _roughly(machine, kernel, assumptions)
+        if first not in (None, outcome):
+            raise Undecided
+        first = outcome
+        while assumptions and not assumptions[-1]:
+            assumptions.pop()
+        if not assumptions:
+            return outcome
+        assumptions[-1] = False
+    raise Undecided
+
+
+def _roughly(machine: Machine, kernel: Kernel, assumptions: list[bool]) -> Outcome:
+    boot = Boot(machine, kernel, recorder=Recorder(tells=False))
+    rough: RoughMemory | None = None
+    exact = boot.memblock
+    try:
+        for step in run(boot):
+            following = boot.rules.steps[boot.rules.steps.index(step.name) + 1]
+            if following == FIRST_STEP:
+                rough = RoughMemory(boot, assumptions)
+                boot.memory, boot.memblock = rough, questions(boot)
+            if following == LAST_STEP:
+                break
+    except BootPanic as panic:
+        if rough is None:
+            return _outcome(boot, panic.text)
+        raise Undecided from None
+    if rough is None:
+        raise Undecided
+    rough.hand_over()
+    boot.memblock = exact
+    for zone in boot.zones.zones:
+        start, end = zone.start_pfn << PAGE_SHIFT, (zone.start_pfn + zone.spanned) << PAGE_SHIFT
+        if zone.name == "Movable" and any(low < end and high > start for low, high in rough.touched):
+            raise Undecided
+    return _outcome(boot, "")
+
+
+def _outcome(boot: Boot, death: str) -> Outcome:
     removable = () if death else tuple(sorted({nid for nid, _, _ in movable_ranges(boot)}))
     return Outcome(removable, _held(boot, Purpose.CRASH_KERNEL), _held(boot, Purpose.CRASH_KERNEL_LOW), death)
 

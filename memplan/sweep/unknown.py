@@ -204,6 +204,18 @@ class Amount:
     def __hash__(self) -> int:
         return hash(self.value)
 
+    # -- limits -------------------------------------------------------------------------------------------------
+
+    def limits(self) -> tuple[int, int]:
+        """The lowest and the highest value, as far as the box tells; the unknown is not narrowed by it."""
+        terms, constant = self._sum()
+        low = high = constant
+        for modulus, factor in terms:
+            least, most = self.unknown.bounds(modulus)
+            low += factor * (least if factor > 0 else most)
+            high += factor * (most if factor > 0 else least)
+        return low // self.divisor, high // self.divisor
+
     # -- text ---------------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
@@ -215,6 +227,8 @@ class Amount:
     # -- how it is done -----------------------------------------------------------------------------------------
 
     def _combined(self, other: Amount, sign: int) -> Amount | int:
+        if not isinstance(other, Amount):
+            return NotImplemented
         if sign < 0 and self.terms == other.terms and self.divisor == other.divisor:
             return self.value - other.value
         divisor = max(self.divisor, other.divisor)

@@ -1,13 +1,21 @@
 """Places that go one way through a boot are replayed once: the answer equals planning every place by itself."""
 
+import random
+from contextlib import suppress
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import memplan
 from memplan.errors import NotCoveredError
 from memplan.kaslr.choice import possible_places
-from memplan.machine.model import Efi, Machine, TableUpgrade
+from memplan.machine.model import AcpiTable, E820Entry, Efi, Initrd, Machine, MemoryAffinity, TableUpgrade
 from memplan.owner import Purpose
 from memplan.sweep.kaslr import KaslrSweep, Result, placed, sweep_kaslr
+from memplan.sweep.outcome import outcome_of, rough_outcome
+from memplan.sweep.vague import Undecided
+from memplan.units import MIB
 from tests.sweep.machines import BUILD, kernel_of, machine
 
 
@@ -89,3 +97,68 @@ def test_the_decompressor_does_not_see_an_srat_of_the_initrd() -> None:
     slots = {one.result.removable: one.slots for one in swept.classes}
     assert {(1, 2), (1,), (2,)} <= set(slots)
     assert sum(slots.values()) == possible_places(own, BUILD).slots > possible_places(machine(nodes=3), BUILD).slots
+
+
+@st.composite
+def machines(draw: st.DrawFn) -> Machine:
+    """Small machines, some of them so small that what a boot allocates hardly finds room."""
+    nodes, size = draw(st.integers(2, 4)), draw(st.sampled_from([96, 160, 256, 512])) * MIB
+    own = machine(draw(st.sampled_from(CMDLINES)), nodes=nodes)
+    assert own.srat is not None
+    marked = draw(st.lists(st.booleans(), min_size=nodes, max_size=nodes))
+    cpus = draw(st.sampled_from([1, 4, 64]))
+    end = nodes * size
+    hole = draw(st.integers(20, end // MIB - 2)) * MIB + draw(st.sampled_from([0, 0x1000]))
+    ram = [(0, 0x9FC00), (MIB, hole), (hole + MIB, end)]
+    initrd = draw(st.integers(20, end // MIB - 20)) * MIB
+    return own._replace(
+        e820=tuple(E820Entry(start, stop, 1) for start, stop in ram),
+        srat=own.srat._replace(
+            memory=tuple(MemoryAffinity(nid, nid * size, size, True, marked[nid]) for nid in range(nodes))
+        ),
+        acpi=own.acpi._replace(tables=(AcpiTable("SRAT", end - 0x8000, 0x300),)),
+        cpus=own.cpus._replace(possible=cpus, present=min(cpus, 4)),
+        initrd=Initrd(initrd, draw(st.integers(1, 16)) * MIB),
+    )
+
+
+CMDLINES = [
+    "movable_node",
+    "movable_node crashkernel=64M",
+    "movable_node swiotlb=force",
+    "movable_node hashdist=0 log_buf_len=4M",
+    "movable_node kernelcore=30%",
+    "kernelcore=40%",
+    "swiotlb=force",
+    "",
+]
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@given(machines(), st.sampled_from(["4.19.72", "5.10.89", "6.1.192", "6.12.107", "6.18.8"]), st.randoms())
+def test_any_machine(own: Machine, kernel: str, rng: random.Random) -> None:
+    """Places at the ends of ranges and some in between, each as its own plan has it; or none has a plan."""
+    try:
+        swept = sweep_kaslr(own, kernel_of(kernel))
+    except NotCoveredError:
+        return
+    found = by_place(swept)
+    ends = {at for one in swept.classes for pair in one.ranges[:6] for at in pair}
+    for at in ends | set(rng.sample(sorted(found), min(len(found), 12))):
+        assert found[at] == planned(own, kernel, at), hex(at)
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@given(machines(), st.sampled_from(["5.10.89", "6.12.107", "6.18.8"]), st.integers(0, 2000))
+def test_a_rough_replay_is_the_exact_one_or_undecided(own: Machine, kernel: str, number: int) -> None:
+    try:
+        places = possible_places(own, kernel_of(kernel))
+        if not places.areas:
+            return
+        area = places.areas[number % len(places.areas)]
+        at = area.start + number % area.slots * places.align
+        exact = outcome_of(placed(own, at), kernel_of(kernel))
+    except NotCoveredError:
+        return
+    with suppress(Undecided):
+        assert rough_outcome(placed(own, at), kernel_of(kernel)) == exact

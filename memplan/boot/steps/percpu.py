@@ -100,11 +100,14 @@ def _distance_error(boot: Boot, bases: list[int], layout: _Layout) -> int:
 
     Up to 4.8 the last area counts as one unit, from 4.9 on with all its units.
     """
+    vmalloc = _VMALLOC_5LEVEL if boot.params.levels == 5 else _VMALLOC_4LEVEL
+    ends = (base + count * layout.unit_size for base, count in zip(bases, layout.slots, strict=True))
+    if all(end <= vmalloc * 3 // 4 for end in ends):
+        return 0
     units = 1
     if boot.rules.percpu_distance_test == "before the freeing":
         units = layout.slots[bases.index(max(bases))]
     distance = max(bases) - min(bases) + units * layout.unit_size
-    vmalloc = _VMALLOC_5LEVEL if boot.params.levels == 5 else _VMALLOC_4LEVEL
     if distance <= vmalloc * 3 // 4:
         return 0
     boot.printk(

@@ -109,7 +109,7 @@ class _Sparse:
             boot.printk(f"sparse_init_nid: node[{run.nid}] usemap allocation failed", warning=True)
             return True
         complete = self._map_node(run)
-        if boot.rules.usage_maps == "near NODE_DATA":
+        if boot.rules.usage_maps == "near NODE_DATA" and boot.recorder.tells:
             self._check_usemaps(run, usage)
         return complete
 
@@ -164,7 +164,7 @@ class _Sparse:
         usage_table = boot.memory.alloc_or_panic(tables_size, owner=owner, caller="sparse_init")
         for run in self._runs:
             usage = self._usage_maps(run, "sparse_init")
-            if usage:
+            if usage and boot.recorder.tells:
                 self._check_usemaps(run, usage)
         map_table = boot.memory.alloc_or_panic(tables_size, owner=owner, caller="sparse_init")
         for run in self._runs:
@@ -274,7 +274,8 @@ class _Vmemmap:
         if buffered:
             small = 0 if self._huge else (high - low) // SIZE_2M
             return self._take_tables(self._missing(low, high) + small, nid)
-        return all(self._populate_piece(*piece, nid) for piece in _by_gib(low, high))
+        pieces = _by_gib(low, high) if self._boot.memory.ordered else [(low, high)]
+        return all(self._populate_piece(*piece, nid) for piece in pieces)
 
     def _populate_piece(self, low: int, high: int, nid: int) -> bool:
         """A part of 1G at most, block by block: the node has no room for all at once."""

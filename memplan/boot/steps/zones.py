@@ -59,8 +59,7 @@ def free_area_init(boot: Boot) -> None:
             continue
         _init_node(boot, layout, nid)
     if boot.rules.nr_kernel_pages == "free ranges":
-        free = sum(max(0, pfn_down(end) - pfn_up(start)) for start, end in boot.memory.free_gaps())
-        layout.nr_kernel_pages = layout.nr_all_pages = free
+        layout.nr_kernel_pages = layout.nr_all_pages = boot.memory.free_pages()
     if boot.rules.unavailable_ranges:
         _print_unavailable(boot, layout)
 
