@@ -225,12 +225,13 @@ class Memory:
         max_addr: int = 0,
         nid: int | None = None,
         raw: bool = False,
+        exact: bool = False,
     ) -> list[Run]:
-        """The blocks of :meth:`alloc_run`, those side by side as one."""
-        call = Call.TRY_NID_RAW if raw else Call.TRY_NID
+        """The blocks of :meth:`alloc_run`, those side by side as one; `exact` stays on the node."""
+        call = Call.EXACT_NID_RAW if exact else Call.TRY_NID_RAW if raw else Call.TRY_NID
         if self._goes_through_bootmem(caller):
             call = Call.BOOTMEM
-        request = self._request(call, size, align, min_addr, max_addr, nid, count=count)
+        request = self._request(call, size, align, min_addr, max_addr, nid, exact=exact, count=count)
         return self._alloc_run(request, owner, caller)
 
     def alloc_or_panic(

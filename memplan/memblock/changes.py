@@ -118,6 +118,25 @@ class Changes(Searches):
         """Marks reserved regions whose struct pages are not initialised."""
         return self._set_flag(self.reserved, base, size, MEMBLOCK_RSRV_NOINIT, True)
 
+    def reserved_mark_noinit_tails(self, base: int, block: int, count: int, head: int) -> None:
+        """As :meth:`reserved_mark_noinit` for each of `count` blocks side by side, without its first `head` bytes.
+
+        The blocks lie in one region, and the array has room for two regions more for each of them.
+        """
+        index = self.reserved.search(base)
+        _, end, (nid, flags) = self.reserved.region(index)
+        if (
+            end < base + count * block
+            or flags & MEMBLOCK_RSRV_NOINIT
+            or self.reserved.cnt + 2 * count > self.reserved.max
+        ):
+            for start in range(base, base + count * block, block):
+                self.reserved_mark_noinit(start + head, block - head)
+            return
+        self.reserved.mark_tails(
+            index, range(base, base + count * block, block), head, (nid, flags | MEMBLOCK_RSRV_NOINIT)
+        )
+
     def reserved_mark_kern(self, base: int, size: int) -> int:
         """Marks reserved regions as the kernel's own."""
         return self._set_flag(self.reserved, base, size, MEMBLOCK_RSRV_KERN, True)

@@ -176,6 +176,24 @@ class RegionArray:
         if first < behind:
             self.merge(first, behind)
 
+    def mark_tails(self, index: int, blocks: range, head: int, attributes: Attributes) -> None:
+        """Gives each of `blocks`, which lie in the region at `index`, other attributes but for its first bytes."""
+        base, end, own = self.region(index)
+        size = blocks.step
+        bases = [base]
+        self._regions[base] = blocks[0] + head, own
+        for start in blocks:
+            bases += (start + head, start + size)
+            self._regions[start + head] = start + size, attributes
+            self._regions[start + size] = start + size + head, own
+        last = bases[-1]
+        if last < end:
+            self._regions[last] = end, own
+        else:
+            del self._regions[bases.pop()]
+        self.bases[index : index + 1] = bases
+        self.merge(index, index + len(bases))
+
     def delete(self, first: int, behind: int) -> None:
         """Drops the regions from `first` up to `behind`, without a look at the total."""
         for base in self.bases[first:behind]:

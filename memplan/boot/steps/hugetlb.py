@@ -240,7 +240,13 @@ class _Gigantic:
     def _fill(self, count: int, nid: int | None) -> int:
         """Takes `count` pages; how many are missing in the end."""
         taken = 0
-        while taken < count and (self._next() if nid is None else self._one(nid, exact=True)):
+        while taken < count:
+            asked, found = self._take_alone(count - taken, nid)
+            taken += found
+            if found < asked or taken == count:
+                break
+            if not (self._next() if nid is None else self._one(nid, exact=True)):
+                break
             taken += 1
         if taken < count:
             where = f" node{nid}" if nid is not None else ""
@@ -249,6 +255,30 @@ class _Gigantic:
                 warning=True,
             )
         return count - taken
+
+    def _take_alone(self, count: int, nid: int | None) -> tuple[int, int]:
+        """Asks one node for pages in bulk, for as many as come before the reserved array grows; how many, and found.
+
+        Each page adds two regions to the array where its memory map is left out (rules.hugepages_noinit).
+        """
+        boot, memblock = self.boot, self.boot.memblock
+        asked = min((memblock.reserved.max - memblock.reserved.cnt) // 2 - 2, count)
+        if self._from_areas or (nid is None and len(self.nodes) != 1) or asked < 2:
+            return 0, 0
+        runs = boot.memory.alloc_runs(
+            asked,
+            GIB,
+            GIB,
+            nid=self.nodes[0] if nid is None else nid,
+            raw=True,
+            exact=nid is not None and boot.rules.hugepages_node_exact,
+            owner=Purpose.GIGANTIC_PAGES,
+            caller="__alloc_bootmem_huge_page",
+        )
+        for run in runs:
+            if boot.rules.hugepages_noinit:
+                memblock.reserved_mark_noinit_tails(run.start, GIB, run.count, PAGE_SIZE)
+        return asked, sum(run.count for run in runs)
 
     def _next(self) -> bool:
         """A page from the node whose turn it is; before 5.19 the other nodes are tried too when it fails."""
