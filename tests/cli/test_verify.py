@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from memplan.cli import main
+from tests.reports.logs import report
 
 BOOTS = Path(__file__).parent.parent / "boots"
 
@@ -105,3 +106,19 @@ def test_bad_input(
     assert out == ""
     assert said in err
     assert "Traceback" not in err
+
+
+def test_what_nobody_can_tell_is_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "boot.log"
+    path.write_text(report("f05-mtrr-hole"))
+    status, out, _ = run(capsys, "verify", str(path))
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0].endswith("the plan equals the boot as far as can be told (1 not known)")
+    (at,) = (number for number, line in enumerate(lines) if line.startswith("  not known: "))
+    assert lines[at].endswith("NODE_DATA(0) allocated [mem 0x44b7f8000-0x44b7fbfff]")
+    assert "nobody told firmware's EFI memory map" in lines[at + 1]
+    _, out, _ = run(capsys, "verify", "--format", "json", str(path))
+    (unknown,) = json.loads(out)["unknown"]
+    assert unknown["kernel"]["kind"] == unknown["plan"]["kind"] == "NODE_DATA"
+    assert unknown["reason"].startswith("firmware's EFI memory map")
