@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
 
-#: So many ways are tried; what else there may be, is left alone.
-_MOST_WAYS = 200
+#: So many entries of the machine's map and SRAT are gone through in all ways together; what else there may be, is left
+#: alone, as are machines of more entries than a real one has.
+_MOST_ENTRIES, _LARGEST = 5000, 2000
 #: The step that allocates the nodes' NODE_DATA.
 _STEP = "initmem_init"
 
@@ -61,8 +62,8 @@ def fit(machine: Machine, kernel: Kernel, node_data: Mapping[int, int], places: 
         own = {} if boot is None else boot.nodes.node_data
         return sum(nid in own and own[nid][0] == start for nid, start in node_data.items())
 
-    found = list(islice(ways(fitting, places), _MOST_WAYS))
-    most = max(way.result for way in found)
+    found = list(islice(ways(fitting, places), _most_ways(machine)))
+    most = max((way.result for way in found), default=0)
     if not most:
         return None
     best = [(start, end) for start, end, result in stretches(found, places) if result == most]
@@ -82,12 +83,18 @@ def shifts(machine: Machine, kernel: Kernel, places: Places) -> list[Shift]:
         boot = _at(machine, kernel, address)
         return () if boot is None else tuple(int(boot.nodes.node_data[nid][0]) for nid in own)
 
-    found = list(islice(ways(starts, places), _MOST_WAYS))
+    found = list(islice(ways(starts, places), _most_ways(machine)))
     counts: Counter[tuple[int, int]] = Counter()
     for start, end, result in stretches(found, places):
         for nid, place in zip(own, result, strict=False):
             counts[nid, place - own[nid]] += (end - start) // places.align
     return [Shift(nid, by, slots) for (nid, by), slots in counts.most_common() if by]
+
+
+def _most_ways(machine: Machine) -> int:
+    """How many ways are tried: a replay takes as long as the machine has entries."""
+    entries = len(machine.e820) + (len(machine.srat.memory) if machine.srat is not None else 0)
+    return 0 if entries > _LARGEST else max(2, _MOST_ENTRIES // max(entries, 25))
 
 
 def _at(machine: Machine, kernel: Kernel, address: int | None) -> Boot | None:
