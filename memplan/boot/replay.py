@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from memplan.memblock.memblock import MemblockPanic
 from memplan.plan import Checkpoint, End, Node, PageTables, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from memplan.boot.registry import Step
     from memplan.kaslr.places import Places
@@ -52,10 +51,19 @@ def replay(machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None) -
     `bottom_up` forces the direction of the allocations before the SRAT is read (None: as movable_node says).
     Raises NotCoveredError where the boot needs something that isn't replayed.
     """
-    boot = Boot(machine, kernel, bottom_up=bottom_up)
+    return played(Boot(machine, kernel, bottom_up=bottom_up))
+
+
+def played(boot: Boot, watch: Callable[[Step], None] | None = None) -> Plan:
+    """The plan of `boot`, which has not begun yet; `watch` is called after each step and may look at `boot`.
+
+    Raises NotCoveredError where the boot needs something that isn't replayed.
+    """
     end = End(True)
     try:
-        deque(run(boot), maxlen=0)
+        for step in run(boot):
+            if watch is not None:
+                watch(step)
     except BootPanic as panic:
         end = End(False, boot.recorder.step, panic.text, panic.cause)
         boot.recorder.checkpoint("end", boot.memblock, dumped=False)

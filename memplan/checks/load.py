@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.machine.change import Change
 
-_DESCRIPTIONS = (".yaml", ".yml")
+#: A page of memplan report carries a description.
+_DESCRIPTIONS = (".yaml", ".yml", ".html", ".htm")
 _cached_kernel = cache(find_kernel)
 
 

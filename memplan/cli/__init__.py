@@ -22,6 +22,7 @@ COMMANDS = {
     "explain": ("explain", "Explain an address, node, owner, step, rule or key."),
     "map": ("map", "Draw what holds the memory of each node."),
     "diff": ("diff", "Compare two plans: machines, kernels, boot options, directions."),
+    "report": ("report", "Write an HTML page: the map, the boot as a film."),
     "init": ("init", "Write a commented machine description to start from."),
     "sweep": ("sweep", "Plan many cases: KASLR's places, values, machines, kernels."),
     "history": ("history", "Tell which versions change a verdict, and by which rule."),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-_SCHEMAS = ("machine", "plan", "diff", "check", "explain", "sweep", "history", "advice", "hotadd")
+_SCHEMAS = ("machine", "plan", "diff", "check", "explain", "sweep", "history", "advice", "hotadd", "report")
 
 
 @click.command("schema")
@@ -14,7 +14,8 @@ _SCHEMAS = ("machine", "plan", "diff", "check", "explain", "sweep", "history", "
 def command(what: str) -> None:
     """Print the JSON Schema of machine descriptions, or of what a command writes with --format json.
 
-    plan is what `simulate` writes, advice what `advise` does; the others are the commands' own.
+    plan is what `simulate` writes, advice what `advise` does, report the data in a page of `report`; the others are
+    the commands' own.
     """
     import json
 
@@ -30,6 +31,10 @@ def _schema(what: str) -> dict[str, Any]:
         from memplan.render.hotadd_schema import hotadd_schema
 
         return hotadd_schema()
+    if what == "report":
+        from memplan.report.schema import page_schema
+
+        return page_schema()
     if what == "check":
         from memplan.render.check_schema import check_schema
 

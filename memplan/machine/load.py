@@ -35,12 +35,14 @@ _DECIMAL_UNIT = r"([0-9]+) ?([KMGTPEkmgtpe])i?[Bb]"
 _BARE_HEX = r"0[0-9a-fA-F]+|[0-9]+[a-fA-F][0-9a-fA-F]*"
 #: The longest description that is read, in bytes; 10,000 e820 entries and 1,024 nodes are less than one MiB.
 _MOST_BYTES = 32 << 20
+#: So much of a file is looked at to tell a page from a description, and what may stand before a page's first tag.
+_HEAD, _BEFORE_A_TAG = 4096, b"\xef\xbb\xbf \t\r\n"
 #: How many problems are told one by one.
 _MOST_PROBLEMS = 100
 
 
 def load_machine(path: str | os.PathLike[str], changes: Sequence[Change] = ()) -> Machine:
-    """The machine described by the YAML file at `path` ("-": standard input), with `changes`.
+    """The machine described by the YAML file, or the page, at `path` ("-": standard input), with `changes`.
 
     Raises InputError, which carries every problem of the file with its line.
     """
@@ -67,7 +69,7 @@ def parse_machine(text: bytes | str, source: str, changes: Sequence[Change] = ()
     Raises InputError, which carries every problem of the text with its line and column.
     """
     if isinstance(text, bytes):
-        text = _decoded(text, source)
+        text = _description(text, source)
     document = read_document(text, source)
     for change in changes:
         change.apply(document)
@@ -109,6 +111,16 @@ def _first(problems: list[Problem], source: str, more: int) -> list[Problem]:
         return problems
     told = problems[:_MOST_PROBLEMS]
     return [*told, Problem(source, f"and {more} more problems of this file", line=told[-1].line, column=1 << 30)]
+
+
+def _description(data: bytes, source: str) -> str:
+    """The text of a description: all of `data`, or what a page of ``memplan report`` carries."""
+    if data[:_HEAD].lstrip(_BEFORE_A_TAG).startswith(b"<"):
+        from memplan.machine.carried import description_in, is_page
+
+        if is_page(data):
+            return description_in(data, source)
+    return _decoded(data, source)
 
 
 def _decoded(data: bytes, source: str) -> str:

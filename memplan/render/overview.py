@@ -49,18 +49,22 @@ def overview(plan: Plan, width: int, height: int, *, in_full: bool = False) -> l
 # -- the answer ----------------------------------------------------------------------------------------------------
 
 
-def _headline(plan: Plan, width: int, size: Size) -> list[Line]:
+def headline(plan: Plan, size: Size) -> tuple[str, bool]:
+    """What can be removed, in a sentence, and whether anything can."""
     total = sum(node.memory for node in plan.nodes)
     by_node: dict[int, int] = {}
     for nid, start, end in plan.movable:
         by_node[nid] = by_node.get(nid, 0) + end - start
     if not plan.end.completed:
-        answer = wrapped(f"The boot dies in {plan.end.step}: {plan.end.cause}", width, style=_BAD)
-    elif by_node:
-        text = f"{size(sum(by_node.values()))} of {size(total)} can be removed ({nodes_text(by_node)})"
-        answer = wrapped(text, width, style=f"bold {_GOOD}")
-    else:
-        answer = wrapped(f"Nothing of {size(total)} can be removed", width, style=_BAD)
+        return f"The boot dies in {plan.end.step}: {plan.end.cause}", False
+    if by_node:
+        return f"{size(sum(by_node.values()))} of {size(total)} can be removed ({nodes_text(by_node)})", True
+    return f"Nothing of {size(total)} can be removed", False
+
+
+def _headline(plan: Plan, width: int, size: Size) -> list[Line]:
+    text, good = headline(plan, size)
+    answer = wrapped(text, width, style=f"bold {_GOOD}" if good else _BAD)
     machine = f"{plan.machine_name}, " if plan.machine_name else ""
     direction = "bottom-up" if plan.bottom_up else "top-down"
     about = f"{machine}Linux {plan.kernel}, {direction} until the SRAT is read"
@@ -69,18 +73,12 @@ def _headline(plan: Plan, width: int, size: Size) -> list[Line]:
 
 def _verdicts(plan: Plan, width: int, size: Size) -> Section:
     """A line for each group of neighbouring nodes with one verdict, and its reason."""
-    groups: list[list[Verdict]] = []
-    for verdict in plan.verdicts:
-        if groups and _alike(groups[-1][-1], verdict):
-            groups[-1].append(verdict)
-        else:
-            groups.append([verdict])
     lines: list[Line] = []
-    for group in groups:
+    for group in verdict_groups(plan):
         first = group[0]
-        memory = size(sum(_memory(plan, verdict) for verdict in group))
+        memory = size(sum(memory_within(plan, verdict) for verdict in group))
         head = f"{nodes_text(verdict.nid for verdict in group)}, {memory}: "
-        word, style = _word(first)
+        word, style = verdict_word(first)
         if first.movable and first.blocks == first.total_blocks:
             blocks = sum(verdict.blocks for verdict in group)
             lines += wrapped(f"all {blocks} memory blocks", width, head=(head, Span(word, style), ": "))
@@ -89,19 +87,31 @@ def _verdicts(plan: Plan, width: int, size: Size) -> Section:
     return Section(lines, 0, 8, lambda left: f"{left} more lines: --section movable")
 
 
+def verdict_groups(plan: Plan) -> list[list[Verdict]]:
+    """The verdicts, those of neighbours with one answer and one reason together."""
+    groups: list[list[Verdict]] = []
+    for verdict in plan.verdicts:
+        if groups and _alike(groups[-1][-1], verdict):
+            groups[-1].append(verdict)
+        else:
+            groups.append([verdict])
+    return groups
+
+
 def _alike(one: Verdict, other: Verdict) -> bool:
     if one.movable and other.movable and one.blocks == one.total_blocks and other.blocks == other.total_blocks:
         return True
     return (one.movable, one.hotplug, one.reason) == (other.movable, other.hotplug, other.reason)
 
 
-def _memory(plan: Plan, verdict: Verdict) -> int:
-    """The RAM within a verdict's range."""
+def memory_within(plan: Plan, verdict: Verdict) -> int:
+    """The RAM within a verdict's range, in bytes."""
     ranges = next((node.ranges for node in plan.nodes if node.nid == verdict.nid), ())
     return sum(max(0, min(end, verdict.end) - max(start, verdict.start)) for start, end in ranges)
 
 
-def _word(verdict: Verdict) -> tuple[str, str]:
+def verdict_word(verdict: Verdict) -> tuple[str, str]:
+    """A verdict in a word or two, and the style that goes with it."""
     if not verdict.movable:
         return ("not removable", _BAD) if verdict.hotplug else ("stays", "")
     return ("removable", _GOOD) if verdict.blocks == verdict.total_blocks else ("partly removable", "yellow")

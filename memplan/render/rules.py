@@ -58,18 +58,20 @@ def rules_lines(target: Target) -> Iterator[str]:
     rules = all_rules().rules
     values = resolve(target.version, target.overlay)
     yield from _table(
-        ("rule", "value", "since", "commit", "what"),
-        [
-            (cell, value, *_source(found), rules[name].what)
-            for name, found in values.items()
-            for cell, value in _cells(name, found.value).items()
-        ],
+        ("rule", "value", "since", "commit", "what"), [(*row, rules[name].what) for name, row in rule_rows(values)]
     )
     yield ""
     yield from _table(
         ("step", "since", "commit"),
         [(step.name, str(step.first.release or _NONE), step.commit or _NONE) for step, _ in _steps(target)],
     )
+
+
+def rule_rows(values: Mapping[str, Found]) -> Iterator[tuple[str, tuple[str, str, str, str]]]:
+    """For each rule, by its name, a row of rule, value, since when and by which commit; a mapping's entries apart."""
+    for name, found in values.items():
+        for cell, value in _cells(name, found.value).items():
+            yield name, (cell, value, *_source(found))
 
 
 def difference_lines(old: Target, new: Target) -> Iterator[str]:

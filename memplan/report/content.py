@@ -1,0 +1,234 @@
+"""What stands in a page without a script: the answer, tables, the kernel's rules and facts; values for the template."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from memplan.errors import UsageError
+from memplan.kernel.distributions import target
+from memplan.kernel.rules import all_rules, resolve, rules_for
+from memplan.machine.dump import dump_machine
+from memplan.render.overview import headline, memory_within, verdict_groups, verdict_word
+from memplan.render.report import plan_report
+from memplan.render.rules import rule_rows
+from memplan.render.sections import SECTIONS
+from memplan.render.sizes import exact, nodes_text, rounded
+from memplan.render.table import Table, heading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from memplan.kernel.model import Kernel
+    from memplan.kernel.timeline import Found
+    from memplan.plan import Blocker, Plan, Verdict
+    from memplan.report.film import Film
+
+#: Rows of a table that stand in the page itself; more are among its data, and its script shows them.
+ROWS = 200
+#: Lines of a description that stand in the page; all of it is among its data.
+_LINES = 400
+_BLOCKERS = 8
+
+
+class Column(NamedTuple):
+    """A table's column; `kind` is "address", "step", "size" or "" for what its cells are."""
+
+    name: str
+    right: bool
+    kind: str
+
+
+class Grid(NamedTuple):
+    """A table of the page, its first rows and how many more there are; `id` is unique in the page."""
+
+    id: str
+    title: str
+    note: str
+    columns: tuple[Column, ...]
+    rows: list[tuple[str, ...]]
+    more: int
+
+
+class Holder(NamedTuple):
+    """What keeps a node: an owner, how much it has in how many places, where the first lies, and what moves it."""
+
+    owner: str
+    size: str
+    places: int
+    first: str
+    step: str
+    remedy: str
+
+
+class Answer(NamedTuple):
+    """The verdict on nodes that share it; `tone` is "good", "partly", "bad" or ""."""
+
+    nodes: str
+    size: str
+    word: str
+    tone: str
+    reason: str
+    holders: list[Holder]
+    more: int
+
+
+class Content(NamedTuple):
+    """One plan as its page tells it."""
+
+    label: str
+    machine: str
+    kernel: str
+    direction: str
+    cmdline: str
+    headline: str
+    good: bool
+    answers: list[Answer]
+    notes: list[tuple[str, str]]
+    grids: dict[str, list[Grid]]
+    #: All rows of the tables that are longer than the page has room for, by the tables' ids.
+    rest: dict[str, list[tuple[str, ...]]]
+    description: str
+    description_more: int
+
+
+def content(film: Film, label: str, prefix: str) -> Content:
+    """The content of `film`'s page; the ids of its tables begin with `prefix`."""
+    plan = film.plan
+    text, good = headline(plan, rounded)
+    grids: dict[str, list[Grid]] = {}
+    rest: dict[str, list[tuple[str, ...]]] = {}
+    for name, table in _tables(film):
+        grid = _grid(f"{prefix}{name}-{len(grids.get(name, ()))}", table)
+        grids.setdefault(name, []).append(grid)
+        if grid.more:
+            rest[grid.id] = list(table.rows)
+    lines = dump_machine(film.machine).splitlines()
+    return Content(
+        label,
+        plan.machine_name,
+        plan.kernel,
+        "bottom-up" if plan.bottom_up else "top-down",
+        plan.cmdline,
+        text,
+        good,
+        [_answer(plan, group) for group in verdict_groups(plan)],
+        list(_notes(plan)),
+        grids,
+        rest,
+        "\n".join(lines[:_LINES]),
+        max(len(lines) - _LINES, 0),
+    )
+
+
+def _grid(name: str, table: Table) -> Grid:
+    columns = tuple(_column(*heading(column)) for column in table.columns)
+    rows = list(table.rows[:ROWS])
+    return Grid(name, table.title, table.note, columns, rows, len(table.rows) - len(rows))
+
+
+def _column(name: str, right: bool) -> Column:
+    kinds = {"start": "address", "end": "address", "first byte": "address", "last byte": "address", "step": "step"}
+    return Column(name, right, kinds.get(name, "size" if name in ("size", "memory", "present") else ""))
+
+
+def _tables(film: Film) -> Iterator[tuple[str, Table]]:
+    for section in SECTIONS:
+        for block in plan_report(film.plan, sections=(section,)):
+            if isinstance(block, Table) and block.rows:
+                yield section, block
+    yield "steps", _steps(film)
+    yield "facts", _facts(film.kernel)
+    yield "rules", _rules(film.kernel)
+
+
+def _answer(plan: Plan, group: list[Verdict]) -> Answer:
+    first = group[0]
+    word, _ = verdict_word(first)
+    tones = {"removable": "good", "partly removable": "partly", "not removable": "bad"}
+    reason = first.reason
+    if first.movable and first.blocks == first.total_blocks:
+        reason = f"all {sum(verdict.blocks for verdict in group)} memory blocks can go off-line"
+    holders = _holders(part for verdict in group if verdict.hotplug for part in verdict.blockers)
+    return Answer(
+        nodes_text(verdict.nid for verdict in group),
+        rounded(sum(memory_within(plan, verdict) for verdict in group)),
+        word,
+        tones.get(word, ""),
+        reason,
+        holders[:_BLOCKERS],
+        max(len(holders) - _BLOCKERS, 0),
+    )
+
+
+def _holders(blockers: Iterable[Blocker]) -> list[Holder]:
+    groups: dict[tuple[str, str, str], list[Blocker]] = {}
+    for part in blockers:
+        groups.setdefault((str(part.owner), part.step, part.remedy.text), []).append(part)
+    return [
+        Holder(
+            owner,
+            exact(sum(part.end - part.start for part in parts)),
+            len(parts),
+            f"{min(part.start for part in parts):#x}",
+            step,
+            remedy,
+        )
+        for (owner, step, remedy), parts in groups.items()
+    ]
+
+
+def _notes(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What a reader should know besides: what is not modelled, what the kernel warns of; its kind and the text."""
+    yield from (("not modelled", text) for text in plan.limits)
+    yield from (("boot option", text) for text in plan.unheeded)
+    yield from (("kernel", text) for text in plan.kernel_notes)
+    if not plan.end.completed:
+        yield "last words", plan.end.text
+
+
+def _steps(film: Film) -> Table:
+    rows = []
+    for at, frame in enumerate(film.frames):
+        taken = sum(end - start for start, end, *_ in frame.reserved.come)
+        rows.append(
+            (
+                str(at + 1),
+                frame.step,
+                "up" if frame.bottom_up else "down",
+                "before" if frame.before_srat else "after",
+                str(frame.last - frame.first),
+                "yes" if taken or frame.reserved.gone or frame.memory.come or frame.memory.gone else "no",
+                frame.source,
+            )
+        )
+    columns = ("#>", "step", "allocates", "SRAT", "events>", "changes memory", "kernel source")
+    return Table("Steps of the boot", columns, rows, note="each is named after the kernel function that it follows")
+
+
+def _facts(kernel: Kernel) -> Table:
+    rows = [(name, _fact(value), kernel.sources.get(name, "")) for name, value in sorted(kernel.facts.items())]
+    return Table(f"Facts of {kernel.name}", ("fact", "value>", "source"), rows)
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _rules(kernel: Kernel) -> Table:
+    whats = all_rules().rules
+    rows = [(*row, whats[name].what) for name, row in rule_rows(_resolved(kernel))]
+    return Table(
+        f"Rules of Linux {kernel.rules.version}", ("rule", "value", "since", "commit", "what it decides"), rows
+    )
+
+
+def _resolved(kernel: Kernel) -> dict[str, Found]:
+    """The rules of `kernel` with where they come from: a distribution's, where its name says so, or its version's."""
+    with suppress(UsageError):
+        named = target(kernel.name)
+        if rules_for(named.version, named.overlay) == kernel.rules:
+            return resolve(named.version, named.overlay)
+    return resolve(kernel.rules.version)

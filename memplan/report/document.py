@@ -1,0 +1,237 @@
+"""A film as the page's script reads it: lists of numbers with their texts beside them, as small as they can be.
+
+Ranges are half-open ``[start, end)`` in bytes.  A number that a script's arithmetic would round (from 2^53 on) is
+written as hexadecimal text.  memplan/report/schema.py says what each part means.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from memplan.boot.registry import find_step
+from memplan.boot.remedies import sentence
+from memplan.plan import Change, Mark, Message, Refused
+from memplan.render.explain import asked, reason
+from memplan.render.families import Family, family_of
+from memplan.render.overview import verdict_word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from memplan.memblock.requests import Candidate
+    from memplan.plan import Event, Region, Verdict
+    from memplan.report.film import Delta, Film, Frame, Held
+
+#: Raised when a field changes its meaning or goes; new fields alone do not raise it.
+VERSION = 1
+#: The first number that a script's arithmetic (IEEE 754 doubles) may round.
+_INEXACT = 1 << 53
+#: How many messages of one step are kept; of a search, how many ranges that are passed over for one reason.
+_MESSAGES, _PASSED_OVER = 100, 12
+_FAMILIES = list(Family)
+_FLAGS = {1: "MEMBLOCK_HOTPLUG", 2: "MEMBLOCK_MIRROR", 4: "MEMBLOCK_NOMAP", 8: "MEMBLOCK_DRIVER_MANAGED"}
+
+
+def number(value: int) -> int | str:
+    """`value`, as text where a script would round it."""
+    return value if value < _INEXACT else hex(value)
+
+
+class Places:
+    """Ranges one after the other, each as its distance from the end of the one before and its size.
+
+    A range with an edge that a script would round is two texts, both edges, and the next one counts from 0.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def __call__(self, start: int, end: int) -> tuple[int | str, int | str]:
+        """What stands for ``[start, end)``."""
+        if end >= _INEXACT:
+            self._last = 0
+            return hex(start), hex(end)
+        distance = start - self._last
+        self._last = end
+        return distance, end - start
+
+
+def families() -> list[list[str]]:
+    """The families of owners: name, letter, and the class that has their colour."""
+    return [[str(family), family.letter, css_class(family)] for family in _FAMILIES]
+
+
+def css_class(family: Family) -> str:
+    """The class of a family in the page's style."""
+    return "of-" + family.name.lower().replace("_", "-")
+
+
+class _Texts:
+    """Texts that are told once and then named by their number."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self._known: dict[str, int] = {}
+
+    def __getitem__(self, text: str) -> int:
+        found = self._known.get(text)
+        if found is None:
+            found = self._known[text] = len(self.all)
+            self.all.append(text)
+        return found
+
+
+class _Owners:
+    """Owners, each told once: name, family, and what would move it."""
+
+    def __init__(self) -> None:
+        self.all: list[list[Any]] = []
+        self._known: dict[Any, int] = {}
+
+    def __getitem__(self, owner: Any) -> int:
+        found = self._known.get(owner)
+        if found is None:
+            found = self._known[owner] = len(self.all)
+            self.all.append([str(owner), _FAMILIES.index(family_of(owner)), sentence(owner)])
+        return found
+
+
+def film_document(film: Film, label: str) -> dict[str, Any]:
+    """`film` as plain lists, dicts, texts and numbers; `label` is what the page calls it."""
+    return _Writer(film).document(label)
+
+
+class _Writer:
+    def __init__(self, film: Film) -> None:
+        self._film = film
+        self._owners, self._texts = _Owners(), _Texts()
+        self._claims: list[list[int]] = []
+        self._claim_numbers: dict[int, int] = {}
+        self._steps = {frame.step: index for index, frame in enumerate(film.frames)}
+
+    def document(self, label: str) -> dict[str, Any]:
+        film, plan = self._film, self._film.plan
+        verdicts: dict[int, list[Verdict]] = {}
+        for verdict in plan.verdicts:
+            verdicts.setdefault(verdict.nid, []).append(verdict)
+        frames = [self._frame(frame) for frame in film.frames]
+        return {
+            "label": label,
+            "kernel": plan.kernel,
+            "block_size": plan.block_size,
+            "nodes": [
+                {"node": node.nid, "ranges": _ranges(node.ranges), **_fate(verdicts.get(node.nid, []))}
+                for node in plan.nodes
+            ],
+            "movable": _ranges((start, end) for _, start, end in plan.movable),
+            "frames": frames,
+            "owners": self._owners.all,
+            "claims": self._claims,
+            "texts": self._texts.all,
+            "searches_left_out": film.left_out,
+        }
+
+    def _frame(self, frame: Frame) -> dict[str, Any]:
+        events = self._film.plan.events[frame.first : frame.last]
+        place = Places()
+        said = [event.text for event in events if isinstance(event, Message) and event.text]
+        return {
+            "step": frame.step,
+            "source": frame.source,
+            "what": " ".join((find_step(frame.step).run.__doc__ or "").split()),
+            "up": frame.bottom_up,
+            "before_srat": frame.before_srat,
+            "limit": number(frame.limit),
+            "events": [row for at, event in enumerate(events, frame.first) if (row := self._event(at, event, place))],
+            "said": said[:_MESSAGES],
+            "unsaid": max(len(said) - _MESSAGES, 0),
+            "memory": _array(frame.memory),
+            "reserved": _array(frame.reserved),
+            "held": self._held(frame.held),
+        }
+
+    def _event(self, at: int, event: Event, place: Places) -> list[Any] | None:
+        """What, start, end, owner, caller, how many blocks, what was asked for, and the search."""
+        row: list[Any]
+        wording, texts = self._film.plan.wording, self._texts
+        if isinstance(event, Change):
+            request = texts[asked(event.request)] if event.request is not None else -1
+            caller = texts[wording.caller(event)]
+            row = [event.op, *place(event.start, event.end), self._owners[event.owner], caller, event.count, request]
+        elif isinstance(event, Refused):
+            row = ["refused", *place(0, 0), self._owners[event.owner], texts[event.caller], event.request.count]
+            row.append(texts[asked(event.request)])
+        elif isinstance(event, Mark):
+            return ["mark", *place(event.start, event.end), -1, -1, 1, texts[_marked(event)]]
+        else:
+            return None
+        if found := self._film.searches.get(at):
+            row.append(self._search(found))
+        return row
+
+    def _search(self, found: Sequence[Candidate]) -> list[list[Any]]:
+        """Try, start, end, node, what became of it; a row of only a try, a count and a reason stands for many."""
+        rows: list[list[Any]] = []
+        place = Places()
+        for (attempt, refusal), group in groupby(found, key=lambda each: (each.attempt, each.refusal)):
+            members = list(group)
+            shown = members if len(members) <= _PASSED_OVER or refusal is None else members[: _PASSED_OVER // 2]
+            for each in shown:
+                nid = -1 if each.nid is None else each.nid
+                rows.append([attempt + 1, *place(each.start, each.end), nid, self._texts[reason(each)]])
+            if len(shown) < len(members):
+                rows.append([attempt + 1, len(members) - len(shown), self._texts[refusal or ""]])
+        return rows
+
+    def _held(self, delta: Delta[Held]) -> list[list[Any]]:
+        come: list[Any] = []
+        place = Places()
+        for start, end, claim in delta.come:
+            index = self._claim_numbers.get(id(claim))
+            if index is None:
+                index = self._claim_numbers[id(claim)] = len(self._claims)
+                step = self._steps.get(claim.step, -1)
+                self._claims.append([self._owners[claim.owner], step, int(claim.before_srat)])
+            come += (*place(start, end), index)
+        return [_steps(delta.gone), come]
+
+
+def _steps(indices: Iterable[int]) -> list[int]:
+    """Rising numbers, each as its distance from the one before."""
+    last, found = 0, []
+    for index in indices:
+        found.append(index - last)
+        last = index
+    return found
+
+
+def _array(delta: Delta[Region]) -> list[list[Any]]:
+    come: list[Any] = []
+    place = Places()
+    for start, end, nid, flags in delta.come:
+        come += (*place(start, end), -1 if nid is None else nid, flags)
+    return [_steps(delta.gone), come]
+
+
+def _marked(mark: Mark) -> str:
+    if mark.flag:
+        names = [name for bit, name in _FLAGS.items() if mark.flag & bit] or [f"flags {mark.flag:#x}"]
+        return f"memblock.{mark.array}: {' and '.join(names)} {'set' if mark.on else 'cleared'}"
+    return f"memblock.{mark.array}: {'no node' if mark.nid is None else f'node {mark.nid}'}"
+
+
+def _ranges(ranges: Iterable[tuple[int, int]]) -> list[int | str]:
+    place = Places()
+    return [part for each in ranges for part in place(*each)]
+
+
+def _fate(own: Sequence[Verdict]) -> dict[str, str]:
+    """The verdicts of a node in a word, and why."""
+    words = list(dict.fromkeys(verdict_word(verdict)[0] for verdict in own))
+    if not words:
+        return {"word": "", "why": ""}
+    return {
+        "word": words[0] if len(words) == 1 else "removable in part",
+        "why": "; ".join(dict.fromkeys(verdict.reason for verdict in own)),
+    }

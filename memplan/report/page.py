@@ -1,0 +1,148 @@
+"""The page: one HTML file that needs nothing else, made of a template, a style, a script and the data of its plans.
+
+The template, the style and the script's modules are files of their own in memplan/report/page.  The page's
+Content-Security-Policy names its one style and its one script by their hashes, so nothing else in it can run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jinja2
+
+from memplan import __version__
+from memplan.machine.carried import DESCRIPTION, carried
+from memplan.machine.dump import dump_machine
+from memplan.render.families import Family
+from memplan.render.json_ import plan_document
+from memplan.report.content import content
+from memplan.report.document import VERSION, css_class, families, film_document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from memplan.report.film import Film
+
+#: The script's modules, each behind those that it imports from.
+MODULES = (
+    "data.js",
+    "text.js",
+    "film.js",
+    "pieces.js",
+    "map.js",
+    "details.js",
+    "arrays.js",
+    "tables.js",
+    "player.js",
+    "main.js",
+)
+_FOLDER = "page"
+#: Up to so many characters a description or a plan stands in the page as it is; films are always packed.
+_PLAIN_UP_TO = 64 << 10
+_IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./([\w.]+)";', re.MULTILINE)
+_EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
+
+
+class Shown(NamedTuple):
+    """A plan that the page shows: its film, and what it is called (empty where it is the only one)."""
+
+    film: Film
+    label: str
+
+
+class _Carried(NamedTuple):
+    """A document in a script element."""
+
+    id: str
+    type: str
+    text: str
+
+
+def page_text(shown: Sequence[Shown], command: str) -> str:
+    """The HTML of a report on one plan or two; `command` is what made it."""
+    contents = [content(each.film, each.label, f"plan{at}-") for at, each in enumerate(shown, 1)]
+    scene = {
+        "format": "memplan report",
+        "version": VERSION,
+        "families": families(),
+        "plans": [film_document(each.film, each.label) for each in shown],
+        "rows": {name: rows for each in contents for name, rows in each.rest.items()},
+    }
+    documents = [_document("film", scene, plain_up_to=0)]
+    for at, each in enumerate(shown, 1):
+        documents.append(_document(f"{DESCRIPTION}{at}", dump_machine(each.film.machine)))
+        documents.append(_document(f"plan-{at}", plan_document(each.film.plan)))
+    style, script = style_text(), script_text()
+    return _template().render(
+        plans=contents,
+        documents=documents,
+        families=[(str(family), family.letter, css_class(family)) for family in Family],
+        command=command,
+        version=__version__,
+        style=style,
+        script=script,
+        policy=_policy(style, script),
+    )
+
+
+def script_text() -> str:
+    """The page's script: its modules one behind the other, each a function that gives what it exports."""
+    return '\n"use strict";\nconst modules = {};\n' + "\n".join(map(_module, MODULES))
+
+
+def _module(name: str) -> str:
+    """A module as a function, so that its names are its own."""
+    source = _source(name)
+    exports = ", ".join(found[2] for found in _EXPORT.finditer(source))
+    body = _EXPORT.sub(r"\1", _IMPORT.sub(r'const \1 = modules["\2"];', source))
+    return f'modules["{name}"] = (() => {{\n{body}return {{ {exports} }};\n}})();\n'
+
+
+def style_text() -> str:
+    """The page's style, with the colours of the families of owners behind it."""
+    colours = "".join(f".{css_class(family)} {{ --own: {family.colour}; }}\n" for family in Family)
+    return f"\n{_source('style.css')}\n{colours}"
+
+
+def _document(name: str, document: Any, *, plain_up_to: int = _PLAIN_UP_TO) -> _Carried:
+    return _Carried(name, *carried(json.dumps(document, separators=(",", ":")), plain_up_to=plain_up_to))
+
+
+def _policy(style: str, script: str) -> str:
+    """What the page may do: its own style and script, known by their hashes, and nothing else at all."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src '{_hash(script)}'",
+            f"style-src '{_hash(style)}'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _source(name: str) -> str:
+    return (files("memplan.report") / _FOLDER / name).read_text(encoding="utf-8")
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals["zip"] = zip
+    return environment.get_template("page.html.j2")

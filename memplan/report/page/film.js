@@ -1,0 +1,93 @@
+/** A plan's arrays after each of its steps, put together of what each step changed. */
+
+/** @import { Delta, Frame, Held, Plan, Range, Region } from "./data.js" */
+
+/**
+ * Both arrays after a step, and who has what.
+ * @typedef {{frame: Frame, index: number, last: boolean, memory: Region[], reserved: Region[], held: Held[]}} State
+ */
+
+/**
+ * @template {Range} T
+ * @param {T[]} old
+ * @param {Delta<T>} delta
+ * @returns {T[]}
+ */
+function changed(old, { gone, come }) {
+  if (!gone.length && !come.length) return old;
+  /** @type {T[]} */
+  const made = [];
+  let next = 0;
+  let skip = 0;
+  old.forEach((piece, index) => {
+    if (gone[skip] === index) {
+      skip += 1;
+      return;
+    }
+    while (next < come.length && come[next].start < piece.start) made.push(come[next++]);
+    made.push(piece);
+  });
+  while (next < come.length) made.push(come[next++]);
+  return made;
+}
+
+/**
+ * The states after each step; lists that a step leaves as they are, are shared.
+ * @param {Plan} plan
+ * @returns {State[]}
+ */
+export function states(plan) {
+  /** @type {Region[]} */
+  let memory = [];
+  /** @type {Region[]} */
+  let reserved = [];
+  /** @type {Held[]} */
+  let held = [];
+  return plan.frames.map((frame, index) => {
+    memory = changed(memory, frame.memory);
+    reserved = changed(reserved, frame.reserved);
+    held = changed(held, frame.held);
+    return { frame, index, last: index === plan.frames.length - 1, memory, reserved, held };
+  });
+}
+
+/**
+ * The bytes of all ranges.
+ * @param {Range[]} ranges
+ */
+export function total(ranges) {
+  return ranges.reduce((sum, range) => sum + range.end - range.start, 0);
+}
+
+/**
+ * The index of the first of the sorted ranges that ends behind `address`.
+ * @param {Range[]} ranges
+ * @param {number} address
+ */
+export function firstBehind(ranges, address) {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ranges[middle].end > address) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/**
+ * The one of the sorted ranges that holds `address`.
+ * @template {Range} T
+ * @param {T[]} ranges
+ * @param {number} address
+ * @returns {T | undefined}
+ */
+export function holding(ranges, address) {
+  const found = ranges[firstBehind(ranges, address)];
+  return found && found.start <= address ? found : undefined;
+}
+
+/** Whether a step changed memory at all.  @param {Frame} frame */
+export function active(frame) {
+  return frame.changes.length > 0;
+}

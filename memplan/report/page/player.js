@@ -1,0 +1,137 @@
+/** The slider over the boot's steps, with play and pause, and the direction in which memblock allocates. */
+
+/** @import { Track } from "./map.js" */
+
+import { active } from "./film.js";
+import { byId, el } from "./text.js";
+
+/** Milliseconds that a step is shown. */
+const PACE = 700;
+const CALM = 1500;
+
+export class Player {
+  /**
+   * @param {Track[]} tracks
+   * @param {number} moments how many there are
+   * @param {(moment: number) => string} name
+   * @param {(moment: number) => void} moved
+   */
+  constructor(tracks, moments, name, moved) {
+    this.tracks = tracks;
+    this.moments = moments;
+    this.name = name;
+    this.moved = moved;
+    this.moment = moments - 1;
+    this.timer = 0;
+    const button = (/** @type {string} */ text, /** @type {string} */ label, /** @type {() => void} */ run) => {
+      const made = el("button", { type: "button", "aria-label": label, title: label }, text);
+      made.addEventListener("click", run);
+      return made;
+    };
+    this.playButton = button("Play", "Play", () => this.toggle());
+    this.slider = el("input", { type: "range", min: 0, max: moments - 1, step: 1, value: this.moment, "aria-label": "Step of the boot" });
+    this.slider.addEventListener("input", () => {
+      this.pause();
+      this.go(Number(this.slider.value));
+    });
+    this.where = el("output", { class: "where" });
+    this.direction = el("p", { class: "direction" });
+    const panel = byId("player");
+    panel.replaceChildren(
+      el(
+        "div",
+        { class: "controls", role: "group", "aria-label": "Film of the boot" },
+        button("|◀", "First step", () => this.leap(0)),
+        button("◀", "Step back", () => this.leap(this.next(-1))),
+        this.playButton,
+        button("▶", "Step forward", () => this.leap(this.next(1))),
+        button("▶|", "Last step", () => this.leap(this.moments - 1)),
+        this.slider,
+      ),
+      this.where,
+      this.direction,
+    );
+    panel.hidden = false;
+    this.tell();
+  }
+
+  /** The next moment in that direction in which memory changes; the last one where there is none. @param {number} by */
+  next(by) {
+    let at = this.moment + by;
+    while (at > 0 && at < this.moments - 1 && !this.changes(at)) at += by;
+    return Math.min(Math.max(at, 0), this.moments - 1);
+  }
+
+  /** @param {number} moment */
+  changes(moment) {
+    return this.tracks.some((track) => {
+      const at = this.frameAt(track, moment);
+      return at !== null && active(track.plan.frames[at]);
+    });
+  }
+
+  /**
+   * The frame that a plan has of its own at a moment.
+   * @param {Track} track
+   * @param {number} moment
+   * @returns {number | null}
+   */
+  frameAt(track, moment) {
+    return moment < track.states.length ? moment : null;
+  }
+
+  /** @param {number} moment */
+  leap(moment) {
+    this.pause();
+    this.go(moment);
+  }
+
+  /** @param {number} moment */
+  go(moment) {
+    this.moment = moment;
+    this.slider.value = String(moment);
+    this.moved(moment);
+    this.tell();
+  }
+
+  toggle() {
+    if (this.timer) {
+      this.pause();
+      return;
+    }
+    if (this.moment === this.moments - 1) this.go(0);
+    this.playButton.textContent = "Pause";
+    this.playButton.setAttribute("aria-label", "Pause");
+    this.playButton.title = "Pause";
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.timer = window.setInterval(
+      () => {
+        this.go(this.next(1));
+        if (this.moment === this.moments - 1) this.pause();
+      },
+      calm ? CALM : PACE,
+    );
+  }
+
+  pause() {
+    window.clearInterval(this.timer);
+    this.timer = 0;
+    this.playButton.textContent = "Play";
+    this.playButton.setAttribute("aria-label", "Play");
+    this.playButton.title = "Play";
+  }
+
+  tell() {
+    const name = this.name(this.moment);
+    this.where.textContent = `step ${this.moment + 1} of ${this.moments}: ${name}`;
+    this.slider.setAttribute("aria-valuetext", `step ${this.moment + 1} of ${this.moments}: ${name}`);
+    this.direction.replaceChildren(
+      ...this.tracks.map(({ plan, state }) => {
+        const { up, beforeSrat } = state.frame;
+        const text = `${up ? "allocates upwards, from the kernel image" : "allocates downwards, from the limit"}; the SRAT ${beforeSrat ? "is not read yet" : "has been read"}`;
+        const who = this.tracks.length > 1 ? `${plan.label}: ` : "";
+        return el("span", { class: up ? "up" : "down" }, el("span", { class: "arrow", "aria-hidden": "true" }, up ? "→" : "←"), ` ${who}${text}`);
+      }),
+    );
+  }
+}

@@ -1,0 +1,45 @@
+"""Pages of the example machines, made as the command makes them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import memplan
+from memplan.kernel.load import kernel_of
+from memplan.machine.model import Machine
+from memplan.report.film import Film, film
+from memplan.report.page import Shown, page_text
+
+EXAMPLES = sorted((Path(__file__).parent.parent.parent / "examples").glob("*.yaml"))
+HOSTILE = "</script><script>alert(1)</script><!--"
+
+
+def filmed(machine: Machine) -> Film:
+    """The film of `machine` booting its own kernel."""
+    return film(machine, kernel_of(machine.kernel))
+
+
+@cache
+def example(name: str) -> Film:
+    """The film of an example, by its file's name without ending."""
+    return filmed(memplan.load_machine(next(path for path in EXAMPLES if path.stem == name)))
+
+
+def page(shown: Film) -> str:
+    """The page of one film."""
+    return page_text([Shown(shown, "")], "memplan report machine.yaml -o page.html")
+
+
+def document(text: str, name: str) -> Any:
+    """The document of that name in a page, read in the simplest way there is."""
+    found = re.search(rf'<script type="([^"]+)" id="{name}">([^<]*)</script>', text)
+    assert found is not None, name
+    if found[1] == "application/gzip":
+        return json.loads(gzip.decompress(base64.b64decode(found[2])))
+    return json.loads(found[2])
