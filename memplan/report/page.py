@@ -78,7 +78,7 @@ def page_text(shown: Sequence[Shown], command: str) -> str:
         documents.append(_document(f"{DESCRIPTION}{at}", dump_machine(each.film.machine)))
         documents.append(_document(f"plan-{at}", plan_document(each.film.plan)))
     style, script = style_text(), script_text()
-    return _template().render(
+    text: str = _template().render(
         plans=contents,
         documents=documents,
         families=[(str(family), family.letter, css_class(family)) for family in Family],
@@ -88,6 +88,7 @@ def page_text(shown: Sequence[Shown], command: str) -> str:
         script=script,
         policy=_policy(style, script),
     )
+    return text
 
 
 def script_text() -> str:

@@ -10,11 +10,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import memplan
 from memplan.kernel.load import kernel_of
 from memplan.machine.model import Machine
 from memplan.report.film import Film, film
-from memplan.report.page import Shown, page_text
+
+pytest.importorskip("jinja2", reason="pages are made with jinja2: pip install 'memplan[report]'")
+from memplan.report.page import MODULES, Shown, page_text, script_text
+
+__all__ = ["EXAMPLES", "HOSTILE", "MODULES", "document", "example", "filmed", "page", "script_text"]
 
 EXAMPLES = sorted((Path(__file__).parent.parent.parent / "examples").glob("*.yaml"))
 HOSTILE = "</script><script>alert(1)</script><!--"

@@ -13,9 +13,8 @@ import pytest
 import memplan
 from memplan.machine.dump import dump_machine
 from memplan.render.json_ import plan_document
-from memplan.report.page import MODULES, script_text
 from memplan.report.schema import page_schema
-from tests.report.pages import EXAMPLES, HOSTILE, document, example, filmed, page
+from tests.report.pages import EXAMPLES, HOSTILE, MODULES, document, example, filmed, page, script_text
 
 NAMES = [path.stem for path in EXAMPLES]
 

@@ -151,5 +151,5 @@ function rows(items, row, heads) {
   add();
   const right = ["size", "node"];
   const head = heads.map((name) => (name ? el("th", { scope: "col", class: right.includes(name) ? "right" : null }, name) : el("td", {})));
-  return el("div", {}, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rows" }, el("table", {}, el("thead", {}, el("tr", {}, ...head)), body)), more);
+  return el("div", {}, el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Rows" }, el("table", {}, el("thead", {}, el("tr", {}, ...head)), body)), more);
 }

@@ -117,7 +117,7 @@ export function searchOf(change, plan) {
   const heads = ["try", "free from", "to", "size", "node", "what became of it"];
   return el(
     "div",
-    { class: "scroll", tabindex: 0, role: "region", "aria-label": "The free ranges that memblock looked at" },
+    { class: "scroll", tabindex: 0, role: "group", "aria-label": "The free ranges that memblock looked at" },
     el(
       "table",
       {},

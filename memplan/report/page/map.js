@@ -154,8 +154,8 @@ export class MemoryMap {
     const own = held ? held.end - held.start : PAGE;
     const inView = address >= this.view.low && address < this.view.high && (own / size) * this.width >= LETTER;
     this.choice = { address, node: this.nodeAt(address), track: track ? this.tracks.indexOf(track) : 0 };
-    if (inView) this.redraw();
-    else this.show(around(held ?? { start: address, end: address + PAGE }, 16));
+    if (!inView) this.show(around(held ?? { start: address, end: address + PAGE }, 16));
+    this.draw();
     this.tell();
   }
 
