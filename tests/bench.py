@@ -1,11 +1,15 @@
-"""Speed as ratios, measured in one run, medians: what memplan may cost beside what python and its libraries cost."""
+"""Speed as ratios: what memplan may cost beside what python and its libraries cost.
+
+Measured so that a busy machine gives the same answer as an idle one: by the processor time that the work itself took,
+not by the clock on the wall; the two sides of a ratio in turns, so that both meet the same caches and clock rates; and
+the least of several runs for each, since what else runs on a machine can only add to a time.
+"""
 
 from __future__ import annotations
 
 import compileall
 import random
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,17 +34,29 @@ GIB, MIB = 1 << 30, 1 << 20
 ROUNDS = 15
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """How long one call takes."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+def spent() -> float:
+    """Seconds of processor time of this process, and of its children that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def seconds(run: Callable[[], object], rounds: int = 1) -> float:
+    """The processor time of one call, in the cheapest of so many."""
+
+    def once() -> float:
+        start = spent()
+        run()
+        return spent() - start
+
+    return min(once() for _ in range(rounds))
 
 
 def ratio(one: Callable[[], object], other: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """The median time of `one` over that of `other`, taken in turns so that both see the same machine."""
+    """The least time of `one` over the least of `other`, taken in turns after a first call that isn't counted."""
+    one()
+    other()
     pairs = [(seconds(one), seconds(other)) for _ in range(rounds)]
-    return statistics.median(a for a, _ in pairs) / statistics.median(b for _, b in pairs)
+    return min(a for a, _ in pairs) / min(b for _, b in pairs)
 
 
 def process(*words: str | Path) -> Callable[[], object]:
@@ -179,7 +195,7 @@ def main() -> int:
         huge = folder / "huge.yaml"
         huge.write_text(machine_text(1024, 4 * GIB, entries=10_000, cmdline="quiet"))
         good.append(
-            show("10,000 e820 entries and 1,024 nodes", seconds(process(BIN / "memplan", "simulate", huge)), 2, "s")
+            show("10,000 e820 entries and 1,024 nodes", seconds(process(BIN / "memplan", "simulate", huge), 3), 2, "s")
         )
         eighth = load_machine(eight)
         good += [show(what, ratio(run, plain, 3), limit) for what, run, plain, limit in sweeps(eighth, folder)]
