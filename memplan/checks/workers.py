@@ -25,10 +25,12 @@ def spread(
     Where a process dies over an item, ``lost(item, status)`` is its result (the status as in
     `multiprocessing.Process.exitcode`), and another process goes on with the rest.
     """
-    workers = [_Worker(function) for _ in range(min(jobs, len(items)))]
+    workers: list[_Worker[Item, Result]] = []
     results: dict[int, Result] = {}
     given = 0
     try:
+        while len(workers) < min(jobs, len(items)):
+            workers.append(_Worker(function))
         for index in range(len(items)):
             while index not in results:
                 for worker in workers:
@@ -73,9 +75,9 @@ class _Worker(Generic[Item, Result]):
         return result
 
     def end(self) -> int:
-        """End the process; its exit status."""
+        """End the process, by a signal that can't get lost while it begins; its exit status."""
         self.connection.close()
-        self._process.terminate()
+        self._process.kill()
         self._process.join()
         return self._process.exitcode or 0
 
