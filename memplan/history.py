@@ -20,6 +20,7 @@ from memplan.sweep.wants import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from memplan.kernel.distributions import Target
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.sweep.wants import Want
@@ -54,6 +55,13 @@ class Stretch(NamedTuple):
     met: bool | None
     causes: tuple[Cause, ...] = ()
     problem: str = ""
+
+
+class Build(NamedTuple):
+    """A kernel, and the name by which it was asked for."""
+
+    name: str
+    kernel: Kernel
 
 
 class _Planned(NamedTuple):
@@ -142,18 +150,25 @@ def _alike(one: Kernel, other: Kernel) -> bool:
 
 
 def _causes(machine: Machine, before: _Planned, after: _Planned, wants: Sequence[Want]) -> tuple[Cause, ...]:
-    differing = _differences(before, after)
     wanted = _answer(after, wants)
+    ends = Build(before.name, before.kernel), Build(after.name, after.kernel)
+    found = causes(*ends, lambda kernel: _answer(_planned(machine, before.name, kernel, wants), wants) == wanted)
+    return tuple(_differences(*ends)) if found is None else found
 
-    def gives_it(names: Sequence[str]) -> bool:
-        mixed = _mixed(before, after, frozenset(names))
-        return _answer(_planned(machine, before.name, mixed, wants), wants) == wanted
 
-    by_name = {cause.name: cause for cause in differing}
+def causes(before: Build, after: Build, gives_it: Callable[[Kernel], bool]) -> tuple[Cause, ...] | None:
+    """A smallest set of what differs between two kernels with which the first one gives what the second one does.
+
+    `gives_it` tells that of a kernel that is the first one but for some things of the second.  None where not even
+    all that differs makes the first give it.
+    """
+    by_name = {cause.name: cause for cause in _differences(before, after)}
+
+    def enough(names: Sequence[str]) -> bool:
+        return gives_it(_mixed(before, after, frozenset(names)))
+
     names = list(by_name)
-    if not gives_it(names):
-        return tuple(differing)
-    return tuple(by_name[name] for name in minimal(names, gives_it))
+    return tuple(by_name[name] for name in minimal(names, enough)) if enough(names) else None
 
 
 def minimal(items: Sequence[str], holds: Callable[[Sequence[str]], bool]) -> list[str]:
@@ -177,8 +192,16 @@ def minimal(items: Sequence[str], holds: Callable[[Sequence[str]], bool]) -> lis
     return [] if len(left) == 1 and holds([]) else left
 
 
-def _differences(before: _Planned, after: _Planned) -> list[Cause]:
-    one, other = target(before.name), target(after.name)
+def _target(build: Build) -> Target:
+    """The rules that a kernel's name stands for; those of its version where it is the name of a build."""
+    try:
+        return target(build.name)
+    except UsageError:
+        return target(str(build.kernel.rules.version))
+
+
+def _differences(before: Build, after: Build) -> list[Cause]:
+    one, other = _target(before), _target(after)
     rules, later = resolve(one.version, one.overlay), resolve(other.version, other.overlay)
     found = [
         Cause(name, all_rules().rules[name].what, _shown(rules[name].value), _shown(own.value), own.change.commit)
@@ -206,10 +229,11 @@ def _shown(value: object) -> str:
     return repr(value) if isinstance(value, str) else str(value)
 
 
-def _mixed(before: _Planned, after: _Planned, names: frozenset[str]) -> Kernel:
+def _mixed(before: Build, after: Build, names: frozenset[str]) -> Kernel:
     """The older kernel with these things of the newer one."""
     rules = before.kernel.rules
-    facts = dict((after if FACTS in names else before).kernel.facts)
+    build = (after if FACTS in names else before).kernel
+    facts = dict(build.facts)
     groups: dict[str, dict[str, Any]] = {"": {}, "memblock": {}, "hotplug": {}}
     for name in names:
         if name == FACTS or name.startswith("step "):
@@ -225,16 +249,16 @@ def _mixed(before: _Planned, after: _Planned, names: frozenset[str]) -> Kernel:
         **groups[""],
         memblock=rules.memblock._replace(**groups["memblock"]),
         hotplug=rules.hotplug._replace(**groups["hotplug"]),
-        steps=tuple(_steps(before.name, after.name, names)),
+        steps=tuple(_steps(before, after, names)),
     )
-    return before.kernel._replace(rules=rules, facts=facts)
+    return before.kernel._replace(rules=rules, facts=facts, options=build.options)
 
 
-def _steps(older: str, newer: str, names: frozenset[str]) -> Iterator[str]:
+def _steps(older: Build, newer: Build, names: frozenset[str]) -> Iterator[str]:
     """The steps of the older version, but of those in `names` the newer version's, in the order that all have."""
     there = []
-    for name in (older, newer):
-        own = target(name)
+    for build in (older, newer):
+        own = _target(build)
         there.append({id(step) for step, _ in resolve_steps(own.version, own.overlay)})
     for step in all_rules().steps:
         if id(step) in there[f"step {step.name}" in names]:

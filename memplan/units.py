@@ -13,6 +13,7 @@ PAGE_SIZE = 1 << PAGE_SHIFT
 SIZE_2M = 2 * MIB
 SECTION_SIZE = 128 * MIB
 U64_MAX = (1 << 64) - 1
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 _SUFFIXES = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 #: The last digits of a number that count modulo 2^64: 10^64 is a multiple of it.
@@ -88,6 +89,12 @@ def size_text(size: int) -> str:
         if size and not size & ((1 << shift) - 1):
             return f"{size >> shift}{suffix}"
     return str(size)
+
+
+def exact(size: int) -> str:
+    """`size` bytes in words, in the largest unit that divides it: ``2097148 KiB``, ``896 bytes``."""
+    unit = min(((size & -size).bit_length() - 1) // 10, len(UNITS) - 1) if size else 0
+    return f"{size >> 10 * unit} {UNITS[unit]}"
 
 
 def mem_range(start: int, end: int, width: int = 8) -> str:

@@ -3,6 +3,7 @@
 import pickle
 
 from memplan.boot.remedies import sentence
+from memplan.machine.cmdline import CommandLine
 from memplan.owner import Mover, Owner, Purpose
 
 
@@ -31,4 +32,4 @@ def test_who_can_move_what() -> None:
 def test_hot_plug_marks_are_no_remedy_for_what_firmware_and_loader_place() -> None:
     for kind in Purpose:
         if kind.mover in (Mover.FIRMWARE, Mover.LOADER):
-            assert "SRAT" not in sentence(Owner(kind, 0, "TPM event log")), kind
+            assert "SRAT" not in sentence(Owner(kind, 0, "TPM event log"), CommandLine(""), marked=False), kind

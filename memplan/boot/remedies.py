@@ -14,35 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from memplan.boot.context import Boot
+    from memplan.machine.cmdline import CommandLine
     from memplan.plan import Reservation
 
 _FIRST_MEGABYTE = "the first megabyte always stays with the kernel: its node can't be removed"
-_BOTTOM_UP = "allocate bottom-up until the SRAT is read: movable_node"
-_SMALLER_LOG = "a smaller log_buf_len, or movable_node: bottom-up until the SRAT is read"
 _CRASH_KERNEL = "give the place: crashkernel=size@offset in a node that stays, or a smaller size"
-_NODE = "it follows the node's own memory: mark the node hot-pluggable in the SRAT and boot with movable_node"
-_PERCPU = "mark the node hot-pluggable in the SRAT and boot with movable_node: its CPUs' areas go elsewhere"
-_SWIOTLB = "it must lie below 4 GiB: let a node that stays have memory there, or boot with swiotlb=noforce"
 _EFI_TABLES = "let firmware and the boot loader keep EFI's tables in a node that stays"
-_ELSEWHERE = (
-    "mark the range hot-pluggable in the SRAT and boot with movable_node: the kernel's own allocations avoid it"
-)
 _SWIOTLB_KINDS = frozenset(kind for kind in Purpose if kind.name.startswith("SWIOTLB"))
+_PERCPU_KINDS = frozenset(kind for kind in Purpose if kind.name.startswith("PERCPU"))
+_OWN_NODE = frozenset({Purpose.NODE_DATA, Purpose.MEMORY_MAP})
+_LOG_KINDS = frozenset({Purpose.LOG_BUFFER, Purpose.LOG_DESCRIPTORS, Purpose.LOG_INFOS})
 #: What is allocated before the SRAT is read, and goes behind the kernel where that is done upwards.
-_BOTTOM_UP_KINDS = frozenset(
-    {
-        Purpose.PAGE_TABLES,
-        Purpose.MEMBLOCK_ARRAY,
-        Purpose.LOG_BUFFER,
-        Purpose.LOG_DESCRIPTORS,
-        Purpose.LOG_INFOS,
-    }
-)
+_BOTTOM_UP_KINDS = frozenset({Purpose.PAGE_TABLES, Purpose.MEMBLOCK_ARRAY, *_LOG_KINDS})
 #: Below this every boot loader can put the initrd (initrd_addr_max of the setup header, and one).
 _LOADER_END = 2 * GIB
 _CRASH_ALIGN = 16 * MIB
 _SENTENCES: dict[Purpose, str] = {
-    Purpose.KERNEL_IMAGE: "load the kernel into a node that stays (nokaslr, or the loader's choice of address)",
     Purpose.BRK: "it lies behind the kernel image: load the kernel into a node that stays",
     Purpose.INITRD: "let the boot loader put the initrd into a node that stays",
     Purpose.SETUP_DATA: "let the boot loader put its setup_data into a node that stays",
@@ -54,18 +41,7 @@ _SENTENCES: dict[Purpose, str] = {
     Purpose.EFI_TABLE: _EFI_TABLES,
     Purpose.MP_TABLE: "let firmware keep the MP table below 1 MiB",
     **dict.fromkeys(CRASH_KERNEL, _CRASH_KERNEL),
-    Purpose.HUGETLB_CMA: "name the nodes that stay: hugetlb_cma=node:size",
     Purpose.CMA: "give the place: cma=size@start-end in a node that stays",
-    Purpose.GIGANTIC_PAGES: "allocate them later through sysfs, or name the nodes that stay: hugepages=node:count",
-    Purpose.PAGE_TABLES: _BOTTOM_UP,
-    Purpose.MEMBLOCK_ARRAY: _BOTTOM_UP,
-    Purpose.LOG_BUFFER: _SMALLER_LOG,
-    Purpose.LOG_DESCRIPTORS: _SMALLER_LOG,
-    Purpose.LOG_INFOS: _SMALLER_LOG,
-    Purpose.NODE_DATA: _NODE,
-    Purpose.MEMORY_MAP: _NODE,
-    **{kind: _PERCPU for kind in Purpose if kind.name.startswith("PERCPU")},
-    **dict.fromkeys(_SWIOTLB_KINDS, _SWIOTLB),
     Purpose.RESERVE_MEM: "leave the reserve_mem= option out, or make room for it in a node that stays",
     Purpose.SOFT_RESERVED: "firmware sets this memory aside for special purposes",
     Purpose.LOW_PAGES: _FIRST_MEGABYTE,
@@ -79,9 +55,54 @@ _SENTENCES: dict[Purpose, str] = {
 }
 
 
-def sentence(owner: Owner) -> str:
-    """What would move what `owner` has; allocations of the kernel proper all obey the hot-plug marks."""
-    return _SENTENCES.get(owner.kind, _ELSEWHERE)
+def sentence(owner: Owner, cmdline: CommandLine, *, marked: bool) -> str:
+    """What would move what `owner` has, beyond what is done already.
+
+    `marked` tells whether the SRAT marks the memory that should be free of it; allocations of the kernel proper all
+    obey these marks.
+    """
+    kind = owner.kind
+    if kind in _BOTTOM_UP_KINDS:
+        return _upwards(kind, cmdline)
+    if kind in _SWIOTLB_KINDS:
+        off = "" if cmdline.last("swiotlb") == "noforce" else ", or boot with swiotlb=noforce"
+        return f"it must lie below 4 GiB: let a node that stays have memory there{off}"
+    if kind is Purpose.KERNEL_IMAGE:
+        how = (
+            "the loader's choice of address" if cmdline.has("nokaslr") else "nokaslr, or the loader's choice of address"
+        )
+        return f"load the kernel into a node that stays ({how})"
+    if kind in (Purpose.HUGETLB_CMA, Purpose.GIGANTIC_PAGES):
+        return _on_nodes(kind, cmdline)
+    return _SENTENCES.get(kind) or _marks(kind, cmdline, marked)
+
+
+def _upwards(kind: Purpose, cmdline: CommandLine) -> str:
+    log = "a smaller log_buf_len, or " if kind in _LOG_KINDS else ""
+    if cmdline.has("movable_node"):
+        return f"{log}more room between the kernel image and the hot-pluggable memory (movable_node is there)"
+    return f"{log}allocate bottom-up until the SRAT is read: movable_node"
+
+
+def _on_nodes(kind: Purpose, cmdline: CommandLine) -> str:
+    """Where the pages come from is for the option to say; it may name nodes already."""
+    option, unit = ("hugetlb_cma", "size") if kind is Purpose.HUGETLB_CMA else ("hugepages", "count")
+    named = any(":" in value for value in cmdline.all(option))
+    name = f"name {'other nodes' if named else 'the nodes that stay'}: {option}=node:{unit}"
+    return name if kind is Purpose.HUGETLB_CMA else f"allocate them later through sysfs, or {name}"
+
+
+def _marks(kind: Purpose, cmdline: CommandLine, marked: bool) -> str:
+    """The marks and the option that make allocations avoid a node, as far as they are missing."""
+    what = "node" if kind in _OWN_NODE or kind in _PERCPU_KINDS else "range"
+    steps = [] if marked else [f"mark the {what} hot-pluggable in the SRAT"]
+    steps += [] if cmdline.has("movable_node") else ["boot with movable_node"]
+    how = " and ".join(steps) or f"keep the {what} free of what takes its hot-plug marks off"
+    if kind in _OWN_NODE:
+        return f"it follows the node's own memory: {how}"
+    if kind in _PERCPU_KINDS:
+        return f"{how}: its CPUs' areas go elsewhere"
+    return f"{how}: the kernel's own allocations avoid it"
 
 
 class Remedies:
@@ -100,7 +121,8 @@ class Remedies:
         """The remedy for what `owner` has in a range that is hot-pluggable, or not."""
         key = owner.kind, hotplug
         if key not in self._known:
-            self._known[key] = Remedy(sentence(owner), self._change(owner.kind, hotplug))
+            text = sentence(owner, self._boot.cmdline, marked=hotplug)
+            self._known[key] = Remedy(text, self._change(owner.kind, hotplug))
         return self._known[key]
 
     def _change(self, kind: Purpose, hotplug: bool) -> Alteration | None:
@@ -115,7 +137,7 @@ class Remedies:
         if kind is Purpose.RESERVE_MEM:
             return Alteration(drop=("reserve_mem",))
         if kind in _SWIOTLB_KINDS:
-            known = boot.rules.swiotlb_noforce != "unknown"
+            known = boot.rules.swiotlb_noforce != "unknown" and boot.cmdline.last("swiotlb") != "noforce"
             return Alteration(add=("swiotlb=noforce",)) if known else None
         if kind in _BOTTOM_UP_KINDS or (hotplug and kind.mover is Mover.SRAT and boot.rules.srat_hotplug_marks):
             possible = boot.kernel.config(boot.rules.movable_node_config) and not boot.cmdline.has("movable_node")

@@ -43,8 +43,8 @@ MEMORY_OPTIONS = (
     "swiotlb",
     "vmalloc",
 )
-#: Those that are read before Linux proper runs, and that it knows nothing of.
-_DECOMPRESSOR_OPTIONS = frozenset({"nokaslr", "no5lvl"})
+#: Those that need no handler: the decompressor reads them, or the kernel searches the command line itself.
+_WITHOUT_HANDLER = frozenset({"crashkernel", "nokaslr", "no5lvl"})
 #: A shorter word is near to too many others.
 _LEAST_LENGTH = 4
 _NEAR = 0.8
@@ -77,7 +77,7 @@ def of_other_kernels(cmdline: CommandLine, kernel: Kernel) -> Iterator[Unheeded]
         return
     for name in dict.fromkeys(name for name, _ in cmdline.args):
         word = name.replace("-", "_")
-        if word in MEMORY_OPTIONS and word not in kernel.options and word not in _DECOMPRESSOR_OPTIONS:
+        if word in MEMORY_OPTIONS and word not in kernel.options and word not in _WITHOUT_HANDLER:
             yield Unheeded(name, None, f"this kernel, {kernel.name}, has no option {name}")
 
 

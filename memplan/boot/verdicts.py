@@ -9,7 +9,7 @@ from memplan.boot.ranges import RangeSet
 from memplan.boot.remedies import Remedies
 from memplan.boot.shares import Part, Share, share_blocks
 from memplan.plan import Blocker, SratUse, Verdict
-from memplan.units import PAGE_SIZE, pfn_up, size_text
+from memplan.units import PAGE_SIZE, exact, pfn_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -135,7 +135,7 @@ def _unmarking(ranges: Sequence[tuple[int, int]], early: Sequence[Reservation]) 
 
 
 def _reason_in_zone(part: Part, start_pfn: int, share: Share, block_size: int, taken: bool) -> str:
-    size, blocks, total = size_text(block_size), share.movable, share.total
+    size, blocks, total = exact(block_size), share.movable, share.total
     if not total:
         can = "can" if share.borrows else "can't"
         return f"the memory block of {size} that it shares with another range of the node {can} go off-line"

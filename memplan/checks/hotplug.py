@@ -9,6 +9,7 @@ from memplan.boot.remedies import sentence
 from memplan.checks.coverage import enabled, ram_of, range_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import quote
+from memplan.machine.cmdline import CommandLine
 from memplan.owner import CRASH_KERNEL, KERNEL, Purpose
 from memplan.units import mem_range, size_text
 
@@ -52,11 +53,11 @@ def _inside(subject: Subject, kinds: Collection[Purpose]) -> Iterator[Reservatio
 
 
 def _taken(subject: Subject, field: str, kinds: Collection[Purpose]) -> Iterator[Found]:
+    cmdline = CommandLine(subject.plan.cmdline)
     for own in _inside(subject, kinds):
         place = f"{mem_range(own.start, own.end)} ({size_text(own.end - own.start)})"
-        yield Found(
-            f"{own.owner} at {place} lies in a hot-pluggable range; {sentence(own.owner)}", field, str(own.owner)
-        )
+        moved = sentence(own.owner, cmdline, marked=True)
+        yield Found(f"{own.owner} at {place} lies in a hot-pluggable range; {moved}", field, str(own.owner))
 
 
 @rule(

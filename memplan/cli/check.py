@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import changes, format_option, kernel_option, output_option, set_option, words_of
+from memplan.cli.options import (
+    WhatIf,
+    changes,
+    format_option,
+    kernel_option,
+    output_option,
+    what_if_options,
+    words_of,
+)
 from memplan.cli.output import write_lines
 from memplan.cli.streams import tell
 from memplan.errors import UsageError
@@ -65,9 +73,7 @@ def _rules() -> list[str]:
 )
 @click.option("--ignore", metavar="RULES", multiple=True, help="All but these rules.", shell_complete=words_of(_rules))
 @kernel_option("Check for this kernel: a version, a build, or a file.")
-@set_option()
-@click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
-@click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
+@what_if_options
 @click.option("--today", metavar="DAY", help="The day for which suppressions count (2027-01-31), instead of today.")
 @click.option("--force", is_flag=True, help="Use what can be used of damaged sources.")
 @click.option("--list-rules", is_flag=True, help="List all rules, and exit.")
@@ -89,9 +95,7 @@ def command(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     kernel: str | None,
-    sets: tuple[str, ...],
-    cmdline: str | None,
-    append: tuple[str, ...],
+    what_if: WhatIf,
     today: str | None,
     force: bool,
     list_rules: bool,
@@ -130,9 +134,9 @@ def command(
         force,
         _ids(select),
         _ids(ignore),
-        changes(sets),
-        cmdline,
-        append,
+        changes(what_if.sets),
+        what_if.cmdline,
+        what_if.append,
     )
     inputs = tuple(expand(inputs))
     before = make_baseline(baseline, options) if baseline is not None else None

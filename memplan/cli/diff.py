@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from memplan.cli.options import (
+    exact_option,
     format_option,
     kernel_option,
     load,
@@ -23,7 +24,9 @@ from memplan.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from memplan.machine.model import Machine
     from memplan.plan import Plan
+    from memplan.rule_changes import RuleChange
 
 _DIRECTIONS = "memplan.diff.directions"
 
@@ -58,7 +61,7 @@ def _direction(name: str, *, bottom_up: bool) -> Callable[[Any], Any]:
 @click.option("--cmdline", "cmdlines", metavar="TEXT", multiple=True, help="Boot options; once for both, or twice.")
 @click.option("--append", "appends", metavar="TEXT", multiple=True, help="More boot options; once or twice.")
 @format_option("table", "json")
-@click.option("--exact", is_flag=True, help="On the first screen, exact sizes instead of rounded ones.")
+@exact_option
 @click.option("--exit-code", is_flag=True, help="Exit with status 1 where the plans differ.")
 @verbose_option
 @pager_option
@@ -90,25 +93,26 @@ def command(
     sides, labels = _sides(machines, kernels, sets, cmdlines, appends, directions)
     plans = _plan(sides[0]), _plan(sides[1])
     diff = compare(*plans)
+    rules = _rules(sides, plans)
     terminal = output is None and sys.stdout.isatty()
     if format_ == "json":
         from memplan.render.diff import diff_document
         from memplan.render.json_ import document_lines
 
-        write_lines(document_lines(diff_document(diff, labels)), output)
+        write_lines(document_lines(diff_document(plans, diff, labels, rules)), output)
     elif terminal and not verbose:
         from memplan.render.diff_overview import diff_overview
         from memplan.render.spans import span_lines
 
         width, height = shutil.get_terminal_size()
         # The last line is for the shell's prompt.
-        lines = diff_overview(plans, diff, labels, width, height - 1, in_full=exact)
+        lines = diff_overview(plans, diff, labels, width, height - 1, in_full=exact, rules=rules)
         write_lines(span_lines(lines, terminal=True), output)
     else:
         from memplan.render.diff import diff_report
         from memplan.render.table import report_lines
 
-        show_lines(report_lines(diff_report(diff, labels), terminal=terminal), output, pager=pager)
+        show_lines(report_lines(diff_report(plans, diff, labels, rules), terminal=terminal), output, pager=pager)
     return 1 if exit_code and not diff.empty else 0
 
 
@@ -164,9 +168,25 @@ def _side(values: list[Any]) -> _Side:
     return _Side(machine, kernel, cmdline, append, bottom_up, tuple(text for text in sets if text is not None))
 
 
+def _machine(side: _Side) -> Machine:
+    return load(side.machine, side.sets, side.cmdline, (side.append,) if side.append else ())
+
+
 def _plan(side: _Side) -> Plan:
     import memplan
 
-    append = (side.append,) if side.append else ()
-    machine = load(side.machine, side.sets, side.cmdline, append)
-    return memplan.simulate(machine, kernel=side.kernel, bottom_up=side.bottom_up)
+    return memplan.simulate(_machine(side), kernel=side.kernel, bottom_up=side.bottom_up)
+
+
+def _rules(sides: tuple[_Side, _Side], plans: tuple[Plan, Plan]) -> tuple[RuleChange, ...]:
+    """What makes the outcomes differ, where only the kernels do."""
+    first, second = sides
+    if first.kernel is None or second.kernel is None or first._replace(kernel=second.kernel) != second:
+        return ()
+    from memplan.history import Build
+    from memplan.kernel.load import kernel_of
+    from memplan.rule_changes import rule_changes
+
+    machine = _machine(first)
+    builds = [Build(name, kernel_of(machine.kernel, name)) for name in (first.kernel, second.kernel)]
+    return rule_changes(machine, (builds[0], builds[1]), plans, bottom_up=first.bottom_up)

@@ -7,7 +7,15 @@ import sys
 
 import click
 
-from memplan.cli.options import kernel_option, load, output_option, pager_option, set_option
+from memplan.cli.options import (
+    OTHER_KERNEL,
+    WhatIf,
+    direction_options,
+    kernel_option,
+    output_option,
+    pager_option,
+    what_if_options,
+)
 from memplan.cli.output import show_lines, write_lines
 from memplan.cli.steps import OrderedSteps, scenario_of, step_options, wants_steps
 
@@ -17,20 +25,18 @@ _WIDTH = 100
 
 @click.command("map", cls=OrderedSteps)
 @click.argument("machine", type=click.Path())
-@kernel_option("Another kernel: a version, a build, a distribution, or a file.")
-@set_option()
-@click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
-@click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
+@direction_options
+@kernel_option(OTHER_KERNEL)
+@what_if_options
 @step_options
 @click.option("--width", metavar="N", type=click.IntRange(20, 1000), help="Columns; a terminal's own, else 100.")
 @pager_option
 @output_option
 def command(
     machine: str,
+    bottom_up: bool | None,
     kernel: str | None,
-    sets: tuple[str, ...],
-    cmdline: str | None,
-    append: tuple[str, ...],
+    what_if: WhatIf,
     scenario: str | None,
     width: int | None,
     pager: bool,
@@ -46,9 +52,9 @@ def command(
     from memplan.boot.replay import replay
     from memplan.kernel.load import kernel_of
 
-    described = load(machine, sets, cmdline, append)
+    described = what_if.load(machine)
     build = kernel_of(described.kernel, kernel)
-    plan = replay(described, build)
+    plan = replay(described, build, bottom_up=bottom_up)
     if not plan.end.completed:
         write_lines([f"The boot dies in {plan.end.step}: {plan.end.cause}"], output)
         return 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+
+from memplan.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -13,6 +16,14 @@ if TYPE_CHECKING:
     from memplan.machine.model import Machine
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+OTHER_KERNEL = "Another kernel's rules and facts: a version, a build, a distribution, or a file."
+
+cmdline_option = click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
+append_option = click.option(
+    "--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own; may be given again."
+)
+exact_option = click.option("--exact", is_flag=True, help="On the first screen, exact sizes instead of rounded ones.")
 
 verbose_option = click.option(
     "-v", "--verbose", is_flag=True, help="Every range by itself, neighbours not put together."
@@ -53,11 +64,48 @@ def kernel_option(text: str, *, multiple: bool = False) -> Callable[[Decorated],
     )
 
 
-def set_option(text: str = "Change a key of the description (initrd.start=2G).") -> Callable[[Decorated], Decorated]:
+def set_option(
+    text: str = "Change a key of the description (initrd.start=2G, srat.memory[2].hotplug=true); may be given again.",
+) -> Callable[[Decorated], Decorated]:
     """The option --set, which may be given several times."""
     return click.option(
         "--set", "sets", metavar="KEY=VALUE", multiple=True, help=text, shell_complete=words_of(_keys, "=")
     )
+
+
+class WhatIf(NamedTuple):
+    """What --set, --cmdline and --append change in a command's machines."""
+
+    sets: tuple[str, ...]
+    cmdline: str | None
+    append: tuple[str, ...]
+
+    def load(self, path: str) -> Machine:
+        """The machine that the file `path` describes, with the changes; InputError where it can't be used."""
+        return load(path, self.sets, self.cmdline, self.append)
+
+
+def what_if_options(command: Callable[..., int]) -> Callable[..., int]:
+    """The options --set, --cmdline and --append, which `command` gets as one :class:`WhatIf` called `what_if`."""
+
+    @wraps(command)
+    def gathered(*, sets: tuple[str, ...], cmdline: str | None, append: tuple[str, ...], **others: Any) -> int:
+        return command(what_if=WhatIf(sets, cmdline, append), **others)
+
+    return set_option()(cmdline_option(append_option(gathered)))
+
+
+def direction_options(command: Callable[..., int]) -> Callable[..., int]:
+    """The options --bottom-up and --top-down, which `command` gets as `bottom_up` (None: as the kernel decides)."""
+
+    @wraps(command)
+    def chosen(*, up: bool, down: bool, **others: Any) -> int:
+        if up and down:
+            raise UsageError("--bottom-up and --top-down contradict each other; memplan diff takes both")
+        return command(bottom_up=True if up else False if down else None, **others)
+
+    up = click.option("--bottom-up", "up", is_flag=True, help="Force allocations before the SRAT to go upwards.")
+    return up(click.option("--top-down", "down", is_flag=True, help="Force them to go downwards.")(chosen))
 
 
 def words_of(words: Callable[[], Iterable[str]], behind: str = "") -> Callable[..., list[Any]]:

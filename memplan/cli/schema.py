@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-_SCHEMAS = ("machine", "plan", "diff", "check", "explain", "sweep", "history", "advice", "hotadd", "report")
+_SCHEMAS = ("machine", "plan", "summary", "diff", "check", "explain", "sweep", "history", "advice", "hotadd", "report")
 
 
 @click.command("schema")
@@ -14,8 +14,8 @@ _SCHEMAS = ("machine", "plan", "diff", "check", "explain", "sweep", "history", "
 def command(what: str) -> None:
     """Print the JSON Schema of machine descriptions, or of what a command writes with --format json.
 
-    plan is what `simulate` writes, advice what `advise` does, report the data in a page of `report`; the others are
-    the commands' own.
+    plan is what `simulate` writes, summary what `simulate --summary` does, advice what `advise` does, report the data
+    in a page of `report`; the others are the commands' own.
     """
     import json
 
@@ -51,6 +51,10 @@ def _schema(what: str) -> dict[str, Any]:
         from memplan.render.advice import advice_schema
 
         return advice_schema()
+    if what == "summary":
+        from memplan.render.summary_json import summary_schema
+
+        return summary_schema()
     if what == "history":
         from memplan.render.history import history_schema
 

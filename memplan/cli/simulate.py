@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from memplan.cli.options import (
+    OTHER_KERNEL,
+    WhatIf,
+    direction_options,
+    exact_option,
     format_option,
     kernel_option,
-    load,
     output_option,
     pager_option,
-    set_option,
     verbose_option,
+    what_if_options,
 )
 from memplan.cli.output import show_lines, write_lines
 from memplan.errors import UsageError
@@ -25,16 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from memplan.plan import Plan
+    from memplan.render.summary import Planned
 
 
 @click.command("simulate")
 @click.argument("machines", metavar="MACHINE [MACHINE ...]", nargs=-1, required=True, type=click.Path())
-@click.option("--bottom-up", "up", is_flag=True, help="Force allocations before the SRAT is read to go upwards.")
-@click.option("--top-down", "down", is_flag=True, help="Force them to go downwards.")
-@kernel_option("Another kernel's rules and facts: a version, a build, a distribution, or a file.", multiple=True)
-@set_option("Change a key of the description (initrd.start=2G, srat.memory[2].hotplug=true); may be given again.")
-@click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
-@click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
+@direction_options
+@kernel_option(OTHER_KERNEL, multiple=True)
+@what_if_options
 @format_option("table", "json", "trace")
 @click.option(
     "--section",
@@ -43,20 +44,19 @@ if TYPE_CHECKING:
     multiple=True,
     help="Only this part of the report, in full; may be given more than once.",
 )
-@click.option("--exact", is_flag=True, help="On the first screen, exact sizes instead of rounded ones.")
-@click.option("--summary", is_flag=True, help="One line for each machine (and each --kernel).")
+@exact_option
+@click.option(
+    "--summary", is_flag=True, help="One line for each machine; with --kernel twice, what the second changes."
+)
 @click.option("--all", "everything", is_flag=True, help="In a trace, also what happens before the kernel's log begins.")
 @verbose_option
 @pager_option
 @output_option
 def command(
     machines: tuple[str, ...],
-    up: bool,
-    down: bool,
+    bottom_up: bool | None,
     kernels: tuple[str, ...],
-    sets: tuple[str, ...],
-    cmdline: str | None,
-    append: tuple[str, ...],
+    what_if: WhatIf,
     format_: str,
     sections: tuple[str, ...],
     exact: bool,
@@ -73,22 +73,20 @@ def command(
 
     Exit status: 0; 1 where the boot dies on the way (the plan ends there and says why); 2 for bad input.
     """
-    if up and down:
-        raise UsageError("--bottom-up and --top-down contradict each other; memplan diff takes both")
+    import memplan
+
+    if summary and format_ == "trace":
+        raise UsageError("--summary is a table or JSON: a trace is of one plan")
     if not summary and (len(machines) > 1 or len(kernels) > 1):
         raise UsageError("several machines or kernels: add --summary for one line each, or see memplan diff")
-    bottom_up = True if up else False if down else None
     plans = [
-        (path, kernel, _plan(path, kernel, sets, cmdline, append, bottom_up))
+        (path, kernel, memplan.simulate(what_if.load(path), kernel=kernel, bottom_up=bottom_up))
         for path in machines
         for kernel in kernels or (None,)
     ]
     terminal = output is None and sys.stdout.isatty()
     if summary:
-        from memplan.render.summary import summary_table
-        from memplan.render.table import report_lines
-
-        write_lines(report_lines([summary_table(plans)], terminal=terminal), output)
+        write_lines(_summary(plans, kernels, format_, terminal=terminal), output)
     elif format_ != "table":
         write_lines(_for_programs(plans[0][2], format_, everything=everything), output)
     elif terminal and not sections and not verbose:
@@ -98,17 +96,18 @@ def command(
     return 0 if all(plan.end.completed for _, _, plan in plans) else 1
 
 
-def _plan(
-    path: str,
-    kernel: str | None,
-    sets: tuple[str, ...],
-    cmdline: str | None,
-    append: tuple[str, ...],
-    bottom_up: bool | None,
-) -> Plan:
-    import memplan
+def _summary(plans: list[Planned], kernels: tuple[str, ...], format_: str, *, terminal: bool) -> Iterable[str]:
+    if format_ == "json":
+        from memplan.render.json_ import document_lines
+        from memplan.render.summary_json import summary_document
 
-    return memplan.simulate(load(path, sets, cmdline, append), kernel=kernel, bottom_up=bottom_up)
+        return document_lines(summary_document(plans, kernels))
+    from memplan.render.summary import comparison_table, summary_table
+    from memplan.render.table import report_lines
+
+    two = len(kernels) == 2
+    table = comparison_table(plans, (kernels[0], kernels[1])) if two else summary_table(plans)
+    return report_lines([table], terminal=terminal)
 
 
 def _for_programs(plan: Plan, format_: str, *, everything: bool) -> Iterable[str]:

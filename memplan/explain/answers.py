@@ -10,7 +10,6 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from memplan.boot.registry import registered
-from memplan.boot.remedies import sentence
 from memplan.boot.replay import replay
 from memplan.errors import UsageError
 from memplan.explain.search import candidates
@@ -18,9 +17,10 @@ from memplan.kernel.load import kernel_of
 from memplan.machine.words import meant
 from memplan.owner import Mover, Owner, Purpose
 from memplan.plan import Change, Message, Refused
+from memplan.units import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
@@ -125,7 +125,7 @@ def _place_answer(about: Subject, held: Reservation, kind: Kind, subject: str) -
     where = "outside RAM" if held.nid is None else f"on node {held.nid}"
     text = f"{held.owner} has it, {where}, since {held.step}, {when} the SRAT was read"
     details = [_why_placed(held.owner)] if found is None or found[1].request is None else []
-    details.append(f"what would move it: {sentence(held.owner)}")
+    details.append(_moving(about.plan, held))
     if found is None:
         return Answer(
             kind, subject, text, (held.start, held.end), held.owner, held.step, held.nid, details=tuple(details)
@@ -146,6 +146,21 @@ def _place_answer(about: Subject, held: Reservation, kind: Kind, subject: str) -
         seen,
         tuple(details),
     )
+
+
+def _moving(plan: Plan, held: Reservation) -> str:
+    """What would move a reservation out of the way, where it is in one's way."""
+    lost = False
+    for verdict in plan.verdicts:
+        for blocker in verdict.blockers:
+            if (blocker.start, blocker.end, blocker.owner) == (held.start, held.end, held.owner) and (
+                verdict.hotplug or verdict.start_pfn is not None or held.owner.kind.mover is Mover.SRAT
+            ):
+                return f"what would move it: {blocker.remedy.text}"
+        lost = lost or (verdict.unmarked and verdict.nid == held.nid)
+    if lost:
+        return f"it may lie there as node {held.nid} has lost its hot-plug marks: what took them has to move first"
+    return "nothing need move it: it lies in no memory that is to be removed"
 
 
 def _event(plan: Plan, held: Reservation) -> tuple[int, Change] | None:
@@ -209,7 +224,7 @@ def _blocker_answers(verdict: Verdict) -> Iterator[Answer]:
         yield Answer(
             "owner",
             str(owner),
-            f"{owner} holds {size} bytes{places}, since {step}",
+            f"{owner} holds {exact(size)}{places}, since {step}",
             (min(b.start for b in blockers), max(b.end for b in blockers)),
             owner,
             step,
@@ -266,16 +281,29 @@ def owner_answer(about: Subject, text: str, owners: frozenset[Owner]) -> Answer:
             "owner", text, f"nothing is reserved for {text} in this boot", details=tuple(_lines_about(about, owners))
         )
     nodes = sorted({part.nid for part in held if part.nid is not None})
-    where = f" on node {', '.join(map(str, nodes))}" if nodes else ""
-    summary = f"{text}: {size} bytes in {len(held)} place{'s' if len(held) != 1 else ''}{where}"
+    where = f" on node{'s' if len(nodes) > 1 else ''} {', '.join(map(str, nodes))}" if nodes else ""
+    summary = f"{text}: {exact(size)} in {len(held)} place{'s' if len(held) != 1 else ''}{where}"
     return Answer(
         "owner",
         text,
         summary,
         owner=next(iter(owners)) if len(owners) == 1 else None,
-        details=tuple(_lines_about(about, owners)),
+        details=(*_costs(held), *_lines_about(about, owners)),
         parts=tuple(parts),
     )
+
+
+def _costs(held: Sequence[Reservation]) -> Iterator[str]:
+    """What memory for one node takes on others."""
+    sizes: dict[tuple[int, int], int] = {}
+    for part in held:
+        owned, nid = part.owner.nid, part.nid
+        if owned is not None and nid is not None and owned != nid:
+            sizes[nid, owned] = sizes.get((nid, owned), 0) + part.end - part.start
+    for nid in sorted({nid for nid, _ in sizes}):
+        costs = {owned: size for (own, owned), size in sizes.items() if own == nid}
+        each = ", ".join(f"{exact(size)} for node {owned}" for owned, size in sorted(costs.items()))
+        yield f"node {nid} gives {exact(sum(costs.values()))} for other nodes: {each}"
 
 
 def _listed(part: Reservation) -> Answer:
@@ -287,7 +315,7 @@ def _listed(part: Reservation) -> Answer:
 
 def _refused_answer(about: Subject, number: int, event: Refused) -> Answer:
     seen = candidates(about.machine, about.kernel, event.request, number, bottom_up=about.bottom_up)
-    text = f"{event.owner} asked for {event.request.size} bytes in {event.step}, and there was no room"
+    text = f"{event.owner} asked for {exact(event.request.size)} in {event.step}, and there was no room"
     return Answer("owner", str(event.owner), text, None, event.owner, event.step, None, event.request, seen)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from memplan.render.history import cause_text
 from memplan.render.json_ import span, verdict_object
+from memplan.render.remarks import remarks_of_both
 from memplan.render.report import about, addresses, node_text
 from memplan.render.table import Table, Text
 from memplan.units import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from memplan.differences import OwnerChange, Place, PlanDiff, TableCount, VerdictChange, ZoneChange
-    from memplan.plan import Verdict, Zone
+    from memplan.plan import Plan, Verdict, Zone
     from memplan.render.table import Block
+    from memplan.rule_changes import RuleChange
 
 #: Raised when a member of the JSON changes its meaning or goes.
 VERSION = 1
@@ -23,12 +26,23 @@ _NONE = "-"
 _LABEL_WIDTH = 24
 
 
-def diff_report(diff: PlanDiff, labels: tuple[str, str]) -> Iterator[Block]:
-    """The blocks of the report; `labels` name the two plans."""
+def rule_texts(rules: Iterable[RuleChange]) -> Iterator[tuple[str, list[str]]]:
+    """What differs, and what makes it differ in words."""
+    return ((change.outcome, [cause_text(cause) for cause in change.causes]) for change in rules)
+
+
+def diff_report(
+    plans: tuple[Plan, Plan], diff: PlanDiff, labels: tuple[str, str], rules: Sequence[RuleChange] = ()
+) -> Iterator[Block]:
+    """The blocks of the report; `labels` name the two `plans`, `rules` are what makes their outcomes differ."""
     if labels[0] == labels[1] or max(map(len, labels)) > _LABEL_WIDTH:
         yield Text("", [f"first      {labels[0]}", f"second     {labels[1]}"])
         labels = ("first", "second")
     yield Text("", list(_summary(diff, labels)))
+    said = [f"{about}: {text}" for about, text in remarks_of_both(plans, labels)]
+    if said:
+        yield Text("", said)
+    yield from (Text(f"{outcome} differs because of", texts) for outcome, texts in rule_texts(rules))
     if diff.verdicts:
         yield Table(
             "Verdicts",
@@ -67,7 +81,9 @@ def diff_report(diff: PlanDiff, labels: tuple[str, str]) -> Iterator[Block]:
             yield Text(f"Warnings only in {label}", [line for text in warnings for line in text.splitlines()])
 
 
-def diff_document(diff: PlanDiff, labels: tuple[str, str]) -> dict[str, Any]:
+def diff_document(
+    plans: tuple[Plan, Plan], diff: PlanDiff, labels: tuple[str, str], rules: Sequence[RuleChange] = ()
+) -> dict[str, Any]:
     """The differences as JSON has them; ranges as in a plan's JSON (`end` inclusive), pairs as [first, second]."""
     return {
         "format": "memplan diff",
@@ -112,6 +128,11 @@ def diff_document(diff: PlanDiff, labels: tuple[str, str]) -> dict[str, Any]:
         ],
         "mapped": [{"page_size": row.page_size, "size": [row.before, row.after]} for row in diff.mapped],
         "warnings": [list(diff.warnings_gone), list(diff.warnings_new)],
+        "not_modelled": [list(plan.limits) for plan in plans],
+        "unheeded_options": [list(plan.unheeded) for plan in plans],
+        "rules": [
+            {"outcome": change.outcome, "causes": [cause._asdict() for cause in change.causes]} for change in rules
+        ],
     }
 
 

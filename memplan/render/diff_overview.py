@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.render.diff import rule_texts
 from memplan.render.families import Family, family_of
-from memplan.render.screen import LEAST_COLUMNS, Section, columns, fitted, whole, wrapped
-from memplan.render.sizes import exact, nodes_text, rounded
-from memplan.render.spans import Span
+from memplan.render.remarks import remarks_of_both
+from memplan.render.screen import LEAST_COLUMNS, Section, columns, columns_width, fitted, whole, wrapped
+from memplan.render.sizes import nodes_text, rounded
+from memplan.render.spans import Span, line
+from memplan.units import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from memplan.differences import PlanDiff, VerdictChange
     from memplan.plan import Plan, Verdict
     from memplan.render.spans import Line
+    from memplan.rule_changes import RuleChange
 
     Size = Callable[[int], str]
 
@@ -29,14 +33,19 @@ def diff_overview(
     height: int,
     *,
     in_full: bool = False,
+    rules: Sequence[RuleChange] = (),
 ) -> list[Line]:
-    """The screen for the differences `diff` of two plans with these labels, in `width` columns and `height` lines."""
+    """The screen for the differences `diff` of two plans with these labels, in `width` columns and `height` lines.
+
+    `rules` are what makes the outcomes differ.
+    """
     size = exact if in_full else rounded
     width = max(width, LEAST_COLUMNS)
     sections = [
         whole(_headline(diff, labels, width, size)),
         _verdicts(diff, labels, width),
-        whole(_failures(diff, labels, width)),
+        _rules(rules, width),
+        whole([*_remarks(plans, labels, width), *_failures(diff, labels, width)]),
         _families(plans, labels, width, size),
         _totals(diff, labels, width),
         whole(wrapped(_MORE, width, style="dim")),
@@ -89,6 +98,21 @@ def _because(verdict: Verdict | None, label: str) -> str:
     return "" if verdict is None else f"with {label}, {verdict.reason}"
 
 
+def _rules(rules: Sequence[RuleChange], width: int) -> Section:
+    """The rules, steps and facts that make the outcomes differ."""
+    lines: list[Line] = []
+    for outcome, texts in rule_texts(rules):
+        lines.append(line(Span(f"{outcome} differs because of", "bold")))
+        for text in texts:
+            lines += wrapped(text, width, head=("  ",))
+    return Section(lines, 0, 4, lambda left: f"{left} more lines: --verbose")
+
+
+def _remarks(plans: tuple[Plan, Plan], labels: tuple[str, str], width: int) -> Iterator[Line]:
+    for about, text in remarks_of_both(plans, labels):
+        yield from wrapped(text, width, head=(Span(f"{about}: ", "yellow"),))
+
+
 def _failures(diff: PlanDiff, labels: tuple[str, str], width: int) -> list[Line]:
     found: list[Line] = []
     for label, end in zip(labels, diff.ends, strict=True):
@@ -111,9 +135,14 @@ def _families(plans: tuple[Plan, Plan], labels: tuple[str, str], width: int, siz
     ]
     if not rows:
         return whole([])
-    head = [("reserved", labels[0], "", labels[1], "")]
-    lines = list(columns([*head, *rows], width))
-    return Section(lines, 1, 4, lambda left: f"{left} more: --verbose")
+    lines: list[Line] = []
+    table = [("reserved", labels[0], "", labels[1], ""), *rows]
+    if columns_width(table) > width:
+        # Long labels would cost the second plan its nodes.
+        lines += wrapped(f"first: {labels[0]}, second: {labels[1]}", width)
+        table[0] = ("reserved", "first", "", "second", "")
+    lines += columns(table, width)
+    return Section(lines, len(lines) - len(rows), 4, lambda left: f"{left} more: --verbose")
 
 
 def _by_family(plan: Plan) -> dict[Family, tuple[int, frozenset[int]]]:

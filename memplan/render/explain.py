@@ -6,15 +6,17 @@ from itertools import groupby
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from memplan.render.sizes import exact, rounded
+from memplan.render.remarks import remark_texts
+from memplan.render.sizes import rounded
 from memplan.render.table import Table, aligned
+from memplan.units import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from memplan.explain.answers import Answer
     from memplan.memblock.requests import Candidate
-    from memplan.plan import Request
+    from memplan.plan import Plan, Request
 
 #: Raised when a field changes its meaning or goes.
 VERSION = 1
@@ -24,10 +26,17 @@ _SHOWN = 12
 _PARTS = 12
 
 
-def answer_lines(answer: Answer, *, width: int, everything: bool = False) -> Iterator[str]:
-    """The answer as text of at most `width` columns where words allow it; long lists are cut unless `everything`."""
+def answer_lines(answer: Answer, plan: Plan, *, width: int, everything: bool = False) -> Iterator[str]:
+    """The answer from `plan` as text of at most `width` columns where words allow it.
+
+    Long lists are cut unless `everything`.
+    """
     yield from _paragraph(answer.answer, width)
     yield from _body(answer, width, everything=everything)
+    for index, text in enumerate(remark_texts(plan)):
+        if not index:
+            yield ""
+        yield from _paragraph(text, width)
 
 
 def _body(answer: Answer, width: int, *, everything: bool) -> Iterator[str]:
@@ -108,9 +117,15 @@ def _paragraph(text: str, width: int, indent: str = "") -> list[str]:
     ) or [""]
 
 
-def answer_document(answer: Answer) -> dict[str, Any]:
-    """The answer as JSON has it; ranges end with their last byte."""
-    return {"format": "memplan explanation", "version": VERSION, **_object(answer)}
+def answer_document(answer: Answer, plan: Plan) -> dict[str, Any]:
+    """The answer from `plan` as JSON has it; ranges end with their last byte."""
+    return {
+        "format": "memplan explanation",
+        "version": VERSION,
+        **_object(answer),
+        "not_modelled": list(plan.limits),
+        "unheeded_options": list(plan.unheeded),
+    }
 
 
 def _object(answer: Answer) -> dict[str, Any]:

@@ -15,6 +15,10 @@ _SPAN = {
 def explain_schema() -> dict[str, Any]:
     """The schema of an explanation; the parts of an answer have its form."""
     members = _answer()
+    remarks = {
+        "not_modelled": _texts("what the boot asks for and is not replayed"),
+        "unheeded_options": _texts("boot options about memory that the kernel does not know"),
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "memplan explanation",
@@ -26,8 +30,9 @@ def explain_schema() -> dict[str, Any]:
             "format": {"const": "memplan explanation"},
             "version": {"const": explain.VERSION},
             **members,
+            **remarks,
         },
-        "required": ["format", "version", *members],
+        "required": ["format", "version", *members, *remarks],
     }
 
 
@@ -78,6 +83,10 @@ def _object(**members: Any) -> dict[str, Any]:
 
 def _text(description: str) -> dict[str, Any]:
     return {"type": "string", "description": description}
+
+
+def _texts(description: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": "string"}, "description": description}
 
 
 def _maybe(schema: dict[str, Any]) -> dict[str, Any]:

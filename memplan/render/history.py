@@ -25,7 +25,7 @@ def history_lines(command: Sequence[str], stretches: Sequence[Stretch]) -> Itera
             yield ""
         yield _line(f"{_versions(own):{width}}  {_verdict(own)}")
         for cause in own.causes:
-            yield _line(f"  because of {_cause(cause)}")
+            yield _line(f"  because of {cause_text(cause)}")
         yield _line(f"  {_command(command, own)}")
 
 
@@ -42,7 +42,8 @@ def _verdict(own: Stretch) -> str:
     return f"{met}{removable_words(list(own.verdict.removable))}, {crash_words(own.verdict.crash_kernel)}"
 
 
-def _cause(cause: Cause) -> str:
+def cause_text(cause: Cause) -> str:
+    """A cause in words: what it is, its two values, the commit, what it is about."""
     commit = f" (commit {cause.commit})" if cause.commit else ""
     return f"{cause.name}: {cause.before} became {cause.after}{commit}: {cause.what}"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from memplan.render.families import Family
+from memplan.render.remarks import remark_texts
 from memplan.render.sizes import nodes_text, rounded
 from memplan.render.strip import Free, strips
 
@@ -32,7 +33,8 @@ def map_svg(plan: Plan, added: HotaddPlan | None = None) -> Iterator[str]:
     met = {piece.content for strip in shown for piece in strip.pieces} - {Free.HOLE}
     legend: list[Content] = [each for each in (*Family, *Free) if each in met]
     rows = -(-(len(legend) + 1) // _LEGEND_COLUMNS)
-    height = 2 * _MARGIN + 24 + _NODE * len(shown) + _LEGEND_ROW * rows
+    notes = list(remark_texts(plan))
+    height = 2 * _MARGIN + 24 + _NODE * len(shown) + _LEGEND_ROW * (rows + len(notes))
     name = plan.machine_name or "machine"
     gone = {nid for nid, _, _ in plan.movable}
     yield '<?xml version="1.0" encoding="UTF-8"?>'
@@ -43,7 +45,7 @@ def map_svg(plan: Plan, added: HotaddPlan | None = None) -> Iterator[str]:
     )
     yield f'<title id="title">{escape(f"Memory of {name} after the boot of Linux {plan.kernel}")}</title>'
     removable = f"Memory of {nodes_text(gone)} can be removed." if gone else "No memory can be removed."
-    yield f'<desc id="desc">{escape(f"{len(shown)} nodes. {removable}")}</desc>'
+    yield f'<desc id="desc">{escape(" ".join((f"{len(shown)} nodes. {removable}", *notes)))}</desc>'
     yield (
         '<defs><pattern id="hotplug" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
         '<path d="M0 0V6" stroke="#000" stroke-opacity=".35" stroke-width="2"/></pattern></defs>'
@@ -57,6 +59,8 @@ def map_svg(plan: Plan, added: HotaddPlan | None = None) -> Iterator[str]:
     for index, content in enumerate(legend):
         yield from _entry(index, y, content.letter, str(content), _fill(content))
     yield from _entry(len(legend), y, "", "hatched: hot-pluggable", "url(#hotplug)")
+    for index, text in enumerate(notes):
+        yield f'<text x="{_MARGIN}" y="{y + _LEGEND_ROW * (rows + index) + 12}">{escape(text)}</text>'
     yield "</svg>"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.render.families import Family
+from memplan.render.remarks import remark_lines
 from memplan.render.sizes import rounded
 from memplan.render.spans import Span, line
 from memplan.render.strip import Free, strips
@@ -29,7 +30,7 @@ LEAST_WIDTH = 16
 
 
 def map_lines(plan: Plan, width: int, added: HotaddPlan | None = None) -> Iterator[Line]:
-    """The whole map, `width` columns wide: nodes with the places where they begin and end, then the legend.
+    """The whole map, `width` columns wide: nodes with where they begin and end, the legend, and remarks.
 
     With `added`, the nodes are as its steps leave them.
     """
@@ -46,6 +47,10 @@ def map_lines(plan: Plan, width: int, added: HotaddPlan | None = None) -> Iterat
     if shown:
         yield line()
         yield from legend(shown, width, marks=True)
+    said = list(remark_lines(plan, width))
+    if said:
+        yield line()
+        yield from said
 
 
 def strip_spans(strip: Strip) -> Iterator[Span]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from memplan.render.families import Family, family_of
 from memplan.render.map_text import LEAST_WIDTH, legend, strip_spans
+from memplan.render.remarks import remark_lines
 from memplan.render.screen import LEAST_COLUMNS, Section, columns, fitted, whole, wrapped
-from memplan.render.sizes import exact, nodes_text, numbers, rounded
+from memplan.render.sizes import nodes_text, numbers, rounded
 from memplan.render.spans import Span, line
 from memplan.render.strip import strips
-from memplan.units import PAGE_SIZE
+from memplan.units import PAGE_SIZE, exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,7 +79,7 @@ def _verdicts(plan: Plan, width: int, size: Size) -> Section:
         first = group[0]
         memory = size(sum(memory_within(plan, verdict) for verdict in group))
         head = f"{nodes_text(verdict.nid for verdict in group)}, {memory}: "
-        word, style = verdict_word(first)
+        word, style = verdict_word(first, len({verdict.nid for verdict in group}))
         if first.movable and first.blocks == first.total_blocks:
             blocks = sum(verdict.blocks for verdict in group)
             lines += wrapped(f"all {blocks} memory blocks", width, head=(head, Span(word, style), ": "))
@@ -110,20 +111,16 @@ def memory_within(plan: Plan, verdict: Verdict) -> int:
     return sum(max(0, min(end, verdict.end) - max(start, verdict.start)) for start, end in ranges)
 
 
-def verdict_word(verdict: Verdict) -> tuple[str, str]:
-    """A verdict in a word or two, and the style that goes with it."""
+def verdict_word(verdict: Verdict, nodes: int = 1) -> tuple[str, str]:
+    """The verdict of so many nodes in a word or two, and the style that goes with it."""
     if not verdict.movable:
-        return ("not removable", _BAD) if verdict.hotplug else ("stays", "")
+        return ("not removable", _BAD) if verdict.hotplug else ("stays" if nodes == 1 else "stay", "")
     return ("removable", _GOOD) if verdict.blocks == verdict.total_blocks else ("partly removable", "yellow")
 
 
 def _failures(plan: Plan, width: int) -> list[Line]:
     """What the kernel warns of: a crash kernel or gigantic pages that it has no room for, a refused SRAT."""
-    found: list[Line] = []
-    for text in plan.limits:
-        found += wrapped(text, width, head=(Span("not modelled: ", "yellow"),))
-    for text in plan.unheeded:
-        found += wrapped(text, width, head=(Span("boot option: ", "yellow"),))
+    found = list(remark_lines(plan, width))
     for message in plan.warnings:
         text = " ".join(message.text.split())
         found += wrapped(text, width, head=(Span("warning: ", "yellow"),))

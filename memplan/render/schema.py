@@ -198,6 +198,26 @@ def diff_schema() -> dict[str, Any]:
                 _object("", page_size=_number("bytes"), size=_pair("bytes mapped", {"type": "integer"})),
             ),
             warnings=_pair("the warnings that only one of them has", _list("", {"type": "string"})),
+            not_modelled=_pair("what the boots ask for and is not replayed", _list("", {"type": "string"})),
+            unheeded_options=_pair("boot options that the kernels do not know", _list("", {"type": "string"})),
+            rules=_list(
+                "Where only the kernels differ: what makes an outcome differ, nothing of which can be left out.",
+                _object(
+                    "",
+                    outcome=_text("how the boot ends, what can be removed, or what the crash kernel gets"),
+                    causes=_list(
+                        "Rules, steps and facts.",
+                        _object(
+                            "",
+                            name=_text("of the rule, or of the step, or facts"),
+                            what=_text("what it is about"),
+                            before=_text("its value in the first kernel"),
+                            after=_text("its value in the second"),
+                            commit=_text("what brought it, or empty"),
+                        ),
+                    ),
+                ),
+            ),
         ),
     }
 

@@ -87,10 +87,23 @@ def wrapped(text: str, width: int, *, head: Sequence[Span | str] = (), style: st
 
 def columns(rows: Sequence[tuple[str, ...]], width: int) -> list[Line]:
     """Rows with aligned columns; the last columns go where they don't fit."""
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)] if rows else []
-    while len(widths) > 2 and 2 + sum(widths) + 2 * (len(widths) - 1) > width:
+    widths = _widths(rows)
+    while len(widths) > 2 and _total(widths) > width:
         widths.pop()
     return [
         line("  ", "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=False)).rstrip())
         for row in rows
     ]
+
+
+def columns_width(rows: Sequence[tuple[str, ...]]) -> int:
+    """How many columns of the screen :func:`columns` takes for all of the rows."""
+    return _total(_widths(rows))
+
+
+def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    return [max(map(len, cells)) for cells in zip(*rows, strict=True)] if rows else []
+
+
+def _total(widths: Sequence[int]) -> int:
+    return 2 + sum(widths) + 2 * (len(widths) - 1)

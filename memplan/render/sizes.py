@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.units import UNITS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 def rounded(size: int) -> str:
     """`size` bytes in three digits at most: ``514 GiB``, ``33.2 MiB``, ``2 GiB``."""
     unit = max(size.bit_length() - 1, 0) // 10
     value = size / (1 << 10 * unit)
-    if value >= 999.5 and unit < len(_UNITS) - 1:
+    if value >= 999.5 and unit < len(UNITS) - 1:
         unit += 1
         value /= 1024
-    return f"{value:.3g} {_UNITS[unit]}"
-
-
-def exact(size: int) -> str:
-    """`size` bytes in the largest unit that divides it: ``2097148 KiB``, ``896 bytes``."""
-    unit = min(((size & -size).bit_length() - 1) // 10, len(_UNITS) - 1) if size else 0
-    return f"{size >> 10 * unit} {_UNITS[unit]}"
+    return f"{value:.3g} {UNITS[unit]}"
 
 
 def numbers(values: Iterable[int]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.plan import Checkpoint
+from memplan.render.remarks import remark_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +21,10 @@ def trace_lines(plan: Plan, *, everything: bool = False) -> Iterator[str]:
     """The lines of `plan`'s trace, in order and without line ends.
 
     Left out, unless `everything` is asked for, is what happens before the kernel has parsed ``memblock=debug``.
-    A boot that dies ends in the kernel's last words.  What is not modelled is said first, in comments.
+    A boot that dies ends in the kernel's last words.  What is not modelled, and options that do nothing, are said
+    first, in comments.
     """
-    yield from (f"# not modelled: {text}" for text in plan.limits)
+    yield from (f"# {text}" for text in remark_texts(plan))
     for event in plan.events:
         if everything or isinstance(event, Checkpoint) or event.logged:
             yield from plan.wording.lines(event)

@@ -1,15 +1,24 @@
 """Remedies that can be said exactly are tried: what stood in the way is gone."""
 
+import re
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import memplan
+from memplan.boot.ranges import RangeSet
+from memplan.errors import InputError, NotCoveredError
+from memplan.firmware.combine import import_files
 from memplan.machine.alteration import Alteration, options_changed
+from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import Cpus, E820Entry, Initrd, KernelImage, Machine, MemoryAffinity, Srat
 from memplan.owner import CRASH_KERNEL, Owner, Purpose
 from memplan.plan import Blocker, Plan
 from memplan.units import GIB, MIB
+from tests.reports.logs import DATA, report
 
 RAM = (E820Entry(0, 640 * 1024, 1), E820Entry(MIB, 3 * GIB, 1), E820Entry(4 * GIB, 9 * GIB, 1))
 
@@ -69,3 +78,69 @@ def test_options_are_changed_before_the_words_of_init() -> None:
     assert options_changed(text, ("nokaslr",), ("crashkernel",)) == 'quiet root="a b" nokaslr -- init-word'
     assert options_changed("log-buf-len=1M", (), ("log_buf_len",)) == ""
     assert Alteration(add=("x",)).applied(machine("")).cmdline == "x"
+
+
+# -- no advice that is followed already ----------------------------------------------------------------------------
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+REPORTS = sorted(DATA.glob("*.log.xz"))
+
+
+@cache
+def real_machine(path: Path) -> Machine | None:
+    """The machine of a description, or of a boot log; None where the log alone does not tell it."""
+    if path.suffix == ".yaml":
+        return memplan.load_machine(path)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "boot.log"
+        log.write_text(report(path.name.removesuffix(".log.xz")))
+        try:
+            return import_files([log])[0]
+        except InputError:
+            return None
+
+
+def planned(path: Path, options: str = "") -> tuple[Machine, Plan]:
+    own = real_machine(path)
+    if own is None:
+        pytest.skip("the log alone tells of no machine")
+    subject = own._replace(cmdline=f"{own.cmdline} {options}".strip())
+    try:
+        return subject, memplan.simulate(subject)
+    except NotCoveredError as error:
+        pytest.skip(str(error))
+
+
+def all_blockers(plan: Plan) -> list[Blocker]:
+    return [own for verdict in plan.verdicts for own in verdict.blockers]
+
+
+@pytest.mark.parametrize("options", ["", "movable_node", "movable_node swiotlb=noforce nokaslr", "kernelcore=50%"])
+@pytest.mark.parametrize("path", [*EXAMPLES, *REPORTS], ids=lambda path: path.name)
+def test_no_advice_is_followed_already(path: Path, options: str) -> None:
+    subject, plan = planned(path, options)
+    options_given = CommandLine(plan.cmdline)
+    marks = RangeSet((e.base, e.base + e.length) for e in subject.srat.memory if e.hotplug) if subject.srat else ()
+    for verdict in plan.verdicts:
+        for blocker in verdict.blockers:
+            text = blocker.remedy.text
+            if options_given.has("movable_node"):
+                assert not re.search("boot with movable_node|: movable_node$", text), text
+            if options_given.has("nokaslr"):
+                assert "nokaslr" not in text
+            if options_given.last("swiotlb") == "noforce":
+                assert "noforce" not in text
+            if verdict.hotplug:
+                assert marks
+                assert "mark the" not in text
+
+
+@pytest.mark.parametrize("path", [*EXAMPLES, *REPORTS], ids=lambda path: path.name)
+def test_a_change_that_is_offered_changes_something_and_is_not_offered_again(path: Path) -> None:
+    own, plan = planned(path)
+    for change in {blocker.remedy.change for blocker in all_blockers(plan)} - {None}:
+        assert change is not None
+        after = change.applied(own)
+        assert after != own
+        offered = {blocker.remedy.change for blocker in all_blockers(memplan.simulate(after))}
+        assert change not in offered or change.applied(after) != after

@@ -82,7 +82,7 @@ def test_an_owner_lists_all_its_places(blocked: Subject) -> None:
     found = answer(blocked, "memory map")
     held = [r for r in blocked.plan.reservations if r.owner.kind is Purpose.MEMORY_MAP]
     assert [part.range for part in found.parts] == [(r.start, r.end) for r in held]
-    assert answer(blocked, "node_data").answer.startswith("node_data: 352256 bytes in 2 places on node 0, 1")
+    assert answer(blocked, "node_data").answer.startswith("node_data: 344 KiB in 2 places on nodes 0, 1")
 
 
 def test_where_a_crash_kernel_would_land_and_what_the_kernel_says() -> None:
@@ -115,14 +115,14 @@ def test_other_subjects_are_refused(blocked: Subject, question: str) -> None:
 
 @pytest.mark.parametrize("question", ["0x13ffd5000", "node1", "memory map", "initmem_init", "percpu"])
 def test_json_follows_its_schema(blocked: Subject, question: str) -> None:
-    document = json.loads(json.dumps(answer_document(answer(blocked, question))))
+    document = json.loads(json.dumps(answer_document(answer(blocked, question), blocked.plan)))
     jsonschema.validate(document, explain_schema())
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_text_is_wrapped_between_words(blocked: Subject, width: int) -> None:
     for question in ("0x13ffd5000", "node1", "initmem_init"):
-        lines = answer_lines(answer(blocked, question), width=width)
+        lines = answer_lines(answer(blocked, question), blocked.plan, width=width)
         assert max(len(line) for line in lines if not _TABULAR.match(line)) <= width
 
 
@@ -131,3 +131,14 @@ def test_keys_of_the_description_are_explained() -> None:
     assert any(line.split()[:1] == ["hotplug"] for line in key_lines("srat.memory[2]"))
     with pytest.raises(UsageError, match=r"no key 'memry' under srat; did you mean memory\?"):
         list(key_lines("srat.memry"))
+
+
+def test_what_would_move_it_is_said_of_what_is_in_the_way_alone(blocked: Subject) -> None:
+    def moving(kind: Purpose, nid: int) -> str:
+        held = next(r for r in blocked.plan.reservations if r.owner.kind is kind and r.nid == nid)
+        return answer(blocked, hex(held.start)).details[-1]
+
+    assert moving(Purpose.INITRD, 1) == "what would move it: let the boot loader put the initrd into a node that stays"
+    assert "has lost its hot-plug marks" in moving(Purpose.NODE_DATA, 1)
+    assert "mark the node hot-pluggable in the SRAT" in moving(Purpose.NODE_DATA, 0)
+    assert moving(Purpose.KERNEL_IMAGE, 0).startswith("nothing need move it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import jsonschema
 
@@ -14,6 +15,11 @@ from memplan.render.schema import diff_schema
 from memplan.render.table import Table, plain_lines
 from memplan.units import GIB
 from tests.render.plans import a_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memplan.render.table import Block
 
 LABELS = ("top-down", "bottom-up")
 
@@ -28,8 +34,12 @@ def other_plan() -> Plan:
     )
 
 
+def report(before: Plan, after: Plan, labels: tuple[str, str]) -> Iterator[Block]:
+    return diff_report((before, after), compare(before, after), labels)
+
+
 def test_the_summary_comes_first() -> None:
-    lines = list(plain_lines(diff_report(compare(a_plan(), other_plan()), LABELS)))
+    lines = list(plain_lines(report(a_plan(), other_plan(), LABELS)))
     assert lines[:5] == [
         "removable  4G in top-down, 0 in bottom-up",
         "reserved   48M in both",
@@ -40,7 +50,7 @@ def test_the_summary_comes_first() -> None:
 
 
 def test_rows_show_both_sides() -> None:
-    blocks = list(diff_report(compare(a_plan(), other_plan()), LABELS))
+    blocks = list(report(a_plan(), other_plan(), LABELS))
     tables = {block.title: block for block in blocks if isinstance(block, Table)}
     assert tables["Reserved ranges"].rows == [
         (
@@ -56,23 +66,23 @@ def test_rows_show_both_sides() -> None:
 
 
 def test_nothing_to_tell() -> None:
-    lines = plain_lines(diff_report(compare(a_plan(), a_plan()), LABELS))
+    lines = plain_lines(report(a_plan(), a_plan(), LABELS))
     assert next(lines) == "No differences between top-down and bottom-up"
 
 
 def test_a_boot_that_dies_is_told_first() -> None:
     end = End(False, "initmem_init", "words", "no memory")
-    lines = plain_lines(diff_report(compare(a_plan(), a_plan(end=end)), LABELS))
+    lines = plain_lines(report(a_plan(), a_plan(end=end), LABELS))
     assert next(lines) == "bottom-up: the boot dies in initmem_init: no memory"
 
 
 def test_long_labels_stand_above() -> None:
-    lines = list(plain_lines(diff_report(compare(a_plan(), other_plan()), ("x" * 30, "short"))))
+    lines = list(plain_lines(report(a_plan(), other_plan(), ("x" * 30, "short"))))
     assert lines[:4] == [f"first      {'x' * 30}", "second     short", "", "removable  4G in first, 0 in second"]
 
 
 def test_json_has_the_same() -> None:
-    text = "\n".join(document_lines(diff_document(compare(a_plan(), other_plan()), LABELS)))
+    text = "\n".join(document_lines(diff_document((a_plan(), other_plan()), compare(a_plan(), other_plan()), LABELS)))
     document = json.loads(text)
     jsonschema.Draft202012Validator.check_schema(diff_schema())
     jsonschema.validate(document, diff_schema())
