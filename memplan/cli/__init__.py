@@ -80,7 +80,8 @@ def available() -> list[str]:
 def help_text() -> str:
     """What ``memplan --help`` prints, without the last line end."""
     names = available()
-    width = max(map(len, names))
+    # Not by map(): once it is imported, that is the command of this name here.
+    width = max(len(name) for name in names)
     return _HELP + "\n".join(f"  {name:{width}}  {COMMANDS[name][1]}" for name in names)
 
 

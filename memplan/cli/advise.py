@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from memplan.cli.options import format_option, load, output_option, set_option
+from memplan.cli.options import OTHER_KERNEL, format_option, kernel_option, load, output_option, set_option
 from memplan.cli.output import write_lines
 from memplan.errors import UsageError
 
@@ -19,7 +19,7 @@ from memplan.errors import UsageError
     required=True,
     help="removable:nodeN, removable:all, crashkernel, crashkernel>=SIZE or boots; may be given more than once.",
 )
-@click.option("--kernel", metavar="NAME", help="Another kernel: a version, a build, a distribution, or a file.")
+@kernel_option(OTHER_KERNEL)
 @set_option()
 @click.option("--apply", "applied", metavar="FILE", type=click.Path(dir_okay=False), help="Write the changed machine.")
 @format_option("table", "json")

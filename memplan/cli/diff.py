@@ -49,7 +49,13 @@ def _direction(name: str, *, bottom_up: bool) -> Callable[[Any], Any]:
         if given:
             ctx.meta.setdefault(_DIRECTIONS, []).append(bottom_up)
 
-    return click.option(name, is_flag=True, expose_value=False, callback=note, help=f"A plan {name[2:]}.")
+    return click.option(
+        name,
+        is_flag=True,
+        expose_value=False,
+        callback=note,
+        help=f"A plan whose allocations before the SRAT go {name[2:]}.",
+    )
 
 
 @click.command("diff")
@@ -86,6 +92,8 @@ def command(
     What is given twice makes the two plans: two machines, two kernels, two sets of boot options, or both directions.
     What is given once holds for both; where nothing else differs, --set and --append make the second plan.
     A terminal shows one screen; --verbose, a pipe or a file every range.
+
+    Exit status: 0; with --exit-code, 1 where the plans differ; 2 for bad input.
     """
     from memplan.differences import compare
 

@@ -19,7 +19,7 @@ def command(machine: str, srat: str | None, slit: str | None) -> None:
     """Write the ACPI tables of MACHINE as binary files (AML), as firmware would have them.
 
     ``iasl -d`` lists such a file, and the kernel takes one from kernel/firmware/acpi/ in the initrd's head.  A file
-    is written whole or not at all.
+    is written whole or not at all.  Exit status: 0; 2 for bad input.
     """
     from memplan.firmware.acpi_encode import encode_slit, encode_srat
 

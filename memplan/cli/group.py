@@ -24,7 +24,10 @@ class LazyGroup(click.Group):
             return None
         from importlib import import_module
 
+        from memplan.cli.examples import examples_text
+
         command: click.Command = import_module(f"memplan.cli.{COMMANDS[cmd_name][0]}").command
+        command.epilog = examples_text(cmd_name)
         return command
 
     def resolve_command(

@@ -24,6 +24,7 @@ def command(
 
     SOURCE is a boot log, ACPI tables (binary files, a folder of them, acpidump's text, iasl's listings), a copy of
     /sys/firmware/memmap, /proc/iomem, or an EFI memory map; "-" is standard input.  Each is told by its content.
+    Exit status: 0; 2 for bad input.
     """
     if not sources and not live:
         raise UsageError("nothing to import: name at least one SOURCE, or give --live")

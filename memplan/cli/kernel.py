@@ -55,6 +55,7 @@ def command(
     its source.  What the files do not tell is taken from the generic kernel of that version, and noted.
 
     With --list or --rules nothing is learned: they tell which kernels memplan knows, and what a version does.
+    Exit status: 0; 2 for bad input.
     """
     files = (vmlinuz, system_map, config, btf, release, given, name)
     if list_ or rules or against:

@@ -7,7 +7,7 @@ import click
 
 @click.command("limits")
 def command() -> int:
-    """List what of early boot is not replayed, and how a plan tells of it."""
+    """List what of early boot is not replayed, and how a plan tells of it.  Exit status: 0."""
     from memplan.boot.limits import LIMITS, UNSEEN, option_limits
 
     click.echo("A plan whose machine, kernel or options ask for one of these says so:")

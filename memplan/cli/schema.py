@@ -15,7 +15,7 @@ def command(what: str) -> None:
     """Print the JSON Schema of machine descriptions, or of what a command writes with --format json.
 
     plan is what `simulate` writes, summary what `simulate --summary` does, advice what `advise` does, report the data
-    in a page of `report`; the others are the commands' own.
+    in a page of `report`; the others are the commands' own.  Exit status: 0; 2 for bad usage.
     """
     import json
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import format_option, output_option
+from memplan.cli.options import format_option, kernel_option, output_option
 from memplan.cli.output import write_lines
 from memplan.errors import UsageError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Values for a boot option or a field: a,b,c, on,off, or a range such as 128M..8G.",
 )
-@click.option("--kernel", "kernels", metavar="NAME", multiple=True, help="A kernel to plan with; once for each.")
+@kernel_option("A kernel to plan with; once for each.", multiple=True)
 @format_option("table", "json", "ndjson")
 @click.option("-j", "--jobs", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes to use.")
 @click.option("--engine", type=click.Choice(["local", "dask"]), default="local", show_default=True, help="Who works.")
