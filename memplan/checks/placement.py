@@ -92,7 +92,7 @@ def initrd_outside_ram(subject: Subject) -> Iterator[Found]:
     group=_GROUP,
     checks="The kernel image, the initrd and firmware's ACPI tables don't overlap.",
     linux="memblock merges reservations that overlap and says nothing; whatever was written last is what is found.",
-    mend="Put the initrd where nothing else lies: behind the image, and below firmware's tables.",
+    mend="Load image and initrd where nothing else lies: the initrd behind the image, both off firmware's tables.",
     reference="early_reserve_initrd (arch/x86/kernel/setup.c), acpi_table_upgrade (drivers/acpi/tables.c)",
     needs=("memory",),
 )

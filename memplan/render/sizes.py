@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 
 
 def rounded(size: int) -> str:
-    """`size` bytes in three digits at most: ``514 GiB``, ``33.2 MiB``, ``2 GiB``."""
+    """`size` bytes in three digits, or four below the next unit: ``514 GiB``, ``33.2 MiB``, ``1020 GiB``."""
     unit = max(size.bit_length() - 1, 0) // 10
     value = size / (1 << 10 * unit)
-    if value >= 999.5 and unit < len(UNITS) - 1:
-        unit += 1
-        value /= 1024
-    return f"{value:.3g} {UNITS[unit]}"
+    if value >= 1023.5 and unit < len(UNITS) - 1:
+        unit, value = unit + 1, 1
+    return f"{value:.0f} {UNITS[unit]}" if value >= 999.5 else f"{value:.3g} {UNITS[unit]}"
 
 
 def numbers(values: Iterable[int]) -> str:
