@@ -34,6 +34,15 @@ def map_lines(plan: Plan, width: int, added: HotaddPlan | None = None) -> Iterat
 
     With `added`, the nodes are as its steps leave them.
     """
+    yield from node_lines(plan, width, added)
+    said = list(remark_lines(plan, width))
+    if said:
+        yield line()
+        yield from said
+
+
+def node_lines(plan: Plan, width: int, added: HotaddPlan | None = None) -> Iterator[Line]:
+    """The map without remarks."""
     shown = strips(plan, max(width - 2, LEAST_WIDTH), added)
     for index, strip in enumerate(shown):
         if index:
@@ -47,10 +56,6 @@ def map_lines(plan: Plan, width: int, added: HotaddPlan | None = None) -> Iterat
     if shown:
         yield line()
         yield from legend(shown, width, marks=True)
-    said = list(remark_lines(plan, width))
-    if said:
-        yield line()
-        yield from said
 
 
 def strip_spans(strip: Strip) -> Iterator[Span]:

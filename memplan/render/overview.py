@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.render.families import Family, family_of
-from memplan.render.map_text import LEAST_WIDTH, legend, strip_spans
+from memplan.render.map_text import LEAST_WIDTH, legend, node_lines, strip_spans
 from memplan.render.remarks import remark_lines
 from memplan.render.screen import LEAST_COLUMNS, Section, columns, fitted, whole, wrapped
 from memplan.render.sizes import nodes_text, numbers, rounded
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     Size = Callable[[int], str]
 
 _GOOD, _BAD, _DIM, _HEAD = "green", "bold red", "dim", "bold"
+#: On a screen of so many columns the map has each node's addresses and marks, where there are lines enough.
+_WIDE = 120
+_MAP_AT = 3
 _MORE = "more: --section NAME, --verbose, --exact; memplan explain, memplan map"
 
 
@@ -44,7 +47,12 @@ def overview(plan: Plan, width: int, height: int, *, in_full: bool = False) -> l
         _tables_and_zones(plan, width, size),
         whole(wrapped(_MORE, width, style=_DIM)),
     ]
-    return fitted([section for section in sections if section.lines], height)
+    shown = [section for section in sections if section.lines]
+    if width >= _WIDE and (large := list(node_lines(plan, width))):
+        roomy = [whole(large) if section is sections[_MAP_AT] else section for section in shown]
+        if sum(len(section.lines) for section in roomy) + len(roomy) <= height:
+            return fitted(roomy, height)
+    return fitted(shown, height)
 
 
 # -- the answer ----------------------------------------------------------------------------------------------------
