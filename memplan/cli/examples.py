@@ -60,6 +60,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("m.yaml --select MP2xx,initrd-outside-ram --quiet", "some rules"),
         ("m.yaml --expect movable:node1 --expect crashkernel", "what must hold"),
     ),
+    "report": (("m.yaml -o m.html", "one file, the boot as a film"),),
     "limits": (("", "what no plan models yet"),),
     "hotadd": (
         ("m.yaml --add 1G@node1 --online movable:d0", "plug a DIMM in"),

@@ -13,8 +13,9 @@ from memplan.render.overview import headline, memory_within, verdict_groups, ver
 from memplan.render.report import plan_report
 from memplan.render.rules import rule_rows
 from memplan.render.sections import SECTIONS
-from memplan.render.sizes import exact, nodes_text, rounded
+from memplan.render.sizes import nodes_text, rounded
 from memplan.render.table import Table, heading
+from memplan.units import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memplan.boot.registry import find_step
 from memplan.boot.remedies import sentence
+from memplan.machine.cmdline import CommandLine
 from memplan.plan import Change, Mark, Message, Refused
 from memplan.render.explain import asked, reason
 from memplan.render.families import Family, family_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from memplan.memblock.requests import Candidate
-    from memplan.plan import Event, Region, Verdict
+    from memplan.plan import Event, Plan, Region, Verdict
     from memplan.report.film import Delta, Film, Frame, Held
 
 #: Raised when a field changes its meaning or goes; new fields alone do not raise it.
@@ -85,15 +86,18 @@ class _Texts:
 class _Owners:
     """Owners, each told once: name, family, and what would move it."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.all: list[list[Any]] = []
         self._known: dict[Any, int] = {}
+        self._cmdline = CommandLine(plan.cmdline)
+        self._marked = any(node.hotplug for node in plan.nodes)
 
     def __getitem__(self, owner: Any) -> int:
         found = self._known.get(owner)
         if found is None:
             found = self._known[owner] = len(self.all)
-            self.all.append([str(owner), _FAMILIES.index(family_of(owner)), sentence(owner)])
+            moved = sentence(owner, self._cmdline, marked=self._marked)
+            self.all.append([str(owner), _FAMILIES.index(family_of(owner)), moved])
         return found
 
 
@@ -105,7 +109,7 @@ def film_document(film: Film, label: str) -> dict[str, Any]:
 class _Writer:
     def __init__(self, film: Film) -> None:
         self._film = film
-        self._owners, self._texts = _Owners(), _Texts()
+        self._owners, self._texts = _Owners(film.plan), _Texts()
         self._claims: list[list[int]] = []
         self._claim_numbers: dict[int, int] = {}
         self._steps = {frame.step: index for index, frame in enumerate(film.frames)}
