@@ -6,7 +6,6 @@ of logs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -40,12 +39,12 @@ def page_table_buffer(kernel: Kernel) -> int:
     return pages * PAGE_SIZE
 
 
-@dataclass(frozen=True)
 class Parameters:
     """What is given to a boot, and its parameters.  Addresses and sizes are in bytes."""
 
-    machine: Machine
-    kernel: Kernel
+    def __init__(self, machine: Machine, kernel: Kernel) -> None:
+        self.machine = machine
+        self.kernel = kernel
 
     @property
     def rules(self) -> Rules:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 import sys
 from contextlib import contextmanager, suppress
@@ -51,6 +50,8 @@ def show_lines(lines: Iterable[str], output: str | None, *, pager: bool) -> None
     if output is not None or not pager or not sys.stdout.isatty():
         write_lines(lines, output)
         return
+    import shutil
+
     shown = list(lines)
     if len(shown) < shutil.get_terminal_size().lines:
         write_lines(shown, None)

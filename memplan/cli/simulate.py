@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -121,6 +120,8 @@ def _for_programs(plan: Plan, format_: str, *, everything: bool) -> Iterable[str
 
 
 def _first_screen(plan: Plan, *, exact: bool) -> Iterable[str]:
+    import shutil
+
     from memplan.render.overview import overview
     from memplan.render.spans import span_lines
 

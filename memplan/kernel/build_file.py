@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from memplan.errors import InputError, Problem
@@ -160,6 +159,8 @@ class _Reader:
 
     def _fact(self, path: Path, kind: str, own: str, text: Any) -> Value | None:
         if own not in _NAMES[kind]:
+            from difflib import get_close_matches
+
             near = get_close_matches(own[:64], _NAMES[kind], 1) if len(self._problems) < _MOST_PROBLEMS else []
             hint = f"did you mean {near[0]}?" if near else ""
             self._wrong(path, f"there is no such fact of {kind}", hint, key=True)

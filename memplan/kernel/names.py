@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 
 from memplan.kernel.version import Release
 
@@ -197,6 +196,8 @@ def nearest(word: str, right: list[str]) -> str:
 
     Names that are versions are near by number: 6.13 means 6.12 rather than 3.13.
     """
+    from difflib import get_close_matches
+
     versions = {name: number for name in right if (number := _ordinal(name)) is not None}
     wanted = _ordinal(word)
     if wanted is None or not versions:

@@ -44,13 +44,18 @@ Sublevels = tuple[int, int]
 _ENTRY_KEYS = {"since", "value", "commit", "between", "dated", "stable", "known"}
 _STEP_KEYS = {"step", "from", "until", "commit", "between", "dated", "stable_from", "stable_until", "known"}
 _VERSION_KEYS = {"read", "booted", "traced"}
+_NONE = range(0)
 STEPS_FILE = "steps.yaml"
 VERSIONS_FILE = "versions.yaml"
 UNREPLAYED_FILE = "unreplayed.yaml"
 
 
 class Change(NamedTuple):
-    """One value of a rule and since when it holds."""
+    """One value of a rule and since when it holds.
+
+    `doubtful` are the ordinals of the releases of which it isn't known whether they have the change: those between the
+    two sources of `between`, unless the change is dated.
+    """
 
     since: Release
     value: Value
@@ -60,6 +65,7 @@ class Change(NamedTuple):
     stable: Mapping[Release, Sublevels]
     known: str
     line: int
+    doubtful: range
 
 
 class Rule(NamedTuple):
@@ -90,6 +96,7 @@ class Step(NamedTuple):
     dated: str
     known: str
     line: int
+    doubtful: range
 
 
 class Versions(NamedTuple):
@@ -128,10 +135,9 @@ class Timeline(NamedTuple):
 
 def find(rule: Rule, version: KernelVersion) -> Found:
     """The value of `rule` in `version` (which has a sublevel)."""
-    release, sublevel = version.release, version.sublevel or 0
     found, doubtful = rule.changes[0], False
     for change in rule.changes[1:]:
-        there, doubt = _reached(change.since, change.stable, _doubtful(change), release, sublevel)
+        there, doubt = _reached(change.since, change.stable, change.doubtful, version)
         if there:
             found = change
             doubtful = doubt
@@ -142,32 +148,32 @@ def find(rule: Rule, version: KernelVersion) -> Found:
 
 def present(step: Step, version: KernelVersion) -> tuple[bool, bool]:
     """Whether `version` (which has a sublevel) has the step at this place, and whether that is in doubt."""
-    release, sublevel = version.release, version.sublevel or 0
-    between = _doubtful(step)
+    between = step.doubtful
     begun, over, doubt_first, doubt_last = True, False, False, False
     if step.first.release is not None:
-        begun, doubt_first = _reached(step.first.release, step.first.stable, between, release, sublevel)
-        between = range(0)
+        begun, doubt_first = _reached(step.first.release, step.first.stable, between, version)
+        between = _NONE
     if step.last.release is not None:
-        over, doubt_last = _reached(step.last.release, step.last.stable, between, release, sublevel)
+        over, doubt_last = _reached(step.last.release, step.last.stable, between, version)
     return begun and not over, doubt_first or doubt_last
 
 
 def _reached(
-    since: Release, stable: Mapping[Release, Sublevels], between: range, release: Release, sublevel: int
+    since: Release, stable: Mapping[Release, Sublevels], doubtful: range, version: KernelVersion
 ) -> tuple[bool, bool]:
-    """Whether a change is in a version, and whether that is in doubt."""
-    if release in stable:
+    """Whether a change is in `version`, and whether that is in doubt."""
+    release = version.release
+    if stable and release in stable:
         maybe, surely = stable[release]
+        sublevel = version.sublevel or 0
         return sublevel >= maybe, maybe <= sublevel < surely
-    return release >= since, release.ordinal in between
+    return release >= since, bool(doubtful) and release.ordinal in doubtful
 
 
-def _doubtful(change: Change | Step) -> range:
-    """The ordinals of the releases that may have the change or not: those between two sources, unless it is dated."""
-    if change.dated or change.between is None:
-        return range(0)
-    last, first = (KernelVersion.at_head_of(text).release.ordinal for text in change.between)
+def _doubtful(between: tuple[str, str] | None, dated: str) -> range:
+    if dated or between is None:
+        return _NONE
+    last, first = (KernelVersion.at_head_of(text).release.ordinal for text in between)
     return range(last + 1, first)
 
 
@@ -215,16 +221,18 @@ def _rule(path: str, name: str, node: yaml.Node) -> Rule:
         entry = fields_of(path, item, _ENTRY_KEYS)
         if "since" not in entry or "value" not in entry:
             raise wrong(path, item, f"{name}.values", "each should have since and value")
+        between, dated = _sources(path, entry.get("between")), text_of(path, entry.get("dated"), "dated")
         changes.append(
             Change(
                 release_of(path, entry["since"], f"{name}.since"),
                 value_of(path, entry["value"]),
                 text_of(path, entry.get("commit"), "commit"),
-                _sources(path, entry.get("between")),
-                text_of(path, entry.get("dated"), "dated"),
+                between,
+                dated,
                 _stable(path, entry.get("stable"), "stable"),
                 text_of(path, entry.get("known"), "known"),
                 item.start_mark.line + 1,
+                _doubtful(between, dated),
             )
         )
         if len(changes) > 1 and changes[-1].since <= changes[-2].since:
@@ -240,16 +248,18 @@ def _steps(path: str) -> tuple[Step, ...]:
         if "step" not in entry:
             raise wrong(path, item, "steps", "each should have step, the name of a function in memplan/boot")
         first, last = (release_of(path, entry[key], key) if key in entry else None for key in ("from", "until"))
+        between, dated = _sources(path, entry.get("between")), text_of(path, entry.get("dated"), "dated")
         steps.append(
             Step(
                 text_of(path, entry["step"], "step"),
                 Bound(first, _stable(path, entry.get("stable_from"), "stable_from")),
                 Bound(last, _stable(path, entry.get("stable_until"), "stable_until")),
                 text_of(path, entry.get("commit"), "commit"),
-                _sources(path, entry.get("between")),
-                text_of(path, entry.get("dated"), "dated"),
+                between,
+                dated,
                 text_of(path, entry.get("known"), "known"),
                 item.start_mark.line + 1,
+                _doubtful(between, dated),
             )
         )
     return tuple(steps)
