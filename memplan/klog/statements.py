@@ -37,6 +37,8 @@ HEADS = re.compile(
     r"|(?P<smp_done>Brought up \d+ )"
     r"|(?P<mp_table>found SMP MP-table at )"
     r"|(?P<reserve>(?:__)?memblock_reserve: )"
+    r"|(?P<change> *memblock_(?:phys_)?(?:add|free|remove)(?:_node)?: )"
+    r"|(?P<mapping>init_memory_mapping: \[mem 0x| \[mem 0x[0-9a-f]+-0x[0-9a-f]+\] page )"
     r"|(?P<dump>MEMBLOCK configuration:)"
     r"|(?P<dumped>\s+reserved(?:\.\w+)?\[0x)"
     r"|(?P<node_data> *NODE_DATA(?:\(\d+\) allocated)? \[mem )"
