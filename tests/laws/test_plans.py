@@ -41,10 +41,12 @@ def asked(plan: Plan) -> dict[str, int]:
 
 @LAW
 @given(machines(), st.randoms(use_true_random=False))
-def test_the_order_of_the_e820_map_means_nothing(machine: Machine, random: Any) -> None:
+def test_the_order_of_the_e820_map_means_nothing_but_to_kaslr(machine: Machine, random: Any) -> None:
     entries = list(machine.e820)
     random.shuffle(entries)
-    assert planned(machine._replace(e820=tuple(entries))) == planned(machine)
+    # The decompressor takes the map as firmware gave it: gigantic pages are kept free in the first entry that has room.
+    mixed, sorted_ = planned(machine._replace(e820=tuple(entries))), planned(machine)
+    assert mixed._replace(kaslr=None) == sorted_._replace(kaslr=None)
 
 
 @LAW
