@@ -126,8 +126,7 @@ def _clash(steps: Sequence[Step], step: Step) -> bool:
 def _cost(before: Plan, after: Plan) -> Cost:
     one, other = Verdict.of(before), Verdict.of(after)
     lost = tuple(sorted(set(one.removable) - set(other.removable)))
-    bytes_before, bytes_after = (sum(end - start for _, start, end in plan.movable) for plan in (before, after))
-    return Cost(lost, one.crash_kernel, other.crash_kernel, max(0, bytes_before - bytes_after))
+    return Cost(lost, one.crash_kernel, other.crash_kernel, max(0, before.movable_size - after.movable_size))
 
 
 # -- what is in the way ------------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def compare(before: Plan, after: Plan) -> PlanDiff:
         warnings_gone=_missing(old_warnings, new_warnings),
         warnings_new=_missing(new_warnings, old_warnings),
         ends=(before.end, after.end),
-        movable=(_movable(before), _movable(after)),
+        movable=(before.movable_size, after.movable_size),
         reserved=(_size(before.reservations), _size(after.reservations)),
     )
 
@@ -174,10 +174,6 @@ def _changes(owner: Owner, old: list[Place], new: list[Place]) -> Iterable[Owner
 
 def _size(reservations: Iterable[Reservation]) -> int:
     return sum(part.end - part.start for part in reservations)
-
-
-def _movable(plan: Plan) -> int:
-    return sum(end - start for _, start, end in plan.movable)
 
 
 # -- verdicts and zones --------------------------------------------------------------------------------------------

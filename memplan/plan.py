@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
 
-from memplan.units import PAGE_SHIFT, U64_MAX
+from memplan.units import PAGE_SHIFT, PAGE_SIZE, U64_MAX, pfn_down, pfn_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from memplan.kaslr.places import Places
     from memplan.machine.alteration import Alteration
@@ -353,16 +353,18 @@ class Plan(NamedTuple):
     @property
     def reserved_pages(self) -> int:
         """The pages of RAM that are not handed over as free, with what is reserved for CMA."""
-        last = next(event for event in reversed(self.events) if isinstance(event, Checkpoint))
-        reserved = [(region.start >> PAGE_SHIFT, -(-region.end >> PAGE_SHIFT)) for region in last.reserved]
-        pages = 0
-        for region in last.memory:
-            at, end = -(-region.start >> PAGE_SHIFT), region.end >> PAGE_SHIFT
-            for low, high in reserved:
-                low, high = max(low, at), min(high, end)
-                if low < high:
-                    pages, at = pages + high - low, high
-        return pages
+        whole = sum(max(0, pfn_down(region.end) - pfn_up(region.start)) for region in self.memory)
+        return whole - self.free_size // PAGE_SIZE
+
+    @property
+    def free_size(self) -> int:
+        """The bytes of the whole pages that are handed over as free."""
+        return sum(gap.size for gap in self.gaps(align=PAGE_SIZE))
+
+    @property
+    def movable_size(self) -> int:
+        """The bytes of the memory blocks that can go off-line."""
+        return sum(end - start for _, start, end in self.movable)
 
     @property
     def last_step(self) -> str:
@@ -403,6 +405,10 @@ class Plan(NamedTuple):
             found.setdefault(own.owner, []).append(own)
         return {owner: tuple(parts) for owner, parts in found.items()}
 
+    def size_of(self, kinds: Collection[Purpose]) -> int:
+        """The bytes that owners of these kinds have."""
+        return sum(own.end - own.start for own in self.reservations if own.owner.kind in kinds)
+
     def gaps(self, *, limit: int = U64_MAX, align: int = 1) -> tuple[Gap, ...]:
         """Free memory at the end of the boot, the largest first (of equals the lowest).
 
@@ -426,6 +432,13 @@ class Plan(NamedTuple):
         """The verdicts on the ranges of node `nid`, upwards; KeyError where the boot has none of that number."""
         self.node(nid)
         return tuple(verdict for verdict in self.verdicts if verdict.nid == nid)
+
+    def movable_blocks(self) -> dict[int, int]:
+        """How many memory blocks of each node can go off-line."""
+        found: dict[int, int] = {}
+        for verdict in self.verdicts:
+            found[verdict.nid] = found.get(verdict.nid, 0) + verdict.blocks
+        return found
 
     @property
     def memory(self) -> tuple[Region, ...]:

@@ -66,12 +66,8 @@ def rule_changes(
 
 def _outcomes(plan: Plan) -> dict[str, object]:
     """What decides of a plan, the first being what rules the others out."""
-    blocks: dict[int, int] = {}
-    for verdict in plan.verdicts:
-        blocks[verdict.nid] = blocks.get(verdict.nid, 0) + verdict.blocks
-    crash = sum(part.end - part.start for part in plan.reservations if part.owner.kind in CRASH_KERNEL)
     return {
         _END: (plan.end.completed, plan.end.step),
-        "what can be removed": blocks,
-        "what the crash kernel gets": crash,
+        "what can be removed": plan.movable_blocks(),
+        "what the crash kernel gets": plan.size_of(CRASH_KERNEL),
     }

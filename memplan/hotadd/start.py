@@ -8,7 +8,6 @@ from memplan.boot.ranges import RangeSet
 from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import E820_RAM
 from memplan.owner import Purpose
-from memplan.plan import Checkpoint
 from memplan.units import (
     GIB,
     PAGE_SHIFT,
@@ -224,10 +223,7 @@ def _total(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | None)
             "MemTotal is not known, only its growth: KASLR decides how many page tables there are; the boot's log "
             "tells it"
         )
-    last = next(event for event in reversed(plan.events) if isinstance(event, Checkpoint))
-    reserved = RangeSet((region.start, region.end) for region in last.reserved)
-    free = sum(_whole_pages(region.start, region.end, reserved) for region in last.memory)
-    return free + freed + _freed_later(plan, machine, _FREED_LATER), ""
+    return plan.free_size + freed + _freed_later(plan, machine, _FREED_LATER), ""
 
 
 def _freed(machine: Machine, kernel: Kernel, logged: BootLog | None) -> int | None:
@@ -250,16 +246,6 @@ def _freed_later(plan: Plan, machine: Machine, kinds: frozenset[Purpose]) -> int
         for own in plan.reservations
         if own.owner.kind in kinds and not (retained and own.owner.kind is Purpose.INITRD)
     )
-
-
-def _whole_pages(start: int, end: int, reserved: RangeSet) -> int:
-    """Bytes in whole free pages of ``[start, end)``."""
-    total, at = 0, start
-    for low, high in (*reserved.within(start, end), (end, end)):
-        if at < low:
-            total += max(0, round_down(low, PAGE_SIZE) - round_up(at, PAGE_SIZE))
-        at = max(at, high)
-    return total
 
 
 # -- blocks -----------------------------------------------------------------------------------------------------------

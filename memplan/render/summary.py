@@ -79,11 +79,6 @@ def memory(plan: Plan) -> int:
     return sum(node.memory for node in plan.nodes)
 
 
-def removable(plan: Plan) -> int:
-    """The bytes that can be removed."""
-    return sum(end - start for _, start, end in plan.movable)
-
-
 def whole_nodes(plan: Plan) -> set[int]:
     """The nodes all of whose memory blocks can go off-line."""
     return {own.nid for own in plan.verdicts} - {own.nid for own in plan.verdicts if own.blocks < own.total_blocks}
@@ -94,29 +89,17 @@ def staying_nodes(plan: Plan) -> set[int]:
     return {own.nid for own in plan.verdicts if own.hotplug and not own.movable}
 
 
-def crash_kernel(plan: Plan) -> int:
-    """The bytes that the crash kernel has."""
-    return sum(part.end - part.start for part in plan.reservations if part.owner.kind in CRASH_KERNEL)
-
-
 def lost_nodes(before: Plan, after: Plan) -> set[int]:
     """The nodes of which fewer memory blocks can go off-line in `after`."""
-    one, other = _blocks(before), _blocks(after)
+    one, other = before.movable_blocks(), after.movable_blocks()
     return {nid for nid, blocks in one.items() if blocks > other.get(nid, 0)}
-
-
-def _blocks(plan: Plan) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for verdict in plan.verdicts:
-        found[verdict.nid] = found.get(verdict.nid, 0) + verdict.blocks
-    return found
 
 
 # -- rows ----------------------------------------------------------------------------------------------------------
 
 
 def _row(path: str, kernel: str | None, plan: Plan) -> tuple[str, ...]:
-    crash = crash_kernel(plan)
+    crash = plan.size_of(CRASH_KERNEL)
     return (
         path,
         kernel or plan.kernel,
@@ -131,7 +114,7 @@ def _row(path: str, kernel: str | None, plan: Plan) -> tuple[str, ...]:
 
 
 def _removable(plan: Plan) -> str:
-    return rounded(removable(plan)) if plan.movable else "-"
+    return rounded(plan.movable_size) if plan.movable else "-"
 
 
 def _notes(plan: Plan) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from memplan.render.summary import crash_kernel, lost_nodes, memory, removable, staying_nodes, whole_nodes
+from memplan.owner import CRASH_KERNEL
+from memplan.render.summary import lost_nodes, memory, staying_nodes, whole_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ def summary_document(plans: Sequence[Planned], kernels: Sequence[str]) -> dict[s
             {
                 "machine": before[0],
                 "kernels": list(kernels),
-                "removable": [removable(before[2]), removable(after[2])],
+                "removable": [before[2].movable_size, after[2].movable_size],
                 "nodes_lost": sorted(lost_nodes(before[2], after[2])),
                 "nodes_gained": sorted(lost_nodes(after[2], before[2])),
             }
@@ -44,10 +45,10 @@ def _object(planned: Planned) -> dict[str, Any]:
         "cause": plan.end.cause,
         "nodes": len(plan.nodes),
         "memory": memory(plan),
-        "removable": removable(plan),
+        "removable": plan.movable_size,
         "nodes_that_go": sorted(whole_nodes(plan)),
         "hotplug_that_stays": sorted(staying_nodes(plan)),
-        "crash_kernel": crash_kernel(plan),
+        "crash_kernel": plan.size_of(CRASH_KERNEL),
         "not_modelled": list(plan.limits),
         "unheeded_options": list(plan.unheeded),
         "warnings": [message.text for message in plan.warnings],

@@ -75,4 +75,4 @@ class Verdict(NamedTuple):
 
 def crash_kernel_size(plan: Plan) -> int:
     """The bytes that the crash kernel has, without the low part that goes with a high one."""
-    return sum(own.end - own.start for own in plan.reservations if own.owner.kind is Purpose.CRASH_KERNEL)
+    return plan.size_of((Purpose.CRASH_KERNEL,))
