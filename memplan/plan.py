@@ -211,6 +211,11 @@ class Zone(NamedTuple):
     spanned: int
     present: int
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """What it spans, in bytes."""
+        return self.start_pfn << PAGE_SHIFT, (self.start_pfn + self.spanned) << PAGE_SHIFT
+
 
 class Node(NamedTuple):
     """A NUMA node at boot: `online` where it has NODE_DATA, its RAM in bytes, its NODE_DATA's place."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, round_down, round_up
 
 if TYPE_CHECKING:
@@ -58,28 +59,11 @@ def movable_ranges(boot: Boot) -> list[tuple[int, int, int]]:
 
 def _alone(boot: Boot, zone: Zone) -> Iterator[tuple[int, int]]:
     """The zone's RAM without holes, in bytes: neighbouring regions joined, what other zones span too left out."""
-    start, end = zone.start_pfn << PAGE_SHIFT, (zone.start_pfn + zone.spanned) << PAGE_SHIFT
-    joined: list[list[int]] = []
-    for first, last, _ in boot.memblock.pfn_ranges(zone.nid):
-        low, high = max(first << PAGE_SHIFT, start), min(last << PAGE_SHIFT, end)
-        if low >= high:
-            continue
-        if joined and joined[-1][1] == low:
-            joined[-1][1] = high
-        else:
-            joined.append([low, high])
-    others = [z for z in boot.zones.zones if z.nid == zone.nid and z is not zone and z.present]
-    for low, high in joined:
-        at = low
-        for other in sorted(others, key=lambda z: z.start_pfn):
-            other_start, other_end = other.start_pfn << PAGE_SHIFT, (other.start_pfn + other.spanned) << PAGE_SHIFT
-            if other_end <= at or other_start >= high:
-                continue
-            if at < other_start:
-                yield at, other_start
-            at = max(at, other_end)
-        if at < high:
-            yield at, high
+    start, end = zone.span
+    ram = RangeSet((first << PAGE_SHIFT, last << PAGE_SHIFT) for first, last, _ in boot.memblock.pfn_ranges(zone.nid))
+    others = RangeSet(z.span for z in boot.zones.zones if z.nid == zone.nid and z is not zone and z.present)
+    for low, high in ram.within(start, end):
+        yield from others.outside(low, high)
 
 
 def _whole_blocks(start: int, end: int, size: int, reserved: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

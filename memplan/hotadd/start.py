@@ -140,7 +140,7 @@ def start_of(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | Non
 
 def _cma_pages(plan: Plan, zone: Zone) -> int:
     """The zone's pages in CMA areas."""
-    start, end = zone.start_pfn << PAGE_SHIFT, (zone.start_pfn + zone.spanned) << PAGE_SHIFT
+    start, end = zone.span
     areas = (own for own in plan.reservations if own.owner.kind in _CMA and own.nid in (None, zone.nid))
     return sum(max(0, min(own.end, end) - max(own.start, start)) for own in areas) >> PAGE_SHIFT
 
@@ -274,11 +274,8 @@ def _blocks(plan: Plan, size: int, rules: HotplugRules, ram: list[tuple[int, int
 
 
 def _touches(zone: Zone, start: int, end: int) -> bool:
-    return (
-        zone.present > 0
-        and zone.start_pfn << PAGE_SHIFT < end
-        and (zone.start_pfn + zone.spanned) << PAGE_SHIFT > start
-    )
+    low, high = zone.span
+    return zone.present > 0 and low < end and high > start
 
 
 def _zone_of(

@@ -14,7 +14,6 @@ from memplan.owner import Purpose
 from memplan.plan import Change
 from memplan.sweep.rough import FIRST_STEP, LAST_STEP, RoughMemory, questions
 from memplan.sweep.vague import Undecided
-from memplan.units import PAGE_SHIFT
 
 if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
@@ -72,8 +71,8 @@ def _roughly(machine: Machine, kernel: Kernel, assumptions: list[bool]) -> Outco
     rough: RoughMemory | None = None
     exact = boot.memblock
     try:
-        for step in run(boot):
-            following = boot.rules.steps[boot.rules.steps.index(step.name) + 1]
+        # Each step is looked at when it is over, by what comes next.
+        for following, _ in zip(boot.rules.steps[1:], run(boot), strict=False):
             if following == FIRST_STEP:
                 rough = RoughMemory(boot, assumptions)
                 boot.memory, boot.memblock = rough, questions(boot)
@@ -88,7 +87,7 @@ def _roughly(machine: Machine, kernel: Kernel, assumptions: list[bool]) -> Outco
     rough.hand_over()
     boot.memblock = exact
     for zone in boot.zones.zones:
-        start, end = zone.start_pfn << PAGE_SHIFT, (zone.start_pfn + zone.spanned) << PAGE_SHIFT
+        start, end = zone.span
         if zone.name == "Movable" and any(low < end and high > start for low, high in rough.touched):
             raise Undecided
     return _outcome(boot, "")

@@ -103,7 +103,7 @@ class RoughMemory(Memory):
         self.memblock = memblock
         #: Where blocks may lie, as parts of regions of memory.
         self.touched: set[tuple[int, int]] = set()
-        self._fixed: list[tuple[int, int]] = []
+        self._fixed = RangeSet()
         self._taken: dict[_Taken, int] = {}
         #: Blocks of a page at most, each the highest free one of the memory that its search goes through.
         self._small: dict[tuple[int, int], int] = {}
@@ -186,7 +186,7 @@ class RoughMemory(Memory):
         at: tuple[Any, Any] | None = None
         for base, end, _ in self.memblock.reserved.regions():
             if isinstance(base, int) and isinstance(end, int):
-                self._fixed.append((base, end))
+                self._fixed.add(base, end)
                 continue
             gap = base - at[1] if at is not None else None
             if at is not None and isinstance(gap, int) and gap < _NEAR and isinstance(end - at[0], int):
@@ -321,17 +321,7 @@ class RoughMemory(Memory):
     def _gaps(self, ram: _Ram, low: int, high: int) -> Iterator[tuple[int, int]]:
         """`ram` within ``[low, high)`` without what is reserved at a known place."""
         for base, end in ram:
-            at, stop = max(base, low), min(end, high)
-            for start, behind in self._fixed:
-                if behind <= at:
-                    continue
-                if start >= stop:
-                    break
-                if at < start:
-                    yield at, start
-                at = max(at, behind)
-            if at < stop:
-                yield at, stop
+            yield from self._fixed.outside(max(base, low), min(end, high))
 
     def _settle(
         self,
