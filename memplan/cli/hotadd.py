@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import format_option, kernel_option, load, output_option
+from memplan.cli.options import append_option, cmdline_option, format_option, kernel_option, load, output_option
 from memplan.cli.output import write_lines
 from memplan.cli.steps import OrderedSteps, scenario_of, step_options
 from memplan.errors import UsageError
@@ -31,8 +31,8 @@ _HEAD = 64 * 1024
 @click.option("--maxmem", metavar="SIZE", help="The hypervisor's limit for all memory together.")
 @click.option("--slots", metavar="NUMBER", type=click.IntRange(min=1), help="The hypervisor's slots for DIMMs.")
 @kernel_option("Another kernel's rules and facts: a version, a build, or a file.")
-@click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
-@click.option("--append", metavar="TEXT", multiple=True, help="Add boot options behind the machine's own.")
+@cmdline_option
+@append_option
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where a step is refused.")
 @format_option("text", "json")
 @output_option
