@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from memplan.errors import UsageError
-from memplan.explain.answers import Answer, answer
+from memplan.explain.answers import Answer, address_in, answer, node_in
 from memplan.units import size_text
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from memplan.hotadd.result import BlockRange, DimmReport, HotaddPlan, StepResult
 
 _DIMM = re.compile(r"d(\d{1,4})")
-_NODE = re.compile(r"node ?(\d{1,9})", re.IGNORECASE)
-_ADDRESS = re.compile(r"0[xX]([0-9a-fA-F]{1,16})|(\d{1,20})")
 
 
 def is_dimm(question: str) -> bool:
@@ -31,10 +29,10 @@ def answer_with_added(about: Subject, added: HotaddPlan, question: str) -> Answe
     text = question.strip()
     if is_dimm(text):
         return _dimm_answer(added, _dimm(added, text))
-    if match := _ADDRESS.fullmatch(text):
-        return _address_answer(about, added, int(match[1], 16) if match[1] else int(match[2]))
-    if match := _NODE.fullmatch(text):
-        return _node_answer(about, added, int(match[1]))
+    if (address := address_in(text)) is not None:
+        return _address_answer(about, added, address)
+    if (nid := node_in(text)) is not None:
+        return _node_answer(about, added, nid)
     return answer(about, text)
 
 

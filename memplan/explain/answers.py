@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["address", "node", "owner", "step", "DIMM"]
 
-_NODE = re.compile(r"node ?(\d+)", re.IGNORECASE)
+_NODE = re.compile(r"node ?(\d{1,20})", re.IGNORECASE)
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{1,16}|\d{1,20}")
 #: How many places of one owner are explained by their searches; the others are listed.
 _SEARCHES = 4
@@ -70,16 +70,27 @@ def subject_of(machine: Machine, kernel: str | None, *, bottom_up: bool | None =
     return Subject(machine, build, replay(machine, build, bottom_up=bottom_up), bottom_up)
 
 
+def node_in(text: str) -> int | None:
+    """The node that `text` names ("node1", "node 1"); None where it names none."""
+    found = _NODE.fullmatch(text)
+    return int(found[1]) if found else None
+
+
+def address_in(text: str) -> int | None:
+    """The address that `text` is, hexadecimal with 0x or decimal; None where it is none."""
+    return int(text, 0 if text[:2].lower() == "0x" else 10) if _ADDRESS.fullmatch(text) else None
+
+
 def answer(about: Subject, question: str) -> Answer:
     """The answer to `question`: an address, a node ("node1"), an owner ("crash kernel"), or a boot step.
 
     UsageError where it is none of these.
     """
     text = question.strip()
-    if match := _NODE.fullmatch(text):
-        return node_answer(about, int(match[1]))
-    if _ADDRESS.fullmatch(text):
-        return address_answer(about, int(text, 0 if text[:2].lower() == "0x" else 10))
+    if (nid := node_in(text)) is not None:
+        return node_answer(about, nid)
+    if (address := address_in(text)) is not None:
+        return address_answer(about, address)
     if text in registered():
         return step_answer(about, text)
     owners = _owners(about.plan, text)

@@ -107,7 +107,7 @@ def test_a_step_says_what_it_does_and_what_it_did(blocked: Subject) -> None:
     assert gone.answer == "Linux 3.13 has no reserve_low_pages"
 
 
-@pytest.mark.parametrize("question", ["nodde", "node9", "", "crash kernell", "0x"])
+@pytest.mark.parametrize("question", ["nodde", "node9", "", "crash kernell", "0x", "node" + "9" * 5000])
 def test_other_subjects_are_refused(blocked: Subject, question: str) -> None:
     with pytest.raises(UsageError):
         answer(blocked, question)
