@@ -12,6 +12,7 @@ from memplan.boot.ledger import reservations
 from memplan.boot.limits import limits
 from memplan.boot.panic import BootPanic
 from memplan.boot.registry import find_step
+from memplan.boot.steps.efi import BOOT_LOGO
 from memplan.boot.unheeded import unheeded
 from memplan.boot.verdicts import hotplug_ranges, verdicts
 from memplan.errors import NotCoveredError
@@ -137,8 +138,8 @@ def _unreplayed(boot: Boot) -> Iterator[str]:
     words = {name for name, _ in boot.cmdline.args}
     acpi = boot.machine.acpi
     tables = set() if boot.params.acpi_disabled else {table.signature for table in acpi.tables}
-    if boot.machine.efi is not None and any(what == "BGRT" for _, _, what in boot.machine.efi.reserved):
-        tables.discard("BGRT")
+    if boot.machine.efi is not None and any(what == BOOT_LOGO for _, _, what in boot.machine.efi.reserved):
+        tables.discard(BOOT_LOGO)
     if acpi.cxl_windows and not boot.params.acpi_disabled:
         tables.add("CEDT")
     return unreplayed(boot.kernel, words, tables)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from memplan.klog.place_lines import NODE_DATA
 from memplan.units import MIB, PAGE_SIZE
 
 _CHANGE = re.compile(
@@ -19,7 +20,6 @@ _DUMPED = re.compile(
 _ZONE = re.compile(r"(?a)^\s*(DMA32|DMA|Normal|Device|Movable)\s+(?:\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]|empty)")
 _MOVABLE = re.compile(r"(?a)^\s*Node (\d+): (0x[0-9a-f]+)\s*$")
 _NODE_RANGE = re.compile(r"(?a)^\s*node\s+(\d+): \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
-_NODE_DATA = re.compile(r"(?a)NODE_DATA(?:\(\d+\) allocated)? \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _MAPPED = re.compile(r"(?a)^init_memory_mapping: \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _PERCPU = re.compile(r"(?a)(?:percpu|PERCPU): Embedded (\d+) pages/cpu.*? s(\d+) r(\d+) d(\d+) u(\d+)")
 _CRASH = re.compile(r"(?a)crashkernel (?:low memory )?reserved: (0x[0-9a-f]+) - (0x[0-9a-f]+)")
@@ -127,8 +127,8 @@ def line_facts(text: str) -> Iterator[Fact]:
         yield Fact("movable zone", (int(movable[1]), int(movable[2], 16)), text)
     elif node := _NODE_RANGE.match(text):
         yield Fact("node range", (int(node[1]), int(node[2], 16), int(node[3], 16)), text)
-    elif data := _NODE_DATA.search(text):
-        yield Fact("NODE_DATA", (int(data[1], 16), int(data[2], 16)), text)
+    elif data := NODE_DATA.search(text):
+        yield Fact("NODE_DATA", (int(data[2], 16), int(data[3], 16)), text)
     elif mapped := _MAPPED.match(text):
         yield Fact("mapping", (int(mapped[1], 16), int(mapped[2], 16)), text)
     elif percpu := _PERCPU.search(text):

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from memplan.klog.ranges import extent
 
-_NODE_DATA = re.compile(r"NODE_DATA(?:\((\d+)\) allocated)? \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", re.ASCII)
+#: A node's NODE_DATA: its number (in recent versions), first and last byte.
+NODE_DATA = re.compile(r"NODE_DATA(?:\((\d+)\) allocated)? \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", re.ASCII)
 _BRK = re.compile(r"BRK \[(0x[0-9a-f]+), (0x[0-9a-f]+)\] PGTABLE", re.ASCII)
 _OFFSET = re.compile(r"Kernel Offset: 0x([0-9a-f]{1,8}) from 0xffffffff8", re.ASCII)
 #: From 4.19 on one number; before that its upper 32 bits are told apart, of a clock that is not in the image.
@@ -48,7 +49,7 @@ class PlaceLines:
         return self.node_data[0].end - self.node_data[0].start if self.node_data else 0
 
     def _on_node_data(self, text: str, number: int) -> None:
-        if (found := _NODE_DATA.search(text)) and (place := extent(found[2], found[3])):
+        if (found := NODE_DATA.search(text)) and (place := extent(found[2], found[3])):
             nid = int(found[1]) if found[1] else len(self.node_data)
             self.node_data.append(ToldNodeData(nid, *place, number))
 

@@ -18,7 +18,7 @@ EFI_MEMORY_MORE_RELIABLE = 1 << 16
 EFI_MEMORY_RUNTIME = 1 << 63
 _EFI_MMIO = (11, 12)
 #: What a description calls the boot logo's image among what is reserved.
-_BOOT_LOGO = "BGRT"
+BOOT_LOGO = "BGRT"
 _LARGE_MMIO = 256 << 10
 
 
@@ -51,7 +51,7 @@ def efi_init(boot: Boot) -> None:
             efi.memattr[0], sum(efi.memattr), owner=Purpose.EFI_MEMORY_ATTRIBUTES, caller="efi_memattr_init"
         )
     for address, length, what in efi.reserved:
-        if what != _BOOT_LOGO and tables.get(what, "reserved") == "reserved":
+        if what != BOOT_LOGO and tables.get(what, "reserved") == "reserved":
             boot.memory.reserve(
                 address, address + length, owner=Owner(Purpose.EFI_TABLE, detail=what), caller="efi_config_parse_tables"
             )
@@ -98,7 +98,7 @@ def efi_bgrt_init(boot: Boot) -> None:
     ):
         return
     for address, length, what in efi.reserved:
-        if what == _BOOT_LOGO:
+        if what == BOOT_LOGO:
             _efi_mem_reserve(boot, address, length, what)
 
 
