@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _GOOD, _BAD, _DIM, _HEAD = "green", "bold red", "dim", "bold"
 #: On a screen of so many columns the map has each node's addresses and marks, where there are lines enough.
 _WIDE = 120
-_MAP_AT = 3
 _MORE = "more: --section NAME, --verbose, --exact; memplan explain, memplan map"
 
 
@@ -38,18 +37,19 @@ def overview(plan: Plan, width: int, height: int, *, in_full: bool = False) -> l
     """
     size = exact if in_full else rounded
     width = max(width, LEAST_COLUMNS)
+    small = _map(plan, width)
     sections = [
         whole(_headline(plan, width, size)),
         _verdicts(plan, width, size),
         whole(_failures(plan, width)),
-        _map(plan, width),
+        small,
         _owners(plan, width, size),
         _tables_and_zones(plan, width, size),
         whole(wrapped(_MORE, width, style=_DIM)),
     ]
     shown = [section for section in sections if section.lines]
     if width >= _WIDE and (large := list(node_lines(plan, width))):
-        roomy = [whole(large) if section is sections[_MAP_AT] else section for section in shown]
+        roomy = [whole(large) if section is small else section for section in shown]
         if sum(len(section.lines) for section in roomy) + len(roomy) <= height:
             return fitted(roomy, height)
     return fitted(shown, height)

@@ -10,6 +10,7 @@ from memplan.kernel.distributions import target
 from memplan.kernel.rules import all_rules, resolve, rules_for
 from memplan.machine.dump import dump_machine
 from memplan.render.overview import headline, memory_within, verdict_groups, verdict_word
+from memplan.render.remarks import remarks
 from memplan.render.report import plan_report
 from memplan.render.rules import rule_rows
 from memplan.render.sections import SECTIONS
@@ -181,8 +182,7 @@ def _holders(blockers: Iterable[Blocker]) -> list[Holder]:
 
 def _notes(plan: Plan) -> Iterator[tuple[str, str]]:
     """What a reader should know besides: what is not modelled, what the kernel warns of; its kind and the text."""
-    yield from (("not modelled", text) for text in plan.limits)
-    yield from (("boot option", text) for text in plan.unheeded)
+    yield from remarks(plan)
     yield from (("kernel", text) for text in plan.kernel_notes)
     if not plan.end.completed:
         yield "last words", plan.end.text

@@ -5,7 +5,7 @@
 /** @import { Drawn, Lane, Piece, View } from "./pieces.js" */
 
 import { drawn, lanes, outsideOf } from "./pieces.js";
-import { byId, el, hex, rounded, set, svg } from "./text.js";
+import { button, byId, el, hex, rounded, set, svg } from "./text.js";
 
 /** A plan, its states, and which of them is shown.  @typedef {{plan: Plan, states: State[], state: State}} Track */
 /** A range that lies elsewhere in the second plan.  @typedef {{owner: string, from: Range, to: Range}} Move */
@@ -72,11 +72,6 @@ export class MemoryMap {
   }
 
   buildTools() {
-    const button = (/** @type {string} */ text, /** @type {string} */ name, /** @type {() => void} */ run) => {
-      const made = el("button", { type: "button", "aria-label": name, title: name }, text);
-      made.addEventListener("click", run);
-      return made;
-    };
     this.tools.append(
       button("+", "Zoom in", () => this.zoom(0.5)),
       button("−", "Zoom out", () => this.zoom(2)),

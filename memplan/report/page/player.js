@@ -3,7 +3,7 @@
 /** @import { Track } from "./map.js" */
 
 import { active } from "./film.js";
-import { byId, el } from "./text.js";
+import { button, byId, el } from "./text.js";
 
 /** Milliseconds that a step is shown. */
 const PACE = 700;
@@ -23,11 +23,6 @@ export class Player {
     this.moved = moved;
     this.moment = moments - 1;
     this.timer = 0;
-    const button = (/** @type {string} */ text, /** @type {string} */ label, /** @type {() => void} */ run) => {
-      const made = el("button", { type: "button", "aria-label": label, title: label }, text);
-      made.addEventListener("click", run);
-      return made;
-    };
     this.playButton = button("Play", "Play", () => this.toggle());
     this.slider = el("input", { type: "range", min: 0, max: moments - 1, step: 1, value: this.moment, "aria-label": "Step of the boot" });
     this.slider.addEventListener("input", () => {

@@ -109,6 +109,18 @@ export function set(element, attributes) {
 }
 
 /**
+ * A button with a name for those who don't see it.
+ * @param {string} text
+ * @param {string} name
+ * @param {() => void} run
+ */
+export function button(text, name, run) {
+  const made = el("button", { type: "button", "aria-label": name, title: name }, text);
+  made.addEventListener("click", run);
+  return made;
+}
+
+/**
  * A link to a moment, a place, or both.
  * @param {string} text
  * @param {{step?: string, at?: string}} where
