@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
+import memplan
 from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, Cpus, E820Entry, Initrd, KernelImage, Machine, Srat
 from memplan.machine.model import MemoryAffinity as Memory
+from memplan.plan import Plan
 from memplan.units import GIB, KIB, MIB
 
 #: A release of each time in which the rules were the same for long, and those between which most changed.
@@ -56,3 +59,12 @@ def machines(draw: st.DrawFn, *, movable_node: bool | None = None, options: tupl
         initrd=draw(st.sampled_from((None, Initrd(low - 64 * MIB, 16 * MIB)))),
         booted=True,
     )
+
+
+def planned(machine: Machine, *, bottom_up: bool | None = None) -> Plan:
+    """The plan; machines that use something that is not replayed are passed over."""
+    try:
+        return memplan.simulate(machine, bottom_up=bottom_up)
+    except memplan.NotCoveredError:
+        assume(False)
+        raise

@@ -8,7 +8,6 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-import memplan
 from memplan.machine import change
 from memplan.machine.dump import dump_machine
 from memplan.machine.load import parse_machine
@@ -16,17 +15,9 @@ from memplan.machine.model import E820Entry, Machine
 from memplan.machine.options import with_cmdline
 from memplan.plan import Change, Checkpoint, Plan
 from memplan.render.json_ import plan_document, plan_lines
-from tests.laws.machines import machines
+from tests.laws.machines import machines, planned
 
 LAW = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-
-
-def planned(machine: Machine, bottom_up: bool | None = None) -> Plan:
-    try:
-        return memplan.simulate(machine, bottom_up=bottom_up)
-    except memplan.NotCoveredError:
-        assume(False)
-        raise
 
 
 def asked(plan: Plan) -> dict[str, int]:

@@ -13,20 +13,12 @@ from memplan.machine.model import Machine
 from memplan.plan import Plan
 from memplan.render.trace import trace_lines
 from tests.boot.test_any_machine import MIB, machines
+from tests.laws.machines import planned
 
 #: The same machines every time, so that a change is judged by what it changes.
 law = settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 #: The most bits of a physical address that x86 has.
 PHYSICAL_BITS = 52
-
-
-def plan_of(machine: Machine, *, bottom_up: bool | None = None) -> Plan:
-    """The plan; machines that use something that is not replayed are passed over."""
-    try:
-        return memplan.simulate(machine, bottom_up=bottom_up)
-    except memplan.NotCoveredError:
-        assume(False)
-        raise
 
 
 def outcome(plan: Plan) -> object:
@@ -45,13 +37,13 @@ def test_affinity_in_two_entries_is_affinity_in_one(machine: Machine, data: st.D
     first = data.draw(st.integers(1, own.length // MIB - 1)) * MIB
     parts = own._replace(length=first), own._replace(base=own.base + first, length=own.length - first)
     split = machine.srat._replace(memory=(*memory[:at], *parts, *memory[at + 1 :]))
-    assert outcome(plan_of(machine._replace(srat=split))) == outcome(plan_of(machine))
+    assert outcome(planned(machine._replace(srat=split))) == outcome(planned(machine))
 
 
 @law
 @given(machines())
 def test_a_plan_verifies_against_its_own_trace(machine: Machine) -> None:
-    plan = plan_of(machine)
+    plan = planned(machine)
     assume(plan.end.completed)
     with TemporaryDirectory() as folder:
         log = Path(folder) / "boot.log"
@@ -64,7 +56,7 @@ def test_a_plan_verifies_against_its_own_trace(machine: Machine) -> None:
 @law
 @given(machines(), st.sampled_from((None, True, False)))
 def test_parts_add_up(machine: Machine, bottom_up: bool | None) -> None:
-    plan = plan_of(machine, bottom_up=bottom_up)
+    plan = planned(machine, bottom_up=bottom_up)
     ends = [0, *(own.end for own in plan.reservations)]
     assert all(own.start >= end for own, end in zip(plan.reservations, ends, strict=False))
     assert ends[-1] <= 1 << PHYSICAL_BITS
