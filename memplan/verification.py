@@ -15,21 +15,22 @@ from typing import TYPE_CHECKING
 
 from memplan.causes import Context, likely_cause, other_build, other_options
 from memplan.errors import InputError
+from memplan.events import Change, Checkpoint, Message
 from memplan.klog.facts import DUMP_HEAD, UNORDERED, Fact, line_facts, read_facts
 from memplan.owner import Purpose
-from memplan.plan import Change, Checkpoint, Message
 from memplan.units import GIB, KIB, PAGE_SIZE, U64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from memplan.events import Event
     from memplan.kernel.model import Kernel
     from memplan.klog.boot import BootLines
     from memplan.klog.facts import Told
     from memplan.klog.layout import Line
     from memplan.machine.model import E820Entry, Machine
-    from memplan.plan import Event, Plan
+    from memplan.plan import Plan
 
 #: Kinds that a log of a whole boot has whenever the plan has them; of others, lines may have been left out of it.
 _ALWAYS = frozenset(("crash kernel", "CMA", "movable zone", "total", "end"))

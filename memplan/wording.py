@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.plan import Call, Change, Checkpoint, Message, Refused
+from memplan.events import Call, Change, Checkpoint, Message, Refused
 from memplan.units import U64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from memplan.events import Event, Region, Request
     from memplan.kernel.rules import Rules
-    from memplan.plan import Event, Region, Request
 
 _OWN_USE = frozenset({Call.TRY_NID, Call.TRY_NID_NOPANIC, Call.TRY_NID_RAW, Call.EXACT_NID_RAW})
 #: Who calls memblock_phys_alloc_range already in 5.10: the crash kernel, and an initrd that moves.

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memplan.differences import OwnerChange, compare
-from memplan.plan import End, Message, Reservation, TableRun
+from memplan.events import Message
+from memplan.plan import End, Reservation, TableRun
 from memplan.units import GIB
 from tests.render.plans import a_plan, called
 

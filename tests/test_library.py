@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import memplan
+from memplan.events import Change, Mark, Refused
 from memplan.machine.model import E820Entry, KernelImage, Machine, MemoryAffinity, Srat
 from memplan.owner import Owner, Purpose
-from memplan.plan import Change, Mark, Plan, Refused, SratUse
+from memplan.plan import Plan, SratUse
 from memplan.units import GIB, MIB
 from tests.boot import real
 

@@ -9,8 +9,9 @@ import pytest
 
 import memplan
 from memplan.errors import InputError
+from memplan.events import Message
 from memplan.firmware.combine import import_files
-from memplan.plan import End, Message, Plan
+from memplan.plan import End, Plan
 from memplan.verification import Comparison, compare, verify
 
 LOGS = Path(__file__).parent / "boots"

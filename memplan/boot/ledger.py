@@ -5,14 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.plan import Change, Reservation
+from memplan.events import Change
+from memplan.plan import Reservation
 from memplan.units import U64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from memplan.events import Event, Region
     from memplan.owner import Owner
-    from memplan.plan import Event, Region
 
 
 class Claim(NamedTuple):

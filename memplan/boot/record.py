@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
+from memplan.events import Change, Checkpoint, Mark, Message, Refused, Region
 from memplan.owner import Owner, Purpose
-from memplan.plan import Change, Checkpoint, Mark, Message, Refused, Region
 
 if TYPE_CHECKING:
+    from memplan.events import Event, Op, Request
     from memplan.memblock.memblock import Memblock
     from memplan.memblock.regions import RegionArray
-    from memplan.plan import Event, Op, Request
 
 
 class _Tag(NamedTuple):

@@ -16,19 +16,21 @@ from memplan.boot.steps.efi import BOOT_LOGO
 from memplan.boot.unheeded import unheeded
 from memplan.boot.verdicts import hotplug_ranges, verdicts
 from memplan.errors import NotCoveredError
+from memplan.events import Checkpoint
 from memplan.kaslr.choice import possible_places
 from memplan.kernel.unreplayed import unreplayed
 from memplan.memblock.memblock import MemblockPanic
-from memplan.plan import Checkpoint, End, Node, PageTables, Plan
+from memplan.plan import End, Node, PageTables, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from memplan.boot.registry import Step
+    from memplan.events import Region
     from memplan.kaslr.places import Places
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
-    from memplan.plan import Region, TableRun
+    from memplan.plan import TableRun
 
 
 def run(boot: Boot) -> Iterator[Step]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot import proximity
-from memplan.plan import Message
+from memplan.events import Message
 from memplan.wording import Wording
 
 if TYPE_CHECKING:

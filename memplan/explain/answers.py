@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from memplan.boot.registry import registered
 from memplan.boot.replay import replay
 from memplan.errors import UsageError
+from memplan.events import Change, Message, Refused
 from memplan.explain.search import candidates
 from memplan.kernel.load import kernel_of
 from memplan.machine.words import meant
 from memplan.owner import Mover, Owner, Purpose
-from memplan.plan import Change, Message, Refused
 from memplan.units import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from memplan.events import Request
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.memblock.requests import Candidate
-    from memplan.plan import Blocker, Plan, Request, Reservation, Verdict
+    from memplan.plan import Blocker, Plan, Reservation, Verdict
 
 Kind: TypeAlias = Literal["address", "node", "owner", "step", "DIMM"]
 

@@ -12,10 +12,10 @@ from memplan.boot.record import Recorder
 from memplan.boot.replay import run
 
 if TYPE_CHECKING:
+    from memplan.events import Request
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.memblock.requests import Candidate
-    from memplan.plan import Request
 
 
 class _ReachedError(Exception):

@@ -14,9 +14,10 @@ from memplan.units import exact
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from memplan.events import Request
     from memplan.explain.answers import Answer
     from memplan.memblock.requests import Candidate
-    from memplan.plan import Plan, Request
+    from memplan.plan import Plan
 
 #: Raised when a field changes its meaning or goes.
 VERSION = 1

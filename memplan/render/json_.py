@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from memplan.plan import Change, Checkpoint, Message, Refused
+from memplan.events import Change, Checkpoint, Message, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from memplan.plan import Blocker, Event, PageTables, Plan, Region, Verdict
+    from memplan.events import Event, Region
+    from memplan.plan import Blocker, PageTables, Plan, Verdict
     from memplan.wording import Wording
 
 #: Raised when a field changes its meaning or goes; new fields alone do not raise it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.plan import Checkpoint
+from memplan.events import Checkpoint
 from memplan.render.remarks import remark_texts
 
 if TYPE_CHECKING:

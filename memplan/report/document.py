@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from memplan.boot.registry import find_step
 from memplan.boot.remedies import sentence
+from memplan.events import Change, Mark, Message, Refused
 from memplan.machine.cmdline import CommandLine
-from memplan.plan import Change, Mark, Message, Refused
 from memplan.render.explain import asked, reason
 from memplan.render.families import Family, family_of
 from memplan.render.overview import verdict_word
@@ -20,8 +20,9 @@ from memplan.render.overview import verdict_word
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from memplan.events import Event, Region
     from memplan.memblock.requests import Candidate
-    from memplan.plan import Event, Plan, Region, Verdict
+    from memplan.plan import Plan, Verdict
     from memplan.report.film import Delta, Film, Frame, Held
 
 #: Raised when a field changes its meaning or goes; new fields alone do not raise it.

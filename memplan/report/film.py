@@ -14,17 +14,18 @@ from memplan.boot.ledger import Claim, Ledger
 from memplan.boot.record import Recorder
 from memplan.boot.registry import find_step
 from memplan.boot.replay import played
-from memplan.plan import Change, Region
+from memplan.events import Change, Region
 from memplan.units import U64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from memplan.events import Request
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.memblock.regions import RegionArray
     from memplan.memblock.requests import Candidate
-    from memplan.plan import Plan, Request
+    from memplan.plan import Plan
 
 #: How many regions the searches of a film may look at; those of allocations behind that are not kept.
 _MOST_LOOKED_AT = 300_000

@@ -10,8 +10,8 @@ from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.boot.record import Recorder
 from memplan.boot.replay import run
+from memplan.events import Change
 from memplan.owner import Purpose
-from memplan.plan import Change
 from memplan.sweep.rough import FIRST_STEP, LAST_STEP, RoughMemory, questions
 from memplan.sweep.vague import Undecided
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from memplan.boot.memory import Memory
 from memplan.boot.ranges import RangeSet
+from memplan.events import Call
 from memplan.memblock.memblock import Run
 from memplan.memblock.requests import Request as Search
 from memplan.owner import CRASH_KERNEL, Owner, Purpose
-from memplan.plan import Call
 from memplan.sweep.vague import Undecided, Vague, limits, window, windows_within
 from memplan.units import PAGE_SHIFT, PAGE_SIZE
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memplan.boot.context import Boot
+    from memplan.events import Request
     from memplan.memblock.gaps import Kind
     from memplan.memblock.memblock import Memblock
     from memplan.memblock.requests import Walk
-    from memplan.plan import Request
 
 #: The first step that is replayed so: what comes before decides about nodes, marks and the crash kernel.
 FIRST_STEP = "sparse_init"

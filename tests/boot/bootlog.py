@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from memplan.boot.context import Boot
+from memplan.events import Change, Refused
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, KernelImage, Machine
-from memplan.plan import Change, Refused
 from memplan.units import PAGE_SIZE
 
 LOGS = Path(__file__).parent / "logs"

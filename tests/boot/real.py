@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 import memplan
+from memplan.events import Message
 from memplan.firmware.combine import import_files
-from memplan.plan import Message, Plan
+from memplan.plan import Plan
 
 BOOTS = Path(__file__).parent.parent / "boots"
 NAMES = sorted(path.name.removesuffix(".log.xz") for path in BOOTS.glob("*.log.xz"))

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import memplan
+from memplan.events import Checkpoint
 from memplan.machine.model import (
     Acpi,
     AcpiTable,
@@ -19,7 +20,7 @@ from memplan.machine.model import (
     MemoryAffinity,
     Srat,
 )
-from memplan.plan import Checkpoint, Plan
+from memplan.plan import Plan
 from memplan.render.json_ import plan_lines
 from memplan.render.report import plan_report
 from memplan.render.table import report_lines

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memplan.boot.ledger import Claim, Ledger, reservations
+from memplan.events import Change, Region
 from memplan.owner import Owner, Purpose
-from memplan.plan import Change, Region
 
 SPAN = 40
 OWNERS = (Owner(Purpose.INITRD), Owner(Purpose.PAGE_TABLES), Owner(Purpose.NODE_DATA, 1))

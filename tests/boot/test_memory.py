@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import memplan
+from memplan.events import Checkpoint
 from memplan.machine.model import E820Entry, KernelImage, Machine
-from memplan.plan import Checkpoint, Plan
+from memplan.plan import Plan
 from memplan.units import GIB, MIB, U64_MAX
 
 LOW = E820Entry(0, 640 * 1024, 1)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import memplan
+from memplan.events import Change, Refused
 from memplan.explain.search import candidates
 from memplan.kernel.load import find_kernel
-from memplan.plan import Change, Refused
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 

@@ -8,12 +8,13 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from memplan.events import Change, Checkpoint
 from memplan.machine import change
 from memplan.machine.dump import dump_machine
 from memplan.machine.load import parse_machine
 from memplan.machine.model import E820Entry, Machine
 from memplan.machine.options import with_cmdline
-from memplan.plan import Change, Checkpoint, Plan
+from memplan.plan import Plan
 from memplan.render.json_ import plan_document, plan_lines
 from tests.laws.machines import machines, planned
 

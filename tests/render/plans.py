@@ -8,28 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
+from memplan.events import Call, Change, Checkpoint, Event, Message, Op, Refused, Region, Request
 from memplan.kernel.rules import load_rules
 from memplan.owner import Owner, Purpose
-from memplan.plan import (
-    Call,
-    Change,
-    Checkpoint,
-    End,
-    Event,
-    Mapping,
-    Message,
-    Node,
-    Op,
-    PageTables,
-    Plan,
-    Refused,
-    Region,
-    Request,
-    Reservation,
-    TableRun,
-    Verdict,
-    Zone,
-)
+from memplan.plan import End, Mapping, Node, PageTables, Plan, Reservation, TableRun, Verdict, Zone
 from memplan.units import GIB, MIB, SIZE_2M
 from memplan.wording import Wording
 

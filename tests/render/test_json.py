@@ -8,8 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from memplan.events import Call, Refused, Request
 from memplan.owner import Owner, Purpose
-from memplan.plan import Blocker, Call, End, Plan, Refused, Remedy, Request
+from memplan.plan import Blocker, End, Plan, Remedy
 from memplan.render.json_ import plan_lines
 from memplan.render.schema import plan_schema
 from memplan.units import GIB, MIB

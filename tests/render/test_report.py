@@ -6,7 +6,8 @@ import io
 
 from rich.console import Console
 
-from memplan.plan import Blocker, End, Message, Plan, Remedy, Reservation
+from memplan.events import Message
+from memplan.plan import Blocker, End, Plan, Remedy, Reservation
 from memplan.render.report import plan_report
 from memplan.render.rich_ import rich_lines
 from memplan.render.table import Table, Text, plain_lines

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from memplan.plan import Call, Change, End, Message, Refused, Request
+from memplan.events import Call, Change, Message, Refused, Request
+from memplan.plan import End
 from memplan.render.trace import trace_lines
 from tests.render.plans import VERSIONS, a_plan, called, log_lines, log_plan, wording
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from memplan.events import Change, Checkpoint
 from memplan.explain.search import candidates
-from memplan.plan import Change, Checkpoint
 from memplan.report.film import Delta
 from tests.report.pages import EXAMPLES, example
 

@@ -6,11 +6,12 @@ import pytest
 
 from memplan.boot.replay import replay
 from memplan.errors import NotCoveredError
+from memplan.events import Change, Message
 from memplan.kernel.load import find_kernel
 from memplan.kernel.model import Kernel
 from memplan.machine.model import E820_RAM, Cpus, E820Entry, Machine
 from memplan.owner import Purpose
-from memplan.plan import Change, Message, Plan
+from memplan.plan import Plan
 from memplan.units import GIB, MIB
 
 

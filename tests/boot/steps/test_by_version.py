@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 import memplan
+from memplan.events import Change
 from memplan.kernel.load import find_kernel
 from memplan.machine.load import parse_machine
 from memplan.owner import Purpose
-from memplan.plan import Change, Plan
+from memplan.plan import Plan
 from memplan.units import GIB, MIB, SIZE_2M
 
 MACHINE = """\

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 import memplan
+from memplan.events import Change
 from memplan.machine.load import parse_machine
 from memplan.machine.model import Machine
 from memplan.owner import Purpose
-from memplan.plan import Change, Plan
+from memplan.plan import Plan
 
 TEXT = """
 kernel: {build: "6.12"}

@@ -4,8 +4,9 @@ import pytest
 
 import memplan
 from memplan.boot.steps import hugetlb
+from memplan.events import Change, Checkpoint, Message
 from memplan.machine.model import Machine
-from memplan.plan import Change, Checkpoint, Message, Plan
+from memplan.plan import Plan
 from memplan.units import GIB, MIB
 from tests.sweep.machines import kernel_of, machine
 

@@ -6,10 +6,10 @@ import pytest
 
 from memplan.boot.context import Boot
 from memplan.boot.steps.numa import init_cpu_to_node, initmem_init
+from memplan.events import Change, Message
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, Cpus, E820Entry, Machine, MemoryAffinity, Srat
 from memplan.owner import Owner, Purpose
-from memplan.plan import Change, Message
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE
 from tests.boot import real
 

@@ -4,9 +4,9 @@ import pytest
 
 from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
+from memplan.events import Change
 from memplan.machine.model import CpuAffinity, Cpus, MemoryAffinity, Srat
 from memplan.owner import Purpose
-from memplan.plan import Change
 from memplan.units import GIB, MIB
 from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
 

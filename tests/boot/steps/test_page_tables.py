@@ -9,10 +9,11 @@ from memplan.boot.panic import BootPanic
 from memplan.boot.parameters import Parameters
 from memplan.boot.steps.kernel_tables import setup_cpu_entry_areas
 from memplan.boot.steps.page_tables import early_alloc_pgt_buf, init_mem_mapping
+from memplan.events import Message
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, KernelImage, Machine
 from memplan.owner import Purpose
-from memplan.plan import Mapping, Message
+from memplan.plan import Mapping
 from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_down, round_up
 from tests.boot.bootlog import BUILDS, BootLog, Event, one_by_one, requests
 

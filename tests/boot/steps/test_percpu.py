@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import memplan
+from memplan.events import Change
 from memplan.kernel.load import find_kernel, override
 from memplan.machine.model import CpuAffinity as Cpu
 from memplan.machine.model import Cpus, E820Entry, Machine, MemoryAffinity, Srat
 from memplan.owner import Purpose
-from memplan.plan import Change
 from memplan.units import GIB, KIB, MIB, TIB
 from memplan.verification import verify
 

@@ -8,10 +8,10 @@ import pytest
 from memplan.boot.context import Boot
 from memplan.boot.memory import Memory
 from memplan.boot.steps.sparse import SectionRun, section_runs, sparse_init
+from memplan.events import Change
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, Machine
 from memplan.owner import Owner, Purpose
-from memplan.plan import Change
 from memplan.units import GIB, MIB, PAGE_SIZE, SECTION_SIZE, SIZE_2M, TIB
 from tests.boot.bootlog import BUILDS, LOGS, BootLog, one_by_one, requests
 
