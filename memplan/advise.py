@@ -44,7 +44,7 @@ class Hand(IntEnum):
     FIRMWARE = 2
 
 
-class Step(NamedTuple):
+class Measure(NamedTuple):
     """One step: who takes it, what it is in words, and as settings of fields and boot options."""
 
     hand: Hand
@@ -70,7 +70,7 @@ class Advice(NamedTuple):
     wishes that the best change that was tried leaves open.  `plans` counts the plans that were made.
     """
 
-    steps: tuple[Step, ...] | None
+    steps: tuple[Measure, ...] | None
     machine: Machine
     cost: Cost | None
     immovable: tuple[Reservation, ...]
@@ -81,8 +81,8 @@ class Advice(NamedTuple):
 def advise(machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> Advice:
     """The smallest change with which `machine` meets all `wants`, each change tried by planning it."""
     first = replay(machine, kernel)
-    queue: list[tuple[tuple[int, int], tuple[str, ...], tuple[Step, ...]]] = [((0, 0), (), ())]
-    seen: set[frozenset[Step]] = set()
+    queue: list[tuple[tuple[int, int], tuple[str, ...], tuple[Measure, ...]]] = [((0, 0), (), ())]
+    seen: set[frozenset[Measure]] = set()
     plans, best, best_plan, best_missing = 0, machine, first, tuple(wants)
     while queue and plans < _MOST_PLANS:
         _, _, steps = heappop(queue)
@@ -108,7 +108,7 @@ def advise(machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> Advice:
     return Advice(None, best, None, _immovable(best_plan, best_missing), best_missing, plans)
 
 
-def _tried(machine: Machine, kernel: Kernel, steps: Sequence[Step]) -> tuple[Machine, Plan] | None:
+def _tried(machine: Machine, kernel: Kernel, steps: Sequence[Measure]) -> tuple[Machine, Plan] | None:
     """The machine with `steps` taken, and its plan; None where it can't be planned."""
     try:
         own = changed(machine, tuple(setting for step in steps for setting in step.settings))
@@ -117,7 +117,7 @@ def _tried(machine: Machine, kernel: Kernel, steps: Sequence[Step]) -> tuple[Mac
         return None
 
 
-def _clash(steps: Sequence[Step], step: Step) -> bool:
+def _clash(steps: Sequence[Measure], step: Measure) -> bool:
     """Whether a step sets again what another has set."""
     names = {name for one in steps for name, _ in one.settings}
     return any(name in names for name, _ in step.settings)
@@ -152,15 +152,15 @@ def _immovable(plan: Plan, missing: Sequence[Want]) -> tuple[Reservation, ...]:
 # -- the steps ---------------------------------------------------------------------------------------------------------
 
 
-def _steps(machine: Machine, plan: Plan, missing: Sequence[Want]) -> Iterator[Step]:
+def _steps(machine: Machine, plan: Plan, missing: Sequence[Want]) -> Iterator[Measure]:
     """The steps that may bring the plan nearer to what is wanted, each once."""
-    found: dict[tuple[tuple[str, str], ...], Step] = {}
+    found: dict[tuple[tuple[str, str], ...], Measure] = {}
     for step in _all_steps(machine, plan, missing):
         found.setdefault(step.settings, step)
     yield from found.values()
 
 
-def _all_steps(machine: Machine, plan: Plan, missing: Sequence[Want]) -> Iterator[Step]:
+def _all_steps(machine: Machine, plan: Plan, missing: Sequence[Want]) -> Iterator[Measure]:
     nodes = _wanted_nodes(plan, missing)
     blockers = _blockers(plan, missing)
     if nodes:
@@ -179,12 +179,12 @@ def _all_steps(machine: Machine, plan: Plan, missing: Sequence[Want]) -> Iterato
             yield from _crash_kernels(want.crash_kernel or 256 << 20)
 
 
-def _option(name: str, value: str, why: str = "") -> Step:
+def _option(name: str, value: str, why: str = "") -> Measure:
     word = {"on": name, "off": f"no {name}"}.get(value, f"{name}={value}")
-    return Step(Hand.OPTION, f"boot with {word}" + (f": {why}" if why else ""), ((name, value),))
+    return Measure(Hand.OPTION, f"boot with {word}" + (f": {why}" if why else ""), ((name, value),))
 
 
-def _marking(machine: Machine, plan: Plan, nodes: set[int]) -> Iterator[Step]:
+def _marking(machine: Machine, plan: Plan, nodes: set[int]) -> Iterator[Measure]:
     """The option that turns marks into ZONE_MOVABLE, those that rule it out, and the marks themselves."""
     if not plan_has(machine, "movable_node"):
         yield _option("movable_node", "on")
@@ -202,7 +202,7 @@ def _marking(machine: Machine, plan: Plan, nodes: set[int]) -> Iterator[Step]:
         ]
         if entries:
             settings = tuple((f"srat.memory[{index}].hotplug", "true") for index in entries)
-            yield Step(Hand.FIRMWARE, f"mark node {nid}'s memory hot-pluggable in firmware's SRAT", settings)
+            yield Measure(Hand.FIRMWARE, f"mark node {nid}'s memory hot-pluggable in firmware's SRAT", settings)
 
 
 def plan_has(machine: Machine, name: str) -> bool:
@@ -212,7 +212,7 @@ def plan_has(machine: Machine, name: str) -> bool:
     return CommandLine(machine.cmdline).has(name)
 
 
-def _altered(change: Alteration) -> Iterator[Step]:
+def _altered(change: Alteration) -> Iterator[Measure]:
     """A remedy of the plan as a step."""
     settings: list[tuple[str, str]] = []
     words = [word.partition("=") for word in change.add]
@@ -221,27 +221,27 @@ def _altered(change: Alteration) -> Iterator[Step]:
     settings += [(name, value if equals else "on") for name, equals, value in words]
     if change.usual_place:
         usual = (("kernel.load_address", ""), ("kernel.randomized", "false"))
-        yield Step(Hand.OPTION, "boot with nokaslr", (("nokaslr", "on"), *usual))
+        yield Measure(Hand.OPTION, "boot with nokaslr", (("nokaslr", "on"), *usual))
         return
     if change.initrd_start is not None:
         text = f"let the boot loader put the initrd at {change.initrd_start:#x}"
-        yield Step(Hand.LOADER, text, (("initrd.start", f"{change.initrd_start:#x}"),))
+        yield Measure(Hand.LOADER, text, (("initrd.start", f"{change.initrd_start:#x}"),))
         return
     text = " and ".join(f"no {name}" if value == "off" else _word(name, value) for name, value in settings)
-    yield Step(Hand.OPTION, f"boot with {text}", tuple(settings))
+    yield Measure(Hand.OPTION, f"boot with {text}", tuple(settings))
 
 
 def _word(name: str, value: str) -> str:
     return name if value == "on" else f"{name}={value}"
 
 
-def _image_elsewhere(machine: Machine) -> Iterator[Step]:
+def _image_elsewhere(machine: Machine) -> Iterator[Measure]:
     if machine.kernel.load_address is not None:
         text = "let the boot loader put the kernel at its usual place"
-        yield Step(Hand.LOADER, text, (("kernel.load_address", ""), ("kernel.randomized", "false")))
+        yield Measure(Hand.LOADER, text, (("kernel.load_address", ""), ("kernel.randomized", "false")))
 
 
-def _tables_elsewhere(machine: Machine, plan: Plan, nodes: set[int]) -> Iterator[Step]:
+def _tables_elsewhere(machine: Machine, plan: Plan, nodes: set[int]) -> Iterator[Measure]:
     """All ACPI tables that lie in nodes which should be removable, moved to the top of low memory that stays."""
     domains = {node.pxm for node in plan.nodes if node.nid in nodes}
     entries = machine.srat.memory if machine.srat is not None else ()
@@ -264,7 +264,7 @@ def _tables_elsewhere(machine: Machine, plan: Plan, nodes: set[int]) -> Iterator
             for index, table in inside:
                 settings.append((f"acpi.tables[{index}].address", f"{at:#x}"))
                 at += _pages(table.length)
-            yield Step(Hand.FIRMWARE, "let firmware put its ACPI tables into a node that stays", tuple(settings))
+            yield Measure(Hand.FIRMWARE, "let firmware put its ACPI tables into a node that stays", tuple(settings))
             return
 
 
@@ -273,12 +273,12 @@ def _pages(length: int) -> int:
     return max(-(-length // PAGE_SIZE), 1) * PAGE_SIZE
 
 
-def _crash_kernels(size: int) -> Iterator[Step]:
+def _crash_kernels(size: int) -> Iterator[Measure]:
     text = size_text(size)
     yield _option("crashkernel", text)
     yield _option("crashkernel", f"{text},high")
 
 
-def settings_of(steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
+def settings_of(steps: Sequence[Measure]) -> tuple[tuple[str, str], ...]:
     """The settings of all steps."""
     return tuple(setting for step in steps for setting in step.settings)

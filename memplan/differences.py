@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from memplan.owner import Owner
     from memplan.plan import End, Plan, Reservation, Verdict, Zone
 
-Kind: TypeAlias = Literal["moved", "appeared", "vanished", "resized"]
+DifferenceKind: TypeAlias = Literal["moved", "appeared", "vanished", "resized"]
 
 
 class Place(NamedTuple):
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 class OwnerChange(NamedTuple):
     """What became of a range of `owner`: `before` is None where it appeared, `after` where it vanished."""
 
-    kind: Kind
+    kind: DifferenceKind
     owner: Owner
     before: Place | None
     after: Place | None
@@ -168,7 +168,7 @@ def _changes(owner: Owner, old: list[Place], new: list[Place]) -> Iterable[Owner
             rest.append(place)
     left = sorted(place for places in by_size.values() for place in places)
     for first, second in zip_longest(rest, left):
-        kind: Kind = "appeared" if first is None else "vanished" if second is None else "resized"
+        kind: DifferenceKind = "appeared" if first is None else "vanished" if second is None else "resized"
         yield OwnerChange(kind, owner, first, second)
 
 

@@ -47,7 +47,7 @@ class TableRun(NamedTuple):
     nid: int | None
 
 
-class Mapping(NamedTuple):
+class MappedRange(NamedTuple):
     """A piece of the direct map: ``[start, end)`` mapped with pages of `page_size` bytes."""
 
     start: int
@@ -61,7 +61,7 @@ class PageTables(NamedTuple):
     levels: int
     direct_map_base: int
     runs: tuple[TableRun, ...]
-    mappings: tuple[Mapping, ...]
+    mappings: tuple[MappedRange, ...]
 
     def pages(self, source: str | None = None) -> int:
         """How many table pages there are, of one source or of all."""

@@ -8,7 +8,7 @@ from memplan.boot.panic import BootPanic
 from memplan.errors import NotCoveredError
 from memplan.events import Call, Request
 from memplan.memblock.memblock import Memblock, Run
-from memplan.memblock.requests import Request as Search
+from memplan.memblock.requests import Search
 from memplan.memblock.search import MEMBLOCK_HOTPLUG, MEMBLOCK_MIRROR
 from memplan.units import PAGE_SHIFT, TIB, U64_MAX, pfn_down, pfn_up, round_up
 

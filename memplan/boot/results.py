@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memplan.machine.model import EfiRange
-    from memplan.plan import Mapping, TableRun, Zone
+    from memplan.plan import MappedRange, TableRun, Zone
 
 
 class DirectMap:
@@ -24,7 +24,7 @@ class DirectMap:
         self.max_pfn_mapped = 0
         self.max_low_pfn_mapped = 0
         self.table_runs: list[TableRun] = []
-        self.mappings: Sequence[Mapping] = ()
+        self.mappings: Sequence[MappedRange] = ()
 
 
 class EfiMap:

@@ -32,7 +32,7 @@ from memplan.machine.document import Document, field_text, read_document
 from memplan.machine.places import Place
 
 if TYPE_CHECKING:
-    from memplan.checks.model import Rule
+    from memplan.checks.model import CheckRule
     from memplan.machine.document import Path as Field
 
 #: What a configuration is called that is found upwards from an input.
@@ -69,7 +69,7 @@ class Settings:
     expectations: tuple[Expectation, ...] = ()
     suppressions: Mapping[str, Suppression] = field(default_factory=dict)
 
-    def severity(self, rule: Rule) -> Severity:
+    def severity(self, rule: CheckRule) -> Severity:
         """The severity of `rule` under these settings."""
         return self.severities.get(rule.id, rule.severity)
 

@@ -10,7 +10,7 @@ from memplan.checks.quotes import lines, node_numbers, quote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.firmware.acpi_tables import Entry, Table
+    from memplan.firmware.acpi_tables import Entry, RawTable
 
 _SLIT, _HMAT = "SLIT", "HMAT against SRAT"
 _LOCAL = 10
@@ -151,11 +151,11 @@ def slit_extra_locality(subject: Subject) -> Iterator[Found]:
 # -- HMAT ----------------------------------------------------------------------------------------------------------
 
 
-def _hmat(subject: Subject) -> Table | None:
+def _hmat(subject: Subject) -> RawTable | None:
     return next((table for table in subject.tables if table.signature == "HMAT"), None)
 
 
-def _structures(subject: Subject, number: int) -> Iterator[tuple[Table, Entry]]:
+def _structures(subject: Subject, number: int) -> Iterator[tuple[RawTable, Entry]]:
     table = _hmat(subject)
     for entry in table.of_type(number) if table is not None else ():
         assert table is not None

@@ -13,7 +13,7 @@ from memplan.errors import InputError
 from memplan.firmware.acpi import read_tables
 from memplan.firmware.acpi_facts import problem_of
 from memplan.firmware.combine import combine
-from memplan.firmware.source import Found, read_source
+from memplan.firmware.source import SourceFacts, read_source
 from memplan.kernel.load import find_kernel, override
 from memplan.machine.load import changed, load_machine
 from memplan.machine.model import KernelImage, Machine
@@ -22,7 +22,7 @@ from memplan.machine.places import Place, Places
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from memplan.firmware.acpi_tables import Table
+    from memplan.firmware.acpi_tables import RawTable
     from memplan.kernel.model import Kernel
     from memplan.machine.change import Change
 
@@ -40,8 +40,8 @@ def load_subject(
     With `force`, what can be used of a damaged source is used.  Raises InputError for what can't be read, UsageError
     for an unknown kernel.
     """
-    found: list[Found] = []
-    tables: list[Table] = []
+    found: list[SourceFacts] = []
+    tables: list[RawTable] = []
     descriptions: dict[Path, Places] = {}
     paths = sources(text)
     single = len(paths) == 1 and paths[0].suffix.lower() in _DESCRIPTIONS
@@ -55,7 +55,7 @@ def load_subject(
             tables += own
             found.append(_imported(path, own, force))
     has_map = any("e820" in source.facts for source in found)
-    blank = Found(text, "nothing")
+    blank = SourceFacts(text, "nothing")
     blank.put("e820", (), weak=True)
     machine, _ = combine(found if has_map else [blank, *found])
     if changes and has_map and not single:
@@ -90,16 +90,16 @@ def sources(text: str) -> list[Path]:
     return [Path("+".join(words[start:end])) for start, end in pairwise(cuts)]
 
 
-def _described(path: Path, machine: Machine) -> Found:
+def _described(path: Path, machine: Machine) -> SourceFacts:
     """A description's facts: the fields that are not at their defaults."""
-    found = Found(str(path), "description")
+    found = SourceFacts(str(path), "description")
     for name, value in machine._asdict().items():
         if name == "e820" or value != Machine._field_defaults[name]:
             found.put(name, value)
     return found
 
 
-def _imported(path: Path, tables: list[Table], force: bool) -> Found:
+def _imported(path: Path, tables: list[RawTable], force: bool) -> SourceFacts:
     """A real source's facts.  What is wrong with its tables is for the rules to say; other damage is an InputError."""
     found = read_source(path)
     known = {str(problem_of(table, defect)) for table in tables for defect in table.defects}
@@ -118,7 +118,7 @@ def _kernel(name: str | None, image: KernelImage) -> Kernel:
 
 
 def _place_makers(
-    found: list[Found], descriptions: Mapping[Path, Places], tables: list[Table], machine: Machine | None
+    found: list[SourceFacts], descriptions: Mapping[Path, Places], tables: list[RawTable], machine: Machine | None
 ) -> list[Callable[[], Mapping[str, Place]] | Mapping[str, Place]]:
     makers: list[Callable[[], Mapping[str, Place]] | Mapping[str, Place]] = []
     for source in found:

@@ -82,7 +82,7 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CheckRule:
     """One rule: what it checks, what Linux does about it, how to mend it, and where that is written."""
 
     id: str
@@ -152,7 +152,7 @@ class Subject:
 
 
 #: All rules by id, filled as their modules are imported.
-RULES: dict[str, Rule] = {}
+RULES: dict[str, CheckRule] = {}
 
 
 def rule(
@@ -172,7 +172,7 @@ def rule(
 
     def declare(function: Callable[[Subject], Iterator[Found]]) -> Callable[[Subject], Iterator[Found]]:
         assert id not in RULES, f"two rules are called {id}"
-        RULES[id] = Rule(id, name, severity, group, checks, linux, mend, reference, fwts, needs, function)
+        RULES[id] = CheckRule(id, name, severity, group, checks, linux, mend, reference, fwts, needs, function)
         return function
 
     return declare

@@ -15,7 +15,7 @@ from memplan.klog.entries import cpu_line, e820_line, memory_line
 from memplan.machine.places import Place
 
 if TYPE_CHECKING:
-    from memplan.firmware.acpi_tables import Table
+    from memplan.firmware.acpi_tables import RawTable
     from memplan.firmware.source import Fact
     from memplan.machine.model import Machine
 
@@ -74,7 +74,7 @@ def _take(left: list[tuple[int, object]], read: Callable[[str], object], line: s
 # -- ACPI tables ---------------------------------------------------------------------------------------------------
 
 
-def table_places(tables: Iterable[Table]) -> dict[str, Place]:
+def table_places(tables: Iterable[RawTable]) -> dict[str, Place]:
     """The places of the fields that `tables` told; the first table of a signature counts, as it does for Linux."""
     found: dict[str, Place] = {}
     for table in tables:
@@ -99,14 +99,14 @@ def table_places(tables: Iterable[Table]) -> dict[str, Place]:
     return found
 
 
-def table_place(table: Table, offset: int, field: str) -> Place:
+def table_place(table: RawTable, offset: int, field: str) -> Place:
     """The place of the byte at `offset` of `table`: its line in a text, or its offset in a binary file."""
     if line := table.line(offset):
         return Place(table.source, line, 0, field)
     return Place(table.source, field=field, offset=table.offset + offset)
 
 
-def find_table(tables: Iterable[Table], field: str) -> Table | None:
+def find_table(tables: Iterable[RawTable], field: str) -> RawTable | None:
     """The table whose signature `field` begins with (``SRAT``, ``SSDT[1]`` for the second one), if it is there."""
     named = re.match(r"([A-Z0-9_!$]{4})(?:\[(\d+)\])?", field)
     if named is None:

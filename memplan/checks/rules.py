@@ -11,7 +11,7 @@ from memplan.errors import UsageError
 from memplan.kernel.names import nearest
 
 if TYPE_CHECKING:
-    from memplan.checks.model import Rule
+    from memplan.checks.model import CheckRule
 
 #: The modules of this package that declare rules.
 MODULES = (
@@ -31,7 +31,7 @@ MODULES = (
 
 
 @cache
-def all_rules() -> dict[str, Rule]:
+def all_rules() -> dict[str, CheckRule]:
     """All rules by id, in the ids' order."""
     for name in MODULES:
         import_module(f"memplan.checks.{name}")
@@ -59,7 +59,7 @@ def unknown_rule(word: str) -> str:
     return f"there is no rule {word!r}{nearest_rule(word)}"
 
 
-def find_rule(word: str) -> Rule:
+def find_rule(word: str) -> CheckRule:
     """The rule of that id or name; UsageError for an unknown one."""
     found = rules_named(word)
     if len(found) != 1:

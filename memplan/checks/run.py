@@ -22,7 +22,7 @@ from memplan.machine.options import with_cmdline
 from memplan.machine.places import Place, Places
 
 if TYPE_CHECKING:
-    from memplan.checks.model import Need, Rule
+    from memplan.checks.model import CheckRule, Need
     from memplan.machine.change import Change
 
 _WHY: dict[Need, str] = {
@@ -193,7 +193,7 @@ def _unforeseen(file: str, what: str, error: Exception) -> Problem:
     return Problem(file, f"{what}: {type(error).__name__}: {error}")
 
 
-def _finding(subject: Subject, rule: Rule, found: Found, settings: Settings) -> Finding:
+def _finding(subject: Subject, rule: CheckRule, found: Found, settings: Settings) -> Finding:
     severity = settings.severity(rule)
     place = _place(subject, found)
     return Finding(

@@ -16,7 +16,7 @@ from memplan.units import mem_range
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.firmware.acpi_tables import Defect, Entry, Kind, Table
+    from memplan.firmware.acpi_tables import Defect, DefectKind, Entry, RawTable
 
 _GROUP = "table format"
 _CPU, _MEMORY, _X2APIC, _INITIATOR = 0, 1, 2, 5
@@ -31,7 +31,7 @@ _FLAG_LEVELS = {(_MEMORY, 3): (6, 6), (_INITIATOR, 1): (6, 4)}
 _FADT_MINOR = 131
 
 
-def _named(subject: Subject) -> Iterator[tuple[str, Table]]:
+def _named(subject: Subject) -> Iterator[tuple[str, RawTable]]:
     """The tables with the names that findings give them: ``SSDT``, ``SSDT[1]``."""
     seen: Counter[str] = Counter()
     for table in subject.tables:
@@ -40,7 +40,7 @@ def _named(subject: Subject) -> Iterator[tuple[str, Table]]:
         yield f"{table.signature}[{index}]" if index else table.signature, table
 
 
-def _srat(subject: Subject) -> Table | None:
+def _srat(subject: Subject) -> RawTable | None:
     """The SRAT that Linux reads: the first one."""
     return next((table for table in subject.tables if table.signature == "SRAT"), None)
 
@@ -49,19 +49,19 @@ def _found(name: str, offset: int, message: str, dmesg: str = "") -> Found:
     return Found(f"{name}: {message}", name, f"{name}+{offset:#x}", dmesg, offset)
 
 
-def _defects(subject: Subject, *kinds: Kind) -> Iterator[tuple[str, Table, Defect]]:
+def _defects(subject: Subject, *kinds: DefectKind) -> Iterator[tuple[str, RawTable, Defect]]:
     for name, table in _named(subject):
         for defect in table.defects:
             if defect.kind in kinds:
                 yield name, table, defect
 
 
-def _each(subject: Subject, kind: Kind) -> Iterator[Found]:
+def _each(subject: Subject, kind: DefectKind) -> Iterator[Found]:
     for name, _, defect in _defects(subject, kind):
         yield _found(name, defect.offset, defect.message)
 
 
-def _once_a_table(subject: Subject, kind: Kind) -> Iterator[Found]:
+def _once_a_table(subject: Subject, kind: DefectKind) -> Iterator[Found]:
     """The first such defect of each table, with the number of all: form that nobody minds may be wrong throughout."""
     for name, table in _named(subject):
         own = [defect for defect in table.defects if defect.kind == kind]
@@ -70,7 +70,7 @@ def _once_a_table(subject: Subject, kind: Kind) -> Iterator[Found]:
             yield Found(f"{name}: {own[0].message}{more}", name, f"{name} {kind}", "", own[0].offset, len(own))
 
 
-def _entry_at(table: Table, offset: int) -> Entry | None:
+def _entry_at(table: RawTable, offset: int) -> Entry | None:
     return next((entry for entry in table.entries if entry.offset == offset), None)
 
 
@@ -406,7 +406,7 @@ def disabled_initiator(subject: Subject) -> Iterator[Found]:
         yield _found("SRAT", off.offset, text)
 
 
-def _is_stray(table: Table, defect: Defect) -> bool:
+def _is_stray(table: RawTable, defect: Defect) -> bool:
     """Whether an overrun is that of bytes that can't be a structure's head, none of whose fields is lost."""
     return bool(table.entries) and defect.offset >= table.entries[-1].offset + table.entries[-1].length
 

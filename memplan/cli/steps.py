@@ -11,7 +11,7 @@ from memplan.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from memplan.hotadd.scenario import Scenario, Step
+    from memplan.hotadd.scenario import Scenario, ScenarioStep
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -61,7 +61,7 @@ def wants_steps(path: str | None) -> bool:
     return path is not None or bool(click.get_current_context().meta[_META])
 
 
-def _step(option: str, text: str) -> Step:
+def _step(option: str, text: str) -> ScenarioStep:
     from memplan.hotadd.scenario import Offline, Remove, Shell, parse_add, parse_dimm, parse_online, parse_targets
 
     try:

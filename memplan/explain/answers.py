@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from memplan.memblock.requests import Candidate
     from memplan.plan import Blocker, Plan, Reservation, Verdict
 
-Kind: TypeAlias = Literal["address", "node", "owner", "step", "DIMM"]
+AnswerKind: TypeAlias = Literal["address", "node", "owner", "step", "DIMM"]
 
 _NODE = re.compile(r"node ?(\d{1,20})", re.IGNORECASE)
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{1,16}|\d{1,20}")
@@ -52,7 +52,7 @@ class Answer(NamedTuple):
     `parts` the answers about each of several places.
     """
 
-    kind: Kind
+    kind: AnswerKind
     subject: str
     answer: str
     range: tuple[int, int] | None = None
@@ -130,7 +130,7 @@ def address_answer(about: Subject, address: int) -> Answer:
     return Answer("address", subject, f"nobody has {address:#x}: free memory of node {nid}; {fate}", nid=nid)
 
 
-def _place_answer(about: Subject, held: Reservation, kind: Kind, subject: str) -> Answer:
+def _place_answer(about: Subject, held: Reservation, kind: AnswerKind, subject: str) -> Answer:
     """Why a reservation lies where it does."""
     found = _event(about.plan, held)
     when = "before" if held.before_srat else "after"

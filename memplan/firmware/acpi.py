@@ -12,10 +12,10 @@ from pathlib import Path
 
 from memplan.errors import InputError
 from memplan.firmware.acpi_facts import found_of
-from memplan.firmware.acpi_tables import Defect, Entry, Table, is_table, parse_tables
-from memplan.firmware.source import WHOLE_LIMIT, Found, Source, open_source
+from memplan.firmware.acpi_tables import Defect, Entry, RawTable, is_table, parse_tables
+from memplan.firmware.source import WHOLE_LIMIT, Source, SourceFacts, open_source
 
-__all__ = ["Defect", "Entry", "Table", "folder_tables", "parse_tables", "read_tables", "tables"]
+__all__ = ["Defect", "Entry", "RawTable", "folder_tables", "parse_tables", "read_tables", "tables"]
 
 _TABLE_NAME = re.compile(r"(SRAT|SLIT|APIC|HMAT|CEDT|MSCT|FACP|DSDT|SSDT)[0-9]*(\.(aml|bin|dat|raw))?", re.IGNORECASE)
 _DIGITS = re.compile(r"([0-9]+)")
@@ -28,12 +28,12 @@ def recognises(head: bytes) -> bool:
     return is_table(head)
 
 
-def read(source: Source) -> Found:
+def read(source: Source) -> SourceFacts:
     """The facts of a binary file's tables; InputError where no header is whole."""
     return found_of(source.name, "ACPI table", tables(source))
 
 
-def tables(source: Source, limit: int = WHOLE_LIMIT) -> list[Table]:
+def tables(source: Source, limit: int = WHOLE_LIMIT) -> list[RawTable]:
     """The tables of a binary file; InputError where it is longer than `limit`."""
     return parse_tables(source.content(limit), source.name)
 
@@ -43,7 +43,7 @@ def recognises_folder(path: Path) -> bool:
     return any(_TABLE_NAME.fullmatch(file.name) or _holds_table(file) for file in _files(path))
 
 
-def read_folder(path: Path) -> Found:
+def read_folder(path: Path) -> SourceFacts:
     """The facts of all tables in a folder; InputError where none can be read."""
     unread: list[str] = []
     found = found_of(str(path), "folder of ACPI tables", folder_tables(path, unread))
@@ -52,13 +52,13 @@ def read_folder(path: Path) -> Found:
     return found
 
 
-def folder_tables(path: Path, unread: list[str] | None = None) -> list[Table]:
+def folder_tables(path: Path, unread: list[str] | None = None) -> list[RawTable]:
     """The tables in a folder's files, by their names (SSDT2 before SSDT10).
 
     What should be a table and can't be read is added to `unread`.  Raises InputError where nothing can be read.
     """
     failed: list[InputError] = []
-    result: list[Table] = []
+    result: list[RawTable] = []
     room = WHOLE_LIMIT
     for file in _files(path):
         try:
@@ -79,7 +79,7 @@ def folder_tables(path: Path, unread: list[str] | None = None) -> list[Table]:
     return result
 
 
-def read_tables(path: Path) -> list[Table]:
+def read_tables(path: Path) -> list[RawTable]:
     """The tables of any source that has some: binary file or folder, acpidump text, iasl listing; [] for others.
 
     Raises InputError where the source can't be read.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from memplan.errors import Problem
-from memplan.firmware.acpi_tables import DAMAGE, Defect, Table
-from memplan.firmware.source import Found
+from memplan.firmware.acpi_tables import DAMAGE, Defect, RawTable
+from memplan.firmware.source import SourceFacts
 from memplan.machine.model import AcpiTable, CpuAffinity, CxlWindow, MemoryAffinity, Srat
 
 #: Tables whose content is read.
@@ -20,15 +20,15 @@ _ONLINE_CAPABLE_MADT = 5
 _ONLINE_CAPABLE_FADT = (6, 3)
 
 
-def found_of(source: str, kind: str, tables: Sequence[Table]) -> Found:
+def found_of(source: str, kind: str, tables: Sequence[RawTable]) -> SourceFacts:
     """The facts in `tables`.
 
     The first table of a signature counts, as it does for Linux.  Damage that makes the content of such a table
     doubtful is a problem of the result; in tables that tell nothing here it is only noted.  Where the FACP is among
     the tables, they are all that a machine has.
     """
-    found = Found(source, kind)
-    first: dict[str, Table] = {}
+    found = SourceFacts(source, kind)
+    first: dict[str, RawTable] = {}
     for table in tables:
         counts = first.setdefault(table.signature, table) is table
         if not counts and table.signature not in _MANY:
@@ -53,27 +53,27 @@ def found_of(source: str, kind: str, tables: Sequence[Table]) -> Found:
     return found
 
 
-def problem_of(table: Table, defect: Defect) -> Problem:
+def problem_of(table: RawTable, defect: Defect) -> Problem:
     """A table's defect as a problem of the file, with the line of a text or the byte offset in a binary file."""
     line = table.line(defect.offset)
     return Problem(table.source, f"{_place(table, defect.offset)}: {defect.message}", line=line)
 
 
-def _place(table: Table, offset: int) -> str:
+def _place(table: RawTable, offset: int) -> str:
     return f"{table.signature}, byte {offset if table.lines else table.offset + offset:#x}"
 
 
-def _note(found: Found, table: Table, offset: int, text: str) -> None:
+def _note(found: SourceFacts, table: RawTable, offset: int, text: str) -> None:
     line = table.line(offset)
     found.notes.append(f"{table.source}{f':{line}' * bool(line)}: {_place(table, offset)}: {text}")
 
 
-def _put(found: Found, table: Table, path: str, value: object, *, weak: bool = False) -> None:
+def _put(found: SourceFacts, table: RawTable, path: str, value: object, *, weak: bool = False) -> None:
     place = f" of {table.source}" if table.source != found.source else ""
     found.put(path, value, f"{table.signature}{place}", line=table.line(0) if not place else 0, weak=weak)
 
 
-def _put_srat(found: Found, table: Table) -> None:
+def _put_srat(found: SourceFacts, table: RawTable) -> None:
     """The affinities; domains of revision 1 have 8 bits (acpi_parse_memory_affinity, drivers/acpi/numa/srat.c)."""
     mask = 0xFF if table.revision <= 1 else 0xFFFFFFFF
     memory, cpus = [], []
@@ -107,7 +107,7 @@ def _put_srat(found: Found, table: Table) -> None:
     _put(found, table, "srat", Srat(tuple(memory), tuple(cpus), initiators, table.revision))
 
 
-def _put_madt(found: Found, table: Table, fadt: Table | None) -> None:
+def _put_madt(found: SourceFacts, table: RawTable, fadt: RawTable | None) -> None:
     """CPUs and I/O APICs as acpi_parse_lapic and acpi_parse_x2apic count them (arch/x86/kernel/acpi/boot.c, 6.12).
 
     The CPUs are weak facts: how many are possible depends on the kernel too, which a log tells.
@@ -150,7 +150,7 @@ def _put_madt(found: Found, table: Table, fadt: Table | None) -> None:
     _put(found, table, "acpi.ioapics", sum(1 for _ in table.of_type(1)))
 
 
-def _put_places(found: Found, tables: Sequence[Table]) -> None:
+def _put_places(found: SourceFacts, tables: Sequence[RawTable]) -> None:
     """Where the tables lie, in the root table's order with DSDT and FACS behind FACP, as Linux lists them."""
     rsdp = next((table for table in tables if table.signature == "RSDP" and table.address), None)
     if rsdp is not None:
@@ -170,7 +170,7 @@ def _put_places(found: Found, tables: Sequence[Table]) -> None:
         found.put("acpi.tables", places, "tables' places")
 
 
-def _in_root_order(placed: Iterable[Table], root: Table) -> Iterable[Table]:
+def _in_root_order(placed: Iterable[RawTable], root: RawTable) -> Iterable[RawTable]:
     by_address = {table.address: table for table in placed}
     size = 8 if root.signature == "XSDT" else 4
     for at in range(36, len(root.data) - size + 1, size):

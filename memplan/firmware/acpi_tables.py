@@ -29,7 +29,7 @@ _DEFECT_LIMIT = 64
 #: "overrun": a sub-table reaches beyond the table's end; "zero-length-subtable": a sub-table too short to hold its
 #: own length, where the walk ends; "subtable-length": another length than its type has; "unknown-type";
 #: "reserved-bits" of flags, and "reserved-field", that should be zero; "too-many-entries".
-Kind = Literal[
+DefectKind = Literal[
     "checksum",
     "length",
     "overrun",
@@ -41,7 +41,7 @@ Kind = Literal[
     "too-many-entries",
 ]
 #: The kinds that make a table's content doubtful; the others are faults of form that no reader minds.
-DAMAGE: frozenset[Kind] = frozenset(
+DAMAGE: frozenset[DefectKind] = frozenset(
     ("checksum", "length", "overrun", "zero-length-subtable", "subtable-length", "too-many-entries")
 )
 
@@ -50,7 +50,7 @@ DAMAGE: frozenset[Kind] = frozenset(
 class Defect:
     """One thing wrong with a table: its `kind`, the byte `offset` from the table's start, and a sentence."""
 
-    kind: Kind
+    kind: DefectKind
     offset: int
     message: str
 
@@ -80,7 +80,7 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Table:
+class RawTable:
     """One table: header, sub-tables in their order, and its `defects`.
 
     `source` names the file, `offset` is the table's place in it, `address` its place in memory (0: unknown).
@@ -117,7 +117,7 @@ class Table:
         """The sub-tables of these types that could be read whole."""
         return (entry for entry in self.entries if entry.type in types and entry.values)
 
-    def defect(self, kind: Kind, offset: int, message: str) -> None:
+    def defect(self, kind: DefectKind, offset: int, message: str) -> None:
         """Note a defect, up to a number for each kind."""
         if sum(1 for known in self.defects if known.kind == kind) < _DEFECT_LIMIT:
             self.defects.append(Defect(kind, offset, message))
@@ -320,12 +320,12 @@ def is_table(head: bytes) -> bool:
 _SIGNATURE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_!$")
 
 
-def parse_tables(data: bytes, source: str) -> list[Table]:
+def parse_tables(data: bytes, source: str) -> list[RawTable]:
     """The tables that stand one behind the other in `data`.
 
     Raises InputError where not even the first one's header is whole.
     """
-    tables: list[Table] = []
+    tables: list[RawTable] = []
     at = 0
     while at < len(data):
         head = data[at : at + HEADER_SIZE]
@@ -342,7 +342,7 @@ def parse_tables(data: bytes, source: str) -> list[Table]:
 
 def parse_table(
     data: bytes, source: str, offset: int = 0, *, address: int = 0, lines: Sequence[tuple[int, int]] = ()
-) -> Table:
+) -> RawTable:
     """The table at the head of `data`, which was read at `offset` of `source`.
 
     Raises InputError where the header is not whole.
@@ -353,15 +353,15 @@ def parse_table(
     signature = data[:4].decode("latin-1")
     length = int.from_bytes(data[4:8], "little")
     if signature == "FACS":
-        return Table(source, signature, data[:length], offset, address, length, lines=lines)
+        return RawTable(source, signature, data[:length], offset, address, length, lines=lines)
     if data[:8] == b"RSD PTR ":
-        return Table(source, "RSDP", data[:HEADER_SIZE], offset, address, min(len(data), HEADER_SIZE), lines=lines)
+        return RawTable(source, "RSDP", data[:HEADER_SIZE], offset, address, min(len(data), HEADER_SIZE), lines=lines)
     if len(data) < HEADER_SIZE:
         raise InputError.single(
             source, f"byte {offset:#x}: {signature}: the header has {HEADER_SIZE} bytes, found {len(data)}", line=line
         )
     whole = data[:length] if HEADER_SIZE <= length <= len(data) else data
-    table = Table(
+    table = RawTable(
         source,
         signature,
         whole,
@@ -391,7 +391,7 @@ def parse_table(
     return table
 
 
-def _read_slit(table: Table) -> None:
+def _read_slit(table: RawTable) -> None:
     data = table.data
     if len(data) < 44:
         table.defect("length", len(data), f"a SLIT has at least 44 bytes, found {len(data)}")
@@ -403,7 +403,7 @@ def _read_slit(table: Table) -> None:
     table.matrix = tuple(tuple(data[44 + row * count : 44 + (row + 1) * count]) for row in range(count))
 
 
-def _read_body(table: Table, body: _Body) -> None:
+def _read_body(table: RawTable, body: _Body) -> None:
     if len(table.data) < body.start:
         table.defect(
             "length", len(table.data), f"a {table.signature} has at least {body.start} bytes, found {len(table.data)}"
@@ -438,7 +438,7 @@ def _read_body(table: Table, body: _Body) -> None:
         at += length
 
 
-def _read_entry(table: Table, layout: _Layout | None, at: int, number: int, length: int, what: str) -> Entry:
+def _read_entry(table: RawTable, layout: _Layout | None, at: int, number: int, length: int, what: str) -> Entry:
     if layout is None:
         return Entry(at, number, length)
     if length < layout.size or (layout.exact and length != layout.size):
@@ -455,7 +455,7 @@ def _read_entry(table: Table, layout: _Layout | None, at: int, number: int, leng
     return Entry(at, number, length, layout.name, values, _items(table, layout.name, at, length, values, what))
 
 
-def _items(table: Table, name: str, at: int, length: int, values: Mapping[str, int], what: str) -> tuple[int, ...]:
+def _items(table: RawTable, name: str, at: int, length: int, values: Mapping[str, int], what: str) -> tuple[int, ...]:
     """The list behind an entry's fields: a CEDT window's targets, an HMAT locality's matrix by rows of initiators."""
     if name == "CXL Fixed Memory Window Structure":
         start, count, size = at + 36, _interleave_ways(values["interleave_ways"]), 4

@@ -10,8 +10,8 @@ import re
 
 from memplan.errors import InputError, Problem
 from memplan.firmware.acpi_facts import found_of
-from memplan.firmware.acpi_tables import TABLE_LIMIT, Table, parse_table
-from memplan.firmware.source import WHOLE_LIMIT, Found, Source
+from memplan.firmware.acpi_tables import TABLE_LIMIT, RawTable, parse_table
+from memplan.firmware.source import WHOLE_LIMIT, Source, SourceFacts
 
 _HEADING = re.compile(rb"[ \t]*+([A-Z0-9_!$]{4}|RSD PTR)[ \t]*+@[ \t]*+(?:0x)?([0-9A-Fa-f]{1,16})[ \t]*+")
 _BEGIN = re.compile(rb"^" + _HEADING.pattern + rb"\r?\n[ \t]*+[0-9A-Fa-f]{4,8}: [0-9A-Fa-f]{2} ", re.MULTILINE)
@@ -27,7 +27,7 @@ def recognises(head: bytes) -> bool:
     return _BEGIN.search(head) is not None
 
 
-def read(source: Source) -> Found:
+def read(source: Source) -> SourceFacts:
     """The facts of all tables in the dump; InputError where none can be read."""
     problems: list[Problem] = []
     found = found_of(source.name, "acpidump", tables(source, problems))
@@ -35,12 +35,12 @@ def read(source: Source) -> Found:
     return found
 
 
-def tables(source: Source, problems: list[Problem] | None = None) -> list[Table]:
+def tables(source: Source, problems: list[Problem] | None = None) -> list[RawTable]:
     """The tables of the dump, in its order, each with its address; one cut in its header is told in `problems`.
 
     Raises InputError, with the line, for a dump that is none or holds more than tables can.
     """
-    result: list[Table] = []
+    result: list[RawTable] = []
     current: _Dump | None = None
     room = WHOLE_LIMIT
     for number, line in source.lines():
@@ -81,7 +81,7 @@ class _Dump:
         self.data += data
 
 
-def _finish(dump: _Dump | None, source: Source, result: list[Table], problems: list[Problem] | None) -> None:
+def _finish(dump: _Dump | None, source: Source, result: list[RawTable], problems: list[Problem] | None) -> None:
     if dump is None or not dump.data:
         return
     try:

@@ -13,7 +13,7 @@ from struct import iter_unpack, unpack_from
 
 from memplan.errors import InputError
 from memplan.files import read_entry
-from memplan.firmware.source import Found, Source, open_source
+from memplan.firmware.source import Source, SourceFacts, open_source
 from memplan.machine.model import E820Entry, Initrd
 
 SIZE = 4096
@@ -35,7 +35,7 @@ def recognises(head: bytes) -> bool:
     return len(head) == SIZE and head[_PROTOCOL_AT] == _PROTOCOL and 0 < head[_COUNT_AT] <= _E820_MOST
 
 
-def read(source: Source) -> Found:
+def read(source: Source) -> SourceFacts:
     """What the parameters say."""
     return _read(source, ())
 
@@ -48,14 +48,14 @@ def recognises_folder(path: Path) -> bool:
         return False
 
 
-def read_folder(path: Path) -> Found:
+def read_folder(path: Path) -> SourceFacts:
     """What the parameters and the setup_data nodes of a tree say."""
     return _read(open_source(path / "data"), _further_entries(path / "setup_data"))
 
 
-def _read(source: Source, further: tuple[E820Entry, ...]) -> Found:
+def _read(source: Source, further: tuple[E820Entry, ...]) -> SourceFacts:
     data = source.head
-    found = Found(source.name, "boot parameters")
+    found = SourceFacts(source.name, "boot parameters")
     if not recognises(data):
         raise InputError.single(
             source.name, "these are no boot parameters (one page, with a version and an e820 table)"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memplan.errors import InputError, Problem
-from memplan.firmware.source import Fact, Found, read_source
+from memplan.firmware.source import Fact, SourceFacts, read_source
 from memplan.machine.model import Acpi, Bios, Cpus, Efi, KernelImage, Machine, Srat
 
 #: The parts of a machine whose fields are told one by one, and what they begin as.
@@ -37,7 +37,7 @@ def import_files(
     `kernel` which kernel it is, whatever the log says.  Damage is an error unless `force`; then what can be used is
     used, and the damage is among the notes.  Raises InputError, and UsageError for an unknown kernel.
     """
-    found: list[Found] = []
+    found: list[SourceFacts] = []
     problems: list[Problem] = []
     if live:
         from memplan.firmware.live import read_live
@@ -54,7 +54,7 @@ def import_files(
 
 
 def machine_of(
-    found: list[Found], problems: Sequence[Problem] = (), *, force: bool = False, kernel: str | None = None
+    found: list[SourceFacts], problems: Sequence[Problem] = (), *, force: bool = False, kernel: str | None = None
 ) -> Imported:
     """The machine that the sources tell of together, some of which couldn't be read for `problems`.
 
@@ -75,7 +75,7 @@ def machine_of(
     return Imported(machine, comments, [*_notes(found), *map(str, problems)])
 
 
-def _notes(sources: list[Found]) -> list[str]:
+def _notes(sources: list[SourceFacts]) -> list[str]:
     """The sources' notes, without those on fields that another source tells."""
     told = {path for source in sources for path, fact in source.facts.items() if not fact.weak}
     notes: dict[str, None] = {}
@@ -85,17 +85,17 @@ def _notes(sources: list[Found]) -> list[str]:
     return list(notes)
 
 
-def _named(kernel: str) -> Found:
+def _named(kernel: str) -> SourceFacts:
     """The kernel that the user names, as the last source of all."""
     from memplan.kernel.load import find_kernel
 
     find_kernel(kernel)
-    found = Found("--kernel", "the user's word")
+    found = SourceFacts("--kernel", "the user's word")
     found.put("kernel.build", kernel)
     return found
 
 
-def combine(sources: Iterable[Found]) -> tuple[Machine, dict[str, str]]:
+def combine(sources: Iterable[SourceFacts]) -> tuple[Machine, dict[str, str]]:
     """The machine of all facts, and the origin of each field.
 
     A fact of a later source replaces an earlier one's; a weak fact only fills a field of which no other tells.

@@ -11,7 +11,7 @@ import re
 
 from memplan.errors import InputError
 from memplan.firmware.dmesg_facts import facts_of
-from memplan.firmware.source import Found, Source
+from memplan.firmware.source import Source, SourceFacts
 from memplan.klog.boot import BootLines
 from memplan.klog.boots import boots_of, choose
 from memplan.klog.layout import kernel_lines
@@ -38,7 +38,7 @@ def recognises(head: bytes) -> bool:
     return _SIGNS.search(text) is not None or _ENCODED.search(text) is not None
 
 
-def read(source: Source) -> Found:
+def read(source: Source) -> SourceFacts:
     """The facts of one boot in the log: of the first whole one, or of that which `source.boot` names.
 
     A log may begin in the middle of a boot (a ring buffer that has wrapped) and may end early; notes say what is
@@ -47,9 +47,9 @@ def read(source: Source) -> Found:
     return read_boot(source)[1]
 
 
-def read_boot(source: Source) -> tuple[BootLines, Found]:
+def read_boot(source: Source) -> tuple[BootLines, SourceFacts]:
     """The boot in the log that is taken, and its facts; raises what `read` does."""
-    found = Found(source.name, "boot log")
+    found = SourceFacts(source.name, "boot log")
     boots = boots_of(kernel_lines(source))
     chosen = choose(boots, source.boot, source.name)
     if chosen is None or not chosen.e820 or chosen.has("narrow"):
@@ -85,7 +85,7 @@ def _refuse(source: Source, boot: BootLines | None) -> None:
         )
 
 
-def _tell_others(boots: list[BootLines], chosen: BootLines, found: Found) -> None:
+def _tell_others(boots: list[BootLines], chosen: BootLines, found: SourceFacts) -> None:
     """Notes on the boots that were not taken."""
     whole = [boot for boot in boots if boot.e820]
     for index, boot in enumerate(whole, 1):

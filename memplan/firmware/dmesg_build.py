@@ -9,7 +9,7 @@ from memplan.kernel.facts import is_right
 from memplan.units import KIB, PAGE_SIZE, round_up
 
 if TYPE_CHECKING:
-    from memplan.firmware.source import Found
+    from memplan.firmware.source import SourceFacts
     from memplan.kernel.model import Kernel, Value
     from memplan.klog.boot import BootLines
 
@@ -21,7 +21,7 @@ _CMA_OPTIONS = ("cma", "hugetlb_cma", "crashkernel", "numa_cma", "cma_pernuma", 
 _ZONES = {"DMA": "ZONE_DMA", "DMA32": "ZONE_DMA32", "Device": "ZONE_DEVICE"}
 
 
-def build_facts(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
+def build_facts(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> None:
     """Put kernel.overrides: what `boot` tells of its kernel's build, as far as `kernel` says otherwise."""
     if kernel is None:
         return

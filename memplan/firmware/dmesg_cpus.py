@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from memplan.machine.model import CpuAffinity
 
 if TYPE_CHECKING:
-    from memplan.firmware.source import Found
+    from memplan.firmware.source import SourceFacts
     from memplan.kernel.model import Kernel
     from memplan.klog.boot import BootLines
 
@@ -31,7 +31,7 @@ _VIRTUAL_OEMS = ("BOCHS", "FIRECK", "VBOX", "VMWARE", "VRTUAL", "XEN", "Xen", "A
 _HYPERVISORS = (("KVM", "kvm"), ("Xen", "xen"), ("Hyper", "hyperv"), ("VMware", "vmware"))
 
 
-def cpu_facts(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
+def cpu_facts(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> None:
     """Put what the lines of `boot`, printed by `kernel` where that is known, tell of the CPUs into `found`."""
     _cpus(boot, found)
     _cpu_nodes(boot, found)
@@ -39,7 +39,7 @@ def cpu_facts(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
     _hypervisor(boot, found)
 
 
-def _cpus(boot: BootLines, found: Found) -> None:
+def _cpus(boot: BootLines, found: SourceFacts) -> None:
     if boot.allowed is not None:
         possible, present = boot.allowed
         found.put("cpus.possible", possible, "Allowing CPUs", line=boot.lines["cpus"])
@@ -124,7 +124,7 @@ def _is_first(boot: BootLines, node: int) -> bool:
     return all(other >= node for other in boot.fake_nodes if _physical(boot, other) == _physical(boot, node))
 
 
-def _cpu_nodes(boot: BootLines, found: Found) -> None:
+def _cpu_nodes(boot: BootLines, found: SourceFacts) -> None:
     """Nodes of CPUs by the lines of their bring-up, where those tell more than the SRAT's."""
     possible = _possible(boot)
     nodes = dict(boot.cpu_nodes)
@@ -148,7 +148,7 @@ def _cpu_nodes(boot: BootLines, found: Found) -> None:
     )
 
 
-def _features(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
+def _features(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> None:
     words = boot.words
     mapped = boot.has("ramdisk") or boot.has("cpus") or boot.has("table")
     small_pages = kernel is None or kernel.config("DEBUG_PAGEALLOC")
@@ -183,7 +183,7 @@ def _features(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
         found.put("mtrr_limit", boot.last_pfns[1] << 12, "last_pfn after the MTRRs' trim", line=boot.lines["mtrr"])
 
 
-def _hypervisor(boot: BootLines, found: Found) -> None:
+def _hypervisor(boot: BootLines, found: SourceFacts) -> None:
     if boot.hypervisor:
         line = boot.lines["hypervisor"]
         kind = next((kind for word, kind in _HYPERVISORS if word in boot.hypervisor), "none")

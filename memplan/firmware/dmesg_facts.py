@@ -30,7 +30,7 @@ from memplan.machine.options import bad_options
 from memplan.units import KIB, MIB, PAGE_SIZE, SIZE_2M, round_down, round_up
 
 if TYPE_CHECKING:
-    from memplan.firmware.source import Found
+    from memplan.firmware.source import SourceFacts
     from memplan.kernel.model import Kernel
 
 #: A setup_data node's header.
@@ -53,7 +53,7 @@ _EFI_CALLERS = {
 }
 
 
-def facts_of(boot: BootLines, found: Found, named: str | None = None) -> None:
+def facts_of(boot: BootLines, found: SourceFacts, named: str | None = None) -> None:
     """Put all that the lines of `boot` tell into `found`; `named` is the kernel where the log is not to tell it."""
     for line, message in boot.impossible:
         if line == boot.last:
@@ -76,7 +76,7 @@ def facts_of(boot: BootLines, found: Found, named: str | None = None) -> None:
     _missing(boot, found)
 
 
-def _kernel(boot: BootLines, found: Found, named: str | None) -> Kernel | None:
+def _kernel(boot: BootLines, found: SourceFacts, named: str | None) -> Kernel | None:
     """kernel.build by the release, and the build's facts where memplan has them."""
     if named is not None:
         from memplan.kernel.load import find_kernel
@@ -110,7 +110,7 @@ def _kernel(boot: BootLines, found: Found, named: str | None) -> Kernel | None:
         return find_kernel(OLDEST_BUILD)
 
 
-def _memory_map(boot: BootLines, found: Found) -> None:
+def _memory_map(boot: BootLines, found: SourceFacts) -> None:
     """The e820 map: firmware's where the log has it whole, else what the kernel made of it."""
     bios, first = boot.maps["BIOS-e820"], boot.lines.get("bios", 0)
     if boot.maps["extended"]:
@@ -151,7 +151,7 @@ def _memory_map(boot: BootLines, found: Found) -> None:
         found.lacks("e820", "the log has no memory map (it begins after the BIOS-e820 lines)")
 
 
-def _trimmed(boot: BootLines, entries: list[E820Entry], found: Found) -> tuple[E820Entry, ...]:
+def _trimmed(boot: BootLines, entries: list[E820Entry], found: SourceFacts) -> tuple[E820Entry, ...]:
     """The map without the holes that no MTRR covers (mtrr_trim_uncached_memory); RAM cut off at the end is no hole."""
     last = max((entry.end for entry in entries if entry.type == E820_RAM), default=0)
     holes = [hole for hole in boot.trimmed if hole[1] < last and any(_cut(entry, hole) for entry in entries)]
@@ -193,7 +193,7 @@ def _rejoined(boot: BootLines, entries: list[E820Entry]) -> tuple[E820Entry, ...
     return tuple(joined)
 
 
-def _cmdline(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
+def _cmdline(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> None:
     if not boot.has("cmdline"):
         found.lacks("cmdline", "no command line in the log; it is taken to be empty")
         return
@@ -220,7 +220,7 @@ def _cmdline(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
         found.note(f"{message}; planned as the kernel takes it", line)
 
 
-def _placement(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
+def _placement(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> None:
     """Where the image lies: by /proc/iomem, by the brk that lies behind it, or by how far KASLR moved it."""
     randomized = _randomized(boot, kernel)
     if randomized is not None:
@@ -289,7 +289,7 @@ def _randomized(boot: BootLines, kernel: Kernel | None) -> bool | None:
     return None
 
 
-def _setup_data(boot: BootLines, found: Found) -> None:
+def _setup_data(boot: BootLines, found: SourceFacts) -> None:
     """setup_data, from the map that is printed where there is any: its nodes cut the RAM entries in pieces.
 
     RAM and a node are printed alike, so a run of entries that touch is RAM, node, RAM, node, …
@@ -318,14 +318,14 @@ def _nodes_in(run: list[E820Entry]) -> list[E820Entry]:
     return run[1::2]
 
 
-def _initrd(boot: BootLines, found: Found) -> None:
+def _initrd(boot: BootLines, found: SourceFacts) -> None:
     if boot.initrd is None:
         return
     start, end = boot.initrd
     found.put("initrd", Initrd(start, boot.initrd_size or end - start), "RAMDISK", line=boot.lines["ramdisk"])
 
 
-def _acpi(boot: BootLines, found: Found) -> None:
+def _acpi(boot: BootLines, found: SourceFacts) -> None:
     tables: list[AcpiTable] = []
     upgraded: list[tuple[str, int]] = []
     pending: set[str] = set()
@@ -373,7 +373,7 @@ def _acpi(boot: BootLines, found: Found) -> None:
         found.lacks("acpi.slit", "there is a SLIT, whose distances the log does not print; 10 and 20 are assumed")
 
 
-def _upgrades(boot: BootLines, upgraded: list[tuple[str, int]], found: Found) -> None:
+def _upgrades(boot: BootLines, upgraded: list[tuple[str, int]], found: SourceFacts) -> None:
     listed = boot.upgrades or upgraded
     if not listed:
         return
@@ -388,7 +388,7 @@ def _upgrades(boot: BootLines, upgraded: list[tuple[str, int]], found: Found) ->
     found.put("acpi.upgrades", tuple(upgrades), "tables in the initrd", line=line)
 
 
-def _srat(boot: BootLines, found: Found) -> None:
+def _srat(boot: BootLines, found: SourceFacts) -> None:
     listed = next((t for t in reversed(boot.tables) if t.signature == "SRAT" and t.length), None)
     if not boot.srat_memory and not boot.srat_cpus:
         if listed is not None:
@@ -407,7 +407,7 @@ def _srat(boot: BootLines, found: Found) -> None:
         found.note(f"a node has no memory, and no line names its proximity domain: {domains} is taken", line)
 
 
-def _bios(boot: BootLines, found: Found) -> None:
+def _bios(boot: BootLines, found: SourceFacts) -> None:
     """Base memory, the MP table, the iBFT and SMBIOS."""
     start = _base_memory(boot)
     if start is not None:
@@ -449,7 +449,7 @@ def _base_memory(boot: BootLines) -> tuple[int, int, str] | None:
     return None
 
 
-def _dmi(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
+def _dmi(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> None:
     """The machine's name, and how much of the brk the SMBIOS structures take."""
     if boot.dmi:
         found.put("name", boot.dmi, "DMI", line=boot.lines["dmi"], weak=True)
@@ -465,7 +465,7 @@ def _dmi(boot: BootLines, kernel: Kernel | None, found: Found) -> None:
         found.put("bios.dmi_length", pages * PAGE_SIZE, "the brk's length, in whole pages", line=brk.line)
 
 
-def _efi(boot: BootLines, found: Found) -> None:
+def _efi(boot: BootLines, found: SourceFacts) -> None:
     """What an EFI boot adds; the map's place and the tables' lengths are told by memblock=debug only."""
     by_caller = {r.caller: r for r in reversed(boot.reserves)}
     memmap = by_caller.get("efi_memblock_x86_reserve_range")
@@ -501,7 +501,7 @@ def _efi(boot: BootLines, found: Found) -> None:
         )
 
 
-def _efi_tables(boot: BootLines, found: Found) -> None:
+def _efi_tables(boot: BootLines, found: SourceFacts) -> None:
     """Tables that the kernel reserves beside the map and the attributes."""
     logo = next((table.line for table in boot.tables if table.signature == "BGRT"), 0)
     reserved = [
@@ -540,7 +540,7 @@ def _efi_ranges(boot: BootLines) -> tuple[tuple[EfiRange, ...], str]:
     return tuple(sorted((*services, *boot.efi_mmio), key=lambda e: e.start)), "boot services and MMIO lines only"
 
 
-def _missing(boot: BootLines, found: Found) -> None:
+def _missing(boot: BootLines, found: SourceFacts) -> None:
     """Notes on the parts of the boot that the log lacks."""
     if not boot.has("cpus") and not boot.has("nr_cpus"):
         found.lacks("cpus.possible", "the log ends before the kernel counts the CPUs; one CPU is assumed")

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from memplan.errors import InputError
-from memplan.firmware.source import Found, Source
+from memplan.firmware.source import Source, SourceFacts
 from memplan.klog.memory_types import EFI_ATTRIBUTES, efi_attributes, efi_type
 from memplan.machine.model import (
     E820_ACPI,
@@ -72,9 +72,9 @@ def recognises(head: bytes) -> bool:
     return any(_row(line) for line in _text(head).splitlines())
 
 
-def read(source: Source) -> Found:
+def read(source: Source) -> SourceFacts:
     """The descriptors, and the e820 map that a boot loader makes of them; InputError where none is whole."""
-    found = Found(source.name, "EFI memory map")
+    found = SourceFacts(source.name, "EFI memory map")
     descriptors: list[EfiRange] = []
     first = 0
     for number, line in _lines(source):
@@ -157,7 +157,7 @@ def _descriptor(row: re.Match[str]) -> EfiRange | None:
     return EfiRange(start, end, kind, int(bits, 16) if bits else efi_attributes(flags))
 
 
-def _check_pages(found: Found, row: re.Match[str], descriptor: EfiRange, line: int) -> None:
+def _check_pages(found: SourceFacts, row: re.Match[str], descriptor: EfiRange, line: int) -> None:
     pages = row.groupdict().get("pages")
     size = (descriptor.end - descriptor.start) // PAGE_SIZE
     if pages is not None and int(pages, 16) != size:

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 
 from memplan.errors import InputError, Problem
 from memplan.firmware.acpi_facts import found_of
-from memplan.firmware.acpi_tables import HEADER_SIZE, TABLE_LIMIT, Table, parse_table
-from memplan.firmware.source import LINE_LIMIT, WHOLE_LIMIT, Found, Source
+from memplan.firmware.acpi_tables import HEADER_SIZE, TABLE_LIMIT, RawTable, parse_table
+from memplan.firmware.source import LINE_LIMIT, WHOLE_LIMIT, Source, SourceFacts
 
 _FIELD = re.compile(
     rb"\[(?:(?P<at>[0-9A-F]+)h +\d+ +(?:(?P<size>\d+)|(?P<hexsize>[0-9A-F]+)h)|(?P<plain>\d{4}))\]\s++"
@@ -64,7 +64,7 @@ def recognises(head: bytes) -> bool:
     return _SIGNATURE.search(head) is not None
 
 
-def read(source: Source) -> Found:
+def read(source: Source) -> SourceFacts:
     """The facts of all tables in the listing; InputError where none can be read."""
     problems: list[Problem] = []
     found = found_of(source.name, "iasl listing", tables(source, problems))
@@ -72,14 +72,14 @@ def read(source: Source) -> Found:
     return found
 
 
-def tables(source: Source, problems: list[Problem] | None = None) -> list[Table]:
+def tables(source: Source, problems: list[Problem] | None = None) -> list[RawTable]:
     """The tables of the listing, in its order.
 
     Where fields and raw data disagree, and a table cut in its header, is added to `problems`.
 
     Raises InputError, with the line, for a listing that can't be read.
     """
-    result: list[Table] = []
+    result: list[RawTable] = []
     listing: _Listing | None = None
     room = WHOLE_LIMIT
     loose = _is_handwritten(source)
@@ -229,7 +229,7 @@ class _Listing:
             )
         self.raw += data
 
-    def table(self, problems: list[Problem] | None) -> Table:
+    def table(self, problems: list[Problem] | None) -> RawTable:
         """The table, from the raw data where it is there and whole, else from the fields."""
         lines = sorted((at, line) for at, _, line in self.fields)
         length = int.from_bytes(self.built[4:8], "little")
@@ -286,7 +286,7 @@ def _bytes_of(value: bytes, size: int) -> bytes | None:
     return None
 
 
-def _finish(listing: _Listing | None, result: list[Table], problems: list[Problem] | None) -> None:
+def _finish(listing: _Listing | None, result: list[RawTable], problems: list[Problem] | None) -> None:
     if listing is None:
         return
     try:

@@ -12,7 +12,7 @@ from memplan.units import GIB, KIB, round_up
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memplan.firmware.source import Evidence, Found
+    from memplan.firmware.source import Evidence, SourceFacts
     from memplan.kaslr.places import Places
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
@@ -26,7 +26,7 @@ _KEXEC_START = 0x100
 _TOLD_BY = "(/proc/iomem, read as root, tells the very one)"
 
 
-def with_image(machine: Machine, origins: dict[str, str], sources: Sequence[Found]) -> Machine:
+def with_image(machine: Machine, origins: dict[str, str], sources: Sequence[SourceFacts]) -> Machine:
     """`machine` with the image at a place that fits the evidence of its `sources`, which `origins` then names.
 
     What the source says that lacks the place is replaced: by what was inferred, or by what follows from not knowing.
@@ -52,7 +52,7 @@ def with_image(machine: Machine, origins: dict[str, str], sources: Sequence[Foun
     return machine._replace(kernel=machine.kernel._replace(load_address=place))
 
 
-def _randomized(machine: Machine, kernel: Kernel, source: Found, evidence: Sequence[Evidence]) -> int | None:
+def _randomized(machine: Machine, kernel: Kernel, source: SourceFacts, evidence: Sequence[Evidence]) -> int | None:
     """KASLR's place as far as the evidence shows it; None for the usual one."""
     from memplan.kaslr.choice import possible_places
     from memplan.sweep.evidence import fit, shifts
@@ -83,7 +83,7 @@ def _randomized(machine: Machine, kernel: Kernel, source: Found, evidence: Seque
     return None if usual else found.lowest
 
 
-def _loaded(machine: Machine, kernel: Kernel, source: Found, evidence: Sequence[Evidence]) -> int | None:
+def _loaded(machine: Machine, kernel: Kernel, source: SourceFacts, evidence: Sequence[Evidence]) -> int | None:
     """Where kexec or an EFI loader has put the image, where the usual place can't be or doesn't fit; else None."""
     from memplan.kaslr.loader import loader_places
     from memplan.sweep.evidence import fit

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from memplan.errors import InputError
-from memplan.firmware.source import Found, Source
+from memplan.firmware.source import Source, SourceFacts
 from memplan.klog.memory_types import RESOURCE_TYPES
 from memplan.machine.model import E820Entry
 
@@ -22,9 +22,9 @@ def recognises(head: bytes) -> bool:
     return _LINE.match(head.lstrip(b"\r\n")) is not None
 
 
-def read(source: Source) -> Found:
+def read(source: Source) -> SourceFacts:
     """The map and the image's place; InputError where the addresses are hidden."""
-    found = Found(source.name, "/proc/iomem")
+    found = SourceFacts(source.name, "/proc/iomem")
     entries: list[E820Entry] = []
     #: Depth of the entry that holds the lines that follow, None outside of any.
     inside: int | None = None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from memplan.errors import InputError
-from memplan.firmware.source import Found, open_source, read_file, read_source
+from memplan.firmware.source import SourceFacts, open_source, read_file, read_source
 from memplan.machine.options import bad_options
 
 #: Commands and files that hold the log of this boot; the first that tells of the memory map is taken.
@@ -22,14 +22,14 @@ _COMMAND_SECONDS = 30
 _FLAGS = {"pse": "pse", "pdpe1gb": "gbpages", "la57": "la57", "hypervisor": "hypervisor"}
 
 
-def read_live() -> list[Found]:
+def read_live() -> list[SourceFacts]:
     """The facts of this computer, source by source; notes say what could not be read, and why."""
     sources = [_log()]
     for place in _PLACES:
         try:
             sources.append(read_source(Path(place)))
         except InputError as error:
-            missing = Found(place, "live")
+            missing = SourceFacts(place, "live")
             missing.note("; ".join(problem.message for problem in error.problems) + " (root may see more)")
             sources.append(missing)
     kernel_known = "kernel.build" in sources[0].facts
@@ -37,7 +37,7 @@ def read_live() -> list[Found]:
     return sources
 
 
-def _log() -> Found:
+def _log() -> SourceFacts:
     reasons = []
     for command in _LOG_COMMANDS:
         with tempfile.NamedTemporaryFile(prefix="memplan-", suffix=".log") as file:
@@ -65,14 +65,14 @@ def _log() -> Found:
             continue
         if "e820" in found.facts:
             return found
-    missing = Found("kernel log", "live")
+    missing = SourceFacts("kernel log", "live")
     missing.note("; ".join(reasons) + ": no kernel image's place, ACPI places and CPU order from the log")
     return missing
 
 
-def _proc(proc: Path, possible: Path, *, kernel_known: bool) -> Found:
+def _proc(proc: Path, possible: Path, *, kernel_known: bool) -> SourceFacts:
     """The command line, the kernel and the CPUs as /proc tells of them."""
-    found = Found(str(proc), "live")
+    found = SourceFacts(str(proc), "live")
     if cmdline := _text(proc / "cmdline"):
         found.put("cmdline", cmdline.strip(), "cmdline")
         if bad_options(cmdline):

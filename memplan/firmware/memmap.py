@@ -12,7 +12,7 @@ from pathlib import Path
 
 from memplan.errors import InputError
 from memplan.files import read_entry
-from memplan.firmware.source import Found, Source
+from memplan.firmware.source import Source, SourceFacts
 from memplan.klog.memory_types import RESOURCE_TYPES
 from memplan.machine.model import E820_RESERVED, E820Entry
 
@@ -36,7 +36,7 @@ def recognises_folder(path: Path) -> bool:
     return any((path / name / "start").is_file() for name in _numbers(path))
 
 
-def read_folder(path: Path) -> Found:
+def read_folder(path: Path) -> SourceFacts:
     """The map of a tree; InputError, with the entry, where it isn't whole."""
     raw: dict[int, dict[str, str]] = {}
     for name in _numbers(path):
@@ -47,7 +47,7 @@ def read_folder(path: Path) -> Found:
     return _found(str(path), raw)
 
 
-def read(source: Source) -> Found:
+def read(source: Source) -> SourceFacts:
     """The map of a tree as one text; InputError where it isn't whole."""
     raw: dict[int, dict[str, str]] = {}
     heading: re.Match[bytes] | None = None
@@ -76,8 +76,8 @@ def _numbers(path: Path) -> list[str]:
     return sorted(names, key=int)[:_ENTRY_LIMIT]
 
 
-def _found(name: str, raw: dict[int, dict[str, str]]) -> Found:
-    found = Found(name, "firmware's memory map")
+def _found(name: str, raw: dict[int, dict[str, str]]) -> SourceFacts:
+    found = SourceFacts(name, "firmware's memory map")
     entries = []
     for number, values in sorted(raw.items()):
         if missing := [what for what in _FILES if what not in values]:

@@ -1,16 +1,16 @@
-"""What every reader of real things takes and gives: a `Source` in, the `Found` facts of it out.
+"""What every reader of real things takes and gives: a `Source` in, the `SourceFacts` of it out.
 
 A reader is a module of this package with two functions (and two more where it also takes folders):
 
     recognises(head)            whether a file that begins with these bytes is of its kind
-    read(source)                the facts in that file, as `Found`
+    read(source)                the facts in that file, as `SourceFacts`
     recognises_folder(path)     the same for a folder
     read_folder(path)
 
 Which reader a source goes to is decided by its content alone, in the order of `READERS`.  A fact is named by its
 dotted field path in `memplan.machine.model.Machine` (``e820``, ``acpi.tables``, ``cpus.possible``) and carries
-where it was taken from.  Damage that leaves something usable is a `Problem` of the `Found`; whether such facts may
-be used (``--force``) is decided by the caller.  Readers raise `InputError` where nothing can be used.
+where it was taken from.  Damage that leaves something usable is a `Problem` of the `SourceFacts`; whether such facts
+may be used (``--force``) is decided by the caller.  Readers raise `InputError` where nothing can be used.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Evidence(NamedTuple):
 
 
 @dataclass(slots=True)
-class Found:
+class SourceFacts:
     """What one source told: facts by field path, notes for the user, and damage.
 
     `kind` says what was recognised (``boot log``), `lacking` what the user is told of a field that no source tells,
@@ -149,7 +149,7 @@ class Reader(Protocol):
     def recognises(self, head: bytes) -> bool:
         """Whether a file that begins with `head` is of the reader's kind."""
 
-    def read(self, source: Source) -> Found:
+    def read(self, source: Source) -> SourceFacts:
         """The facts in that file."""
 
 
@@ -159,7 +159,7 @@ class FolderReader(Reader, Protocol):
     def recognises_folder(self, path: Path) -> bool:
         """Whether the folder at `path` is of the reader's kind."""
 
-    def read_folder(self, path: Path) -> Found:
+    def read_folder(self, path: Path) -> SourceFacts:
         """The facts in that folder."""
 
 
@@ -202,7 +202,7 @@ def _content_of_pipe(path: str) -> bytes:
     return data
 
 
-def read_source(path: Path, boot: int = 0, kernel: str | None = None) -> Found:
+def read_source(path: Path, boot: int = 0, kernel: str | None = None) -> SourceFacts:
     """The facts of the file or folder at `path`, by the first reader that recognises it.
 
     `boot` and `kernel` are for logs, see `Source`.
@@ -227,7 +227,7 @@ def is_source_folder(path: Path) -> bool:
     return any(reader.recognises_folder(path) for reader in readers)
 
 
-def read_file(source: Source) -> Found:
+def read_file(source: Source) -> SourceFacts:
     """The facts of `source`, by the first reader that recognises it.
 
     Raises InputError where no reader does.

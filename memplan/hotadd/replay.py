@@ -22,7 +22,7 @@ from memplan.hotadd.switching import offline, online, shell
 if TYPE_CHECKING:
     from memplan.hotadd.boot_log import BootLog
     from memplan.hotadd.listing import Listing
-    from memplan.hotadd.scenario import Scenario, Step
+    from memplan.hotadd.scenario import Scenario, ScenarioStep
     from memplan.hotadd.settings import Settings
     from memplan.hotadd.start import Start
     from memplan.kernel.model import Kernel
@@ -87,7 +87,7 @@ def run(running: Running) -> tuple[StepResult, ...]:
     return tuple(_step(running, number, step) for number, step in enumerate(running.scenario.steps))
 
 
-def _step(running: Running, number: int, step: Step) -> StepResult:
+def _step(running: Running, number: int, step: ScenarioStep) -> StepResult:
     before = running.memory.growth
     try:
         outcome = _do(running, step)
@@ -114,7 +114,7 @@ def _step(running: Running, number: int, step: Step) -> StepResult:
     )
 
 
-def _do(running: Running, step: Step) -> Outcome:
+def _do(running: Running, step: ScenarioStep) -> Outcome:
     if isinstance(step, Add):
         return add(running, step)
     if isinstance(step, Online):

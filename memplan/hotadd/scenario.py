@@ -119,7 +119,7 @@ class Shell(NamedTuple):
         return f"sh {self.text}"
 
 
-Step: TypeAlias = Add | Online | Offline | Remove | Show | Shell
+ScenarioStep: TypeAlias = Add | Online | Offline | Remove | Show | Shell
 
 
 class Scenario(NamedTuple):
@@ -128,7 +128,7 @@ class Scenario(NamedTuple):
     All in bytes; None where they are not known.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[ScenarioStep, ...]
     maxmem: int | None = None
     slots: int | None = None
     memory: int | None = None
@@ -192,12 +192,12 @@ class _Reader:
             return sum(sizes)
         return self._size(value["memory"], ("memory",)) if value.get("memory") is not None else None
 
-    def _steps(self, values: list[Any], path: Path) -> tuple[Step, ...]:
+    def _steps(self, values: list[Any], path: Path) -> tuple[ScenarioStep, ...]:
         if len(values) > _MOST_STEPS:
             raise self._wrong(path, f"holds {len(values)} steps, more than {_MOST_STEPS}")
         return tuple(self._step(value, (*path, index)) for index, value in enumerate(values))
 
-    def _step(self, value: Any, path: Path) -> Step:
+    def _step(self, value: Any, path: Path) -> ScenarioStep:
         if isinstance(value, str) and value == "show":
             return Show()
         if not isinstance(value, dict) or len(value) != 1:

@@ -16,7 +16,7 @@ _MOST_SEGMENTS = 64
 _LONGEST_NAME = 512
 
 
-class Section(NamedTuple):
+class ElfSection(NamedTuple):
     """One section: `size` bytes at `address`, in the file at `offset` (unless NOBITS)."""
 
     name: str
@@ -79,7 +79,7 @@ class Elf:
             raise InputError.single(self.source, "has no load segments, so it is no kernel image")
         return segments
 
-    def _read_sections(self, offset: int, size: int, count: int, names_at: int) -> dict[str, Section]:
+    def _read_sections(self, offset: int, size: int, count: int, names_at: int) -> dict[str, ElfSection]:
         rows = [self._unpack("<IIQQQQIIQQ", offset + size * n, "a section header") for n in range(count)]
         if not rows:
             return {}
@@ -87,10 +87,10 @@ class Elf:
             raise InputError.single(self.source, f"names its sections in section {names_at}, but has {count}")
         names = self.data[rows[names_at][4] : rows[names_at][4] + rows[names_at][5]]
         self._rows = rows
-        sections: dict[str, Section] = {}
+        sections: dict[str, ElfSection] = {}
         for name_at, kind, _, address, place, length, link, _, _, entry_size in rows:
             name = _name(names, name_at)
-            sections.setdefault(name, Section(name, kind, address, place, length, link, entry_size))
+            sections.setdefault(name, ElfSection(name, kind, address, place, length, link, entry_size))
         return sections
 
     @property

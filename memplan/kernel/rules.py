@@ -14,7 +14,7 @@ from memplan.errors import InputError, UsageError
 from memplan.hotadd.rules import HotplugRules
 from memplan.kernel.nodes import Value
 from memplan.kernel.structures import StructRules
-from memplan.kernel.timeline import Found, Rule, Step, Timeline, find, present, timeline
+from memplan.kernel.timeline import DatedStep, Rule, RuleValue, Timeline, find, present, timeline
 from memplan.kernel.version import KernelVersion, Release
 from memplan.memblock.rules import MemblockRules
 
@@ -338,7 +338,7 @@ def complete(version: KernelVersion) -> KernelVersion:
     return version._replace(sublevel=all_rules().versions.newest_of(version.release) or 0)
 
 
-def resolve(version: KernelVersion, overlay: Overlay | None = None) -> dict[str, Found]:
+def resolve(version: KernelVersion, overlay: Overlay | None = None) -> dict[str, RuleValue]:
     """Every rule's value in `version`, by name; UsageError for a version before the first with rules."""
     if version.release < OLDEST:
         raise UsageError(f"no rules for Linux {version}; there are rules for {OLDEST} and later")
@@ -352,7 +352,7 @@ def resolve(version: KernelVersion, overlay: Overlay | None = None) -> dict[str,
     return found
 
 
-def resolve_steps(version: KernelVersion, overlay: Overlay | None = None) -> list[tuple[Step, bool]]:
+def resolve_steps(version: KernelVersion, overlay: Overlay | None = None) -> list[tuple[DatedStep, bool]]:
     """The steps that `version` has, in their order, each with whether that is in doubt."""
     version = complete(version)
     as_of = {name: (KernelVersion(later, 0), doubt) for name, later, doubt in (overlay.steps if overlay else ())}
@@ -390,7 +390,7 @@ def rules_for(version: KernelVersion, overlay: Overlay | None = None) -> Rules:
     )
 
 
-def _values(found: Mapping[str, Found], group: str) -> dict[str, Any]:
+def _values(found: Mapping[str, RuleValue], group: str) -> dict[str, Any]:
     """The values of the rules of one group, by their names in it."""
     return {name.removeprefix(group): one.value for name, one in found.items() if name.startswith(group)}
 

@@ -50,7 +50,7 @@ VERSIONS_FILE = "versions.yaml"
 UNREPLAYED_FILE = "unreplayed.yaml"
 
 
-class Change(NamedTuple):
+class DatedValue(NamedTuple):
     """One value of a rule and since when it holds.
 
     `doubtful` are the ordinals of the releases of which it isn't known whether they have the change: those between the
@@ -73,7 +73,7 @@ class Rule(NamedTuple):
 
     name: str
     what: str
-    changes: tuple[Change, ...]
+    changes: tuple[DatedValue, ...]
     path: str
     line: int
 
@@ -85,7 +85,7 @@ class Bound(NamedTuple):
     stable: Mapping[Release, Sublevels]
 
 
-class Step(NamedTuple):
+class DatedStep(NamedTuple):
     """One place of a step in the merged list."""
 
     name: str
@@ -117,11 +117,11 @@ class Versions(NamedTuple):
         return max(known, default=None)
 
 
-class Found(NamedTuple):
+class RuleValue(NamedTuple):
     """What a version does under one rule, the change that says so, and whether that is in doubt."""
 
     value: Value
-    change: Change
+    change: DatedValue
     doubtful: bool
 
 
@@ -129,11 +129,11 @@ class Timeline(NamedTuple):
     """All rules by name, the steps, and what is known of versions."""
 
     rules: Mapping[str, Rule]
-    steps: tuple[Step, ...]
+    steps: tuple[DatedStep, ...]
     versions: Versions
 
 
-def find(rule: Rule, version: KernelVersion) -> Found:
+def find(rule: Rule, version: KernelVersion) -> RuleValue:
     """The value of `rule` in `version` (which has a sublevel)."""
     found, doubtful = rule.changes[0], False
     for change in rule.changes[1:]:
@@ -143,10 +143,10 @@ def find(rule: Rule, version: KernelVersion) -> Found:
             doubtful = doubt
         else:
             doubtful = doubtful or doubt
-    return Found(found.value, found, doubtful)
+    return RuleValue(found.value, found, doubtful)
 
 
-def present(step: Step, version: KernelVersion) -> tuple[bool, bool]:
+def present(step: DatedStep, version: KernelVersion) -> tuple[bool, bool]:
     """Whether `version` (which has a sublevel) has the step at this place, and whether that is in doubt."""
     between = step.doubtful
     begun, over, doubt_first, doubt_last = True, False, False, False
@@ -216,14 +216,14 @@ def _rule(path: str, name: str, node: yaml.Node) -> Rule:
     top = fields_of(path, node, {"what", "values"})
     if set(top) != {"what", "values"}:
         raise wrong(path, node, name, "should have what and values")
-    changes: list[Change] = []
+    changes: list[DatedValue] = []
     for item in items_of(path, top["values"], f"{name}.values"):
         entry = fields_of(path, item, _ENTRY_KEYS)
         if "since" not in entry or "value" not in entry:
             raise wrong(path, item, f"{name}.values", "each should have since and value")
         between, dated = _sources(path, entry.get("between")), text_of(path, entry.get("dated"), "dated")
         changes.append(
-            Change(
+            DatedValue(
                 release_of(path, entry["since"], f"{name}.since"),
                 value_of(path, entry["value"]),
                 text_of(path, entry.get("commit"), "commit"),
@@ -240,9 +240,9 @@ def _rule(path: str, name: str, node: yaml.Node) -> Rule:
     return Rule(name, text_of(path, top["what"], "what"), tuple(changes), path, node.start_mark.line)
 
 
-def _steps(path: str) -> tuple[Step, ...]:
+def _steps(path: str) -> tuple[DatedStep, ...]:
     top = fields_of(path, compose(path), {"steps"})
-    steps: list[Step] = []
+    steps: list[DatedStep] = []
     for item in items_of(path, top["steps"], "steps"):
         entry = fields_of(path, item, _STEP_KEYS)
         if "step" not in entry:
@@ -250,7 +250,7 @@ def _steps(path: str) -> tuple[Step, ...]:
         first, last = (release_of(path, entry[key], key) if key in entry else None for key in ("from", "until"))
         between, dated = _sources(path, entry.get("between")), text_of(path, entry.get("dated"), "dated")
         steps.append(
-            Step(
+            DatedStep(
                 text_of(path, entry["step"], "step"),
                 Bound(first, _stable(path, entry.get("stable_from"), "stable_from")),
                 Bound(last, _stable(path, entry.get("stable_until"), "stable_until")),

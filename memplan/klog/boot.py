@@ -56,7 +56,7 @@ class Reserved(NamedTuple):
     line: int
 
 
-class Table(NamedTuple):
+class TableLine(NamedTuple):
     """An ACPI table's line; `length` 0 where an override hid it, `upgrade` where it came from the initrd."""
 
     signature: str
@@ -104,7 +104,7 @@ class BootLines(EfiLines, SizeLines, PlaceLines):
         self.upgrades: list[tuple[str, int]] = []
         self.installed: list[str] = []
         self.overridden: list[str] = []
-        self.tables: list[Table] = []
+        self.tables: list[TableLine] = []
         self.oem = ""
         self.lapics: list[tuple[int, bool]] = []
         self.ioapics = 0
@@ -291,7 +291,7 @@ class BootLines(EfiLines, SizeLines, PlaceLines):
 
     def _on_replaced(self, text: str, number: int) -> None:
         if found := _REPLACED.match(text):
-            self.tables.append(Table(found[1], int(found[2], 16), 0, 0, number))
+            self.tables.append(TableLine(found[1], int(found[2], 16), 0, 0, number))
             self._upgraded = found[1]
 
     def _on_table(self, text: str, number: int) -> None:
@@ -303,7 +303,7 @@ class BootLines(EfiLines, SizeLines, PlaceLines):
                 return
             self.oem = self.oem or found[5] or ""
             revision = int(found[4], 16) if found[4] else 0
-            self.tables.append(Table(found[1], int(found[2], 16), int(found[3], 16), revision, number, upgrade))
+            self.tables.append(TableLine(found[1], int(found[2], 16), int(found[3], 16), revision, number, upgrade))
 
     def _on_lapic(self, text: str, _: int) -> None:
         if found := _LAPIC.search(text):

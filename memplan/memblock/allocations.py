@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from memplan.memblock.changes import Changes, MemblockPanic
-from memplan.memblock.requests import Request
+from memplan.memblock.requests import Search
 from memplan.memblock.search import round_up_wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from memplan.memblock.gaps import Found
+    from memplan.memblock.gaps import Fit
     from memplan.memblock.regions import Attributes
 
 
@@ -38,7 +38,7 @@ class Allocations(Changes):
             return self._alloc_once(size, align, start, end, nid)
         nid = self._requested(nid, "memblock_alloc_range_nid")
         align = self._sound_align(align, "memblock_alloc_range_nid")
-        return self._allocate(Request(size, align, start, self._core_end(end), nid, exact))
+        return self._allocate(Search(size, align, start, self._core_end(end), nid, exact))
 
     def phys_alloc_range(self, size: int, align: int, start: int, end: int) -> int:
         """A block within a caller's own limits."""
@@ -90,7 +90,7 @@ class Allocations(Changes):
 
     def alloc_memory_core_early(self, nid: int | None, size: int, align: int, goal: int, limit: int) -> int:
         """The core of bootmem's calls (mm/nobootmem.c, until 4.19)."""
-        request = Request(size, align, goal, min(limit, self.current_limit), nid, exact=True)
+        request = Search(size, align, goal, min(limit, self.current_limit), nid, exact=True)
         found = next((address for address, _ in self._places(request)), 0)
         if found:
             self.reserve(found, size)
@@ -106,7 +106,7 @@ class Allocations(Changes):
         """The end of a search up to `end` by the core of all allocations."""
         return min(end, self.current_limit) if self.rules.allocations == "one core within the limit" else end
 
-    def _allocate(self, request: Request) -> int:
+    def _allocate(self, request: Search) -> int:
         """Reserves the first place that the request's searches find and that can be reserved."""
         for found, nid in self._places(request):
             if not self._reserve(found, request.size, *self._allocated(nid)) or self.rules.keeps_unreserved:
@@ -126,7 +126,7 @@ class Allocations(Changes):
         if self._each_its_own:
             nid = self._requested(nid, "memblock_alloc_internal")
             align = self._sound_align(align, "memblock_alloc_internal")
-            return self._allocate(Request(size, align, min_addr, max_addr, nid, exact, drops_minimum=True))
+            return self._allocate(Search(size, align, min_addr, max_addr, nid, exact, drops_minimum=True))
         max_addr = min(max_addr, self.current_limit)
         found = self.alloc_range_nid(size, align, min_addr, max_addr, nid, exact)
         if not found and min_addr:
@@ -151,7 +151,7 @@ class Allocations(Changes):
 
     def phys_alloc_range_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
         """`count` times phys_alloc_range, fewer where memory runs out; blocks side by side are one run."""
-        request = Request(size, align, start, self._core_end(end), prefers_mirror=not self._each_its_own)
+        request = Search(size, align, start, self._core_end(end), prefers_mirror=not self._each_its_own)
         return self._take_runs(request, count, lambda: self.phys_alloc_range(size, align, start, end))
 
     def find_reserve_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
@@ -163,7 +163,7 @@ class Allocations(Changes):
                 self.reserve(found, size)
             return found
 
-        return self._take_runs(Request(size, align, start, end), count, take, plain=True)
+        return self._take_runs(Search(size, align, start, end), count, take, plain=True)
 
     def alloc_run(
         self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None, count: int, *, exact: bool = False
@@ -171,7 +171,7 @@ class Allocations(Changes):
         """`count` times alloc_try_nid, or alloc_exact_nid_raw where `exact`."""
         if count == 1:
             return self._single(self._alloc_internal(size, align, min_addr, max_addr, nid, exact), size)
-        request = Request(size, align, min_addr, max_addr, nid, exact, drops_minimum=True)
+        request = Search(size, align, min_addr, max_addr, nid, exact, drops_minimum=True)
         return self._take_runs(
             request, count, lambda: self._alloc_internal(size, align, min_addr, max_addr, nid, exact)
         )
@@ -180,11 +180,11 @@ class Allocations(Changes):
         self, nid: int | None, size: int, align: int, goal: int, limit: int, count: int
     ) -> list[Run]:
         """`count` times alloc_memory_core_early."""
-        request = Request(size, align, goal, min(limit, self.current_limit), nid, exact=True)
+        request = Search(size, align, goal, min(limit, self.current_limit), nid, exact=True)
         take = partial(self.alloc_memory_core_early, nid, size, align, goal, limit)
         return self._take_runs(request, count, take, plain=True)
 
-    def _take_runs(self, request: Request, count: int, take: Callable[[], int], *, plain: bool = False) -> list[Run]:
+    def _take_runs(self, request: Search, count: int, take: Callable[[], int], *, plain: bool = False) -> list[Run]:
         """`count` times `take`, each at the place that the request's searches find; few reservations, one a run.
 
         `take` reserves what it finds as an allocation, or as any other range where `plain`.  While the blocks lie in
@@ -227,7 +227,7 @@ class Allocations(Changes):
         """The block at `address` as a run of its own; none where that is 0."""
         return [Run(address, address + size, 1, not self.bottom_up)] if address else []
 
-    def _first_found(self, request: Request) -> tuple[Found | None, bool, int | None]:
+    def _first_found(self, request: Search) -> tuple[Fit | None, bool, int | None]:
         """What the request's searches find, whether downwards, and the node asked for.
 
         Not with those that go on to memory that is not mirrored, as each request says so.

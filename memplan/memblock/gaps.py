@@ -25,7 +25,7 @@ _GROUP = 16
 _KINDS = 32
 
 
-class Kind(NamedTuple):
+class Criteria(NamedTuple):
     """What a request looks for: its alignment (a power of two), its node, and the flags that matter to it.
 
     `nid` is None for any node.  A range is eligible where its flags, as far as they are in `care`, equal `need`.
@@ -42,7 +42,7 @@ class Kind(NamedTuple):
         return attributes[1] & self.care == self.need and (self.any_node or attributes[0] == self.nid)
 
 
-class Found(NamedTuple):
+class Fit(NamedTuple):
     """An answer: the block's address, and the free range, cut to the search's limits, in which it lies."""
 
     address: int
@@ -128,7 +128,7 @@ class Gaps:
         self._firsts = [chunk[0][0] for chunk in self._chunks]
         #: The bound of each chunk for requests of any kind.
         self._lengths = Bounds([max(high - low for low, high, _ in chunk) for chunk in self._chunks])
-        self._bounds: dict[Kind, Bounds] = {}
+        self._bounds: dict[Criteria, Bounds] = {}
 
     # -- changes ------------------------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class Gaps:
 
     # -- searches -----------------------------------------------------------------------------------------------
 
-    def highest(self, size: int, start: int, end: int, kind: Kind) -> Found | None:
+    def highest(self, size: int, start: int, end: int, kind: Criteria) -> Fit | None:
         """The highest block of `size` > 0 bytes within ``[start, end)``."""
         start, end = self._limits(start, end, kind)
         if len(self._chunks) == 1:
@@ -230,7 +230,7 @@ class Gaps:
                 self._lower(bounds, index, kind)
         return None
 
-    def lowest(self, size: int, start: int, end: int, kind: Kind) -> Found | None:
+    def lowest(self, size: int, start: int, end: int, kind: Criteria) -> Fit | None:
         """The lowest block of `size` > 0 bytes within ``[start, end)``."""
         start, end = self._limits(start, end, kind)
         if len(self._chunks) == 1:
@@ -246,14 +246,14 @@ class Gaps:
                 self._lower(bounds, index, kind)
         return None
 
-    def _limits(self, start: int, end: int, kind: Kind) -> tuple[int, int]:
+    def _limits(self, start: int, end: int, kind: Criteria) -> tuple[int, int]:
         """The limits, no wider than the node: so that a search does not pass over the other nodes' ranges."""
         if kind.any_node:
             return start, end
         low, high = self._spans.get(kind.nid, (U64_MAX, 0))
         return max(start, low), min(end, high)
 
-    def _bounds_of(self, kind: Kind) -> Bounds:
+    def _bounds_of(self, kind: Criteria) -> Bounds:
         bounds = self._bounds.get(kind)
         if bounds is None:
             if len(self._bounds) >= _KINDS:
@@ -261,14 +261,14 @@ class Gaps:
             bounds = self._bounds[kind] = self._lengths.copy()
         return bounds
 
-    def _lower(self, bounds: Bounds, index: int, kind: Kind) -> None:
+    def _lower(self, bounds: Bounds, index: int, kind: Criteria) -> None:
         """Sets the bound of a chunk to what its ranges offer."""
         mask, spare = -kind.align, kind.align - 1
         offers = [high - ((low + spare) & mask) for low, high, attrs in self._chunks[index] if kind.takes(attrs)]
         bounds.lower_to(index, max(offers, default=0))
 
 
-def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Kind) -> Found | None:
+def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Fit | None:
     """The highest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
     align, any_node, nid, care, need = kind
     for low, high, (node, flags) in reversed(chunk):
@@ -276,11 +276,11 @@ def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Kind) 
             top = high if high < end else end
             address = (top - size) & -align
             if address >= low and address >= start:
-                return Found(address, max(low, start), top)
+                return Fit(address, max(low, start), top)
     return None
 
 
-def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Kind) -> Found | None:
+def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Fit | None:
     """The lowest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
     align, any_node, nid, care, need = kind
     for low, high, (node, flags) in chunk:
@@ -289,5 +289,5 @@ def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Kind) -
             address = (bottom + align - 1) & -align
             stop = address + size
             if stop <= high and stop <= end:
-                return Found(address, bottom, min(high, end))
+                return Fit(address, bottom, min(high, end))
     return None

@@ -19,7 +19,7 @@ Refusal: TypeAlias = Literal[
 ]
 
 
-class Request(NamedTuple):
+class Search(NamedTuple):
     """An allocation of `size` bytes at a multiple of `align`, within ``[start, end)``.
 
     An `end` of 0 is the current limit.  A `nid` of None is any node; other nodes are tried where the one asked for has

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.memblock.gaps import Found, Gaps, Kind
+from memplan.memblock.gaps import Criteria, Fit, Gaps
 from memplan.memblock.regions import Attributes, RegionArray
-from memplan.memblock.requests import Attempt, Candidate, Refusal, Request, Walk
+from memplan.memblock.requests import Attempt, Candidate, Refusal, Search, Walk
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, U64_MAX
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Offer(NamedTuple):
     start: int
     end: int
     attributes: Attributes
-    found: Found | None
+    found: Fit | None
 
 
 class Searches:
@@ -68,21 +68,21 @@ class Searches:
         self._can_resize = False
         self._warned: set[tuple[str, str]] = set()
         self._gaps: Gaps | None = None
-        self._kinds: dict[tuple[int, int | None, int, bool, bool], Kind] = {}
+        self._kinds: dict[tuple[int, int | None, int, bool, bool], Criteria] = {}
         self._pages: dict[int | None, list[tuple[int, int, int | None]]] | None = None
 
     # -- searches -------------------------------------------------------------------------------------------------
 
     def find(self, start: int, end: int, size: int, align: int) -> int:
         """A free block on any node, in mirrored memory if it can be (memblock_find_in_range)."""
-        return next((address for address, _ in self._places(Request(size, align, start, end))), 0)
+        return next((address for address, _ in self._places(Search(size, align, start, end))), 0)
 
     def find_node(self, start: int, end: int, size: int, align: int, nid: int | None, flags: int = 0) -> int:
         """A free block on a node (memblock_find_in_range_node).  An `end` of 0 means the current limit."""
         found = self._search(start, end, size, align, nid, flags)[0]
         return found.address if found else 0
 
-    def candidates(self, request: Request) -> Iterator[Candidate]:
+    def candidates(self, request: Search) -> Iterator[Candidate]:
         """The free ranges at which an allocation looks, in order, each with why it is passed over; the last is taken.
 
         Where none will do, the last is refused too.  Nothing is changed by it, and nothing said.
@@ -100,7 +100,7 @@ class Searches:
                     if offer.found:
                         break
 
-    def scopes(self, request: Request) -> Iterator[tuple[Walk, Kind]]:
+    def scopes(self, request: Search) -> Iterator[tuple[Walk, Criteria]]:
         """The walks of the searches that an allocation makes one after the other, each with the memory it looks for."""
         align = request.align or self.rules.default_align
         for attempt in self._attempts(request):
@@ -150,7 +150,7 @@ class Searches:
         self._gaps = None
         self._pages = None
 
-    def _places(self, request: Request) -> Iterator[tuple[int, int | None]]:
+    def _places(self, request: Search) -> Iterator[tuple[int, int | None]]:
         """(address, node asked for) of what a request's searches find, one after the other."""
         for attempt in self._attempts(request):
             if attempt.without_mirror:
@@ -160,7 +160,7 @@ class Searches:
             if found:
                 yield found.address, attempt.nid
 
-    def _attempts(self, request: Request) -> Iterator[Attempt]:
+    def _attempts(self, request: Search) -> Iterator[Attempt]:
         """The searches that a request makes until one finds a place."""
         start, end, nid = request.start, request.end, request.nid
         if request.drops_minimum:
@@ -185,7 +185,7 @@ class Searches:
 
     def _search(
         self, start: int, end: int, size: int, align: int, nid: int | None, flags: int
-    ) -> tuple[Found | None, bool]:
+    ) -> tuple[Fit | None, bool]:
         """What find_node finds, and whether it searched downwards."""
         walks = self._walks(start, end)
         tells = self.rules.any_node == "none"
@@ -224,7 +224,7 @@ class Searches:
         """The address that the search returns for the one that a walk found."""
         return address if walk.descending or not self.rules.bottom_up_int else _through_int(address)
 
-    def _lookup(self, walk: Walk, size: int, kind: Kind) -> Found | None:
+    def _lookup(self, walk: Walk, size: int, kind: Criteria) -> Fit | None:
         """The first place of a walk; the index answers what it knows.
 
         That is not requests of no bytes, which find places between ranges too, and odd alignments.
@@ -236,7 +236,7 @@ class Searches:
         search = self._gaps.highest if walk.descending else self._gaps.lowest
         return search(size, walk.start, walk.end, kind)
 
-    def _offers(self, walk: Walk, size: int, kind: Kind) -> Iterator[Offer]:
+    def _offers(self, walk: Walk, size: int, kind: Criteria) -> Iterator[Offer]:
         """The free ranges as the kernel walks over them, and where in each the block would lie."""
         ranges = self._free_ranges_of(self.memory.regions())
         for low, high, attributes in ranges[::-1] if walk.descending else ranges:
@@ -262,7 +262,7 @@ class Searches:
                 gap += 1
         return ranges
 
-    def _kind(self, align: int, nid: int | None, flags: int, descending: bool) -> Kind:
+    def _kind(self, align: int, nid: int | None, flags: int, descending: bool) -> Criteria:
         """Memory is eligible where its flags, as far as they matter, equal those needed (should_skip_region)."""
         key = align, nid, flags, descending, self.movable_node
         kind = self._kinds.get(key)
@@ -270,7 +270,7 @@ class Searches:
             kind = self._kinds[key] = self._new_kind(align, nid, flags, descending)
         return kind
 
-    def _new_kind(self, align: int, nid: int | None, flags: int, descending: bool) -> Kind:
+    def _new_kind(self, align: int, nid: int | None, flags: int, descending: bool) -> Criteria:
         care = MEMBLOCK_NOMAP | MEMBLOCK_DRIVER_MANAGED
         care &= ~flags
         skipped = self.rules.hotplug_skipped
@@ -279,7 +279,7 @@ class Searches:
             care |= MEMBLOCK_HOTPLUG
         need = flags & (MEMBLOCK_MIRROR | MEMBLOCK_KHO_SCRATCH)
         any_node = self._any_node(nid)
-        return Kind(align, any_node, None if any_node else nid, care | need, need)
+        return Criteria(align, any_node, None if any_node else nid, care | need, need)
 
     def _preferred_flags(self) -> int:
         if self.scratch_only:
@@ -315,7 +315,7 @@ class Searches:
             self.listener.message(text, True)
 
 
-def _refusal(offer: Offer, walk: Walk, size: int, kind: Kind) -> Refusal:
+def _refusal(offer: Offer, walk: Walk, size: int, kind: Criteria) -> Refusal:
     """Why a walk passes over a free range."""
     nid, flags = offer.attributes
     if not kind.any_node and nid != kind.nid:
@@ -335,15 +335,15 @@ def _refusal(offer: Offer, walk: Walk, size: int, kind: Kind) -> Refusal:
     return "above the limit" if offer.end > walk.end else "below the minimum"
 
 
-def _place(low: int, high: int, walk: Walk, size: int, align: int) -> Found | None:
+def _place(low: int, high: int, walk: Walk, size: int, align: int) -> Fit | None:
     """Where a block lies in the part of the free range ``[low, high)`` that is within the walk's limits."""
     low = min(max(low, walk.start), walk.end)
     high = min(max(high, walk.start), walk.end)
     if walk.descending:
         address = (high - size) & -align
-        return Found(address, low, high) if high >= size and address >= low else None
+        return Fit(address, low, high) if high >= size and address >= low else None
     address = round_up_wrapping(low, align)
-    return Found(address, low, high) if address < high and high - address >= size else None
+    return Fit(address, low, high) if address < high and high - address >= size else None
 
 
 def round_up_wrapping(value: int, align: int) -> int:

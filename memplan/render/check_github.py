@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from memplan.checks.model import Finding, Rule
+    from memplan.checks.model import CheckRule, Finding
     from memplan.checks.report import Report
 
 _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 
 
-def check_lines(reports: Iterable[Report], rules: Mapping[str, Rule]) -> Iterator[str]:
+def check_lines(reports: Iterable[Report], rules: Mapping[str, CheckRule]) -> Iterator[str]:
     """One command for each finding, and for each problem with the input."""
     for report in reports:
         for problem in report.problems:
@@ -23,7 +23,7 @@ def check_lines(reports: Iterable[Report], rules: Mapping[str, Rule]) -> Iterato
             yield _finding(finding, rules[finding.rule], report.kernel)
 
 
-def _finding(finding: Finding, rule: Rule, kernel: str) -> str:
+def _finding(finding: Finding, rule: CheckRule, kernel: str) -> str:
     place = finding.place
     parts = [finding.message]
     if place.offset is not None:

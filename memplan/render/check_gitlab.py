@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from memplan.checks.model import Finding, Rule
+    from memplan.checks.model import CheckRule, Finding
     from memplan.checks.report import Report
     from memplan.errors import Problem
 
 _SEVERITIES = {"error": "critical", "warning": "major", "info": "info"}
 
 
-def check_lines(reports: Iterable[Report], rules: Mapping[str, Rule]) -> Iterator[str]:
+def check_lines(reports: Iterable[Report], rules: Mapping[str, CheckRule]) -> Iterator[str]:
     """The document: one issue for each finding, and for each problem with an input, line by line as they come."""
     yield "["
     before = ""
@@ -33,7 +33,7 @@ def check_lines(reports: Iterable[Report], rules: Mapping[str, Rule]) -> Iterato
     yield "]"
 
 
-def _finding(finding: Finding, rule: Rule, kernel: str) -> dict[str, Any]:
+def _finding(finding: Finding, rule: CheckRule, kernel: str) -> dict[str, Any]:
     place = finding.place
     text = finding.message if place.offset is None else f"byte {place.offset:#x}: {finding.message}"
     if finding.dmesg:

@@ -12,14 +12,14 @@ from memplan.render.check_text import finding_lines, place_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from memplan.checks.model import Finding, Rule
+    from memplan.checks.model import CheckRule, Finding
     from memplan.checks.report import Report
 
 #: What XML 1.0 can't hold.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def check_lines(reports: Iterable[Report], rules: Mapping[str, Rule]) -> Iterator[str]:
+def check_lines(reports: Iterable[Report], rules: Mapping[str, CheckRule]) -> Iterator[str]:
     """The document.  Findings that fail the check are failures, milder ones output of their rule's case."""
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield '<testsuites name="memplan check">'
@@ -28,7 +28,7 @@ def check_lines(reports: Iterable[Report], rules: Mapping[str, Rule]) -> Iterato
     yield "</testsuites>"
 
 
-def _suite(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
+def _suite(report: Report, rules: Mapping[str, CheckRule]) -> Iterator[str]:
     found: dict[str, list[Finding]] = {}
     for finding in report.findings:
         found.setdefault(finding.rule, []).append(finding)
@@ -57,7 +57,7 @@ def _suite(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
     yield "  </testsuite>"
 
 
-def _case(report: Report, rule: Rule, findings: list[Finding]) -> Iterator[str]:
+def _case(report: Report, rule: CheckRule, findings: list[Finding]) -> Iterator[str]:
     head = f"    <testcase name={_attribute(_name(rule))} classname={_attribute(report.file)}"
     if not findings:
         yield f"{head}/>"
@@ -77,11 +77,11 @@ def _case(report: Report, rule: Rule, findings: list[Finding]) -> Iterator[str]:
     yield "    </testcase>"
 
 
-def _told(findings: list[Finding], rule: Rule, kernel: str) -> str:
+def _told(findings: list[Finding], rule: CheckRule, kernel: str) -> str:
     return "\n\n".join("\n".join(finding_lines(finding, rule, kernel)) for finding in findings)
 
 
-def _name(rule: Rule) -> str:
+def _name(rule: CheckRule) -> str:
     return f"{rule.id} {rule.name}"
 
 

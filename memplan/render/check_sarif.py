@@ -13,7 +13,7 @@ from memplan import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from memplan.checks.model import Finding, Rule
+    from memplan.checks.model import CheckRule, Finding
     from memplan.checks.report import Report, Tally
     from memplan.errors import Problem
 
@@ -23,7 +23,7 @@ _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 _FINGERPRINT = "memplan/v1"
 
 
-def check_lines(reports: Iterable[Report], tally: Tally, rules: Mapping[str, Rule]) -> Iterator[str]:
+def check_lines(reports: Iterable[Report], tally: Tally, rules: Mapping[str, CheckRule]) -> Iterator[str]:
     """The document of one run, line by line as the `reports` come, whose sum is in `tally` at the end."""
     indices = {id: index for index, id in enumerate(rules)}
     driver = {"name": "memplan", "version": __version__, "rules": [_rule(rule) for rule in rules.values()]}
@@ -49,7 +49,7 @@ def check_lines(reports: Iterable[Report], tally: Tally, rules: Mapping[str, Rul
     yield "}]}"
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
+def _rule(rule: CheckRule) -> dict[str, Any]:
     return {
         "id": rule.id,
         "name": "".join(word.capitalize() for word in rule.name.split("-")),
@@ -61,7 +61,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, rule: Rule, indices: Mapping[str, int], kernel: str) -> dict[str, Any]:
+def _result(finding: Finding, rule: CheckRule, indices: Mapping[str, int], kernel: str) -> dict[str, Any]:
     text = finding.message
     if finding.dmesg:
         text += f"\nLinux {kernel} prints: {finding.dmesg}"

@@ -11,12 +11,17 @@ from memplan.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from memplan.checks.model import Finding, Rule
+    from memplan.checks.model import CheckRule, Finding
     from memplan.checks.report import LeftOut, Report, Tally
 
 
 def check_lines(
-    reports: Iterable[Report], tally: Tally, rules: Mapping[str, Rule], *, verbose: bool = False, quiet: bool = False
+    reports: Iterable[Report],
+    tally: Tally,
+    rules: Mapping[str, CheckRule],
+    *,
+    verbose: bool = False,
+    quiet: bool = False,
 ) -> Iterator[str]:
     """The findings of `reports`, and the sum of them that `tally` has once they have passed.
 
@@ -32,7 +37,7 @@ def check_lines(
         yield from (_left_out(own, tally.inputs) for own in tally.left_out.values())
 
 
-def finding_lines(finding: Finding, rule: Rule, kernel: str, *, fingerprint: bool = True) -> Iterator[str]:
+def finding_lines(finding: Finding, rule: CheckRule, kernel: str, *, fingerprint: bool = True) -> Iterator[str]:
     """One finding under the `kernel` that was checked for."""
     yield _line(f"{place_text(finding)}: {finding.severity}: {finding.message} [{finding.rule} {rule.name}]")
     yield from (f"  {line}".rstrip() for line in finding.excerpt)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from memplan.render.diff import rule_texts
 from memplan.render.families import Family, family_of
 from memplan.render.remarks import remarks_of_both
-from memplan.render.screen import LEAST_COLUMNS, Section, columns, columns_width, fitted, whole, wrapped
+from memplan.render.screen import LEAST_COLUMNS, Panel, columns, columns_width, fitted, whole, wrapped
 from memplan.render.sizes import nodes_text, rounded
 from memplan.render.spans import Span, line
 from memplan.units import exact
@@ -65,7 +65,7 @@ def _headline(diff: PlanDiff, labels: tuple[str, str], width: int, size: Size) -
     return wrapped(text[0].upper() + text[1:], width, style="bold green" if after > before else "bold red")
 
 
-def _verdicts(diff: PlanDiff, labels: tuple[str, str], width: int) -> Section:
+def _verdicts(diff: PlanDiff, labels: tuple[str, str], width: int) -> Panel:
     """What became of each node, the reason being that of the plan in which it can't be removed."""
     groups: list[list[VerdictChange]] = []
     for change in diff.verdicts:
@@ -78,7 +78,7 @@ def _verdicts(diff: PlanDiff, labels: tuple[str, str], width: int) -> Section:
         head = f"{nodes_text(change.nid for change in group)}: "
         word, style, reason = _told(group[0], labels)
         lines += wrapped(reason, width, head=(head, Span(word, style), ": "))
-    return Section(lines, 0, 8, lambda left: f"{left} more lines: --verbose")
+    return Panel(lines, 0, 8, lambda left: f"{left} more lines: --verbose")
 
 
 def _told(change: VerdictChange, labels: tuple[str, str]) -> tuple[str, str, str]:
@@ -98,14 +98,14 @@ def _because(verdict: Verdict | None, label: str) -> str:
     return "" if verdict is None else f"with {label}, {verdict.reason}"
 
 
-def _rules(rules: Sequence[RuleChange], width: int) -> Section:
+def _rules(rules: Sequence[RuleChange], width: int) -> Panel:
     """The rules, steps and facts that make the outcomes differ."""
     lines: list[Line] = []
     for outcome, texts in rule_texts(rules):
         lines.append(line(Span(f"{outcome} differs because of", "bold")))
         for text in texts:
             lines += wrapped(text, width, head=("  ",))
-    return Section(lines, 0, 4, lambda left: f"{left} more lines: --verbose")
+    return Panel(lines, 0, 4, lambda left: f"{left} more lines: --verbose")
 
 
 def _remarks(plans: tuple[Plan, Plan], labels: tuple[str, str], width: int) -> Iterator[Line]:
@@ -125,7 +125,7 @@ def _failures(diff: PlanDiff, labels: tuple[str, str], width: int) -> list[Line]
     return found
 
 
-def _families(plans: tuple[Plan, Plan], labels: tuple[str, str], width: int, size: Size) -> Section:
+def _families(plans: tuple[Plan, Plan], labels: tuple[str, str], width: int, size: Size) -> Panel:
     """The families whose size or nodes changed."""
     before, after = (_by_family(plan) for plan in plans)
     rows = [
@@ -142,7 +142,7 @@ def _families(plans: tuple[Plan, Plan], labels: tuple[str, str], width: int, siz
         lines += wrapped(f"first: {labels[0]}, second: {labels[1]}", width)
         table[0] = ("reserved", "first", "", "second", "")
     lines += columns(table, width)
-    return Section(lines, len(lines) - len(rows), 4, lambda left: f"{left} more: --verbose")
+    return Panel(lines, len(lines) - len(rows), 4, lambda left: f"{left} more: --verbose")
 
 
 def _by_family(plan: Plan) -> dict[Family, tuple[int, frozenset[int]]]:
@@ -165,7 +165,7 @@ def _both(
             yield from (size(amount[0]), nodes_text(amount[1]) if amount[1] else "outside RAM")
 
 
-def _totals(diff: PlanDiff, labels: tuple[str, str], width: int) -> Section:
+def _totals(diff: PlanDiff, labels: tuple[str, str], width: int) -> Panel:
     """How many ranges moved, and the page tables by node."""
     kinds = [change.kind for change in diff.owners]
     counts = [f"{kinds.count(kind)} {kind}" for kind in ("moved", "resized", "appeared", "vanished") if kind in kinds]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from memplan.render.families import Family, family_of
 from memplan.render.map_text import LEAST_WIDTH, legend, node_lines, strip_spans
 from memplan.render.remarks import remark_lines
-from memplan.render.screen import LEAST_COLUMNS, Section, columns, fitted, whole, wrapped
+from memplan.render.screen import LEAST_COLUMNS, Panel, columns, fitted, whole, wrapped
 from memplan.render.sizes import nodes_text, numbers, rounded
 from memplan.render.spans import Span, line
 from memplan.render.strip import strips
@@ -80,7 +80,7 @@ def _headline(plan: Plan, width: int, size: Size) -> list[Line]:
     return [*answer, *wrapped(about, width, style=_DIM)]
 
 
-def _verdicts(plan: Plan, width: int, size: Size) -> Section:
+def _verdicts(plan: Plan, width: int, size: Size) -> Panel:
     """A line for each group of neighbouring nodes with one verdict, and its reason."""
     lines: list[Line] = []
     for group in verdict_groups(plan):
@@ -93,7 +93,7 @@ def _verdicts(plan: Plan, width: int, size: Size) -> Section:
             lines += wrapped(f"all {blocks} memory blocks", width, head=(head, Span(word, style), ": "))
         else:
             lines += wrapped(first.reason, width, head=(head, Span(word, style), ": "))
-    return Section(lines, 0, 8, lambda left: f"{left} more lines: --section movable")
+    return Panel(lines, 0, 8, lambda left: f"{left} more lines: --section movable")
 
 
 def verdict_groups(plan: Plan) -> list[list[Verdict]]:
@@ -138,7 +138,7 @@ def _failures(plan: Plan, width: int) -> list[Line]:
 # -- what holds the memory -----------------------------------------------------------------------------------------
 
 
-def _map(plan: Plan, width: int) -> Section:
+def _map(plan: Plan, width: int) -> Panel:
     """A strip for each node; neighbours that look the same are one."""
     indent = max((len(f"node {node.nid} ") for node in plan.nodes if node.ranges), default=0)
     shown = strips(plan, max(width - indent, LEAST_WIDTH))
@@ -151,7 +151,7 @@ def _map(plan: Plan, width: int) -> Section:
             groups.append(([strip.nid], spans))
     lines = [line(_label(nids, indent), *spans) for nids, spans in groups]
     key = list(legend(shown, width)) if shown else []
-    return Section([*key, *lines], len(key), 4, lambda left: f"{left} more nodes: memplan map")
+    return Panel([*key, *lines], len(key), 4, lambda left: f"{left} more nodes: memplan map")
 
 
 def _label(nids: Sequence[int], width: int) -> str:
@@ -160,7 +160,7 @@ def _label(nids: Sequence[int], width: int) -> str:
     return next((text for text in texts if len(text) <= width), texts[-1]).ljust(width)
 
 
-def _owners(plan: Plan, width: int, size: Size) -> Section:
+def _owners(plan: Plan, width: int, size: Size) -> Panel:
     """Reserved memory by family, the largest first."""
     parts: dict[tuple[Family, bool], list[int]] = {}
     nodes: dict[tuple[Family, bool], set[int]] = {}
@@ -183,10 +183,10 @@ def _owners(plan: Plan, width: int, size: Size) -> Section:
         for family in (key[0],)
     ]
     lines = [line(Span(f"reserved: {size(total)}", _HEAD)), *columns(rows, width)]
-    return Section(lines, 1, 3, lambda left: f"{left} more kinds of owners: --section reserved")
+    return Panel(lines, 1, 3, lambda left: f"{left} more kinds of owners: --section reserved")
 
 
-def _tables_and_zones(plan: Plan, width: int, size: Size) -> Section:
+def _tables_and_zones(plan: Plan, width: int, size: Size) -> Panel:
     tables = plan.page_tables
     by_place: dict[str, int] = {}
     for run in tables.runs:
@@ -205,4 +205,4 @@ def _tables_and_zones(plan: Plan, width: int, size: Size) -> Section:
     for text, nids in alike.items():
         each = " each" if len(nids) > 1 else ""
         lines += wrapped(text + each, width, head=(Span(f"zones of {nodes_text(nids)}: ", _HEAD),))
-    return Section(lines, 1, 1, lambda left: f"{left} more lines: --section zones")
+    return Panel(lines, 1, 1, lambda left: f"{left} more lines: --section zones")

@@ -10,7 +10,7 @@ from memplan.units import GIB, KIB, MIB, PAGE_SIZE, TIB, size_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from memplan.plan import Mapping, PageTables, Plan, Reservation, TableRun, Verdict
+    from memplan.plan import MappedRange, PageTables, Plan, Reservation, TableRun, Verdict
     from memplan.render.table import Block
 
 _LEVELS = ("p4d", "pud", "pmd", "pte")
@@ -210,10 +210,10 @@ def _runs_by_level(runs: Iterable[TableRun]) -> list[TableRun]:
     return sorted(found.values(), key=lambda run: (_LEVELS.index(run.level), run.source, run.start))
 
 
-def _pieces(mappings: Iterable[Mapping]) -> Iterator[Mapping]:
+def _pieces(mappings: Iterable[MappedRange]) -> Iterator[MappedRange]:
     """The direct map upwards, neighbours of one page size together."""
 
-    last: Mapping | None = None
+    last: MappedRange | None = None
     for part in sorted(mappings, key=lambda each: each.start):
         if last is not None and last.end == part.start and last.page_size == part.page_size:
             last = last._replace(end=part.end)

@@ -11,7 +11,7 @@ from memplan.kernel.load import find_kernel, kernel_names
 from memplan.kernel.rules import OLDEST, all_rules, complete, notes_on, resolve, resolve_steps
 
 if TYPE_CHECKING:
-    from memplan.kernel.timeline import Change, Found, Step, Versions
+    from memplan.kernel.timeline import DatedStep, DatedValue, RuleValue, Versions
     from memplan.kernel.version import Release
 
 _NONE = "-"
@@ -67,7 +67,7 @@ def rules_lines(target: Target) -> Iterator[str]:
     )
 
 
-def rule_rows(values: Mapping[str, Found]) -> Iterator[tuple[str, tuple[str, str, str, str]]]:
+def rule_rows(values: Mapping[str, RuleValue]) -> Iterator[tuple[str, tuple[str, str, str, str]]]:
     """For each rule, by its name, a row of rule, value, since when and by which commit; a mapping's entries apart."""
     for name, found in values.items():
         for cell, value in _cells(name, found.value).items():
@@ -103,21 +103,21 @@ def _head(target: Target) -> Iterator[str]:
     yield ""
 
 
-def _steps(target: Target) -> list[tuple[Step, bool]]:
+def _steps(target: Target) -> list[tuple[DatedStep, bool]]:
     return resolve_steps(target.version, target.overlay)
 
 
-def _since(found: Found) -> Release:
+def _since(found: RuleValue) -> Release:
     return found.change.since
 
 
-def _source(found: Found) -> tuple[str, str]:
+def _source(found: RuleValue) -> tuple[str, str]:
     """Since when, and the commit or what else dates it; in doubt with a question mark."""
     change = found.change
     return f"{change.since}{'?' if found.doubtful else ''}", change.commit or _dated(change)
 
 
-def _dated(change: Change) -> str:
+def _dated(change: DatedValue) -> str:
     if change.between:
         return f"not in {change.between[0]}, in {change.between[1]}"
     return change.dated or change.known or _NONE
@@ -134,12 +134,12 @@ def _cells(name: str, value: object) -> dict[str, str]:
     return {name: str(value) if value == str(value).strip() != "" else repr(value)}
 
 
-def _moved(old: list[Step], new: list[Step]) -> Iterator[str]:
+def _moved(old: list[DatedStep], new: list[DatedStep]) -> Iterator[str]:
     """Steps that came, went or moved, by the step before them."""
     before, after = [step.name for step in old], [step.name for step in new]
     matcher = SequenceMatcher(None, before, after, autojunk=False)
-    gone: dict[str, Step] = {}
-    come: dict[str, tuple[Step, str]] = {}
+    gone: dict[str, DatedStep] = {}
+    come: dict[str, tuple[DatedStep, str]] = {}
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind != "equal":
             gone.update({step.name: step for step in old[a:b]})

@@ -21,7 +21,7 @@ _DIM = "dim"
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class Panel:
     """Lines that stand together; of those from `fixed` on as many as there is room for, at least `least`.
 
     `more` words how many were left out.
@@ -45,12 +45,12 @@ class Section:
         return min(len(self.lines), self.fixed + self.least)
 
 
-def whole(lines: Sequence[Line]) -> Section:
+def whole(lines: Sequence[Line]) -> Panel:
     """A section that is shown whole or not at all."""
-    return Section(lines, len(lines), 0, str)
+    return Panel(lines, len(lines), 0, str)
 
 
-def fitted(sections: list[Section], height: int) -> list[Line]:
+def fitted(sections: list[Panel], height: int) -> list[Line]:
     """The sections within `height`: first without empty lines between, then each cut by what it has most of."""
     rooms = [len(section.lines) for section in sections]
     apart = sum(rooms) + len(sections) - 1 <= height

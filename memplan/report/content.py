@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from memplan.kernel.model import Kernel
-    from memplan.kernel.timeline import Found
+    from memplan.kernel.timeline import RuleValue
     from memplan.plan import Blocker, Plan, Verdict
     from memplan.report.film import Film
 
@@ -226,7 +226,7 @@ def _rules(kernel: Kernel) -> Table:
     )
 
 
-def _resolved(kernel: Kernel) -> dict[str, Found]:
+def _resolved(kernel: Kernel) -> dict[str, RuleValue]:
     """The rules of `kernel` with where they come from: a distribution's, where its name says so, or its version's."""
     with suppress(UsageError):
         named = target(kernel.name)

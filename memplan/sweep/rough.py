@@ -17,7 +17,7 @@ from memplan.boot.memory import Memory
 from memplan.boot.ranges import RangeSet
 from memplan.events import Call
 from memplan.memblock.memblock import Run
-from memplan.memblock.requests import Request as Search
+from memplan.memblock.requests import Search
 from memplan.owner import CRASH_KERNEL, Owner, Purpose
 from memplan.sweep.vague import Undecided, Vague, limits, window, windows_within
 from memplan.units import PAGE_SHIFT, PAGE_SIZE
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from memplan.boot.context import Boot
     from memplan.events import Request
-    from memplan.memblock.gaps import Kind
+    from memplan.memblock.gaps import Criteria
     from memplan.memblock.memblock import Memblock
     from memplan.memblock.requests import Walk
 
@@ -249,7 +249,7 @@ class RoughMemory(Memory):
             self.assumptions.append(True)
         return self.assumptions[index]
 
-    def _eligible(self, kind: Kind) -> _Ram:
+    def _eligible(self, kind: Criteria) -> _Ram:
         """The memory that a search of this kind takes from, whatever of it is reserved."""
         key = kind.any_node, kind.nid, kind.care, kind.need
         ram = self._rams.get(key)

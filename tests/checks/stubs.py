@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memplan.checks import config
-from memplan.checks.model import Found, Rule, Subject
+from memplan.checks.model import CheckRule, Found, Subject
 
 MACHINE = """\
 cmdline: quiet
@@ -52,7 +52,7 @@ def broken(subject: Subject) -> Iterator[Found]:
         yield Found(f"{1 // 0}")
 
 
-def a_rule(id: str, function: Callable[[Subject], Iterator[Found]], **changes: Any) -> Rule:
+def a_rule(id: str, function: Callable[[Subject], Iterator[Found]], **changes: Any) -> CheckRule:
     fields: dict[str, Any] = {
         "id": id,
         "name": function.__name__.replace("_", "-"),
@@ -66,7 +66,7 @@ def a_rule(id: str, function: Callable[[Subject], Iterator[Found]], **changes: A
         "needs": (),
         "function": function,
     }
-    return Rule(**{**fields, **changes})
+    return CheckRule(**{**fields, **changes})
 
 
 RULES = {

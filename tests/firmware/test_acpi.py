@@ -14,8 +14,8 @@ from memplan.errors import InputError
 from memplan.firmware.acpi import folder_tables, parse_tables, read_tables
 from memplan.firmware.acpi_encode import encode_slit, encode_srat, encode_table
 from memplan.firmware.acpi_facts import found_of
-from memplan.firmware.acpi_tables import Table
-from memplan.firmware.source import Found, read_source
+from memplan.firmware.acpi_tables import RawTable
+from memplan.firmware.source import SourceFacts, read_source
 from memplan.machine.model import CpuAffinity, CxlWindow, MemoryAffinity, Srat
 
 DATA = Path(__file__).parent / "data" / "acpi"
@@ -33,11 +33,11 @@ SRAT = Srat(
 )
 
 
-def value(found: Found, path: str) -> object:
+def value(found: SourceFacts, path: str) -> object:
     return found.facts[path].value
 
 
-def one(data: bytes) -> Table:
+def one(data: bytes) -> RawTable:
     (table,) = parse_tables(data, "table")
     return table
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memplan.errors import InputError
 from memplan.firmware import acpidump
 from memplan.firmware.acpi_encode import encode_table
-from memplan.firmware.source import Found, open_source, read_source
+from memplan.firmware.source import SourceFacts, open_source, read_source
 from memplan.machine.model import AcpiTable
 from tests.firmware.test_acpi import DATA as BINARY
 from tests.firmware.test_acpi import SRAT
@@ -35,7 +35,7 @@ def table(signature: str, body: bytes) -> bytes:
     return encode_table(signature, 1, body, b"OEM   ", b"TABLE   ", 1)
 
 
-def read(text: str, tmp_path: Path) -> Found:
+def read(text: str, tmp_path: Path) -> SourceFacts:
     file = tmp_path / "acpi.txt"
     file.write_text(text)
     return read_source(file)

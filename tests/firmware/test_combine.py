@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memplan.errors import InputError
 from memplan.firmware.combine import combine, import_files
-from memplan.firmware.source import Found
+from memplan.firmware.source import SourceFacts
 from memplan.machine.dump import dump_machine
 from memplan.machine.load import load_machine, parse_machine
 from memplan.machine.model import E820_RAM, E820_RESERVED, Acpi, E820Entry, Efi, Machine
@@ -27,8 +27,8 @@ def log_file(tmp_path: Path, log: str, name: str = "boot.log") -> Path:
     return path
 
 
-def found(source: str, /, **facts: object) -> Found:
-    result = Found(source, "test")
+def found(source: str, /, **facts: object) -> SourceFacts:
+    result = SourceFacts(source, "test")
     for path, value in facts.items():
         result.put(path.replace("__", "."), value, "told", line=7)
     return result

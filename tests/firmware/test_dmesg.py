@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from memplan.errors import InputError
 from memplan.firmware import dmesg
-from memplan.firmware.source import Found, Source
+from memplan.firmware.source import Source, SourceFacts
 from memplan.machine.model import (
     E820_NAMES,
     AcpiTable,
@@ -30,7 +30,7 @@ from tests.firmware.logs import NAMES, WAYS, case, ordinary, text
 MIB = 1 << 20
 
 
-def read(log: str | bytes, tmp_path: Path) -> Found:
+def read(log: str | bytes, tmp_path: Path) -> SourceFacts:
     data = log if isinstance(log, bytes) else log.encode()
     path = tmp_path / "boot.log"
     path.write_bytes(data)
@@ -38,11 +38,11 @@ def read(log: str | bytes, tmp_path: Path) -> Found:
     return dmesg.read(Source(path, "boot.log", data[: 64 * 1024]))
 
 
-def values(found: Found) -> dict[str, object]:
+def values(found: SourceFacts) -> dict[str, object]:
     return {path: fact.value for path, fact in found.facts.items()}
 
 
-def told_of(found: Found) -> list[str]:
+def told_of(found: SourceFacts) -> list[str]:
     """What the user is told if this log is the only source."""
     return [*found.notes, *found.lacking.values()]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memplan.errors import InputError
 from memplan.firmware import efi
-from memplan.firmware.source import Found, open_source, read_source
+from memplan.firmware.source import SourceFacts, open_source, read_source
 from memplan.machine.model import E820_ACPI, E820_NVS, E820_RAM, E820_RESERVED, E820_SOFT_RESERVED, E820Entry, EfiRange
 
 DATA = Path(__file__).parent / "data" / "efi"
@@ -19,13 +19,13 @@ _BIOS_E820 = re.compile(r"BIOS-e820: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] (.*)")
 _TYPES = {"usable": E820_RAM, "reserved": E820_RESERVED, "ACPI data": E820_ACPI, "ACPI NVS": E820_NVS}
 
 
-def read(text: str, tmp_path: Path, encoding: str = "latin-1") -> Found:
+def read(text: str, tmp_path: Path, encoding: str = "latin-1") -> SourceFacts:
     file = tmp_path / "map.txt"
     file.write_bytes(text.encode(encoding))
     return read_source(file)
 
 
-def descriptors(found: Found) -> tuple[EfiRange, ...]:
+def descriptors(found: SourceFacts) -> tuple[EfiRange, ...]:
     value = found.facts["efi.descriptors"].value
     assert isinstance(value, tuple)
     return value

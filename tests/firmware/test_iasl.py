@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from memplan.errors import InputError
 from memplan.firmware import iasl
 from memplan.firmware.acpi import read_tables
-from memplan.firmware.source import Found, open_source, read_source
+from memplan.firmware.source import SourceFacts, open_source, read_source
 from memplan.machine.model import Srat
 from tests.firmware.test_acpi import DATA as BINARY
 from tests.firmware.test_acpi import SRAT
@@ -23,7 +23,7 @@ DATA = Path(__file__).parent / "data" / "iasl"
 _OLD = re.compile(r"^\[([0-9A-F]+h \d+) +(\d+)\]", re.MULTILINE)
 
 
-def listing(text: str, tmp_path: Path) -> Found:
+def listing(text: str, tmp_path: Path) -> SourceFacts:
     file = tmp_path / "listing.dsl"
     file.write_text(text, encoding="latin-1")
     return read_source(file)

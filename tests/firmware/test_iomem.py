@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memplan.errors import InputError
 from memplan.firmware import iomem
-from memplan.firmware.source import Found, open_source, read_source
+from memplan.firmware.source import SourceFacts, open_source, read_source
 from memplan.machine.model import E820_ACPI, E820_RAM, E820_RESERVED, E820_SOFT_RESERVED, E820Entry
 
 #: As Linux 6.12 lists it; the reserved range of the PCI hole lies within a bus, and RAM within what was soft reserved.
@@ -49,7 +49,7 @@ EXPECTED = (
 )
 
 
-def read(text: str, tmp_path: Path) -> Found:
+def read(text: str, tmp_path: Path) -> SourceFacts:
     file = tmp_path / "iomem"
     file.write_text(text)
     return read_source(file)

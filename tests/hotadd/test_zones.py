@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from memplan.hotadd.replay import run
 from memplan.hotadd.result import StepResult
 from memplan.hotadd.running import Build, Running
-from memplan.hotadd.scenario import Add, Offline, Online, OnlineType, Remove, Scenario, Shell, Step, Target
+from memplan.hotadd.scenario import Add, Offline, Online, OnlineType, Remove, Scenario, ScenarioStep, Shell, Target
 from memplan.hotadd.settings import Settings, settings_of
 from memplan.hotadd.start import Start, StartBlock, StartZone
 from memplan.kernel.rules import load_rules
@@ -46,7 +46,9 @@ def start(movable_from: int | None = None) -> Start:
     )
 
 
-def steps(version: str, *todo: Step, options: Settings | None = None, begin: Start | None = None) -> list[StepResult]:
+def steps(
+    version: str, *todo: ScenarioStep, options: Settings | None = None, begin: Start | None = None
+) -> list[StepResult]:
     rules = load_rules(version).hotplug
     running = Running(begin or start(), rules, options or Settings(), Scenario(todo), Build())
     return list(run(running))
@@ -160,7 +162,7 @@ STEP = st.one_of(
         notes=st.just(()),
     ),
 )
-def test_what_holds_whatever_is_done(todo: list[Step], version: str, options: Settings) -> None:
+def test_what_holds_whatever_is_done(todo: list[ScenarioStep], version: str, options: Settings) -> None:
     todo = [Add(GIB), Add(GIB), *todo]
     running = Running(start(), load_rules(version).hotplug, options, Scenario(tuple(todo)), Build())
     results = run(running)

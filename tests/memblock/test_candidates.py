@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memplan.memblock.memblock import Memblock
-from memplan.memblock.requests import Candidate, Request
+from memplan.memblock.requests import Candidate, Search
 from memplan.units import MIB, PAGE_SIZE
 from tests.memblock.engine import WAYS, engine
 
 spans = st.tuples(st.integers(1, 200), st.integers(1, 20))
 requests = st.builds(
-    Request,
+    Search,
     size=st.sampled_from((0, 64, PAGE_SIZE, 3 * PAGE_SIZE, 9 * PAGE_SIZE)),
     align=st.sampled_from((64, PAGE_SIZE, 4 * PAGE_SIZE)),
     start=st.integers(0, 210).map(lambda page: page * PAGE_SIZE),
@@ -27,7 +27,7 @@ requests = st.builds(
 )
 
 
-def allocate(memblock: Memblock, request: Request) -> int:
+def allocate(memblock: Memblock, request: Search) -> int:
     size, align, start, end, nid, exact, drops_minimum, _ = request
     if not drops_minimum:
         return memblock.alloc_range_nid(size, align, start, end, nid, exact)
@@ -44,7 +44,7 @@ def allocate(memblock: Memblock, request: Request) -> int:
     st.booleans(),
 )
 def test_the_choice_is_the_engine_s(
-    version: str, memory: list[Any], reserved: list[Any], marks: list[Any], wanted: list[Request], bottom_up: bool
+    version: str, memory: list[Any], reserved: list[Any], marks: list[Any], wanted: list[Search], bottom_up: bool
 ) -> None:
     memblock, ears = engine(version)
     memblock.bottom_up = bottom_up
@@ -73,7 +73,7 @@ def test_the_choice_is_the_engine_s(
         assert allocate(memblock, request) == chosen
 
 
-def told(memblock: Memblock, request: Request) -> list[tuple[int, int, str | None]]:
+def told(memblock: Memblock, request: Search) -> list[tuple[int, int, str | None]]:
     return [(one.start // MIB, one.end // MIB, one.refusal) for one in memblock.candidates(request)]
 
 
@@ -92,19 +92,19 @@ def memblock() -> Memblock:
 
 
 def test_each_range_says_why_it_is_passed_over(memblock: Memblock) -> None:
-    assert told(memblock, Request(2 * MIB, 16 * MIB, start=32 * MIB, end=100 * MIB, nid=0)) == [
+    assert told(memblock, Search(2 * MIB, 16 * MIB, start=32 * MIB, end=100 * MIB, nid=0)) == [
         (112, 144, "wrong node"),
         (80, 112, "wrong node"),
         (71, 79, "too small once aligned"),
         (60, 61, "too small"),
         (16, 40, None),
     ]
-    assert told(memblock, Request(4 * MIB, PAGE_SIZE, end=78 * MIB)) == [
+    assert told(memblock, Search(4 * MIB, PAGE_SIZE, end=78 * MIB)) == [
         (112, 144, "hot-pluggable"),
         (80, 112, "above the limit"),
         (71, 79, None),
     ]
-    assert told(memblock, Request(16 * MIB, PAGE_SIZE, start=30 * MIB, end=90 * MIB)) == [
+    assert told(memblock, Search(16 * MIB, PAGE_SIZE, start=30 * MIB, end=90 * MIB)) == [
         (112, 144, "hot-pluggable"),
         (80, 112, "above the limit"),
         (71, 79, "too small"),
@@ -116,7 +116,7 @@ def test_each_range_says_why_it_is_passed_over(memblock: Memblock) -> None:
 def test_attempts_follow_one_another(memblock: Memblock) -> None:
     memblock.mirrored_kernelcore = True
     memblock.mark_mirror(16 * MIB, 8 * MIB)
-    seen = list(memblock.candidates(Request(6 * MIB, PAGE_SIZE, start=20 * MIB, nid=0, drops_minimum=True)))
+    seen = list(memblock.candidates(Search(6 * MIB, PAGE_SIZE, start=20 * MIB, nid=0, drops_minimum=True)))
     refusals = [(one.attempt, one.refusal) for one in seen if one.start == 16 * MIB]
     assert refusals == [(0, "below the minimum"), (1, "below the minimum")]
     assert seen[-1] == Candidate(71 * MIB, 79 * MIB, 0, 0, 2, 73 * MIB, None)
@@ -124,7 +124,7 @@ def test_attempts_follow_one_another(memblock: Memblock) -> None:
 
 
 def test_nothing_fits(memblock: Memblock) -> None:
-    assert [refusal for _, _, refusal in told(memblock, Request(100 * MIB, PAGE_SIZE))] == [
+    assert [refusal for _, _, refusal in told(memblock, Search(100 * MIB, PAGE_SIZE))] == [
         "hot-pluggable",
         *["too small"] * 4,
     ]

@@ -11,7 +11,7 @@ from typing import Any, cast
 from memplan.events import Call, Change, Checkpoint, Event, Message, Op, Refused, Region, Request
 from memplan.kernel.rules import load_rules
 from memplan.owner import Owner, Purpose
-from memplan.plan import End, Mapping, Node, PageTables, Plan, Reservation, TableRun, Verdict, Zone
+from memplan.plan import End, MappedRange, Node, PageTables, Plan, Reservation, TableRun, Verdict, Zone
 from memplan.units import GIB, MIB, SIZE_2M
 from memplan.wording import Wording
 
@@ -135,7 +135,7 @@ def a_plan(**fields: Any) -> Plan:
                 TableRun("pud", "brk", 48 * MIB, 48 * MIB + 0x2000, 2, 0),
                 TableRun("pmd", "memblock", 50 * MIB, 50 * MIB + 0x3000, 3, 0),
             ),
-            (Mapping(0, 2 * MIB, 4096), Mapping(2 * MIB, GIB, SIZE_2M), Mapping(GIB, 10 * GIB, GIB)),
+            (MappedRange(0, 2 * MIB, 4096), MappedRange(2 * MIB, GIB, SIZE_2M), MappedRange(GIB, 10 * GIB, GIB)),
         ),
         nodes=(
             Node(0, 0, True, ((0, 3 * GIB), (4 * GIB, 6 * GIB)), False, (6 * GIB - 0x5000, 6 * GIB), (0,)),

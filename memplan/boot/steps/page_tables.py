@@ -14,7 +14,7 @@ from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
 from memplan.errors import NotCoveredError
 from memplan.owner import Purpose
-from memplan.plan import Mapping, TableRun
+from memplan.plan import MappedRange, TableRun
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SIZE_2M, mem_range, round_down, round_up
 
 if TYPE_CHECKING:
@@ -365,16 +365,16 @@ class _Mapper:
             )
         return min(run.start for run in runs), max(run.end for run in runs)
 
-    def mappings(self) -> Iterator[Mapping]:
+    def mappings(self) -> Iterator[MappedRange]:
         """What the direct map maps, upwards, each stretch with the size of its pages."""
-        last: Mapping | None = None
+        last: MappedRange | None = None
         for start, end, size in self._stretches():
             if last is not None and last.end == start and last.page_size == size:
-                last = Mapping(last.start, end, size)
+                last = MappedRange(last.start, end, size)
                 continue
             if last is not None:
                 yield last
-            last = Mapping(start, end, size)
+            last = MappedRange(start, end, size)
         if last is not None:
             yield last
 

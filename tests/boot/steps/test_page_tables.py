@@ -13,7 +13,7 @@ from memplan.events import Message
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, KernelImage, Machine
 from memplan.owner import Purpose
-from memplan.plan import Mapping
+from memplan.plan import MappedRange
 from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_down, round_up
 from tests.boot.bootlog import BUILDS, BootLog, Event, one_by_one, requests
 
@@ -259,7 +259,7 @@ def test_sixty_tebibytes_with_small_pages_are_a_few_runs(build: str, bottom_up: 
     runs = boot.direct_map.table_runs
     pages = {level: sum(run.pages for run in runs if run.level == level) for level in ("pud", "pmd", "pte")}
     assert pages == {"pud": end // (512 * GIB), "pmd": end // GIB, "pte": end // SIZE_2M}
-    assert boot.direct_map.mappings == (Mapping(0, end, PAGE_SIZE),)
+    assert boot.direct_map.mappings == (MappedRange(0, end, PAGE_SIZE),)
     assert len(boot.recorder.events) < 100
 
 
@@ -292,12 +292,12 @@ def test_mappings_tell_the_page_sizes() -> None:
     init_mem_mapping(boot)
     edge = 3 * GIB - SIZE_2M
     assert boot.direct_map.mappings == (
-        Mapping(0, SIZE_2M, PAGE_SIZE),
-        Mapping(SIZE_2M, GIB, SIZE_2M),
-        Mapping(GIB, 2 * GIB, GIB),
-        Mapping(2 * GIB, edge, SIZE_2M),
-        Mapping(edge, 3 * GIB - 128 * 1024, PAGE_SIZE),
-        Mapping(4 * GIB, 6 * GIB, GIB),
+        MappedRange(0, SIZE_2M, PAGE_SIZE),
+        MappedRange(SIZE_2M, GIB, SIZE_2M),
+        MappedRange(GIB, 2 * GIB, GIB),
+        MappedRange(2 * GIB, edge, SIZE_2M),
+        MappedRange(edge, 3 * GIB - 128 * 1024, PAGE_SIZE),
+        MappedRange(4 * GIB, 6 * GIB, GIB),
     )
     assert boot.direct_map.mapped.covers(4 * GIB // PAGE_SIZE, 6 * GIB // PAGE_SIZE)
     assert not boot.direct_map.mapped.covers(3 * GIB // PAGE_SIZE, 5 * GIB // PAGE_SIZE)
