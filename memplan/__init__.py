@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from memplan.firmware.combine import Imported
     from memplan.kernel.model import Kernel
     from memplan.machine.alteration import Alteration
-    from memplan.machine.change import Change
+    from memplan.machine.assignment import Assignment
     from memplan.machine.model import Machine
     from memplan.owner import Mover, Owner, Purpose
     from memplan.plan import Node, Plan, Remedy, Reservation, SratUse, Verdict, Zone
@@ -94,7 +94,7 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"memplan.{_TYPES[name]}"), name)
 
 
-def load_machine(path: str | PathLike[str], *, changes: Sequence[Change] = ()) -> Machine:
+def load_machine(path: str | PathLike[str], *, changes: Sequence[Assignment] = ()) -> Machine:
     """The machine described by the YAML file at `path`, with `changes` (see `Machine.replace` for simpler ones).
 
     Raises InputError, which carries every problem of the file with its line.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from memplan.firmware.acpi_tables import RawTable
     from memplan.kernel.model import Kernel
-    from memplan.machine.change import Change
+    from memplan.machine.assignment import Assignment
 
 #: A page of memplan report carries a description.
 _DESCRIPTIONS = (".yaml", ".yml", ".html", ".htm")
@@ -32,7 +32,7 @@ _cached_kernel = cache(find_kernel)
 
 
 def load_subject(
-    text: str, kernel: str | None = None, *, force: bool = False, changes: Sequence[Change] = ()
+    text: str, kernel: str | None = None, *, force: bool = False, changes: Sequence[Assignment] = ()
 ) -> Subject:
     """What the input `text` tells: one source, or several of one machine with ``+`` between them.
 

@@ -23,7 +23,7 @@ from memplan.machine.places import Place, Places
 
 if TYPE_CHECKING:
     from memplan.checks.model import CheckRule, Need
-    from memplan.machine.change import Change
+    from memplan.machine.assignment import Assignment
 
 _WHY: dict[Need, str] = {
     "tables": "the input has no raw ACPI tables",
@@ -50,7 +50,7 @@ class Options:
     force: bool = False
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Assignment, ...] = ()
     cmdline: str | None = None
     append: tuple[str, ...] = ()
 

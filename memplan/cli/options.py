@@ -12,7 +12,7 @@ from memplan.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from memplan.machine.change import Change
+    from memplan.machine.assignment import Assignment
     from memplan.machine.model import Machine
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -136,13 +136,13 @@ def _keys() -> list[str]:
     return all_keys()
 
 
-def changes(sets: Iterable[str]) -> tuple[Change, ...]:
+def changes(sets: Iterable[str]) -> tuple[Assignment, ...]:
     """The changes that --set asks for; UsageError or InputError for one that is none."""
     if not sets:
         return ()
-    from memplan.machine.change import Change
+    from memplan.machine.assignment import Assignment
 
-    return tuple(map(Change.parse, sets))
+    return tuple(map(Assignment.parse, sets))
 
 
 def load(path: str, sets: Iterable[str] = (), cmdline: str | None = None, append: tuple[str, ...] = ()) -> Machine:

@@ -1,4 +1,8 @@
-"""Changes to a machine that can be tried: other boot options, another place for what the boot loader puts."""
+"""What can be tried of a machine: other boot options, another place for what the boot loader puts.
+
+An `Alteration` is a value that a remedy carries; a key of a description gets another value by an `Assignment`
+(memplan/machine/assignment.py).
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import ValidationError
 
 from memplan.errors import InputError, Problem
-from memplan.machine.change import Change
+from memplan.machine.assignment import Assignment
 from memplan.machine.document import Document, Path, field_text, read_document
 from memplan.machine.keys import meant_key
 from memplan.machine.kinds import ADDRESS, SIZE
@@ -41,7 +41,7 @@ _HEAD, _BEFORE_A_TAG = 4096, b"\xef\xbb\xbf \t\r\n"
 _MOST_PROBLEMS = 100
 
 
-def load_machine(path: str | os.PathLike[str], changes: Sequence[Change] = ()) -> Machine:
+def load_machine(path: str | os.PathLike[str], changes: Sequence[Assignment] = ()) -> Machine:
     """The machine described by the YAML file, or the page, at `path` ("-": standard input), with `changes`.
 
     Raises InputError, which carries every problem of the file with its line.
@@ -63,7 +63,7 @@ def load_machine(path: str | os.PathLike[str], changes: Sequence[Change] = ()) -
     return parse_machine(data, source, changes)
 
 
-def parse_machine(text: bytes | str, source: str, changes: Sequence[Change] = ()) -> Machine:
+def parse_machine(text: bytes | str, source: str, changes: Sequence[Assignment] = ()) -> Machine:
     """The machine described by the YAML `text`, with `changes`; `source` names it in messages.
 
     Raises InputError, which carries every problem of the text with its line and column.
@@ -76,7 +76,7 @@ def parse_machine(text: bytes | str, source: str, changes: Sequence[Change] = ()
     return machine_of(document)
 
 
-def changed(machine: Machine, changes: Sequence[Change]) -> Machine:
+def changed(machine: Machine, changes: Sequence[Assignment]) -> Machine:
     """`machine` with `changes`; InputError where there can't be such a one."""
     from memplan.machine.dump import dump_machine
 

@@ -281,10 +281,10 @@ class Machine(NamedTuple):
         A value is a number in bytes, text, a part of the model, or None to take the field away.  Raises InputError
         where there can't be such a machine.
         """
-        from memplan.machine.change import Change
+        from memplan.machine.assignment import Assignment
         from memplan.machine.load import changed
 
-        return changed(self, [Change.of(path, value) for path, value in changes.items()])
+        return changed(self, [Assignment.of(path, value) for path, value in changes.items()])
 
     def with_options(self, *words: str) -> "Machine":
         """The machine with more boot options behind its own; InputError for values that no kernel takes."""

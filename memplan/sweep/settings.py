@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from memplan.errors import InputError, UsageError
 from memplan.machine import load
 from memplan.machine.alteration import options_changed
-from memplan.machine.change import Change
+from memplan.machine.assignment import Assignment
 from memplan.machine.options import bad_options
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def changed(machine: Machine, settings: Iterable[tuple[str, str]]) -> Machine:
     fields = []
     for name, value in settings:
         if is_field(name):
-            fields.append(Change.parse(f"{name}={value}"))
+            fields.append(Assignment.parse(f"{name}={value}"))
         else:
             machine = with_option(machine, name, value)
     return load.changed(machine, fields) if fields else machine

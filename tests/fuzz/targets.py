@@ -17,7 +17,7 @@ from memplan.errors import MemplanError
 from memplan.firmware.combine import combine
 from memplan.firmware.source import read_source
 from memplan.kernel.build_file import read_build_file
-from memplan.machine.change import Change
+from memplan.machine.assignment import Assignment
 from memplan.machine.dump import dump_machine
 from memplan.machine.load import changed, parse_machine
 from memplan.machine.model import MAX_CMDLINE
@@ -54,7 +54,7 @@ def description(data: bytes) -> None:
 def change(data: bytes) -> None:
     """A change of a description: ``--set``."""
     text = data.decode(errors="replace")
-    machine = parse_machine(SMALL, "small.yaml", [Change.parse(text)])
+    machine = parse_machine(SMALL, "small.yaml", [Assignment.parse(text)])
     assert changed(machine, []) == machine
 
 

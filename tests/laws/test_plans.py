@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from memplan.events import Change, Checkpoint
-from memplan.machine import change
+from memplan.machine.assignment import Assignment
 from memplan.machine.dump import dump_machine
 from memplan.machine.load import parse_machine
 from memplan.machine.model import E820Entry, Machine
@@ -78,7 +78,7 @@ def test_appended_options_equal_the_edited_file(machine: Machine, option: str) -
 @given(machines(), st.data())
 def test_a_set_field_equals_the_edited_file(machine: Machine, data: st.DataObject) -> None:
     count = data.draw(st.integers(1, machine.cpus.possible))
-    told = parse_machine(dump_machine(machine), "m.yaml", [change.Change.parse(f"cpus.present={count}")])
+    told = parse_machine(dump_machine(machine), "m.yaml", [Assignment.parse(f"cpus.present={count}")])
     edited = machine._replace(cpus=machine.cpus._replace(present=count))
     assert planned(told) == planned(edited)
 

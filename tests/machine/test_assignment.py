@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from memplan.errors import InputError, UsageError
-from memplan.machine.change import Change
+from memplan.machine.assignment import Assignment
 from memplan.machine.dump import dump_machine
 from memplan.machine.load import changed, load_machine, parse_machine
 from memplan.machine.model import CpuAffinity, E820Entry, Initrd, Machine, MemoryAffinity
@@ -50,7 +50,7 @@ cpus: {present: 4}
 
 
 def what_if(text: str, *changes: str) -> Machine:
-    return parse_machine(text, "m.yaml", [Change.parse(own) for own in changes])
+    return parse_machine(text, "m.yaml", [Assignment.parse(own) for own in changes])
 
 
 def problems(text: str, *changes: str) -> str:
@@ -109,13 +109,13 @@ def test_a_wrong_change_is_told_where_it_was_given(change: str, message: str) ->
 @pytest.mark.parametrize("text", ["", "=1", "x", "a..b=1", "[0]=1", "a[x]=1", "a.=1"])
 def test_what_is_no_change_is_an_error_of_usage(text: str) -> None:
     with pytest.raises(UsageError, match="expected KEY=VALUE"):
-        Change.parse(text)
+        Assignment.parse(text)
 
 
 @_SLOW
 @given(MACHINES)
 def test_a_machine_changed_to_what_it_is_stays_equal(machine: Machine) -> None:
-    limit = Change.parse(f"mtrr_limit={machine.mtrr_limit:#x}")
+    limit = Assignment.parse(f"mtrr_limit={machine.mtrr_limit:#x}")
     made = parse_machine(dump_machine(machine), "dump", [limit])
     assert made == machine
     assert changed(machine, [limit]) == machine

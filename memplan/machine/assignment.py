@@ -1,4 +1,8 @@
-"""Changes to a description before it is checked: ``initrd.start=0x80000000``, ``srat.memory[2].hotplug=true``."""
+"""Keys of a description that get another value: ``initrd.start=0x80000000``, ``srat.memory[2].hotplug=true``.
+
+An `Assignment` is made in the written form, which is then read and checked like any other; what can be tried of a
+machine that stands already is an `Alteration` (memplan/machine/alteration.py).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ _LONGEST = 60
 _FACTS = "kernel.overrides."
 
 
-class Change:
+class Assignment:
     """One key of a description, and the value that it is to have.
 
     Keys and indices are those of the written form, whichever form the description has: lines of a log count as
@@ -31,7 +35,7 @@ class Change:
     """
 
     def __init__(self, key: str, value: Any, told: str) -> None:
-        """`value` is as a document has it, `told` what messages call the change.
+        """`value` is as a document has it, `told` what messages call the assignment.
 
         Raises UsageError where `key` is no path of keys and indices.
         """
@@ -43,39 +47,39 @@ class Change:
             raise UsageError(f"{told}: expected KEY=VALUE, such as initrd.start=0x80000000")
 
     @classmethod
-    def parse(cls, text: str) -> Change:
-        """The change ``KEY=VALUE``, the value in YAML, or as it stands where the key is for text.
+    def parse(cls, text: str) -> Assignment:
+        """The assignment ``KEY=VALUE``, the value in YAML, or as it stands where the key is for text.
 
         Raises UsageError where `text` has not that form, InputError where the value is no YAML.
         """
         told = printable(f"--set {text}", "")
         key, equals, value = text.partition("=")
-        change = cls(key.strip() if equals else "", None, told)
-        kind = kind_of(change.path)
+        assignment = cls(key.strip() if equals else "", None, told)
+        kind = kind_of(assignment.path)
         if not value.strip():
-            return change
+            return assignment
         if kind is not None and (kind.write is quoted or quote_copied(value)[1]):
-            change._value = Quoted(value)
+            assignment._value = Quoted(value)
         else:
-            change._value = Document(value, told).value
-        return change
+            assignment._value = Document(value, told).value
+        return assignment
 
     @classmethod
-    def of(cls, key: str, value: object) -> Change:
-        """The change of `key` to a value as Python has it: a number, text, a part of a machine, None."""
+    def of(cls, key: str, value: object) -> Assignment:
+        """The assignment of a value as Python has it to `key`: a number, text, a part of a machine, None."""
         shown = repr(value)
         shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
         return cls(key, _as_document(value), printable(f"{key}={shown}", ""))
 
     def apply(self, document: Document) -> None:
-        """Make the change in `document`.  Raises InputError where the key is none, or its value no YAML."""
+        """Make the assignment in `document`.  Raises InputError where the key is none, or its value no YAML."""
         if kind_of(self.path) is None:
             self._refuse_key()
         document.value = self._changed(document.value, (), MACHINE, self._value)
         document.changed[self.path] = self.told
 
     def _changed(self, holder: Any, done: Path, section: Section | None, value: Any) -> Any:
-        """`holder`, which stands at the path `done`, with the change made in it."""
+        """`holder`, which stands at the path `done`, with the assignment made in it."""
         if len(done) == len(self.path):
             return value
         step = self.path[len(done)]
