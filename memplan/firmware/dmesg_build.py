@@ -10,7 +10,8 @@ from memplan.units import KIB, PAGE_SIZE, round_up
 
 if TYPE_CHECKING:
     from memplan.firmware.source import SourceFacts
-    from memplan.kernel.model import Kernel, Value
+    from memplan.kernel.facts import FactValue
+    from memplan.kernel.model import Kernel
     from memplan.klog.boot import BootLines
 
 #: Bytes of modules' per-CPU memory, where no allocation is profiled.
@@ -28,7 +29,7 @@ def build_facts(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> N
     told = {**_sizes(boot, kernel), **_options(boot, kernel)}
     # A damaged line tells numbers that no build has.
     right = {name: value for name, value in told.items() if is_right(name, value)}
-    other: dict[str, Value] = {name: value for name, value in right.items() if kernel.facts.get(name) != value}
+    other: dict[str, FactValue] = {name: value for name, value in right.items() if kernel.facts.get(name) != value}
     # An option that is off and one that is not named are the same.
     other = {name: value for name, value in other.items() if value is not False or kernel.facts.get(name)}
     if other:
@@ -41,8 +42,8 @@ def build_facts(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> N
 _KINDS = ("node_data", "percpu", "nr_cpus", "log_buf", "zones")
 
 
-def _sizes(boot: BootLines, kernel: Kernel) -> dict[str, Value]:
-    told: dict[str, Value] = {}
+def _sizes(boot: BootLines, kernel: Kernel) -> dict[str, FactValue]:
+    told: dict[str, FactValue] = {}
     size = boot.node_data_size
     known = kernel.facts.get("struct.pglist_data", 0)
     if size and (not isinstance(known, int) or round_up(known, kernel.rules.node_data_round) != size):
@@ -64,9 +65,9 @@ def _sizes(boot: BootLines, kernel: Kernel) -> dict[str, Value]:
     return told
 
 
-def _options(boot: BootLines, kernel: Kernel) -> dict[str, Value]:
+def _options(boot: BootLines, kernel: Kernel) -> dict[str, FactValue]:
     """Options by what the kernel lists, and by what it does not in a log that has the lines around."""
-    told: dict[str, Value] = {}
+    told: dict[str, FactValue] = {}
     if boot.zones_end:
         told |= {f"config.{option}": zone in boot.zones for zone, option in _ZONES.items()}
     if kernel.rules.pgt_buffer_doubled and boot.brk_pages * PAGE_SIZE > page_table_buffer(kernel):
