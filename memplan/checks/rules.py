@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 #: The modules of this package that declare rules.
 MODULES = (
     "tables",
+    "table_structures",
     "srat",
+    "srat_overlaps",
     "distances",
     "cxl",
     "coverage",

@@ -1,4 +1,4 @@
-"""MP1xx: the form of ACPI tables, each by itself: lengths, revisions, checksums, reserved bits, the walk.
+"""MP101 to MP104 and MP114: the form of ACPI tables, each by itself: length, checksum, revision, how many there are.
 
 The tables are read once (memplan.firmware.acpi_tables), with what is wrong in their form; the rules say what that
 means to Linux.
@@ -6,79 +6,25 @@ means to Linux.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from memplan.checks.model import Found, Subject, rule
-from memplan.checks.quotes import node_numbers, quote, wording
-from memplan.units import mem_range
+from memplan.checks.table_form import GROUP, defects, each_defect, found_at, named_tables, srat_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.firmware.acpi_tables import Defect, DefectKind, Entry, RawTable
-
-_GROUP = "table format"
-_CPU, _MEMORY, _X2APIC, _INITIATOR = 0, 1, 2, 5
-#: The revision of the SRAT since which domains have 32 bits, and today's.
-_WIDE_DOMAINS, _TODAY = 2, 3
+#: The revision of the SRAT today.
+_TODAY = 3
 #: Tables of which a machine has one.
 _ALONE = frozenset(("SRAT", "SLIT", "APIC", "HMAT", "CEDT", "MSCT", "FACP"))
-#: The ACPI level that brought each type of SRAT entry, and bits of flags: (type, bit) -> first level with a meaning.
-_ENTRY_LEVELS = {_X2APIC: (4, 0), 3: (5, 1), 4: (6, 2), _INITIATOR: (6, 3), 6: (6, 4), 7: (6, 6)}
-_FLAG_LEVELS = {(_MEMORY, 3): (6, 6), (_INITIATOR, 1): (6, 4)}
-#: Where the FADT has its minor version.
-_FADT_MINOR = 131
-
-
-def _named(subject: Subject) -> Iterator[tuple[str, RawTable]]:
-    """The tables with the names that findings give them: ``SSDT``, ``SSDT[1]``."""
-    seen: Counter[str] = Counter()
-    for table in subject.tables:
-        index = seen[table.signature]
-        seen[table.signature] += 1
-        yield f"{table.signature}[{index}]" if index else table.signature, table
-
-
-def _srat(subject: Subject) -> RawTable | None:
-    """The SRAT that Linux reads: the first one."""
-    return next((table for table in subject.tables if table.signature == "SRAT"), None)
-
-
-def _found(name: str, offset: int, message: str, dmesg: str = "") -> Found:
-    return Found(f"{name}: {message}", name, f"{name}+{offset:#x}", dmesg, offset)
-
-
-def _defects(subject: Subject, *kinds: DefectKind) -> Iterator[tuple[str, RawTable, Defect]]:
-    for name, table in _named(subject):
-        for defect in table.defects:
-            if defect.kind in kinds:
-                yield name, table, defect
-
-
-def _each(subject: Subject, kind: DefectKind) -> Iterator[Found]:
-    for name, _, defect in _defects(subject, kind):
-        yield _found(name, defect.offset, defect.message)
-
-
-def _once_a_table(subject: Subject, kind: DefectKind) -> Iterator[Found]:
-    """The first such defect of each table, with the number of all: form that nobody minds may be wrong throughout."""
-    for name, table in _named(subject):
-        own = [defect for defect in table.defects if defect.kind == kind]
-        if own:
-            more = f" (and {len(own) - 1} more such)" if len(own) > 1 else ""
-            yield Found(f"{name}: {own[0].message}{more}", name, f"{name} {kind}", "", own[0].offset, len(own))
-
-
-def _entry_at(table: RawTable, offset: int) -> Entry | None:
-    return next((entry for entry in table.entries if entry.offset == offset), None)
 
 
 @rule(
     "MP101",
     "table-length",
     "error",
-    group=_GROUP,
+    group=GROUP,
     checks="A table has as many bytes as its header says, and at least as many as its kind needs.",
     linux="Linux believes the header: of a table that says too much it reads what lies behind, of one that says too "
     "little the rest is lost. It prints nothing about it.",
@@ -89,14 +35,14 @@ def _entry_at(table: RawTable, offset: int) -> Entry | None:
 )
 def table_length(subject: Subject) -> Iterator[Found]:
     """Tables longer or shorter than they say."""
-    yield from _each(subject, "length")
+    yield from each_defect(subject, "length")
 
 
 @rule(
     "MP102",
     "table-checksum",
     "warning",
-    group=_GROUP,
+    group=GROUP,
     checks="All bytes of a table add up to 0 (modulo 256).",
     linux="Linux warns, with both sums, and uses the table all the same.",
     mend="Compute the checksum last, once nothing in the table changes any more.",
@@ -106,16 +52,16 @@ def table_length(subject: Subject) -> Iterator[Found]:
 )
 def table_checksum(subject: Subject) -> Iterator[Found]:
     """Tables whose bytes don't add up."""
-    for name, table, defect in _defects(subject, "checksum"):
+    for name, table, defect in defects(subject, "checksum"):
         line = f"ACPI BIOS Warning (bug): Incorrect checksum in table [{table.signature}] - {table.data[9]:#04X}"
-        yield _found(name, defect.offset, defect.message, line.replace("0X", "0x"))
+        yield found_at(name, defect.offset, defect.message, line.replace("0X", "0x"))
 
 
 @rule(
     "MP103",
     "old-revision",
     "info",
-    group=_GROUP,
+    group=GROUP,
     checks="The SRAT has the revision that ACPI asks for since 4.0, which is 3.",
     linux="Linux reads every revision; of domains in one of revision 1 the low 8 bits count.",
     mend="Nothing needs to be done; new firmware should say 3.",
@@ -125,16 +71,16 @@ def table_checksum(subject: Subject) -> Iterator[Found]:
 )
 def old_revision(subject: Subject) -> Iterator[Found]:
     """An SRAT of another revision than today's."""
-    table = _srat(subject)
+    table = srat_table(subject)
     if table is not None and table.revision != _TODAY:
-        yield _found("SRAT", 8, f"the revision is {table.revision}, that of ACPI 4.0 and later is {_TODAY}")
+        yield found_at("SRAT", 8, f"the revision is {table.revision}, that of ACPI 4.0 and later is {_TODAY}")
 
 
 @rule(
     "MP104",
     "table-revision",
     "info",
-    group=_GROUP,
+    group=GROUP,
     checks="The field behind the SRAT's header, reserved for compatibility, is 1.",
     linux="Linux does not look at it.",
     mend="Let the four bytes at offset 36 be 1.",
@@ -144,207 +90,16 @@ def old_revision(subject: Subject) -> Iterator[Found]:
 )
 def table_revision(subject: Subject) -> Iterator[Found]:
     """An SRAT whose compatibility field is not 1."""
-    table = _srat(subject)
+    table = srat_table(subject)
     if table is not None and table.values.get("table_revision", 1) != 1:
-        yield _found("SRAT", 36, f"the reserved field at offset 36 is {table.values['table_revision']}, should be 1")
-
-
-@rule(
-    "MP105",
-    "reserved-bits",
-    "warning",
-    group=_GROUP,
-    checks="Bits of flags are zero that have no meaning at the ACPI level that the firmware declares (that of its "
-    "FADT; without one, bits count that have a meaning at no level).",
-    linux="Linux does not look at bits that it does not know; a later kernel may, and will take them at their word.",
-    mend="Clear the bits, or let the FADT declare the level that gives them a meaning.",
-    reference="ACPI 6.5, 5.2.16.1 to 5.2.16.7, 5.2.12, 5.2.28",
-    needs=("tables",),
-    fwts="SRATReservedBitsNonZero, HMATReservedBitsNonZero, CEDTReservedBitsNonZero",
-)
-def reserved_bits(subject: Subject) -> Iterator[Found]:
-    """Flags with bits that mean nothing."""
-    yield from _once_a_table(subject, "reserved-bits")
-    table, level = _srat(subject), _level(subject)
-    if table is None or level is None:
-        return
-    for entry in table.entries:
-        for (number, bit), first in _FLAG_LEVELS.items():
-            if entry.type == number and entry.values.get("flags", 0) >> bit & 1 and level < first:
-                text = f"{_entry(entry)}: bit {bit} of the flags is reserved before ACPI {_dotted(first)}"
-                yield _found("SRAT", entry.offset, f"{text}; the FADT declares {_dotted(level)}")
-
-
-@rule(
-    "MP106",
-    "reserved-field",
-    "info",
-    group=_GROUP,
-    checks="Reserved fields are zero.",
-    linux="Linux does not look at them.",
-    mend="Clear the table's memory before it is filled.",
-    reference="ACPI 6.5, 5.2.16 (SRAT), 5.2.12 (MADT), 5.2.28 (HMAT); CXL 3.0, 9.17.1 (CEDT)",
-    needs=("tables",),
-    fwts="SRATReservedNonZero, SRATLocalx2apicReserved1, HMATReservedNonZero, CEDTReservedNonZero",
-)
-def reserved_field(subject: Subject) -> Iterator[Found]:
-    """Reserved fields that hold something."""
-    yield from _once_a_table(subject, "reserved-field")
-
-
-@rule(
-    "MP107",
-    "walk-overrun",
-    "error",
-    group=_GROUP,
-    checks="No structure reaches beyond the end of its table, and the walk finds no more than 65536 of them.",
-    linux="Linux compares only the structure's head with the table's end: it reads the rest of the structure from "
-    "whatever lies behind the table, and prints nothing about it.",
-    mend="Let the table's length take in its last structure, or correct that structure's length.",
-    reference="ACPI 6.5, 5.2.16; acpi_parse_entries_array (lib/fw_table.c, 6.12)",
-    needs=("tables",),
-    fwts="SRATMemoryAffinityShort, SRATLocalApicSapicAffinityShort, SRATLocalx2apicAffinityShort, "
-    "SRATInitiatorAffinityShort, SLITTooManySystemLocalities, HMATBadTableLength, CEDTBadTableLength, "
-    "MSCTBadProximityOffset",
-)
-def walk_overrun(subject: Subject) -> Iterator[Found]:
-    """Structures that are not whole, but for stray bytes at the end."""
-    for name, table, defect in _defects(subject, "overrun", "too-many-entries"):
-        if defect.kind != "overrun" or not _is_stray(table, defect):
-            yield _found(name, defect.offset, defect.message)
-
-
-@rule(
-    "MP108",
-    "stray-bytes",
-    "warning",
-    group=_GROUP,
-    checks="Behind the last structure nothing is left, be it too short for a structure's head.",
-    linux="Linux stops in front of bytes that can't be a structure's head, and prints nothing about them.",
-    mend="Let the table end with its last structure.",
-    reference="ACPI 6.5, 5.2.16; acpi_parse_entries_array (lib/fw_table.c, 6.12)",
-    needs=("tables",),
-    fwts="HMATBadTableLength, CEDTBadTableLength",
-)
-def stray_bytes(subject: Subject) -> Iterator[Found]:
-    """Bytes behind the last structure."""
-    for name, table, defect in _defects(subject, "overrun"):
-        if _is_stray(table, defect):
-            yield _found(name, defect.offset, defect.message)
-
-
-@rule(
-    "MP109",
-    "zero-length-structure",
-    "error",
-    group=_GROUP,
-    checks="Each structure is at least as long as its head, so that the one behind it can be found.",
-    linux="Linux ends the walk and drops the table's word: after such an SRAT the machine has one node. (A length of 1 "
-    "is believed, and the walk goes on in the middle of the structure.)",
-    mend="Let each structure's length be its size, or the table end before it.",
-    reference="ACPI 6.5, 5.2.16; acpi_parse_entries_array (lib/fw_table.c, 6.12)",
-    needs=("tables",),
-    fwts="SRATBadStructureLength, HMATStructLengthZero, CEDTStructLengthZero, KlogAcpiMadtZeroLengthSubTable",
-)
-def zero_length_structure(subject: Subject) -> Iterator[Found]:
-    """Structures behind which nothing can be found."""
-    for name, table, defect in _defects(subject, "zero-length-subtable"):
-        says = name == "SRAT" and table.data[defect.offset + 1] == 0
-        yield _found(name, defect.offset, defect.message, "[SRAT:0x01] Invalid zero length" if says else "")
-
-
-@rule(
-    "MP110",
-    "affinity-length",
-    "error",
-    group=_GROUP,
-    checks="Processor affinities of the SRAT have 16 bytes, memory affinities at least 40, x2APIC affinities "
-    "at least 24.",
-    linux="Linux drops the whole SRAT: the machine has one node.",
-    mend="Let the structure's length be that of its type.",
-    reference="ACPI 6.5, 5.2.16.1 to 5.2.16.3; acpi_parse_memory_affinity (drivers/acpi/numa/srat.c), "
-    "acpi_numa_processor_affinity_init (arch/x86/mm/srat.c)",
-    needs=("tables",),
-    fwts="SRATBadStructureLength, KlogAcpiSratBadHeaderLength, KlogAcpiSratNotUsed",
-)
-def affinity_length(subject: Subject) -> Iterator[Found]:
-    """Affinities because of which Linux drops the SRAT."""
-    prefix = wording(subject).srat
-    for name, table, defect in _defects(subject, "subtable-length"):
-        entry = _entry_at(table, defect.offset)
-        if entry is not None and _refused(name, entry):
-            yield _found(name, defect.offset, defect.message, f"{prefix}SRAT: SRAT not used.")
-
-
-@rule(
-    "MP111",
-    "structure-length",
-    "warning",
-    group=_GROUP,
-    checks="Each structure has the length of its type (MP110 has those that Linux refuses an SRAT for, "
-    "MP314 the HMAT's).",
-    linux="Linux goes on behind the structure by its length, whatever its type; one that is too short may be read past "
-    "its end, or left out.",
-    mend="Let the structure's length be that of its type.",
-    reference="ACPI 6.5, 5.2.16 (SRAT), 5.2.12 (MADT), 5.2.28 (HMAT); CXL 3.0, 9.17.1 (CEDT)",
-    needs=("tables",),
-    fwts="SRATBadStructureLength, HMATBadStructureLength, CEDTBadStructureLength",
-)
-def structure_length(subject: Subject) -> Iterator[Found]:
-    """Structures of an odd length that Linux lives with."""
-    for name, table, defect in _defects(subject, "subtable-length"):
-        entry = _entry_at(table, defect.offset)
-        if table.signature != "HMAT" and (entry is None or not _refused(name, entry)):
-            yield _found(name, defect.offset, defect.message)
-
-
-@rule(
-    "MP112",
-    "unknown-type",
-    "info",
-    group=_GROUP,
-    checks="Each structure is of a type that ACPI defines.",
-    linux="Linux skips structures of types that it does not know, and prints nothing about them.",
-    mend="Use the types of the ACPI level that the firmware declares.",
-    reference="ACPI 6.5, 5.2.16; acpi_parse_entries_array (lib/fw_table.c, 6.12)",
-    needs=("tables",),
-    fwts="SRATInvalidType, HMATBadSubTableType, CEDTBadSubtableType",
-)
-def unknown_type(subject: Subject) -> Iterator[Found]:
-    """Structures that nobody knows."""
-    yield from _once_a_table(subject, "unknown-type")
-
-
-@rule(
-    "MP113",
-    "type-before-its-level",
-    "info",
-    group=_GROUP,
-    checks="The SRAT has only types of structures that exist at the ACPI level that the firmware declares in its FADT.",
-    linux="Linux does not look at the FADT's level for that: it reads what it knows.",
-    mend="Let the FADT declare the level by which the tables are made.",
-    reference="ACPI 6.5, 5.2.16 and 5.2.9 (FADT Minor Version)",
-    needs=("tables",),
-)
-def type_before_its_level(subject: Subject) -> Iterator[Found]:
-    """Structures newer than the firmware's level."""
-    table, level = _srat(subject), _level(subject)
-    if table is None or level is None:
-        return
-    told: set[int] = set()
-    for entry in table.entries:
-        first = _ENTRY_LEVELS.get(entry.type, (0, 0))
-        if level < first and entry.type not in told:
-            told.add(entry.type)
-            text = f"{_entry(entry)} exists since ACPI {_dotted(first)}; the FADT declares {_dotted(level)}"
-            yield Found(f"SRAT: {text}", "SRAT", f"SRAT type {entry.type}", "", entry.offset)
+        yield found_at("SRAT", 36, f"the reserved field at offset 36 is {table.values['table_revision']}, should be 1")
 
 
 @rule(
     "MP114",
     "second-table",
     "warning",
-    group=_GROUP,
+    group=GROUP,
     checks="There is one table of a signature, but for those of which ACPI allows several.",
     linux="Linux uses the first one of the root table, and prints nothing about the others.",
     mend="Leave out the further table, or merge it with the first one.",
@@ -353,92 +108,6 @@ def type_before_its_level(subject: Subject) -> Iterator[Found]:
 )
 def second_table(subject: Subject) -> Iterator[Found]:
     """A second SRAT, SLIT and so on."""
-    for name, table in _named(subject):
+    for name, table in named_tables(subject):
         if table.signature in _ALONE and name != table.signature:
-            yield _found(name, 0, f"a further {table.signature}; the first one counts")
-
-
-@rule(
-    "MP115",
-    "narrow-domains",
-    "warning",
-    group=_GROUP,
-    checks="In an SRAT of revision 1, where domains have 8 bits, the bytes that hold the rest since revision 2 "
-    "are zero.",
-    linux="Linux takes the low 8 bits alone, so that two domains may become one node.",
-    mend="Let the revision be 2 or more (3 since ACPI 4.0), or number domains below 256.",
-    reference="ACPI 6.5, 5.2.16.2; acpi_parse_memory_affinity (drivers/acpi/numa/srat.c), acpi_srat_revision",
-    needs=("tables",),
-)
-def narrow_domains(subject: Subject) -> Iterator[Found]:
-    """Domains of which Linux takes a part."""
-    table = _srat(subject)
-    if table is None or table.revision >= _WIDE_DOMAINS:
-        return
-    for entry in table.of_type(_CPU, _MEMORY):
-        pxm = entry["pxm"] if entry.type == _MEMORY else entry["pxm_low"] | entry["pxm_high"] << 8
-        if pxm > 0xFF and entry.enabled:
-            text = f"{_entry(entry)}: domain {pxm:#x} counts as {pxm & 0xFF} in a table of revision {table.revision}"
-            yield _found("SRAT", entry.offset, text, _memory_line(subject, entry) if entry.type == _MEMORY else "")
-
-
-@rule(
-    "MP116",
-    "disabled-initiator",
-    "warning",
-    group=_GROUP,
-    checks="No Generic Initiator Affinity of the SRAT is disabled in front of processor affinities.",
-    linux="Linux (since 5.7) takes a disabled one for an error, and reads "
-    "no processor affinity behind it: those CPUs are given to nodes in turn. Memory is read all the same.",
-    mend="Leave out initiators that are disabled, or put them behind all other structures.",
-    reference="ACPI 6.5, 5.2.16.6; acpi_parse_gi_affinity (drivers/acpi/numa/srat.c)",
-    needs=("tables",),
-)
-def disabled_initiator(subject: Subject) -> Iterator[Found]:
-    """A disabled initiator that costs CPUs their nodes."""
-    table = _srat(subject)
-    off = next((own for own in table.of_type(_INITIATOR) if not own.enabled), None) if table is not None else None
-    if table is None or off is None or not subject.kernel.rules.srat_generic_initiators:
-        return
-    lost = [own for own in table.of_type(_CPU, _X2APIC) if own.offset > off.offset and own.enabled]
-    if lost:
-        text = f"{_entry(off)} is disabled; Linux does not read {len(lost)} processor affinities behind it"
-        yield _found("SRAT", off.offset, text)
-
-
-def _is_stray(table: RawTable, defect: Defect) -> bool:
-    """Whether an overrun is that of bytes that can't be a structure's head, none of whose fields is lost."""
-    return bool(table.entries) and defect.offset >= table.entries[-1].offset + table.entries[-1].length
-
-
-def _refused(name: str, entry: Entry) -> bool:
-    """Whether Linux drops an SRAT for the length of this structure."""
-    if name != "SRAT":
-        return False
-    if entry.type == _CPU:
-        return entry.length != 16
-    return entry.length < {_MEMORY: 40, _X2APIC: 24}.get(entry.type, 0)
-
-
-def _level(subject: Subject) -> tuple[int, int] | None:
-    """The ACPI level that the FADT declares; None without one."""
-    fadt = next((table for table in subject.tables if table.signature == "FACP"), None)
-    if fadt is None:
-        return None
-    return fadt.revision, fadt.data[_FADT_MINOR] & 0xF if len(fadt.data) > _FADT_MINOR else 0
-
-
-def _memory_line(subject: Subject, entry: Entry) -> str:
-    """The line about a memory affinity of a table with narrow domains."""
-    pxm = entry["pxm"] & 0xFF
-    text = f"PXM {pxm} {mem_range(entry['base'], entry['base'] + entry['size'])}"
-    node = node_numbers(subject).get(pxm, 0)
-    return quote(subject, text, otherwise=f"{wording(subject).srat}SRAT: Node {node} {text}")
-
-
-def _dotted(level: tuple[int, int]) -> str:
-    return f"{level[0]}.{level[1]}"
-
-
-def _entry(entry: Entry) -> str:
-    return f"the entry at offset {entry.offset:#x} ({entry.name or f'type {entry.type:#x}'})"
+            yield found_at(name, 0, f"a further {table.signature}; the first one counts")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from memplan.checks.load import load_subject
 from memplan.checks.model import Found, Subject
-from memplan.checks.srat import domain_overlaps_itself, domains_overlap, range_wraps
+from memplan.checks.srat import range_wraps
+from memplan.checks.srat_overlaps import domain_overlaps_itself, domains_overlap
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import MemoryAffinity, Srat
 from memplan.units import U64_MAX
