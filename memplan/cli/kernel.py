@@ -13,7 +13,7 @@ from memplan.cli.streams import tell
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.kernel.model import Value
+    from memplan.kernel.facts import FactValue
 
 _FILE = click.Path(dir_okay=False)
 
@@ -93,9 +93,9 @@ def _known(listed: bool, rules: str | None, against: str | None) -> Iterator[str
     return rules_lines(target(rules)) if against is None else difference_lines(target(against), target(rules))
 
 
-def _facts(given: tuple[str, ...]) -> dict[str, dict[str, Value]]:
+def _facts(given: tuple[str, ...]) -> dict[str, dict[str, FactValue]]:
     """The facts of --set by their source: numbers in any notation, true and false, or text."""
-    by_source: dict[str, dict[str, Value]] = {}
+    by_source: dict[str, dict[str, FactValue]] = {}
     for item in given:
         fact, _, source = item.partition(",")
         facts = by_source.setdefault(source or "given by the user", {})

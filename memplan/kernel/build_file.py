@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 from memplan.errors import InputError, Problem
 from memplan.files import read_regular
-from memplan.kernel.facts import is_right, is_text, wanted
-from memplan.kernel.model import Value
+from memplan.kernel.facts import FactValue, is_right, is_text, wanted
 from memplan.kernel.names import CONFIGS, IMAGE, STRUCTS
 from memplan.machine.document import Document, Path, Quoted, field_text
 from memplan.units import MIB
@@ -50,7 +49,7 @@ class BuildFile(NamedTuple):
     release: str
     build: str
     based_on: str
-    facts: dict[str, Value]
+    facts: dict[str, FactValue]
     sources: dict[str, str]
     options: frozenset[str] | None
     notes: tuple[str, ...]
@@ -132,8 +131,8 @@ class _Reader:
                 self._wrong(("notes", number), f"found {_shown(note)}, expected a text (a number or date in quotes)")
         return tuple(str(note) for note in notes)
 
-    def _facts(self, groups: Any) -> tuple[dict[str, Value], dict[str, str]]:
-        facts: dict[str, Value] = {}
+    def _facts(self, groups: Any) -> tuple[dict[str, FactValue], dict[str, str]]:
+        facts: dict[str, FactValue] = {}
         sources: dict[str, str] = {}
         if not isinstance(groups, list):
             self._wrong(("facts",), f"found {_shown(groups)}, expected a list of groups, each with its source")
@@ -157,7 +156,7 @@ class _Reader:
                         sources[f"{kind}.{own}"] = source
         return facts, sources
 
-    def _fact(self, path: Path, kind: str, own: str, text: Any) -> Value | None:
+    def _fact(self, path: Path, kind: str, own: str, text: Any) -> FactValue | None:
         if own not in _NAMES[kind]:
             from difflib import get_close_matches
 
@@ -181,7 +180,7 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, Quoted) or not (value.lower() in _SWITCH or re.fullmatch(_NO_TEXT, value))
 
 
-def _value(text: Any, name: str) -> Value | None:
+def _value(text: Any, name: str) -> FactValue | None:
     """The value that `text` means for the fact `name`; None for what is no single value."""
     if not isinstance(text, str):
         return "" if text is None and is_text(name) else None

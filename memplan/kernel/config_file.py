@@ -6,8 +6,7 @@ import re
 from typing import NamedTuple
 
 from memplan.errors import InputError, Problem
-from memplan.kernel.facts import is_right, is_switch, is_text, shown, wanted
-from memplan.kernel.model import Value
+from memplan.kernel.facts import FactValue, is_right, is_switch, is_text, shown, wanted
 from memplan.kernel.names import CONFIGS
 
 _LINE = re.compile(r"^(?:CONFIG_(\w+)=(.*)|# CONFIG_(\w+) is not set)$")
@@ -23,7 +22,7 @@ class Config(NamedTuple):
     """
 
     told: frozenset[str]
-    values: dict[str, Value]
+    values: dict[str, FactValue]
 
 
 def read_config(text: str, source: str) -> Config:
@@ -38,7 +37,7 @@ def read_config(text: str, source: str) -> Config:
             found[name or unset] = number, value if name else "n"
     if not found:
         raise InputError.single(source, "has no line like CONFIG_NUMA=y, so it is no kernel configuration")
-    values: dict[str, Value] = {}
+    values: dict[str, FactValue] = {}
     problems = []
     for name in CONFIGS:
         line_number, written = found.get(name, (0, "n"))
@@ -55,7 +54,7 @@ def read_config(text: str, source: str) -> Config:
     return Config(frozenset(found), values)
 
 
-def _value(name: str, written: str) -> Value | None:
+def _value(name: str, written: str) -> FactValue | None:
     """What stands behind the equals sign: None for what is off or a module, else a switch, a number or text."""
     if written == "n" or (written == "m" and is_switch(f"config.{name}")):
         return None

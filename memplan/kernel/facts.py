@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from memplan.kernel.model import Value
 from memplan.units import GIB, KIB, MIB, PAGE_SIZE, TIB, U64_MAX
 
+#: The value of a fact.
+FactValue = int | str | bool
 #: The longest text of a fact: COMMAND_LINE_SIZE.
 LONGEST_TEXT = 2048
 _DECIMALS_BELOW = 1 << 16
@@ -124,7 +125,7 @@ def is_right(name: str, value: object) -> bool:
     return isinstance(value, int) and span.has(value)
 
 
-def shown(value: Value) -> str:
+def shown(value: FactValue) -> str:
     """A fact's value in a message, cut where it is long."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -132,7 +133,7 @@ def shown(value: Value) -> str:
     return text if len(text) <= 60 else text[:60] + "…"
 
 
-def misplaced(facts: Mapping[str, Value]) -> tuple[str, str] | None:
+def misplaced(facts: Mapping[str, FactValue]) -> tuple[str, str] | None:
     """Two places of the image that lie the wrong way round in `facts`: the names of the lower and the higher one."""
     known = [(name, value) for name in _ORDER if isinstance(value := facts.get(name), int)]
     for (lower, low), (higher, high) in pairwise(known):

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from memplan.kernel.model import Kernel, Value
+from memplan.kernel.facts import FactValue
+from memplan.kernel.model import Kernel
 from memplan.kernel.rules import Rules
 from memplan.kernel.structures import decided_sizes, node_data_size
 from memplan.kernel.version import Release
@@ -20,7 +21,7 @@ from memplan.units import MIB
 _DISTRIBUTION_CPUS = 256
 #: What distributions' kernels had set while there was such an option: (the option, the first release with it, the
 #: first one without it, its value).  Their successors are in the builds that are known.
-_OPTIONS_OF_OLD: tuple[tuple[str, str, str, Value], ...] = (
+_OPTIONS_OF_OLD: tuple[tuple[str, str, str, FactValue], ...] = (
     ("ACPI_INITRD_TABLE_OVERRIDE", "3.8", "4.7", True),
     ("DEBUG_RODATA", "2.6", "4.11", True),
     ("DIRECT_GBPAGES", "3.13", "4.1", True),
@@ -64,7 +65,7 @@ _GUESSED = ("struct.zone", "struct.pglist_data", "image.real_mode_size", "image.
 class Generic(NamedTuple):
     """Facts and their sources, the words of the command line that are known, and the note for the reader."""
 
-    facts: dict[str, Value]
+    facts: dict[str, FactValue]
     sources: dict[str, str]
     options: frozenset[str] | None
     note: str
@@ -100,18 +101,18 @@ def generic(name: str, rules: Rules, builds: Builds) -> Generic:
 class Completed(NamedTuple):
     """Facts that a build did not tell, their sources, and which of them are only those of another build."""
 
-    facts: dict[str, Value]
+    facts: dict[str, FactValue]
     sources: dict[str, str]
     guesses: tuple[str, ...]
     like: str
 
 
-def complete(facts: Mapping[str, Value], rules: Rules, builds: Builds) -> Completed:
+def complete(facts: Mapping[str, FactValue], rules: Rules, builds: Builds) -> Completed:
     """What `facts` lack of a kernel of `rules`: computed, or those of the nearest of `builds` that is like it.
 
     Structures that this version does not have come out with size 0, also where `facts` know better.
     """
-    added: dict[str, Value] = {}
+    added: dict[str, FactValue] = {}
     sources: dict[str, str] = {}
     for name, size in decided_sizes(rules.structs, facts).items():
         if name not in facts or not size:
@@ -138,7 +139,7 @@ def _of_a_distribution(build: Kernel) -> bool:
     return isinstance(cpus, int) and cpus >= _DISTRIBUTION_CPUS and build.config("MODULES")
 
 
-def _with_options_of(release: Release, facts: dict[str, Value]) -> list[str]:
+def _with_options_of(release: Release, facts: dict[str, FactValue]) -> list[str]:
     """Makes the options in `facts` those of `release`; the names of the facts that it set."""
     set_here = []
     for option, first, last, value in _OPTIONS_OF_OLD:

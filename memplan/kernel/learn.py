@@ -19,10 +19,10 @@ from memplan.kernel.btf import struct_sizes
 from memplan.kernel.bzimage import BzImage, is_bzimage, read_bzimage
 from memplan.kernel.config_file import Config, read_config
 from memplan.kernel.elf import Elf
-from memplan.kernel.facts import is_right, misplaced, wanted
+from memplan.kernel.facts import FactValue, is_right, misplaced, wanted
 from memplan.kernel.generic import complete
 from memplan.kernel.load import build_rules, check_values, find_kernel, known_builds
-from memplan.kernel.model import Kernel, Value
+from memplan.kernel.model import Kernel
 from memplan.kernel.names import CONFIGS, IMAGE, STRUCTS
 from memplan.kernel.options import option_words
 from memplan.kernel.symbols import read_symbols
@@ -80,7 +80,7 @@ class Inputs(NamedTuple):
     system_map: Path | None = None
     config: Path | None = None
     btf: Path | None = None
-    given: Mapping[str, Mapping[str, Value]] = {}
+    given: Mapping[str, Mapping[str, FactValue]] = {}
 
 
 class Learned(NamedTuple):
@@ -89,7 +89,7 @@ class Learned(NamedTuple):
     release: str
     build: str
     version: str
-    facts: dict[str, dict[str, Value]]
+    facts: dict[str, dict[str, FactValue]]
     options: list[str] | None
     notes: list[str]
 
@@ -98,10 +98,10 @@ class _Build:
     """The facts as they are found, one source after the other; the first to tell a fact counts."""
 
     def __init__(self) -> None:
-        self.by_source: dict[str, dict[str, Value]] = {}
-        self.all: dict[str, Value] = {}
+        self.by_source: dict[str, dict[str, FactValue]] = {}
+        self.all: dict[str, FactValue] = {}
 
-    def add(self, source: str, facts: Mapping[str, Value | None]) -> None:
+    def add(self, source: str, facts: Mapping[str, FactValue | None]) -> None:
         """Take those of `facts` that are not known yet; InputError for what no kernel has, None is passed over."""
         fresh = {name: value for name, value in facts.items() if value is not None and name not in self.all}
         for name, value in fresh.items():
@@ -198,7 +198,7 @@ def _learn_image(build: _Build, symbols: dict[str, int], told_by: str, elf: Elf 
         )
     if elf is not None:
         text = elf.text.address
-        facts: dict[str, Value] = {"image.load_address": elf.text.physical}
+        facts: dict[str, FactValue] = {"image.load_address": elf.text.physical}
         brk = elf.sections.get(".brk")
         if brk is not None:
             start, end = brk.address - text, round_up(brk.address + brk.size, PAGE_SIZE) - text
@@ -268,7 +268,7 @@ def _learn_config(build: _Build, config: Path | None, elf: Elf | None, symbols: 
     build.add(f"functions in {told_by}", _dotted(present))
 
 
-def _dotted(options: Mapping[str, Value]) -> dict[str, Value]:
+def _dotted(options: Mapping[str, FactValue]) -> dict[str, FactValue]:
     return {f"config.{name}": value for name, value in options.items()}
 
 
@@ -315,7 +315,7 @@ def _fill_gaps(build: _Build, release: str, banner: str) -> list[str]:
     return notes
 
 
-def _of(kernel: Kernel, names: Iterable[str]) -> dict[str, Value]:
+def _of(kernel: Kernel, names: Iterable[str]) -> dict[str, FactValue]:
     return {name: kernel.facts[name] for name in names}
 
 
@@ -349,7 +349,7 @@ def to_yaml(learned: Learned) -> list[str]:
     return lines
 
 
-def _scalar(value: Value, hexadecimal: bool = False) -> str:
+def _scalar(value: FactValue, hexadecimal: bool = False) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -359,5 +359,5 @@ def _scalar(value: Value, hexadecimal: bool = False) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _shown(value: Value) -> str:
+def _shown(value: FactValue) -> str:
     return f"{value:#x}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

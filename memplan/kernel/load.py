@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from memplan.errors import InputError, UsageError
 from memplan.kernel.build_file import BuildFile, read_build_file
 from memplan.kernel.distributions import distribution_names, target
-from memplan.kernel.facts import is_right, misplaced, shown, wanted
+from memplan.kernel.facts import FactValue, is_right, misplaced, shown, wanted
 from memplan.kernel.generic import complete, generic
-from memplan.kernel.model import Kernel, Value
+from memplan.kernel.model import Kernel
 from memplan.kernel.rules import OLDEST, Rules, config_folder, notes_on, rules_for
 from memplan.kernel.version import KernelVersion, Release
 
@@ -217,7 +217,7 @@ def kernel_of(image: KernelImage, kernel: str | Kernel | None = None) -> Kernel:
     return found._replace(notes=(*found.notes, f"{note}, {image.build}, and are left out"))
 
 
-def override(kernel: Kernel, mapping: Mapping[str, Value]) -> Kernel:
+def override(kernel: Kernel, mapping: Mapping[str, FactValue]) -> Kernel:
     """`kernel` with the facts of `mapping` (dotted names) in place of its own.
 
     Raises UsageError for a name that is no fact and for a value that this fact can't have.
@@ -235,7 +235,7 @@ def override(kernel: Kernel, mapping: Mapping[str, Value]) -> Kernel:
     return _changed(kernel, facts=facts, sources=sources, notes=(*kernel.notes, note), borrowed=borrowed)
 
 
-def check_values(mapping: Mapping[str, Value]) -> None:
+def check_values(mapping: Mapping[str, FactValue]) -> None:
     """UsageError unless every name in `mapping` is a fact's, and its value one that this fact may have."""
     from memplan.kernel.names import fact_names, nearest
 

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.errors import NotCoveredError
+from memplan.kernel.facts import FactValue
 
 if TYPE_CHECKING:
     from memplan.kernel.rules import Rules
-
-Value = int | str | bool
 
 
 class Kernel(NamedTuple):
@@ -29,7 +28,7 @@ class Kernel(NamedTuple):
     name: str
     version: str
     release: str
-    facts: Mapping[str, Value]
+    facts: Mapping[str, FactValue]
     sources: Mapping[str, str]
     rules: "Rules"
     options: frozenset[str] | None = None

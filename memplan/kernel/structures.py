@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from memplan.kernel.model import Value
+from memplan.kernel.facts import FactValue
 
 _CACHE_LINE = 64
 _POINTER = 8
@@ -51,7 +51,7 @@ class StructRules(NamedTuple):
     doubts: tuple[str, ...] = ()
 
 
-def decided_sizes(rules: StructRules, facts: Mapping[str, Value]) -> dict[str, int]:
+def decided_sizes(rules: StructRules, facts: Mapping[str, FactValue]) -> dict[str, int]:
     """The sizes, by the facts' names, that `rules` and the configuration in `facts` decide."""
 
     def on(*options: str) -> bool:
@@ -75,7 +75,7 @@ def decided_sizes(rules: StructRules, facts: Mapping[str, Value]) -> dict[str, i
 
 
 def node_data_size(
-    rules: StructRules, facts: Mapping[str, Value], like_rules: StructRules, like: Mapping[str, Value]
+    rules: StructRules, facts: Mapping[str, FactValue], like_rules: StructRules, like: Mapping[str, FactValue]
 ) -> int | None:
     """sizeof(struct pglist_data) of a kernel with `rules` and the configuration in `facts`, after the build `like`.
 
@@ -91,17 +91,17 @@ def node_data_size(
     return -(-(own + _zones(facts) * zone + max(rest, 0)) // _CACHE_LINE) * _CACHE_LINE
 
 
-def _number(facts: Mapping[str, Value], name: str) -> int | None:
+def _number(facts: Mapping[str, FactValue], name: str) -> int | None:
     value = facts.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _zones(facts: Mapping[str, Value]) -> int:
+def _zones(facts: Mapping[str, FactValue]) -> int:
     """MAX_NR_ZONES: ZONE_NORMAL and ZONE_MOVABLE, and those of the configuration."""
     return 2 + sum(facts.get(f"config.{name}") is True for name in ("ZONE_DMA", "ZONE_DMA32", "ZONE_DEVICE"))
 
 
-def _lists(rules: StructRules, facts: Mapping[str, Value]) -> int | None:
+def _lists(rules: StructRules, facts: Mapping[str, FactValue]) -> int | None:
     """Bytes of the zone lists: one with NUMA's fall-back to all nodes, one without."""
     shift = _number(facts, "config.NODES_SHIFT") if facts.get("config.NUMA") is True else 0
     if shift is None:
