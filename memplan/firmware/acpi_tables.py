@@ -97,12 +97,6 @@ class RawTable:
     address: int = 0
     length: int = 0
     revision: int = 0
-    checksum_ok: bool = True
-    oem_id: bytes = b""
-    oem_table_id: bytes = b""
-    oem_revision: int = 0
-    creator_id: bytes = b""
-    creator_revision: int = 0
     values: dict[str, int] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     matrix: tuple[tuple[int, ...], ...] = ()
@@ -187,12 +181,6 @@ def parse_table(
         address,
         length,
         data[8],
-        not sum(whole) & 0xFF,
-        data[10:16],
-        data[16:24],
-        int.from_bytes(data[24:28], "little"),
-        data[28:32],
-        int.from_bytes(data[32:36], "little"),
         lines=lines,
     )
     if length != len(whole):
@@ -200,7 +188,7 @@ def parse_table(
             f", fewer than it has itself ({HEADER_SIZE})" * (length < HEADER_SIZE)
         )
         table.defect("length", 4, f"{what}, {len(whole)} are there")
-    elif not table.checksum_ok:
+    elif sum(whole) & 0xFF:
         table.defect("checksum", 9, f"the checksum is {data[9]:#04x}, should be {(data[9] - sum(whole)) & 0xFF:#04x}")
     if signature == "SLIT":
         _read_slit(table)

@@ -9,7 +9,6 @@ from memplan.errors import InputError
 
 _PT_LOAD = 1
 _SHT_NOBITS = 8
-_SHT_SYMTAB = 2
 _MACHINE_X86_64 = 62
 #: A kernel has five segments at most; its names are shorter than KSYM_NAME_LEN.
 _MOST_SEGMENTS = 64

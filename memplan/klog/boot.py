@@ -5,44 +5,31 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from memplan.klog.acpi_lines import AcpiLines
 from memplan.klog.efi_lines import EfiLines
-from memplan.klog.entries import cpu_of, memory_of
 from memplan.klog.layout import Line
 from memplan.klog.memory_types import printed_e820_type
+from memplan.klog.node_lines import NodeLines
 from memplan.klog.place_lines import PlaceLines
-from memplan.klog.ranges import extent
+from memplan.klog.ranges import HEX, extent
 from memplan.klog.size_lines import SizeLines
 from memplan.klog.statements import HEADS
-from memplan.machine.model import CpuAffinity, E820Entry, MemoryAffinity
+from memplan.machine.model import E820Entry
 
 _RANGE = re.compile(r"(?a)\[mem (0x[0-9a-fA-F]+)-(0x[0-9a-fA-F]+)\]\s*(.*)")
 _GAP = re.compile(r"(?a)BIOS-e820: \[gap 0x")
 _UPDATED = re.compile(r"(?a)update \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", re.ASCII)
 _OLD_RAMDISK = re.compile(r"(?a)RAMDISK: ([0-9a-f]{8,16}) - ([0-9a-f]{8,16})")
 _OLD_RANGE = re.compile(r"(?a)([0-9a-fA-F]{8,16}) - ([0-9a-fA-F]{8,16}) \((.*?)\)")
-_UPGRADE = re.compile(r"(?a)([!-~]{4}) ACPI table found in initrd \[[^\]]*\]\[0x([0-9a-f]+)\]")
-_OVERRIDE = re.compile(r"(?a)(Table Upgrade: override|Table Upgrade: install|Override) \[(.{4})")
-_TABLE = re.compile(r"(?a)(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ([0-9A-Fa-f]{5,8})(?: \(v([0-9A-Fa-f]{2}) ?([^) ]*))?")
-_REPLACED = re.compile(r"(?a)(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ")
-_LAPIC = re.compile(r"(?a)(?:lapic_id|apic_id)\[0x([0-9a-f]+)\](?: uid\[0x[0-9a-f]+\])? (enabled|disabled)")
-_CPUS = re.compile(r"(?a)Allowing (\d+) (?:present )?CPUs(?:,| plus) (\d+) hotplug CPUs")
-_NR_CPUS = re.compile(r"(?a)nr_cpu_ids:(\d+)")
-_NR_NODES = re.compile(r"(?a)(?:nr_node_ids:|Nodes=)(\d+)")
-_SIBLING = re.compile(r"(?a)CPU #(\d+)'s \S+ CPU #(\d+) is not on the same node! \[node: (\d+) != (\d+)\]")
 _RESERVE = re.compile(
     r"(?a)(?:__)?memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: nid=\S+)?(?: flags[ =]\S+)? (\w+)"
 )
 _DUMPED = re.compile(r"(?a)\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _XSAVE = re.compile(r"(?a)(?:xstate_bv|xstate features) 0x([0-9a-f]+), (?:cntxt size 0x([0-9a-f]+))?")
-_HEX = re.compile(r"(?a)0x[0-9a-fA-F]{1,16}(?![0-9a-fA-F])")
 #: Kinds of lines with which no boot begins: other programs print such, too.
 _NO_BEGINNING = frozenset(
     ("bringup_rest", "efi_tables", "late", "iomem", "dmi", "efi_mem", "zone", "node_data", "kernel_offset", "kvm_clock")
 )
-#: MAX_NUMNODES and NR_CPUS at their most.
-_MOST_NODES, _MOST_CPUS = 1024, 8192
-#: No physical address has more bits.
-_ADDRESS_BITS = 52
 #: A 3.x kernel prints reservations with 14 digits and the end exclusive.
 _OLD_RESERVE_WIDTH = len("0x00000000000000")
 
@@ -56,18 +43,7 @@ class Reserved(NamedTuple):
     line: int
 
 
-class TableLine(NamedTuple):
-    """An ACPI table's line; `length` 0 where an override hid it, `upgrade` where it came from the initrd."""
-
-    signature: str
-    address: int
-    length: int
-    revision: int
-    line: int
-    upgrade: bool = False
-
-
-class BootLines(EfiLines, SizeLines, PlaceLines):
+class BootLines(AcpiLines, EfiLines, NodeLines, SizeLines, PlaceLines):
     """What the lines of one boot said, in their order; `lines` has the first line of each kind of statement."""
 
     def __init__(self, begin: int = 0) -> None:
@@ -94,23 +70,6 @@ class BootLines(EfiLines, SizeLines, PlaceLines):
         self.broken: list[int] = []
         self.max_arch_pfn = 0
         self.last_pfns: list[int] = []
-        self.srat_memory: list[MemoryAffinity] = []
-        self.srat_cpus: list[CpuAffinity] = []
-        self.cpu_nodes: dict[int, int] = {}
-        self.pxm_nodes: dict[int, int] = {}
-        #: Where each made-up node begins.
-        self.fake_nodes: dict[int, int] = {}
-        self.srat_unused = False
-        self.upgrades: list[tuple[str, int]] = []
-        self.installed: list[str] = []
-        self.overridden: list[str] = []
-        self.tables: list[TableLine] = []
-        self.oem = ""
-        self.lapics: list[tuple[int, bool]] = []
-        self.ioapics = 0
-        self.allowed: tuple[int, int] | None = None
-        self.nr_cpu_ids = 0
-        self.nr_node_ids = 0
         self.mp_table: int | None = None
         self.reserves: list[Reserved] = []
         self.dumps = 0
@@ -130,11 +89,7 @@ class BootLines(EfiLines, SizeLines, PlaceLines):
         self._updates: list[tuple[int, int]] = []
         #: Where a kernel that runs under Xen PV prints its map.
         self.xen_map = 0
-        #: Lines that name what no machine has, and what that is.
-        self.impossible: list[tuple[int, str]] = []
         self._ended_maps: set[str] = set()
-        self._node = -1
-        self._upgraded = ""
 
     @property
     def e820(self) -> bool:
@@ -237,118 +192,20 @@ class BootLines(EfiLines, SizeLines, PlaceLines):
     def _on_xen(self, _: str, number: int) -> None:
         self.xen_map = self.xen_map or number
 
-    def _is_node(self, nid: int, number: int) -> bool:
-        if nid < _MOST_NODES:
-            return True
-        self.impossible.append((number, f"there is no node {nid}: a kernel has {_MOST_NODES} at most"))
-        return False
-
-    def _are_cpus(self, count: int, number: int) -> bool:
-        if count <= _MOST_CPUS:
-            return True
-        self.impossible.append((number, f"there are no {count} CPUs: a kernel has {_MOST_CPUS} at most"))
-        return False
-
     def _on_last_pfn(self, text: str, _: int) -> None:
-        numbers = _HEX.findall(text)
+        numbers = HEX.findall(text)
         if not numbers:
             return
         self.last_pfns.append(int(numbers[0], 16))
         if len(numbers) > 1:
             self.max_arch_pfn = int(numbers[1], 16)
 
-    def _on_srat_memory(self, text: str, number: int) -> None:
-        told = memory_of(text)
-        if told is None:
-            self.impossible.append((number, "a line of the SRAT's memory is broken, so an entry is missing"))
-        elif self._is_node(told.nid, number):
-            self.pxm_nodes[told.entry.pxm] = told.nid
-            self.srat_memory.append(told.entry)
-
-    def _on_srat_cpu(self, text: str, number: int) -> None:
-        told = cpu_of(text)
-        if told is not None and self._is_node(told.nid, number):
-            self.pxm_nodes[told.entry.pxm] = told.nid
-            self.srat_cpus.append(told.entry)
-
-    def _on_fake_node(self, text: str, number: int) -> None:
-        nid, starts = int(text.split()[2]), _HEX.findall(text)
-        if starts and self._is_node(nid, number):
-            self.fake_nodes.setdefault(nid, int(starts[0], 16))
-
-    def _on_srat_unused(self, *_: object) -> None:
-        self.srat_unused = True
-
-    def _on_upgrade(self, text: str, _: int) -> None:
-        if found := _UPGRADE.match(text):
-            self.upgrades.append((found[1], int(found[2], 16)))
-
-    def _on_override(self, text: str, _: int) -> None:
-        if found := _OVERRIDE.match(text):
-            installed = found[1].endswith("install")
-            (self.installed if installed else self.overridden).append(found[2])
-            self._upgraded = found[2] if installed else ""
-
-    def _on_replaced(self, text: str, number: int) -> None:
-        if found := _REPLACED.match(text):
-            self.tables.append(TableLine(found[1], int(found[2], 16), 0, 0, number))
-            self._upgraded = found[1]
-
-    def _on_table(self, text: str, number: int) -> None:
-        if found := _TABLE.match(text):
-            upgrade = self._upgraded == found[1]
-            self._upgraded = ""
-            if int(found[2], 16) >> _ADDRESS_BITS:
-                # A table that another one loaded, told by its virtual address: not firmware's.
-                return
-            self.oem = self.oem or found[5] or ""
-            revision = int(found[4], 16) if found[4] else 0
-            self.tables.append(TableLine(found[1], int(found[2], 16), int(found[3], 16), revision, number, upgrade))
-
-    def _on_lapic(self, text: str, _: int) -> None:
-        if found := _LAPIC.search(text):
-            self.lapics.append((int(found[1], 16), found[2] == "enabled"))
-
-    def _on_ioapic(self, *_: object) -> None:
-        self.ioapics += 1
-
-    def _on_cpus(self, text: str, number: int) -> None:
-        if (found := _CPUS.match(text)) and self._are_cpus(int(found[1]) + int(found[2]), number):
-            first, hotplug = int(found[1]), int(found[2])
-            allowed = (first + hotplug, first) if "present" in text else (first, first - hotplug)
-            if 0 < allowed[1] <= allowed[0]:
-                self.allowed = allowed
-
     def _on_nr_cpus(self, text: str, number: int) -> None:
-        if (found := _NR_CPUS.search(text)) and self._are_cpus(int(found[1]), number):
-            self.nr_cpu_ids = int(found[1])
+        self._take_nr_cpu_ids(text, number)
         self._take_nr_cpus(text)
-        self._on_slub(text, number)
-
-    def _on_slub(self, text: str, number: int) -> None:
-        if (found := _NR_NODES.search(text)) and self._is_node(int(found[1]) - 1, number):
-            self.nr_node_ids = int(found[1])
-
-    def _on_bringup(self, text: str, number: int) -> None:
-        node, cpus = text.split(",", 1)
-        nid = int(node.rpartition("#")[2] if "#" in node else node.split()[-1])
-        self._node = nid if self._is_node(nid, number) else -1
-        self._on_bringup_rest(cpus, number)
-
-    def _on_bringup_rest(self, text: str, number: int) -> None:
-        for cpu in map(int, re.findall(r"#([0-9]{1,9})", text)):
-            if self._node >= 0 and self._are_cpus(cpu + 1, number):
-                self.cpu_nodes[cpu] = self._node
-
-    def _on_sibling(self, text: str, number: int) -> None:
-        if found := _SIBLING.search(text):
-            cpu, other, node, other_node = map(int, found.groups())
-            if self._is_node(max(node, other_node), number) and self._are_cpus(max(cpu, other) + 1, number):
-                self.cpu_nodes.setdefault(cpu, node)
-                self.cpu_nodes.setdefault(other, other_node)
 
     def _on_mp_table(self, text: str, _: int) -> None:
-        if found := _HEX.search(text):
+        if found := HEX.search(text):
             self.mp_table = int(found[0], 16)
 
     def _on_reserve(self, text: str, number: int) -> None:
@@ -396,7 +253,7 @@ class BootLines(EfiLines, SizeLines, PlaceLines):
         self.intel = "Intel" in text
 
     def _on_ibft(self, text: str, _: int) -> None:
-        if found := _HEX.search(text):
+        if found := HEX.search(text):
             self.ibft = int(found[0], 16)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from memplan.klog.memory_types import EFI_MMIO, efi_attributes, efi_type
-from memplan.klog.ranges import extent
+from memplan.klog.ranges import HEX, extent
 from memplan.machine.model import EfiRange
 
 _EFI_TABLE = re.compile(r"(?a)([A-Za-z0-9. ]+)=0x([0-9a-f]+)")
@@ -14,7 +14,6 @@ _EFI_MEM = re.compile(
     r"range=\[0x([0-9a-f]+)-0x([0-9a-f]+)([\])])"
 )
 _EFI_MMIO_RANGE = re.compile(r"(?a)range=\[0x([0-9a-f]+)-0x([0-9a-f]+)\]")
-_HEX = re.compile(r"(?a)0x[0-9a-fA-F]{1,16}(?![0-9a-fA-F])")
 
 
 class EfiLines:
@@ -53,6 +52,6 @@ class EfiLines:
             self.efi_mmio.append(EfiRange(*place, EFI_MMIO))
 
     def _on_esrt(self, text: str, _: int) -> None:
-        numbers = _HEX.findall(text)
+        numbers = HEX.findall(text)
         if len(numbers) == 2:
             self.esrt = extent(*numbers, inclusive=False)

@@ -85,7 +85,7 @@ EFI_TYPES = (
     "Unaccepted",
 )
 #: The numbers of the EFI types that rules ask for.
-EFI_BOOT_CODE, EFI_BOOT_DATA, EFI_MMIO = 3, 4, 11
+EFI_BOOT_DATA, EFI_MMIO = 4, 11
 #: EFI types by how their names begin, without blanks and underscores: the kernels' and the shell's.
 _EFI_BEGINNINGS = (
     ("reserved", 0),
