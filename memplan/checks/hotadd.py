@@ -46,7 +46,8 @@ def _start(subject: Subject) -> tuple[Start, Settings] | None:
     assert subject.machine is not None
     if not subject.plan.end.completed:
         return None
-    start = start_of(subject.plan, subject.machine, subject.kernel)
+    machine = subject.machine
+    start = subject.once("start", lambda: start_of(subject.plan, machine, subject.kernel))
     return start, settings_of(subject.kernel, subject.machine.cmdline)
 
 

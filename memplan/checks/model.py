@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from memplan.machine.places import Place, Places
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from memplan.machine.model import Acpi, Machine, Srat
     from memplan.plan import Plan
 
+T = TypeVar("T")
 Severity = Literal["error", "warning", "info"]
 #: From the worst to the mildest.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -118,6 +119,7 @@ class Subject:
     expectations: tuple[Expectation, ...] = ()
     plan_problem: str = ""
     _plan: Plan | None = None
+    _known: dict[str, Any] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -145,6 +147,13 @@ class Subject:
             except MemplanError as error:
                 self.plan_problem = str(error)
         return self._plan
+
+    def once(self, name: str, work_out: Callable[[], T]) -> T:
+        """What `work_out` gives, worked out once for all rules that ask for it by this name."""
+        if name not in self._known:
+            self._known[name] = work_out()
+        found: T = self._known[name]
+        return found
 
     def place(self, path: str) -> Place:
         """The place of the field `path`, or of the nearest field around it, or else the file."""
