@@ -17,6 +17,7 @@ from memplan.kernel.build_file import BuildFile, read_build_file
 from memplan.kernel.distributions import distribution_names, target
 from memplan.kernel.facts import FactValue, is_right, misplaced, shown, wanted
 from memplan.kernel.generic import complete, generic
+from memplan.kernel.kept import kept
 from memplan.kernel.model import Kernel
 from memplan.kernel.rules import OLDEST, Rules, config_folder, notes_on, rules_for
 from memplan.kernel.version import KernelVersion, Release
@@ -69,11 +70,18 @@ def find_kernel(name_or_path: str) -> Kernel:
     kernel of its rules with the facts of the nearest builds.  Raises UsageError for an unknown name, InputError for a
     file that is broken or is not there.
     """
-    path = name_or_path
-    if "/" not in path and not path.endswith((".yaml", ".yml")):
-        path = _in_folder(path)
-        if not os.path.isfile(path):
-            return _of_version(name_or_path)
+    if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+        return _of_file(name_or_path)
+    return kept(name_or_path, config_folder(), _of_name)
+
+
+def _of_name(name: str) -> Kernel:
+    path = _in_folder(name)
+    return _of_file(path) if os.path.isfile(path) else _of_version(name)
+
+
+def _of_file(path: str) -> Kernel:
+    """The kernel whose file is at `path`."""
     read = _read(path, 0)
     try:
         version = _real_version(KernelVersion.parse(read.version), read.release, read.build)
@@ -143,7 +151,7 @@ def known_builds(release: Release) -> Iterator[Kernel]:
 
 @cache
 def _known_build(name: str) -> Kernel:
-    return find_kernel(name)
+    return _of_name(name)
 
 
 def _real_version(version: KernelVersion, release: str, build: str) -> KernelVersion:
