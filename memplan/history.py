@@ -13,7 +13,8 @@ from memplan.boot.replay import replay
 from memplan.errors import NotCoveredError, UsageError
 from memplan.kernel.distributions import target
 from memplan.kernel.load import find_kernel
-from memplan.kernel.rules import OLDEST, all_rules, resolve, resolve_steps
+from memplan.kernel.resolve import all_rules, resolve, resolve_steps
+from memplan.kernel.rules import OLDEST
 from memplan.kernel.version import KernelVersion
 from memplan.sweep.wants import Verdict
 

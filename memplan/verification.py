@@ -128,7 +128,7 @@ def verify(
 
 def _uncovered(boot: BootLines | None) -> str:
     """The release of a boot whose version is older than all that have rules; "" for any other."""
-    from memplan.kernel.load import is_older
+    from memplan.kernel.builds import is_older
 
     words = boot.version.split() if boot is not None else []
     return words[2] if len(words) > 2 and is_older(words[2]) else ""

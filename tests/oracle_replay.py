@@ -24,7 +24,7 @@ if find_spec("yaml") is None and _OWN_PYTHON.is_file() and Path(sys.prefix) != _
 if str(_ROOT) not in sys.path:
     sys.path.insert(0, str(_ROOT))
 
-from memplan.kernel.rules import load_rules  # noqa: E402 - the path is set above
+from memplan.kernel.resolve import load_rules  # noqa: E402 - the path is set above
 from memplan.memblock.memblock import Memblock, MemblockPanic  # noqa: E402 - as above
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, cast
 from memplan.checks.expectations import read_expectations
 from memplan.checks.model import SEVERITIES, Expectation, Severity
 from memplan.checks.rules import nearest_rule, rules_named
+from memplan.configs import config_folder
 from memplan.errors import InputError, MemplanError, Problem, UsageError
 from memplan.kernel.load import find_kernel
 from memplan.kernel.names import nearest
-from memplan.kernel.rules import config_folder
 from memplan.machine.document import Document, field_text, read_document
 from memplan.machine.places import Place
 

@@ -119,8 +119,9 @@ def words_of(words: Callable[[], Iterable[str]], behind: str = "") -> Callable[.
 
 def _kernel_names() -> list[str]:
     from memplan.kernel.distributions import distribution_names
-    from memplan.kernel.load import kernel_names
-    from memplan.kernel.rules import OLDEST, all_rules
+    from memplan.kernel.resolve import all_rules
+    from memplan.kernel.rules import OLDEST
+    from memplan.kernel.shipped import kernel_names
 
     versions = []
     release = OLDEST

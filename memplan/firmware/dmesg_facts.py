@@ -66,7 +66,8 @@ def _kernel(boot: BootLines, found: SourceFacts, named: str | None) -> Kernel | 
             "kernel.build", "no 'Linux version' line: the log begins too late to tell the kernel (--kernel names it)"
         )
         return None
-    from memplan.kernel.load import OLDEST_BUILD, find_kernel, is_older, match_release
+    from memplan.kernel.builds import OLDEST_BUILD, is_older, match_release
+    from memplan.kernel.load import find_kernel
 
     line = boot.lines["version"]
     release = boot.version.split()[2] if len(boot.version.split()) > 2 else ""

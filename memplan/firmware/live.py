@@ -78,7 +78,7 @@ def _proc(proc: Path, possible: Path, *, kernel_known: bool) -> SourceFacts:
         if bad_options(cmdline):
             found.put("booted", True, "bad values among the options")
     if not kernel_known and (version := _text(proc / "version")):
-        from memplan.kernel.load import match_release
+        from memplan.kernel.builds import match_release
 
         name, note = match_release(version.split()[2], version)
         found.put("kernel.build", name, "version", weak=True)

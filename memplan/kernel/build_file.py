@@ -153,7 +153,7 @@ class _Reader:
                     fact = self._fact((*place, kind, own), kind, own, value)
                     if fact is not None:
                         facts[f"{kind}.{own}"] = fact
-                        sources[f"{kind}.{own}"] = source
+                        sources[f"{kind}.{own}"] = str(source)
         return facts, sources
 
     def _fact(self, path: Path, kind: str, own: str, text: Any) -> FactValue | None:

@@ -22,9 +22,10 @@ from typing import NamedTuple
 
 import yaml
 
+from memplan.configs import config_folder
 from memplan.errors import UsageError
 from memplan.kernel.nodes import Value, compose, fields_of, items_of, numbers_of, release_of, text_of, value_of, wrong
-from memplan.kernel.rules import Overlay, all_rules, config_folder, expected, fits
+from memplan.kernel.resolve import Overlay, all_rules, expected, fits
 from memplan.kernel.timeline import Sublevels
 from memplan.kernel.version import KernelVersion, Release
 

@@ -21,6 +21,7 @@ from memplan.hotadd.rules import HotplugRules
 from memplan.kernel.model import Kernel
 from memplan.kernel.rules import Rules
 from memplan.kernel.structures import StructRules
+from memplan.kernel.unreplayed import Unreplayed
 from memplan.kernel.version import KernelVersion, Release
 from memplan.memblock.rules import MemblockRules
 
@@ -112,13 +113,15 @@ def _kernel(row: Any) -> Kernel:
         memblock=MemblockRules(*rules.memblock),
         hotplug=HotplugRules(*rules.hotplug),
         structs=StructRules(*rules.structs),
+        unreplayed=tuple(Unreplayed(*one) for one in rules.unreplayed),
     )
     return kernel._replace(rules=rules)
 
 
 def _write(path: str, stamp: object, kernel: Kernel) -> None:
     """Keep `kernel` under that stamp, whole or not at all."""
-    data = marshal.dumps((stamp, _plain(kernel)))
+    row: Any = (stamp, _plain(kernel))
+    data = marshal.dumps(row)
     folder = os.path.dirname(path)
     own = f"{path}.{os.getpid()}"
     try:

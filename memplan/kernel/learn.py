@@ -16,12 +16,13 @@ from typing import NamedTuple
 from memplan.errors import InputError, UsageError
 from memplan.files import read_regular
 from memplan.kernel.btf import struct_sizes
+from memplan.kernel.builds import build_rules, known_builds
 from memplan.kernel.bzimage import BzImage, is_bzimage, read_bzimage
 from memplan.kernel.config_file import Config, read_config
 from memplan.kernel.elf import Elf
 from memplan.kernel.facts import FactValue, is_right, misplaced, wanted
 from memplan.kernel.generic import complete
-from memplan.kernel.load import build_rules, check_values, find_kernel, known_builds
+from memplan.kernel.load import check_values, find_kernel
 from memplan.kernel.model import Kernel
 from memplan.kernel.names import CONFIGS, IMAGE, STRUCTS
 from memplan.kernel.options import option_words

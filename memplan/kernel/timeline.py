@@ -11,13 +11,14 @@ A file holds the rules of one concern.  A rule has `what` (what it switches, in 
 
 steps.yaml lists the steps of all versions in one order; an entry has `from` and `until` (the first release without it),
 each with its back-ports (``stable_from``, ``stable_until``), and `between` is about the first of them that it has.
-versions.yaml tells which sources were read, which kernels booted.
+versions.yaml tells which sources were read, which kernels booted; unreplayed.yaml what isn't
+replayed of which releases.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ from memplan.kernel.nodes import (
     value_of,
     wrong,
 )
+from memplan.kernel.unreplayed import Unreplayed
 from memplan.kernel.version import KernelVersion, Release
 
 #: Sublevels from the first on that may have a back-port to the first that has it for sure.
@@ -44,6 +46,7 @@ Sublevels = tuple[int, int]
 _ENTRY_KEYS = {"since", "value", "commit", "between", "dated", "stable", "known"}
 _STEP_KEYS = {"step", "from", "until", "commit", "between", "dated", "stable_from", "stable_until", "known"}
 _VERSION_KEYS = {"read", "booted", "traced"}
+_UNREPLAYED_KEYS = {"what", "from", "until", "options", "config", "table"}
 _NONE = range(0)
 STEPS_FILE = "steps.yaml"
 VERSIONS_FILE = "versions.yaml"
@@ -126,11 +129,20 @@ class RuleValue(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """All rules by name, the steps, and what is known of versions."""
+    """All rules by name, the steps, what is known of versions, and what isn't replayed from and until which release."""
 
     rules: Mapping[str, Rule]
     steps: tuple[DatedStep, ...]
     versions: Versions
+    unreplayed: tuple[tuple[Unreplayed, Release | None, Release | None], ...]
+
+    def unreplayed_of(self, release: Release) -> tuple[Unreplayed, ...]:
+        """What isn't replayed of boots of `release`."""
+        return tuple(
+            one
+            for one, first, until in self.unreplayed
+            if (first is None or release >= first) and (until is None or release < until)
+        )
 
 
 def find(rule: Rule, version: KernelVersion) -> RuleValue:
@@ -189,7 +201,12 @@ def timeline(folder: str) -> Timeline:
             if key in rules:
                 raise wrong(path, node, key, f"is a rule of {rules[key].path}, too")
             rules[key] = _rule(path, key, node)
-    return Timeline(rules, _steps(os.path.join(folder, STEPS_FILE)), _versions(os.path.join(folder, VERSIONS_FILE)))
+    return Timeline(
+        rules,
+        _steps(os.path.join(folder, STEPS_FILE)),
+        _versions(os.path.join(folder, VERSIONS_FILE)),
+        tuple(_unreplayed(os.path.join(folder, UNREPLAYED_FILE))),
+    )
 
 
 def _stable(path: str, node: yaml.Node | None, field: str) -> dict[Release, Sublevels]:
@@ -274,3 +291,19 @@ def _versions(path: str) -> Versions:
         for key, node in top.items()
     }
     return Versions(lists["read"], lists["booted"], lists["traced"])
+
+
+def _unreplayed(path: str) -> Iterator[tuple[Unreplayed, Release | None, Release | None]]:
+    for item in items_of(path, fields_of(path, compose(path), {"unreplayed"})["unreplayed"], "unreplayed"):
+        entry = fields_of(path, item, _UNREPLAYED_KEYS)
+        if "what" not in entry or not {"options", "config", "table"} & set(entry):
+            raise wrong(path, item, "unreplayed", "each should have what, and one of options, config, table")
+        first, until = (release_of(path, entry[key], key) if key in entry else None for key in ("from", "until"))
+        options = items_of(path, entry["options"], "options") if "options" in entry else ()
+        one = Unreplayed(
+            text_of(path, entry["what"], "what"),
+            tuple(text_of(path, option, "options") for option in options),
+            text_of(path, entry.get("config"), "config"),
+            text_of(path, entry.get("table"), "table"),
+        )
+        yield one, first, until

@@ -231,7 +231,8 @@ def _wrong_words(document: Document, *, booted: bool) -> Iterator[Problem]:
         return
     if "/" in build or build.endswith((".yaml", ".yml")):
         return
-    from memplan.kernel.load import is_kernel, kernel_names
+    from memplan.kernel.load import is_kernel
+    from memplan.kernel.shipped import kernel_names
 
     if not is_kernel(build):
         names = kernel_names()

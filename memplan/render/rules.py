@@ -7,8 +7,10 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from memplan.kernel.distributions import Target, distribution_names, find_distribution
-from memplan.kernel.load import find_kernel, kernel_names
-from memplan.kernel.rules import OLDEST, all_rules, complete, notes_on, resolve, resolve_steps
+from memplan.kernel.load import find_kernel
+from memplan.kernel.resolve import all_rules, complete, notes_on, resolve, resolve_steps
+from memplan.kernel.rules import OLDEST
+from memplan.kernel.shipped import kernel_names
 
 if TYPE_CHECKING:
     from memplan.kernel.timeline import DatedStep, DatedValue, RuleValue, Versions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.errors import UsageError
 from memplan.kernel.distributions import target
-from memplan.kernel.rules import all_rules, resolve, rules_for
+from memplan.kernel.resolve import all_rules, resolve, rules_for
 from memplan.machine.dump import dump_machine
 from memplan.render.overview import headline, memory_within, verdict_groups, verdict_word
 from memplan.render.remarks import remarks

@@ -4,7 +4,7 @@ import pytest
 
 from memplan.boot.registry import find_step, registered, step
 from memplan.errors import NotCoveredError
-from memplan.kernel.rules import all_rules, load_rules
+from memplan.kernel.resolve import all_rules, load_rules
 
 
 @pytest.mark.parametrize("version", ["3.13", "5.10", "6.1", "6.12"])

@@ -15,8 +15,9 @@ import yaml
 
 import memplan
 from memplan.boot.replay import replay
+from memplan.configs import config_folder
 from memplan.kernel.load import override
-from memplan.kernel.rules import Rules, config_folder
+from memplan.kernel.rules import Rules
 from memplan.kernel.timeline import find, timeline
 from tests.boot import real
 

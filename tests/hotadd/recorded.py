@@ -15,7 +15,7 @@ from typing import NamedTuple
 from memplan.hotadd.scenario import Offline, Remove, Scenario, Target, load_scenario
 from memplan.hotadd.start import Start, StartBlock, StartZone
 from memplan.kernel.model import Kernel
-from memplan.kernel.rules import load_rules
+from memplan.kernel.resolve import load_rules
 from memplan.units import GIB, PAGE_SHIFT, round_up
 
 RUNS = Path(__file__).parent / "runs"

@@ -12,7 +12,7 @@ from memplan.hotadd.running import Build, Running
 from memplan.hotadd.scenario import Add, Offline, Online, OnlineType, Remove, Scenario, ScenarioStep, Shell, Target
 from memplan.hotadd.settings import Settings, settings_of
 from memplan.hotadd.start import Start, StartBlock, StartZone
-from memplan.kernel.rules import load_rules
+from memplan.kernel.resolve import load_rules
 from tests.hotadd.recorded import kernel_of
 
 GIB = 1 << 30

@@ -12,9 +12,10 @@ from memplan.firmware.combine import import_files
 from memplan.kaslr.choice import possible_places
 from memplan.kaslr.options import MemoryOptions, memory_options
 from memplan.kaslr.places import Area, disjoint
-from memplan.kernel.load import find_kernel, with_rules
+from memplan.kernel.builds import with_rules
+from memplan.kernel.load import find_kernel
 from memplan.kernel.model import Kernel
-from memplan.kernel.rules import load_rules
+from memplan.kernel.resolve import load_rules
 from memplan.machine.model import (
     E820Entry,
     Efi,

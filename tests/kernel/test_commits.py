@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from memplan.kernel.rules import config_folder
+from memplan.configs import config_folder
 from memplan.kernel.timeline import STEPS_FILE, timeline
 
 COUNTS = Path(__file__).parent / "without_commit.yaml"

@@ -8,9 +8,10 @@ import pytest
 
 from memplan.errors import InputError, UsageError
 from memplan.kernel import distributions
+from memplan.kernel.builds import match_release
 from memplan.kernel.distributions import distribution_names, find_distribution, target
-from memplan.kernel.load import find_kernel, is_kernel, match_release
-from memplan.kernel.rules import rules_for
+from memplan.kernel.load import find_kernel, is_kernel
+from memplan.kernel.resolve import rules_for
 
 
 @pytest.mark.parametrize(

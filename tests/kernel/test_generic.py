@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from memplan.kernel.builds import known_builds
 from memplan.kernel.generic import complete
-from memplan.kernel.load import find_kernel, kernel_names, known_builds
+from memplan.kernel.load import find_kernel
+from memplan.kernel.shipped import kernel_names
 from memplan.kernel.structures import decided_sizes, node_data_size
 from memplan.kernel.version import Release
 

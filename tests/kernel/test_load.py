@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from memplan.errors import InputError, UsageError
-from memplan.kernel.load import find_kernel, kernel_names, match_release, override, with_rules
+from memplan.kernel.builds import match_release, with_rules
+from memplan.kernel.load import find_kernel, override
+from memplan.kernel.shipped import kernel_names
 from memplan.units import PAGE_SIZE, round_up
 
 DEBIAN_6_1 = "debian-6.1.0-55-amd64"

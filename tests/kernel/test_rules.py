@@ -11,7 +11,8 @@ import yaml
 
 from memplan.boot.registry import registered
 from memplan.errors import UsageError
-from memplan.kernel.rules import OLDEST, all_rules, load_rules, notes_on, resolve, rules_for
+from memplan.kernel.resolve import all_rules, load_rules, notes_on, resolve, rules_for
+from memplan.kernel.rules import OLDEST
 from memplan.kernel.version import KernelVersion, Release
 
 GOLDENS = Path(__file__).parent / "data" / "rules"

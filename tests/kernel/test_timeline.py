@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from memplan.configs import config_folder
 from memplan.errors import InputError
-from memplan.kernel import rules
+from memplan.kernel import resolve
 from memplan.kernel.timeline import find, present, timeline
 from memplan.kernel.version import KernelVersion
 
@@ -19,6 +20,7 @@ def folder(tmp_path: Path, text: str, steps: str = STEPS, versions: str = VERSIO
     (tmp_path / "some.yaml").write_text(text)
     (tmp_path / "steps.yaml").write_text(steps)
     (tmp_path / "versions.yaml").write_text(versions)
+    (tmp_path / "unreplayed.yaml").write_text("unreplayed:\n- {what: all of it, options: [all]}\n")
     return str(tmp_path)
 
 
@@ -129,19 +131,19 @@ def test_values_that_no_code_knows(
     """Changes one word in a copy of memplan's own files."""
     target = tmp_path / "rules"
     target.mkdir()
-    for path in (Path(rules.config_folder()) / "rules").glob("*.yaml"):
+    for path in (Path(config_folder()) / "rules").glob("*.yaml"):
         text = path.read_text()
         if path.name == "memblock.yaml":
             assert old in text
             text = text.replace(old, new, 1)
         (target / path.name).write_text(text)
-    monkeypatch.setattr(rules, "config_folder", lambda: str(tmp_path))
-    rules.all_rules.cache_clear()
+    monkeypatch.setattr(resolve, "config_folder", lambda: str(tmp_path))
+    resolve.all_rules.cache_clear()
     try:
         with pytest.raises(InputError, match=message):
-            rules.all_rules()
+            resolve.all_rules()
     finally:
-        rules.all_rules.cache_clear()
+        resolve.all_rules.cache_clear()
 
 
 def test_a_rule_without_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,10 +151,10 @@ def test_a_rule_without_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "rules").mkdir()
     for path in tmp_path.glob("*.yaml"):
         path.rename(tmp_path / "rules" / path.name)
-    monkeypatch.setattr(rules, "config_folder", lambda: str(tmp_path))
-    rules.all_rules.cache_clear()
+    monkeypatch.setattr(resolve, "config_folder", lambda: str(tmp_path))
+    resolve.all_rules.cache_clear()
     try:
         with pytest.raises(InputError, match=r"has no values for acpi_prefix, "):
-            rules.all_rules()
+            resolve.all_rules()
     finally:
-        rules.all_rules.cache_clear()
+        resolve.all_rules.cache_clear()

@@ -28,7 +28,7 @@ def _machine(text: str) -> Machine:
 @pytest.mark.parametrize("path", sorted(_BAD.glob("*.yaml")), ids=lambda path: path.stem)
 def test_mistakes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(_BAD)
-    monkeypatch.setattr("memplan.kernel.load.kernel_names", lambda: ["5.10", "6.12"])
+    monkeypatch.setattr("memplan.kernel.shipped.kernel_names", lambda: ["5.10", "6.12"])
     with pytest.raises(InputError) as error:
         load_machine(path.name)
     assert str(error.value) + "\n" == path.with_suffix(".txt").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memplan.kernel.rules import load_rules
+from memplan.kernel.resolve import load_rules
 from memplan.memblock.memblock import Memblock
 
 VERSIONS = ("3.13", "5.10", "6.1", "6.12")

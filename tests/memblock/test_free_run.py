@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memplan.kernel.rules import load_rules
+from memplan.kernel.resolve import load_rules
 from memplan.memblock.memblock import Memblock
 
 PAGE = 4096

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from memplan.events import Call, Change, Checkpoint, Event, Message, Op, Refused, Region, Request
-from memplan.kernel.rules import load_rules
+from memplan.kernel.resolve import load_rules
 from memplan.owner import Owner, Purpose
 from memplan.plan import End, MappedRange, Node, PageTables, Plan, Reservation, TableRun, Verdict, Zone
 from memplan.units import GIB, MIB, SIZE_2M

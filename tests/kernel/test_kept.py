@@ -1,0 +1,156 @@
+"""Kernels that are kept in the user's cache folder: the same as those worked out anew, and never another's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from memplan.kernel import kept
+from memplan.kernel.builds import kernel_of_name
+from memplan.kernel.distributions import distribution_names
+from memplan.kernel.shipped import kernel_names
+
+if TYPE_CHECKING:
+    from memplan.kernel.model import Kernel
+
+KERNEL = kernel_of_name("lab-5.10.89")
+
+
+class Maker:
+    """Makes a kernel, and counts how often it is asked to."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, name: str) -> Kernel:
+        self.calls += 1
+        return kernel_of_name(name)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own, and files of memplan that are older than this process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(kept, "_BEGUN", 1 << 63)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def configs(tmp_path: Path) -> Path:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "one.yaml").write_text("a: 1\n")
+    return folder
+
+
+def asked(configs: Path, name: str = "lab-5.10.89") -> bool:
+    """Whether the kernel had to be made, which must come out the same in any case."""
+    maker = Maker()
+    found, wanted = kept.kept(name, str(configs), maker), kernel_of_name(name)
+    assert found == wanted
+    # Tuples are equal whatever their classes; sets have no order to compare.
+    assert repr(found._replace(options=None, borrowed=frozenset())) == repr(
+        wanted._replace(options=None, borrowed=frozenset())
+    )
+    return maker.calls == 1
+
+
+def file(cache: Path) -> Path:
+    (found,) = cache.rglob("*.kernel")
+    return found
+
+
+@pytest.mark.parametrize("name", [*kernel_names(), *distribution_names(), "4.4", "6.12", "7.1", "5.15.0-91-generic"])
+def test_a_kept_kernel_is_the_one_that_was_made(name: str, cache: Path, configs: Path) -> None:
+    assert asked(configs, name)
+    assert not asked(configs, name)
+    assert file(cache).stat().st_mode & 0o777 == 0o600
+    assert file(cache).parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("change", ["a: 2\n", "a: 11\n", None], ids=["same size", "another size", "another file"])
+def test_it_is_made_anew_after_a_change(change: str | None, cache: Path, configs: Path) -> None:
+    assert asked(configs)
+    (configs / ("one.yaml" if change else "two.yaml")).write_text(change or "")
+    assert asked(configs)
+    assert not asked(configs)
+
+
+def test_what_changes_while_memplan_runs_is_not_kept(
+    cache: Path, configs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "_BEGUN", os.stat(configs / "one.yaml").st_mtime_ns)
+    assert asked(configs)
+    assert not cache.exists()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_is_made_good(data: st.DataObject, cache: Path, configs: Path) -> None:
+    asked(configs)
+    whole = file(cache).read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    damaged = bytes([whole[at] ^ 0x55]) + whole[at + 1 :] if data.draw(st.booleans()) else b""
+    file(cache).write_bytes(whole[:at] + damaged)
+    assert asked(configs)
+    assert file(cache).read_bytes() == whole
+
+
+def test_what_others_may_write_is_not_read(cache: Path, configs: Path) -> None:
+    assert asked(configs)
+    file(cache).chmod(0o620)
+    assert asked(configs)
+    file(cache).parent.chmod(0o770)
+    assert asked(configs)
+    assert asked(configs)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_is_anothers_is_not_read(cache: Path, configs: Path) -> None:
+    assert asked(configs)
+    os.chown(file(cache), 1, -1)
+    assert asked(configs)
+    assert not asked(configs)
+    os.chown(file(cache).parent, 1, -1)
+    assert asked(configs)
+    assert asked(configs)
+
+
+def test_a_link_or_a_fifo_is_not_read(cache: Path, configs: Path, tmp_path: Path) -> None:
+    assert asked(configs)
+    own = file(cache)
+    own.rename(tmp_path / "elsewhere")
+    own.symlink_to(tmp_path / "elsewhere")
+    assert asked(configs)
+    own.unlink()
+    os.mkfifo(own)
+    assert asked(configs)
+
+
+def test_there_may_be_no_place_to_keep_it(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "_BEGUN", 1 << 63)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(configs / "one.yaml"))
+    assert asked(configs)
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", "relative, too")
+    assert asked(configs)
+
+
+def test_no_more_are_kept_than_a_folder_should_hold(
+    cache: Path, configs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "_MOST_KERNELS", 1)
+    assert asked(configs)
+    assert asked(configs, "6.12")
+    assert asked(configs, "6.12")
+    assert not asked(configs)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "nul\0", "\udcff", "..", "."])
+def test_any_name_may_be_asked_for(name: str, cache: Path, configs: Path) -> None:
+    assert kept.kept(name, str(configs), lambda _: KERNEL) == KERNEL
