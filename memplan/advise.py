@@ -12,11 +12,11 @@ from enum import IntEnum
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.boot.ranges import RangeSet
 from memplan.boot.replay import replay
 from memplan.errors import MemplanError
 from memplan.machine.model import E820_RAM
 from memplan.owner import KERNEL, Mover, Purpose
+from memplan.ranges import RangeSet
 from memplan.sweep.settings import changed
 from memplan.sweep.wants import Verdict
 from memplan.units import GIB, PAGE_SIZE, round_down, size_text

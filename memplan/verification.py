@@ -100,8 +100,9 @@ def verify(
     or else the machine's.  `boot` says which of several boots in the log is meant (from 1; 0: the first), which is the
     one that an import takes.  Raises InputError for a log that can't be used, and what `memplan.simulate` raises.
     """
-    import memplan
+    from memplan.boot.replay import replay
     from memplan.firmware.source import open_source
+    from memplan.kernel.load import kernel_of
     from memplan.klog.boots import boots_of, choose, lines_of
     from memplan.klog.layout import kernel_lines
 
@@ -118,7 +119,7 @@ def verify(
     else:
         chosen = choose(boots_of(kernel_lines(source)), boot, source.name)
         log_e820 = tuple(chosen.maps["BIOS-e820"]) if chosen is not None else ()
-    plan = memplan.simulate(machine, kernel=kernel)
+    plan = replay(machine, kernel_of(machine.kernel, kernel))
     lines: Iterable[Line] = kernel_lines(source)
     if chosen is not None:
         lines = lines_of(lines, chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.ranges import RangeSet
+from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, round_down, round_up
 
 if TYPE_CHECKING:

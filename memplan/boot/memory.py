@@ -15,10 +15,10 @@ from memplan.units import PAGE_SHIFT, TIB, U64_MAX, pfn_down, pfn_up, round_up
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from memplan.boot.ranges import RangeSet
     from memplan.boot.record import Recorder
     from memplan.kernel.model import Kernel
     from memplan.owner import Owner, Purpose
+    from memplan.ranges import RangeSet
 
 #: Functions of arch/x86 that stayed with bootmem's calls when the others went over to memblock_virt_alloc.
 _ARCH_CALLERS = frozenset(

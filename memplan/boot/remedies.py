@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.ranges import RangeSet
 from memplan.machine.alteration import Alteration
 from memplan.owner import CRASH_KERNEL, KERNEL, Mover, Owner, Purpose
 from memplan.plan import Remedy
+from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SIZE, round_down
 
 if TYPE_CHECKING:

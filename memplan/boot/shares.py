@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.boot.ranges import RangeSet
+from memplan.ranges import RangeSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from memplan.boot.ranges import RangeSet
 from memplan.boot.remedies import Remedies
 from memplan.boot.shares import Part, Share, share_blocks
 from memplan.plan import Blocker, SratUse, Verdict
+from memplan.ranges import RangeSet
 from memplan.units import PAGE_SIZE, exact, pfn_up
 
 if TYPE_CHECKING:

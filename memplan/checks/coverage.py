@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from memplan.boot.ranges import RangeSet
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import quote
 from memplan.machine.model import E820_RAM
 from memplan.plan import SratUse
+from memplan.ranges import RangeSet
 from memplan.units import MIB, SECTION_SIZE, mem_range, round_down, round_up, size_text
 
 if TYPE_CHECKING:

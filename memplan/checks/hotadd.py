@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.ranges import RangeSet
 from memplan.checks.coverage import enabled, ram_of, range_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.hotadd.memory import MAP_SHARE, MOVABLE
@@ -14,6 +13,7 @@ from memplan.hotadd.scenario import Scenario, parse_add
 from memplan.hotadd.settings import settings_of
 from memplan.hotadd.start import start_of
 from memplan.machine.cmdline import CommandLine
+from memplan.ranges import RangeSet
 from memplan.units import PAGE_SHIFT, mem_range, size_text
 
 if TYPE_CHECKING:

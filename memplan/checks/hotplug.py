@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.ranges import RangeSet
 from memplan.boot.remedies import sentence
 from memplan.checks.coverage import enabled, ram_of, range_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import quote
 from memplan.machine.cmdline import CommandLine
 from memplan.owner import CRASH_KERNEL, KERNEL, Purpose
+from memplan.ranges import RangeSet
 from memplan.units import mem_range, size_text
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.ranges import RangeSet
 from memplan.checks.coverage import enabled, range_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.kaslr.choice import possible_places
 from memplan.machine.cmdline import CommandLine
+from memplan.ranges import RangeSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

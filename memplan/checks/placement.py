@@ -6,9 +6,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.parameters import Parameters
-from memplan.boot.ranges import RangeSet
 from memplan.checks.model import Found, Subject, rule
 from memplan.machine.model import E820_NAMES, E820_RAM, E820_RESERVED_KERN
+from memplan.ranges import RangeSet
 from memplan.units import PAGE_SIZE, mem_range, round_up, size_text
 
 if TYPE_CHECKING:

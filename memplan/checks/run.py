@@ -67,7 +67,7 @@ def check_inputs(
     if jobs == 1 or len(inputs) <= 1:
         yield from map(check, inputs)
         return
-    from memplan.checks.workers import spread
+    from memplan.workers import spread
 
     all_rules()
     yield from spread(check, inputs, jobs, _lost)

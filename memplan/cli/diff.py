@@ -110,7 +110,7 @@ def command(
         write_lines(document_lines(diff_document(plans, diff, labels, rules)), output)
     elif terminal and not verbose:
         from memplan.render.diff_overview import diff_overview
-        from memplan.render.spans import span_lines
+        from memplan.render.terminal import span_lines
 
         width, height = shutil.get_terminal_size()
         # The last line is for the shell's prompt.
@@ -118,7 +118,7 @@ def command(
         write_lines(span_lines(lines, terminal=True), output)
     else:
         from memplan.render.diff import diff_report
-        from memplan.render.table import report_lines
+        from memplan.render.terminal import report_lines
 
         show_lines(report_lines(diff_report(plans, diff, labels, rules), terminal=terminal), output, pager=pager)
     return 1 if exit_code and not diff.empty else 0

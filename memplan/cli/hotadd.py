@@ -90,7 +90,7 @@ def command(
         write_lines(hotadd_lines(result), output)
     else:
         from memplan.render.hotadd_text import hotadd_blocks
-        from memplan.render.table import report_lines
+        from memplan.render.terminal import report_lines
 
         write_lines(report_lines(hotadd_blocks(result), terminal=output is None), output)
     return 1 if exit_code and any(step.accepted is False for step in result.steps) else 0
@@ -121,7 +121,7 @@ def _how_much(
         write_lines(document_lines(how_much_document(result)), output)
     else:
         from memplan.render.hotadd_how_much import how_much_blocks
-        from memplan.render.table import report_lines
+        from memplan.render.terminal import report_lines
 
         write_lines(report_lines(how_much_blocks(result), terminal=output is None), output)
     return 1 if result.dimms == 0 else 0

@@ -69,7 +69,7 @@ def command(
         write_lines(map_svg(plan, added), output)
         return 0
     from memplan.render.map_text import map_lines
-    from memplan.render.spans import span_lines
+    from memplan.render.terminal import span_lines
 
     columns = width or (shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else _WIDTH)
     show_lines(span_lines(map_lines(plan, columns, added), terminal=output is None), output, pager=pager)

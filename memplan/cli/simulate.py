@@ -102,7 +102,7 @@ def _summary(plans: list[Planned], kernels: tuple[str, ...], format_: str, *, te
 
         return document_lines(summary_document(plans, kernels))
     from memplan.render.summary import comparison_table, summary_table
-    from memplan.render.table import report_lines
+    from memplan.render.terminal import report_lines
 
     two = len(kernels) == 2
     table = comparison_table(plans, (kernels[0], kernels[1])) if two else summary_table(plans)
@@ -123,7 +123,7 @@ def _first_screen(plan: Plan, *, exact: bool) -> Iterable[str]:
     import shutil
 
     from memplan.render.overview import overview
-    from memplan.render.spans import span_lines
+    from memplan.render.terminal import span_lines
 
     width, height = shutil.get_terminal_size()
     # The last line is for the shell's prompt.
@@ -132,6 +132,6 @@ def _first_screen(plan: Plan, *, exact: bool) -> Iterable[str]:
 
 def _report(plan: Plan, sections: tuple[str, ...], *, verbose: bool, terminal: bool) -> Iterable[str]:
     from memplan.render.report import plan_report
-    from memplan.render.table import report_lines
+    from memplan.render.terminal import report_lines
 
     return report_lines(plan_report(plan, verbose=verbose, sections=sections), terminal=terminal)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.boot.ranges import RangeSet
 from memplan.hotadd import zones
 from memplan.hotadd.memory import MAP_SHARE, MOVABLE
 from memplan.hotadd.replay import build_of, run
@@ -16,6 +15,7 @@ from memplan.hotadd.running import Running
 from memplan.hotadd.scenario import Add, Scenario
 from memplan.hotadd.settings import settings_of
 from memplan.hotadd.start import start_of
+from memplan.ranges import RangeSet
 from memplan.units import PAGE_SHIFT, size_text
 
 if TYPE_CHECKING:

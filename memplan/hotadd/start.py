@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.boot.ranges import RangeSet
 from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import E820_RAM
 from memplan.owner import Purpose
+from memplan.ranges import RangeSet
 from memplan.units import (
     GIB,
     PAGE_SHIFT,

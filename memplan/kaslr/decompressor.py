@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.boot.ranges import RangeSet
 from memplan.errors import NotCoveredError
 from memplan.kaslr.options import memory_options
 from memplan.kaslr.places import (
@@ -18,6 +17,7 @@ from memplan.kaslr.places import (
 )
 from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import E820_RAM
+from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SIZE, round_down, round_up
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.boot.ranges import RangeSet
 from memplan.kaslr.places import LOAD_PHYSICAL_ADDR, Area, Places, disjoint
 from memplan.machine.model import E820_RAM
+from memplan.ranges import RangeSet
 from memplan.units import PAGE_SIZE, round_down, round_up
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from memplan.memblock.search import round_up_wrapping
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from memplan.memblock.gaps import Fit
+    from memplan.memblock.gaps import Placement
     from memplan.memblock.regions import Attributes
 
 
@@ -227,7 +227,7 @@ class Allocations(Changes):
         """The block at `address` as a run of its own; none where that is 0."""
         return [Run(address, address + size, 1, not self.bottom_up)] if address else []
 
-    def _first_found(self, request: Search) -> tuple[Fit | None, bool, int | None]:
+    def _first_found(self, request: Search) -> tuple[Placement | None, bool, int | None]:
         """What the request's searches find, whether downwards, and the node asked for.
 
         Not with those that go on to memory that is not mirrored, as each request says so.

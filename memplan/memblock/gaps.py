@@ -42,7 +42,7 @@ class Criteria(NamedTuple):
         return attributes[1] & self.care == self.need and (self.any_node or attributes[0] == self.nid)
 
 
-class Fit(NamedTuple):
+class Placement(NamedTuple):
     """An answer: the block's address, and the free range, cut to the search's limits, in which it lies."""
 
     address: int
@@ -214,7 +214,7 @@ class Gaps:
 
     # -- searches -----------------------------------------------------------------------------------------------
 
-    def highest(self, size: int, start: int, end: int, kind: Criteria) -> Fit | None:
+    def highest(self, size: int, start: int, end: int, kind: Criteria) -> Placement | None:
         """The highest block of `size` > 0 bytes within ``[start, end)``."""
         start, end = self._limits(start, end, kind)
         if len(self._chunks) == 1:
@@ -230,7 +230,7 @@ class Gaps:
                 self._lower(bounds, index, kind)
         return None
 
-    def lowest(self, size: int, start: int, end: int, kind: Criteria) -> Fit | None:
+    def lowest(self, size: int, start: int, end: int, kind: Criteria) -> Placement | None:
         """The lowest block of `size` > 0 bytes within ``[start, end)``."""
         start, end = self._limits(start, end, kind)
         if len(self._chunks) == 1:
@@ -268,7 +268,7 @@ class Gaps:
         bounds.lower_to(index, max(offers, default=0))
 
 
-def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Fit | None:
+def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Placement | None:
     """The highest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
     align, any_node, nid, care, need = kind
     for low, high, (node, flags) in reversed(chunk):
@@ -276,11 +276,11 @@ def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criter
             top = high if high < end else end
             address = (top - size) & -align
             if address >= low and address >= start:
-                return Fit(address, max(low, start), top)
+                return Placement(address, max(low, start), top)
     return None
 
 
-def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Fit | None:
+def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Placement | None:
     """The lowest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
     align, any_node, nid, care, need = kind
     for low, high, (node, flags) in chunk:
@@ -289,5 +289,5 @@ def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteri
             address = (bottom + align - 1) & -align
             stop = address + size
             if stop <= high and stop <= end:
-                return Fit(address, bottom, min(high, end))
+                return Placement(address, bottom, min(high, end))
     return None

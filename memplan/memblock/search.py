@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.memblock.gaps import Criteria, Fit, Gaps
+from memplan.memblock.gaps import Criteria, Gaps, Placement
 from memplan.memblock.regions import Attributes, RegionArray
 from memplan.memblock.requests import Attempt, Candidate, Refusal, Search, Walk
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, U64_MAX
@@ -40,7 +40,7 @@ class Offer(NamedTuple):
     start: int
     end: int
     attributes: Attributes
-    found: Fit | None
+    found: Placement | None
 
 
 class Searches:
@@ -185,7 +185,7 @@ class Searches:
 
     def _search(
         self, start: int, end: int, size: int, align: int, nid: int | None, flags: int
-    ) -> tuple[Fit | None, bool]:
+    ) -> tuple[Placement | None, bool]:
         """What find_node finds, and whether it searched downwards."""
         walks = self._walks(start, end)
         tells = self.rules.any_node == "none"
@@ -224,7 +224,7 @@ class Searches:
         """The address that the search returns for the one that a walk found."""
         return address if walk.descending or not self.rules.bottom_up_int else _through_int(address)
 
-    def _lookup(self, walk: Walk, size: int, kind: Criteria) -> Fit | None:
+    def _lookup(self, walk: Walk, size: int, kind: Criteria) -> Placement | None:
         """The first place of a walk; the index answers what it knows.
 
         That is not requests of no bytes, which find places between ranges too, and odd alignments.
@@ -335,15 +335,15 @@ def _refusal(offer: Offer, walk: Walk, size: int, kind: Criteria) -> Refusal:
     return "above the limit" if offer.end > walk.end else "below the minimum"
 
 
-def _place(low: int, high: int, walk: Walk, size: int, align: int) -> Fit | None:
+def _place(low: int, high: int, walk: Walk, size: int, align: int) -> Placement | None:
     """Where a block lies in the part of the free range ``[low, high)`` that is within the walk's limits."""
     low = min(max(low, walk.start), walk.end)
     high = min(max(high, walk.start), walk.end)
     if walk.descending:
         address = (high - size) & -align
-        return Fit(address, low, high) if high >= size and address >= low else None
+        return Placement(address, low, high) if high >= size and address >= low else None
     address = round_up_wrapping(low, align)
-    return Fit(address, low, high) if address < high and high - address >= size else None
+    return Placement(address, low, high) if address < high and high - address >= size else None
 
 
 def round_up_wrapping(value: int, align: int) -> int:

@@ -23,17 +23,6 @@ def line(*parts: Span | str) -> Line:
     return tuple(part if isinstance(part, Span) else Span(part) for part in parts)
 
 
-def span_lines(lines: Iterable[Line], *, terminal: bool) -> Iterable[str]:
-    """The lines as text: with colour where `terminal` and stdout is one, else plain."""
-    import sys
-
-    if terminal and sys.stdout.isatty():
-        from memplan.render.rich_ import rich_spans
-
-        return rich_spans(lines)
-    return plain(lines)
-
-
 def plain(lines: Iterable[Line]) -> Iterable[str]:
     """The lines' text alone."""
     return ("".join(span.text for span in each).rstrip() for each in lines)

@@ -9,7 +9,7 @@ from enum import Enum
 from math import log2
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.boot.ranges import RangeSet
+from memplan.ranges import RangeSet
 from memplan.render.families import Family, family_of
 from memplan.units import PAGE_SIZE
 

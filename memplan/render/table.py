@@ -1,7 +1,6 @@
 """Reports for people: titled tables and texts, and their plain form for pipes and files.
 
-A report is a list of blocks and knows nothing of screens; this module prints it as aligned text, and
-memplan/render/rich_.py on a terminal.
+A report is a list of blocks and knows nothing of screens; memplan/render/terminal.py chooses how it is shown.
 """
 
 from __future__ import annotations
@@ -31,18 +30,6 @@ class Text(NamedTuple):
 
 
 Block = Table | Text
-
-
-def report_lines(blocks: Iterable[Block], *, terminal: bool) -> Iterable[str]:
-    """The lines of a report: with colour and boxes where `terminal` and stdout is one, else plain."""
-    if terminal:
-        import sys
-
-        if sys.stdout.isatty():
-            from memplan.render.rich_ import rich_lines
-
-            return rich_lines(blocks)
-    return plain_lines(blocks)
 
 
 def plain_lines(blocks: Iterable[Block]) -> Iterator[str]:

@@ -22,7 +22,7 @@ def run_here(cases: Sequence[Case], jobs: int) -> Iterator[Record]:
     if jobs == 1 or len(cases) < 2:
         yield from map(run_case, cases)
         return
-    from memplan.checks.workers import spread
+    from memplan.workers import spread
 
     yield from spread(run_case, cases, jobs, _lost)
 

@@ -14,11 +14,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from memplan.boot.memory import Memory
-from memplan.boot.ranges import RangeSet
 from memplan.events import Call
 from memplan.memblock.memblock import Run
 from memplan.memblock.requests import Search
 from memplan.owner import CRASH_KERNEL, Owner, Purpose
+from memplan.ranges import RangeSet
 from memplan.sweep.vague import Undecided, Vague, limits, window, windows_within
 from memplan.units import PAGE_SHIFT, PAGE_SIZE
 

@@ -23,7 +23,7 @@ from memplan.machine.model import (
 from memplan.plan import Plan
 from memplan.render.json_ import plan_lines
 from memplan.render.report import plan_report
-from memplan.render.table import report_lines
+from memplan.render.terminal import report_lines
 from memplan.render.trace import trace_lines
 
 MIB, GIB = 1 << 20, 1 << 30

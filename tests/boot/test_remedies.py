@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import memplan
-from memplan.boot.ranges import RangeSet
 from memplan.errors import InputError, NotCoveredError
 from memplan.firmware.combine import import_files
 from memplan.machine.alteration import Alteration, options_changed
@@ -17,6 +16,7 @@ from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import Cpus, E820Entry, Initrd, KernelImage, Machine, MemoryAffinity, Srat
 from memplan.owner import CRASH_KERNEL, Owner, Purpose
 from memplan.plan import Blocker, Plan
+from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB
 from tests.reports.logs import DATA, report
 

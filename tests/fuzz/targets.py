@@ -25,7 +25,7 @@ from memplan.machine.options import bad_options, with_cmdline
 from memplan.plan import Plan
 from memplan.render.json_ import plan_lines
 from memplan.render.report import plan_report
-from memplan.render.table import report_lines
+from memplan.render.terminal import report_lines
 from memplan.render.trace import trace_lines
 
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.panic import BootPanic
 from memplan.boot.parameters import page_table_buffer
-from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
 from memplan.errors import NotCoveredError
 from memplan.owner import Purpose
 from memplan.plan import MappedRange, TableRun
+from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SIZE_2M, mem_range, round_down, round_up
 
 if TYPE_CHECKING:

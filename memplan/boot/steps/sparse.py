@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.panic import BootPanic
-from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
 from memplan.owner import Owner, Purpose
+from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, SIZE_2M, round_down, round_up
 
 if TYPE_CHECKING:

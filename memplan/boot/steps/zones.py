@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.panic import BootPanic
-from memplan.boot.ranges import RangeSet
 from memplan.boot.registry import step
 from memplan.boot.results import ZoneLayout, ZoneLimits
 from memplan.errors import NotCoveredError
 from memplan.owner import Owner, Purpose
 from memplan.plan import Zone
+from memplan.ranges import RangeSet
 from memplan.units import (
     GIB,
     MIB,

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memplan.boot.ranges import RangeSet
+from memplan.ranges import RangeSet
 
 SPAN = 30
 spans = st.tuples(st.integers(0, SPAN), st.integers(1, SPAN)).map(lambda pair: (pair[0], pair[0] + pair[1]))

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from memplan.checks.workers import spread
+from memplan.workers import spread
 
 
 def work(item: int) -> str:
