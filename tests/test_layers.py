@@ -18,14 +18,14 @@ import memplan
 PACKAGE = Path(memplan.__file__).parent
 
 #: What all rooms may use; it uses nothing but itself.
-FOUNDATION = frozenset({"errors", "files", "owner", "printable", "ranges", "units", "workers"})
+FOUNDATION = frozenset({"configs", "errors", "files", "owner", "printable", "ranges", "units", "workers"})
 
 #: Room -> the rooms that it may import beside the foundation.  "kernel.rules" allows that one module of a room.
 ALLOWED: Mapping[str, str] = {
     "events": "",
     "memblock": "",
     # Facts: what a machine and a kernel are.
-    "machine": "klog.entries klog.memory_types kernel.load",
+    "machine": "klog.entries klog.memory_types kernel.load kernel.shipped",
     "klog": "machine.model machine.words",
     "kernel": "machine.document machine.kinds machine.model memblock.rules hotadd.rules",
     "kaslr": "kernel machine",

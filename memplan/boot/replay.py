@@ -18,7 +18,6 @@ from memplan.boot.verdicts import hotplug_ranges, verdicts
 from memplan.errors import NotCoveredError
 from memplan.events import Checkpoint
 from memplan.kaslr.choice import possible_places
-from memplan.kernel.unreplayed import unreplayed
 from memplan.memblock.memblock import MemblockPanic
 from memplan.plan import End, Node, PageTables, Plan
 
@@ -144,7 +143,7 @@ def _unreplayed(boot: Boot) -> Iterator[str]:
         tables.discard(BOOT_LOGO)
     if acpi.cxl_windows and not boot.params.acpi_disabled:
         tables.add("CEDT")
-    return unreplayed(boot.kernel, words, tables)
+    return boot.kernel.unreplayed(words, tables)
 
 
 def _nodes(boot: Boot) -> tuple[Node, ...]:

@@ -1,12 +1,9 @@
-"""What a version does to memory that isn't replayed: configs/rules/unreplayed.yaml, asked for one boot."""
+"""What a version does to memory that isn't replayed: an entry of configs/rules/unreplayed.yaml."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from memplan.kernel.model import Kernel
+from collections.abc import Container
+from typing import NamedTuple
 
 
 class Unreplayed(NamedTuple):
@@ -17,12 +14,7 @@ class Unreplayed(NamedTuple):
     config: str
     table: str
 
-
-def unreplayed(kernel: Kernel, words: Container[str], tables: Container[str]) -> Iterator[str]:
-    """What isn't replayed of a boot of `kernel` with these option words and ACPI tables, in words."""
-    for one in kernel.rules.unreplayed:
-        if one.options and not any(option in words for option in one.options):
-            continue
-        if (one.config and not kernel.config(one.config)) or (one.table and one.table not in tables):
-            continue
-        yield f"not replayed: {one.what}"
+    def concerns(self, words: Container[str], tables: Container[str]) -> bool:
+        """Whether option words and ACPI tables of a boot are those that it takes."""
+        asked = not self.options or any(option in words for option in self.options)
+        return asked and (not self.table or self.table in tables)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from memplan.kernel.load import find_kernel
-from memplan.kernel.unreplayed import unreplayed
 
 
 @pytest.mark.parametrize(
@@ -23,6 +22,6 @@ from memplan.kernel.unreplayed import unreplayed
     ],
 )
 def test_what_is_told(version: str, words: tuple[str, ...], tables: tuple[str, ...], told: str) -> None:
-    found = list(unreplayed(find_kernel(version), words, tables))
+    found = list(find_kernel(version).unreplayed(words, tables))
     assert len(found) == bool(told)
     assert all(told in text and text.startswith("not replayed: ") for text in found)
