@@ -6,10 +6,11 @@ APT    := $(if $(filter 0,$(shell id -u)),,sudo )apt-get
 
 MACHINE ?= examples/hotplug-nodes.yaml
 MINUTES ?= 10
+PAGE_LINT := tests/report/lint
 # LOCKED=1 installs the exact versions of requirements.lock.
 PIP     := $(BIN)/pip install --quiet$(if $(LOCKED), --constraint requirements.lock)
 
-.PHONY: run test lint bench boot-test oracle fuzz audit lock clean
+.PHONY: run test lint lint-page bench boot-test oracle fuzz audit lock clean
 
 run: $(VENV)/installed
 	$(BIN)/memplan simulate $(MACHINE)
@@ -21,6 +22,15 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The script of `memplan report`'s page; needs npm.
+lint-page: $(PAGE_LINT)/node_modules
+	$(PAGE_LINT)/node_modules/.bin/eslint --config $(PAGE_LINT)/eslint.config.js 'memplan/report/page/*.js'
+	$(PAGE_LINT)/node_modules/.bin/tsc --project $(PAGE_LINT)
+
+$(PAGE_LINT)/node_modules: $(PAGE_LINT)/package.json
+	npm install --prefix $(PAGE_LINT) --no-package-lock --no-audit --no-fund --silent
+	touch $@
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python tests/bench.py
@@ -63,4 +73,4 @@ $(VENV)/installed-dev: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PAGE_LINT)/node_modules .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

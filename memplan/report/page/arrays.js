@@ -1,6 +1,6 @@
 /** A step: what it does, what it changed, and both of memblock's arrays after it. */
 
-/** @import { Change, Range, Region } from "./data.js" */
+/** @import { Change, Region } from "./data.js" */
 /** @import { State } from "./film.js" */
 /** @import { Track } from "./map.js" */
 
@@ -68,9 +68,9 @@ export class Arrays {
   }
 }
 
-/** @param {Region[]} regions */
-function array(regions) {
-  return `${counted(regions.length, "region")}, ${rounded(total(regions))}`;
+/** @param {Region[]} all */
+function array(all) {
+  return `${counted(all.length, "region")}, ${rounded(total(all))}`;
 }
 
 /** @param {Change[]} changes */

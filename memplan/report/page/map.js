@@ -113,11 +113,11 @@ export class MemoryMap {
   /**
    * Zooms around an address: the middle of the view, or the chosen piece where that is in view.
    * @param {number} factor
-   * @param {number} [around]
+   * @param {number} [address]
    */
-  zoom(factor, around) {
+  zoom(factor, address) {
     const { low, high } = this.view;
-    let middle = around;
+    let middle = address;
     if (middle === undefined) {
       const at = this.choice?.address ?? -1;
       middle = at >= low && at < high ? at : (low + high) / 2;
@@ -190,7 +190,7 @@ export class MemoryMap {
       group.append(svg("text", { x: 0, y: top - 6, class: "name" }, lane.label, word(lane)));
       this.tracks.forEach((track, number) => {
         const strip = drawn(track.state, track.plan, this.families, lane, this.view, this.width);
-        group.append(this.strip(strip, lane, index, number, top));
+        group.append(this.strip(strip, index, number, top));
         top += STRIP + (number < this.tracks.length - 1 ? BETWEEN : 0);
       });
       body.append(group);
@@ -241,12 +241,11 @@ export class MemoryMap {
 
   /**
    * @param {Drawn} strip
-   * @param {Lane} lane
-   * @param {number} index
+   * @param {number} index the lane's
    * @param {number} track
    * @param {number} top
    */
-  strip(strip, lane, index, track, top) {
+  strip(strip, index, track, top) {
     const made = svg("g", { class: "strip" });
     const label = this.tracks[track].plan.label;
     for (const { left, width, css } of strip.ground)
