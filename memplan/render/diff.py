@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memplan.render.history import cause_text
 from memplan.render.json_ import span, verdict_object
 from memplan.render.remarks import remarks_of_both
 from memplan.render.report import about, addresses, node_text
+from memplan.render.sizes import nodes_text
 from memplan.render.table import Table, Text
 from memplan.units import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from memplan.differences import OwnerChange, Place, PlanDiff, TableCount, VerdictChange, ZoneChange
     from memplan.plan import Plan, Verdict, Zone
@@ -29,6 +30,50 @@ _LABEL_WIDTH = 24
 def rule_texts(rules: Iterable[RuleChange]) -> Iterator[tuple[str, list[str]]]:
     """What differs, and what makes it differ in words."""
     return ((change.outcome, [cause_text(cause) for cause in change.causes]) for change in rules)
+
+
+def diff_headline(diff: PlanDiff, labels: tuple[str, str], size: Callable[[int], str]) -> tuple[str, bool | None]:
+    """What can be removed in each plan, in a sentence; and whether it is more in the second one (None: as much)."""
+    if diff.empty:
+        return f"No differences between {labels[0]} and {labels[1]}", None
+    before, after = diff.movable
+    if before == after:
+        amount = f"{size(after)} can be removed in both" if after else "Nothing can be removed in either"
+        return f"{amount}: {labels[0]} and {labels[1]}", None
+    first, second = (size(amount) if amount else "nothing" for amount in diff.movable)
+    text = f"{second} can be removed with {labels[1]}, {first} with {labels[0]}"
+    return text[0].upper() + text[1:], after > before
+
+
+class ChangedVerdicts(NamedTuple):
+    """Nodes with the same change of verdict: "gained", "lost" or "changed", and the reason in the plan without it."""
+
+    nodes: str
+    word: str
+    reason: str
+
+
+def changed_verdicts(diff: PlanDiff, labels: tuple[str, str]) -> list[ChangedVerdicts]:
+    """What became of each node, neighbours with the same answer together."""
+    groups: list[tuple[tuple[str, str], list[int]]] = []
+    for change in diff.verdicts:
+        told = _told(change, labels)
+        if groups and groups[-1][0] == told:
+            groups[-1][1].append(change.nid)
+        else:
+            groups.append((told, [change.nid]))
+    return [ChangedVerdicts(nodes_text(nids), *told) for told, nids in groups]
+
+
+def _told(change: VerdictChange, labels: tuple[str, str]) -> tuple[str, str]:
+    before, after = (0 if verdict is None else verdict.blocks for verdict in (change.before, change.after))
+    reasons = [
+        "" if verdict is None else f"with {label}, {verdict.reason}"
+        for verdict, label in zip((change.before, change.after), labels, strict=True)
+    ]
+    if after > before:
+        return "gained", reasons[0] or reasons[1]
+    return "lost" if after < before else "changed", reasons[1] or reasons[0]
 
 
 def diff_report(

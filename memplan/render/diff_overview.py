@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.render.diff import rule_texts
+from memplan.render.diff import changed_verdicts, diff_headline, rule_texts
 from memplan.render.families import Family, family_of
 from memplan.render.remarks import remarks_of_both
 from memplan.render.screen import LEAST_COLUMNS, Panel, columns, columns_width, fitted, whole, wrapped
@@ -15,13 +15,14 @@ from memplan.units import exact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from memplan.differences import PlanDiff, VerdictChange
-    from memplan.plan import Plan, Verdict
+    from memplan.differences import PlanDiff
+    from memplan.plan import Plan
     from memplan.render.spans import Line
     from memplan.rule_changes import RuleChange
 
     Size = Callable[[int], str]
 
+_STYLES = {"gained": "green", "lost": "bold red", "changed": "yellow"}
 _MORE = "more: --verbose for every range; memplan explain MACHINE SUBJECT for the reason"
 
 
@@ -54,48 +55,16 @@ def diff_overview(
 
 
 def _headline(diff: PlanDiff, labels: tuple[str, str], width: int, size: Size) -> list[Line]:
-    if diff.empty:
-        return wrapped(f"No differences between {labels[0]} and {labels[1]}", width, style="bold")
-    before, after = diff.movable
-    if before == after:
-        amount = f"{size(after)} can be removed in both" if after else "Nothing can be removed in either"
-        return wrapped(f"{amount}: {labels[0]} and {labels[1]}", width, style="bold")
-    first, second = (size(amount) if amount else "nothing" for amount in diff.movable)
-    text = f"{second} can be removed with {labels[1]}, {first} with {labels[0]}"
-    return wrapped(text[0].upper() + text[1:], width, style="bold green" if after > before else "bold red")
+    text, more = diff_headline(diff, labels, size)
+    return wrapped(text, width, style={None: "bold", True: "bold green", False: "bold red"}[more])
 
 
 def _verdicts(diff: PlanDiff, labels: tuple[str, str], width: int) -> Panel:
     """What became of each node, the reason being that of the plan in which it can't be removed."""
-    groups: list[list[VerdictChange]] = []
-    for change in diff.verdicts:
-        if groups and _told(groups[-1][-1], labels) == _told(change, labels):
-            groups[-1].append(change)
-        else:
-            groups.append([change])
     lines: list[Line] = []
-    for group in groups:
-        head = f"{nodes_text(change.nid for change in group)}: "
-        word, style, reason = _told(group[0], labels)
-        lines += wrapped(reason, width, head=(head, Span(word, style), ": "))
+    for nodes, word, reason in changed_verdicts(diff, labels):
+        lines += wrapped(reason, width, head=(f"{nodes}: ", Span(word, _STYLES[word]), ": "))
     return Panel(lines, 0, 8, lambda left: f"{left} more lines: --verbose")
-
-
-def _told(change: VerdictChange, labels: tuple[str, str]) -> tuple[str, str, str]:
-    before, after = _blocks(change.before), _blocks(change.after)
-    if after > before:
-        return "gained", "green", _because(change.before, labels[0]) or _because(change.after, labels[1])
-    if after < before:
-        return "lost", "bold red", _because(change.after, labels[1]) or _because(change.before, labels[0])
-    return "changed", "yellow", _because(change.after, labels[1]) or _because(change.before, labels[0])
-
-
-def _blocks(verdict: Verdict | None) -> int:
-    return 0 if verdict is None else verdict.blocks
-
-
-def _because(verdict: Verdict | None, label: str) -> str:
-    return "" if verdict is None else f"with {label}, {verdict.reason}"
 
 
 def _rules(rules: Sequence[RuleChange], width: int) -> Panel:
