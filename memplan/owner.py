@@ -126,6 +126,37 @@ class Purpose(Enum):
 CRASH_KERNEL = frozenset({Purpose.CRASH_KERNEL, Purpose.CRASH_KERNEL_LOW})
 #: The image and what grows behind it.
 KERNEL = frozenset({Purpose.KERNEL_IMAGE, Purpose.BRK})
+#: The log's buffer, with what describes its records.
+LOG = frozenset({Purpose.LOG_BUFFER, Purpose.LOG_DESCRIPTORS, Purpose.LOG_INFOS})
+#: The bounce buffers of swiotlb=, and what keeps book of them.
+SWIOTLB = frozenset(
+    {
+        Purpose.SWIOTLB,
+        Purpose.SWIOTLB_SLOTS,
+        Purpose.SWIOTLB_AREAS,
+        Purpose.SWIOTLB_OVERFLOW,
+        Purpose.SWIOTLB_LIST,
+        Purpose.SWIOTLB_ADDRESSES,
+        Purpose.SWIOTLB_SIZES,
+    }
+)
+#: The CPUs' areas, and what the per-CPU allocator needs for them.
+PERCPU = frozenset(
+    {
+        Purpose.PERCPU,
+        Purpose.PERCPU_INFO,
+        Purpose.PERCPU_PAGE_TABLES,
+        Purpose.PERCPU_GROUP_OFFSETS,
+        Purpose.PERCPU_GROUP_SIZES,
+        Purpose.PERCPU_UNIT_MAP,
+        Purpose.PERCPU_UNIT_OFFSETS,
+        Purpose.PERCPU_CHUNK_LISTS,
+        Purpose.PERCPU_CHUNK,
+        Purpose.PERCPU_ALLOCATION_MAP,
+        Purpose.PERCPU_BOUNDARY_MAP,
+        Purpose.PERCPU_BLOCK_METADATA,
+    }
+)
 
 
 class Owner(NamedTuple):

@@ -221,6 +221,7 @@ def _plan_facts(plan: Plan, debug: bool) -> Iterator[Fact]:
 def _owned_facts(plan: Plan) -> Iterator[Fact]:
     """What an ordinary log tells of single owners' memory after it was handed over."""
     gigantic = clock = 0
+    clock_step = ""
     for event in plan.events:
         if not isinstance(event, Change) or event.op != "reserve":
             continue
@@ -233,13 +234,11 @@ def _owned_facts(plan: Plan) -> Iterator[Fact]:
             text = f"{name} hash table entries: {size // 8}"
             yield Fact("hash table", (name, size // 8), text, 0, event.step, str(event.owner))
         elif purpose is Purpose.KVM_CLOCK:
-            clock = event.start
+            clock, clock_step = event.start, event.step
         elif purpose is Purpose.GIGANTIC_PAGES:
             gigantic += size * event.count // GIB if event.count > 1 else size // GIB
     if clock:
-        yield Fact(
-            "KVM clock", (clock,), f"kvm-clock: cpu 0, msr 0:{clock + 1:x}, primary cpu clock", 0, "kvmclock_init"
-        )
+        yield Fact("KVM clock", (clock,), f"kvm-clock: cpu 0, msr 0:{clock + 1:x}, primary cpu clock", 0, clock_step)
     if gigantic:
         yield Fact("gigantic pages", (gigantic,), f"HugeTLB: 1.00 GiB page size, pre-allocated {gigantic} pages", 0)
 

@@ -34,7 +34,7 @@ ALLOWED: Mapping[str, str] = {
     "plan": "events kaslr.places machine.alteration wording",
     "boot": "events kaslr kernel machine memblock plan wording",
     # What reads real things; where the image lies in a boot is inferred by replaying it.
-    "firmware": "boot.parameters kaslr kernel klog machine sweep.evidence",
+    "firmware": "boot.parameters boot.steps.cpus kaslr kernel klog machine sweep.evidence",
     # What asks more than one plan, or more than a plan.
     "hotadd": "firmware.source kernel klog.layout machine plan",
     "differences": "plan",

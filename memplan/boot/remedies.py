@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.machine.alteration import Alteration
-from memplan.owner import CRASH_KERNEL, KERNEL, Mover, Owner, Purpose
+from memplan.owner import CRASH_KERNEL, KERNEL, LOG, PERCPU, SWIOTLB, Mover, Owner, Purpose
 from memplan.plan import Remedy
 from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SIZE, round_down
@@ -20,12 +20,9 @@ if TYPE_CHECKING:
 _FIRST_MEGABYTE = "the first megabyte always stays with the kernel: its node can't be removed"
 _CRASH_KERNEL = "give the place: crashkernel=size@offset in a node that stays, or a smaller size"
 _EFI_TABLES = "let firmware and the boot loader keep EFI's tables in a node that stays"
-_SWIOTLB_KINDS = frozenset(kind for kind in Purpose if kind.name.startswith("SWIOTLB"))
-_PERCPU_KINDS = frozenset(kind for kind in Purpose if kind.name.startswith("PERCPU"))
 _OWN_NODE = frozenset({Purpose.NODE_DATA, Purpose.MEMORY_MAP})
-_LOG_KINDS = frozenset({Purpose.LOG_BUFFER, Purpose.LOG_DESCRIPTORS, Purpose.LOG_INFOS})
 #: What is allocated before the SRAT is read, and goes behind the kernel where that is done upwards.
-_BOTTOM_UP_KINDS = frozenset({Purpose.PAGE_TABLES, Purpose.MEMBLOCK_ARRAY, *_LOG_KINDS})
+_BOTTOM_UP_KINDS = frozenset({Purpose.PAGE_TABLES, Purpose.MEMBLOCK_ARRAY, *LOG})
 #: Below this every boot loader can put the initrd (initrd_addr_max of the setup header, and one).
 _LOADER_END = 2 * GIB
 _CRASH_ALIGN = 16 * MIB
@@ -64,7 +61,7 @@ def sentence(owner: Owner, cmdline: CommandLine, *, marked: bool) -> str:
     kind = owner.kind
     if kind in _BOTTOM_UP_KINDS:
         return _upwards(kind, cmdline)
-    if kind in _SWIOTLB_KINDS:
+    if kind in SWIOTLB:
         off = "" if cmdline.last("swiotlb") == "noforce" else ", or boot with swiotlb=noforce"
         return f"it must lie below 4 GiB: let a node that stays have memory there{off}"
     if kind is Purpose.KERNEL_IMAGE:
@@ -78,7 +75,7 @@ def sentence(owner: Owner, cmdline: CommandLine, *, marked: bool) -> str:
 
 
 def _upwards(kind: Purpose, cmdline: CommandLine) -> str:
-    log = "a smaller log_buf_len, or " if kind in _LOG_KINDS else ""
+    log = "a smaller log_buf_len, or " if kind in LOG else ""
     if cmdline.has("movable_node"):
         return f"{log}more room between the kernel image and the hot-pluggable memory (movable_node is there)"
     return f"{log}allocate bottom-up until the SRAT is read: movable_node"
@@ -94,13 +91,13 @@ def _on_nodes(kind: Purpose, cmdline: CommandLine) -> str:
 
 def _marks(kind: Purpose, cmdline: CommandLine, marked: bool) -> str:
     """The marks and the option that make allocations avoid a node, as far as they are missing."""
-    what = "node" if kind in _OWN_NODE or kind in _PERCPU_KINDS else "range"
+    what = "node" if kind in _OWN_NODE or kind in PERCPU else "range"
     steps = [] if marked else [f"mark the {what} hot-pluggable in the SRAT"]
     steps += [] if cmdline.has("movable_node") else ["boot with movable_node"]
     how = " and ".join(steps) or f"keep the {what} free of what takes its hot-plug marks off"
     if kind in _OWN_NODE:
         return f"it follows the node's own memory: {how}"
-    if kind in _PERCPU_KINDS:
+    if kind in PERCPU:
         return f"{how}: its CPUs' areas go elsewhere"
     return f"{how}: the kernel's own allocations avoid it"
 
@@ -136,7 +133,7 @@ class Remedies:
             return self._placed_option(kind)
         if kind is Purpose.RESERVE_MEM:
             return Alteration(drop=("reserve_mem",))
-        if kind in _SWIOTLB_KINDS:
+        if kind in SWIOTLB:
             known = boot.rules.swiotlb_noforce != "unknown" and boot.cmdline.last("swiotlb") != "noforce"
             return Alteration(add=("swiotlb=noforce",)) if known else None
         if kind in _BOTTOM_UP_KINDS or (hotplug and kind.mover is Mover.SRAT and boot.rules.srat_hotplug_marks):

@@ -35,7 +35,7 @@ def _window(window: CxlWindow) -> str:
 
 def _driver_line(subject: Subject, text: str) -> str:
     """What the CXL driver says of a window that it refuses, once it finds the device of the CXL root (ACPI0017)."""
-    return f"cxl_acpi ACPI0017:00: CFMWS {text}" if subject.kernel.rules.cfmws != "nothing" else ""
+    return f"cxl_acpi ACPI0017:00: CFMWS {text}" if subject.kernel.rules.knows_cxl_windows else ""
 
 
 def _described(subject: Subject, window: CxlWindow) -> int:
@@ -89,7 +89,7 @@ def window_alignment(subject: Subject) -> Iterator[Found]:
 )
 def window_without_srat(subject: Subject) -> Iterator[Found]:
     """Windows that the SRAT does not describe."""
-    if subject.kernel.rules.cfmws == "nothing":
+    if not subject.kernel.rules.knows_cxl_windows:
         return
     for index, window in enumerate(_windows(subject)):
         if window.size and not _described(subject, window):
@@ -110,7 +110,7 @@ def window_without_srat(subject: Subject) -> Iterator[Found]:
 )
 def window_described_in_part(subject: Subject) -> Iterator[Found]:
     """Windows of which the SRAT describes a part."""
-    if subject.kernel.rules.cfmws == "nothing":
+    if not subject.kernel.rules.knows_cxl_windows:
         return
     for index, window in enumerate(_windows(subject)):
         described = _described(subject, window)
@@ -158,7 +158,7 @@ def windows_overlap(subject: Subject) -> Iterator[Found]:
 )
 def window_without_node(subject: Subject) -> Iterator[Found]:
     """Windows for which no domain is left."""
-    if subject.kernel.rules.cfmws == "nothing":
+    if not subject.kernel.rules.knows_cxl_windows:
         return
     nodes, most = node_numbers(subject), subject.kernel.max_numnodes
     fresh = max(nodes, default=-1) + 1

@@ -75,7 +75,7 @@ def crashkernel_fails(subject: Subject) -> Iterator[Found]:
         # Red Hat's own patch gives this a size, which no plan knows.
         return
     asked = " ".join(f"crashkernel={value}" for value in values)
-    old = subject.kernel.rules.crash_limit == "below-896M"
+    old = subject.kernel.rules.crash_stays_below_896m
     limit = _OLD_LOW if old else _LOW
     text = f"{asked} gets no memory; the largest gap below {size_text(limit)} is {size_text(largest_gap(plan, limit))}"
     if any(end > limit for node in plan.nodes for _, end in node.ranges):

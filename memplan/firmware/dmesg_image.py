@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.steps.cpus import clock_in_image
 from memplan.firmware.source import Evidence
 from memplan.klog.boot import BootLines, Reserved
 from memplan.units import MIB, SIZE_2M, round_down, round_up
@@ -56,9 +57,9 @@ def _told_place(boot: BootLines, kernel: Kernel | None) -> tuple[int, str, int] 
     usual = kernel.facts.get("image.load_address") if kernel is not None else None
     if kernel is None or not isinstance(usual, int) or not isinstance(size, int):
         return None
-    if boot.kernel_offset is not None and kernel.rules.kaslr == "below 1G":
+    if boot.kernel_offset is not None and kernel.rules.kaslr_offset_tells_place:
         return usual + boot.kernel_offset, "Kernel Offset", boot.lines["kernel_offset"]
-    if boot.kvm_clock is not None and "kvmclock_init" not in kernel.rules.steps and kernel.config("AMD_MEM_ENCRYPT"):
+    if boot.kvm_clock is not None and clock_in_image(kernel) and kernel.config("AMD_MEM_ENCRYPT"):
         # What is shared with the host lies in a 2M page of its own at the image's end.
         place = round_down(boot.kvm_clock, SIZE_2M) + SIZE_2M - round_up(size, SIZE_2M)
         if abs(place - usual) >= _LARGEST_IMAGE:

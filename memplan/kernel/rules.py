@@ -247,3 +247,18 @@ class Rules(NamedTuple):
         "divides the end of RAM from 64G on",
         "2G on bare metal from 64G on",
     ]
+
+    @property
+    def knows_cxl_windows(self) -> bool:
+        """Whether nodes are made of the windows that a CEDT describes."""
+        return self.cfmws != "nothing"
+
+    @property
+    def crash_stays_below_896m(self) -> bool:
+        """Whether the crash kernel's memory lies below 896 MiB where the option names no other place."""
+        return self.crash_limit == "below-896M"
+
+    @property
+    def kaslr_offset_tells_place(self) -> bool:
+        """Whether the offset that KASLR adds to virtual addresses is how far it moves the image in memory, too."""
+        return self.kaslr == "below 1G"

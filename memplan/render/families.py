@@ -8,9 +8,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from memplan.owner import Purpose
+from memplan.owner import CRASH_KERNEL, LOG, PERCPU, SWIOTLB, Purpose
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from memplan.owner import Owner
 
 
@@ -45,7 +47,7 @@ class Family(Enum):
         return self.label
 
 
-_MEMBERS: dict[Family, tuple[Purpose, ...]] = {
+_MEMBERS: dict[Family, Collection[Purpose]] = {
     Family.KERNEL: (Purpose.KERNEL_IMAGE, Purpose.BRK),
     Family.INITRD: (Purpose.INITRD, Purpose.SETUP_DATA),
     Family.FIRMWARE: (
@@ -70,14 +72,20 @@ _MEMBERS: dict[Family, tuple[Purpose, ...]] = {
     ),
     Family.PAGE_TABLES: (Purpose.PAGE_TABLES,),
     Family.NODE_DATA: (Purpose.NODE_DATA,),
-    Family.MEMORY_MAP: tuple(kind for kind in Purpose if kind.name.startswith(("MEMORY_MAP", "VMEMMAP", "SECTION"))),
-    Family.PERCPU: tuple(kind for kind in Purpose if kind.name.startswith("PERCPU")),
-    Family.CRASH: tuple(kind for kind in Purpose if kind.name.startswith("CRASH_KERNEL")),
-    Family.CMA: tuple(kind for kind in Purpose if "CMA" in kind.name.split("_")),
+    Family.MEMORY_MAP: (
+        Purpose.MEMORY_MAP,
+        Purpose.VMEMMAP_TABLES,
+        Purpose.SECTION_ROOTS,
+        Purpose.SECTION_USAGE,
+        Purpose.SECTION_TABLES,
+    ),
+    Family.PERCPU: PERCPU,
+    Family.CRASH: CRASH_KERNEL,
+    Family.CMA: (Purpose.CMA, Purpose.HUGETLB_CMA, Purpose.CRASH_KERNEL_CMA),
     Family.HUGE: (Purpose.GIGANTIC_PAGES,),
-    Family.SWIOTLB: tuple(kind for kind in Purpose if kind.name.startswith("SWIOTLB")),
-    Family.LOG: tuple(kind for kind in Purpose if kind.name.startswith("LOG_")),
-    Family.HASHES: tuple(kind for kind in Purpose if kind.name.endswith("_HASH")),
+    Family.SWIOTLB: SWIOTLB,
+    Family.LOG: LOG,
+    Family.HASHES: (Purpose.PID_HASH, Purpose.DENTRY_HASH, Purpose.INODE_HASH),
 }
 _FAMILIES = {kind: family for family, kinds in _MEMBERS.items() for kind in kinds}
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.boot.replay import run
+from memplan.boot.steps.numa import initmem_init
 from memplan.errors import NotCoveredError
 from memplan.sweep.ways import stretches, ways
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 #: So many entries of the machine's map and SRAT are gone through in all ways together; what else there may be, is left
 #: alone, as are machines of more entries than a real one has.
 _MOST_ENTRIES, _LARGEST = 5000, 2000
-#: The step that allocates the nodes' NODE_DATA.
-_STEP = "initmem_init"
 
 
 class Fit(NamedTuple):
@@ -107,7 +106,7 @@ def _at(machine: Machine, kernel: Kernel, address: int | None) -> Boot | None:
     boot = Boot(machine, kernel)
     try:
         for step in run(boot):
-            if step.name == _STEP:
+            if step.run is initmem_init:
                 return boot
     except (BootPanic, NotCoveredError):
         pass

@@ -14,6 +14,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from memplan.boot.memory import Memory
+from memplan.boot.steps.handover import memblock_free_all
+from memplan.boot.steps.sparse import sparse_init
 from memplan.events import Call
 from memplan.memblock.memblock import Run
 from memplan.memblock.requests import Search
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
     from memplan.memblock.requests import Walk
 
 #: The first step that is replayed so: what comes before decides about nodes, marks and the crash kernel.
-FIRST_STEP = "sparse_init"
+FIRST_STEP = sparse_init.__name__
 #: The hand-over: it gives reserved regions their nodes, for which the array may grow once more.
-LAST_STEP = "memblock_free_all"
+LAST_STEP = memblock_free_all.__name__
 #: Reservations at an unknown place that lie no further apart are counted as one.
 _NEAR = 2 << 20
 #: It is told of a block that it lies within this of the end of free memory, or a power of two of it.

@@ -10,6 +10,7 @@ from memplan.units import PAGE_SIZE, round_up
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
+    from memplan.kernel.model import Kernel
 
 #: What the host keeps of one CPU's clock, in a cache line (struct pvclock_vsyscall_time_info).
 _VCPU_CLOCK = 64
@@ -27,6 +28,11 @@ def kvmclock_init(boot: Boot) -> None:
 
 def _clock(boot: Boot, size: int) -> int:
     return boot.memory.phys_alloc(size, PAGE_SIZE, owner=Purpose.KVM_CLOCK, caller="kvmclock_init")
+
+
+def clock_in_image(kernel: Kernel) -> bool:
+    """Whether the first CPUs' guest clocks lie in the kernel image itself: no step of this kernel allocates them."""
+    return kvmclock_init.__name__ not in kernel.rules.steps
 
 
 @step("lib/cpumask.c")
