@@ -166,7 +166,7 @@ def _reserve_x86(boot: Boot) -> None:
             return
     else:
         highest = _HIGH_MAX if rules.crash_high_limit == "64T" else 1 << boot.params.physical_bits
-        lower = [_OLD_LOW_MAX] if rules.crash_stays_below_896m else [_LOW_MAX, highest]
+        lower = [_OLD_LOW_MAX] if rules.crash_limit == "below-896M" else [_LOW_MAX, highest]
         found = 0
         for limit in [highest] if high else lower:
             found = found or _take(boot, size, _ALIGN, _ALIGN, limit)

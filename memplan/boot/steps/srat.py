@@ -46,7 +46,7 @@ def acpi_numa_init(boot: Boot, nodes: Nodes) -> bool:
             nodes.srat_disabled = True
             nodes.srat = SratUse.BAD_ENTRY
     _parse_slit(boot, nodes)
-    if boot.rules.knows_cxl_windows:
+    if boot.rules.cfmws != "nothing":
         _parse_cfmws(boot, nodes)
     if srat is not None and not nodes.srat_disabled:
         nodes.srat = SratUse.USED if accepted else SratUse.EMPTY
