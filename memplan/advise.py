@@ -67,7 +67,8 @@ class Advice(NamedTuple):
     """The answer: `steps` to take (none where the plan has it already), or None with what stays in the way.
 
     `immovable` are reservations that nobody can move; they prove that nothing gives what is wanted.  `missing` are the
-    wishes that the best change that was tried leaves open.  `plans` counts the plans that were made.
+    wishes that the best change that was tried leaves open.  `plans` counts the plans that were made, and `limits` are
+    what the changed machine asks for and no plan replays.
     """
 
     steps: tuple[Measure, ...] | None
@@ -76,6 +77,7 @@ class Advice(NamedTuple):
     immovable: tuple[Reservation, ...]
     missing: tuple[Want, ...]
     plans: int
+    limits: tuple[str, ...]
 
 
 def advise(machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> Advice:
@@ -93,7 +95,7 @@ def advise(machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> Advice:
         own, plan = tried
         missing = tuple(want for want in wants if not want.is_met(plan))
         if not missing:
-            return Advice(steps, own, _cost(first, plan), (), (), plans)
+            return Advice(steps, own, _cost(first, plan), (), (), plans, plan.limits)
         if len(missing) < len(best_missing):
             best, best_plan, best_missing = own, plan, missing
         if len(steps) == _MOST_STEPS:
@@ -105,7 +107,7 @@ def advise(machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> Advice:
             seen.add(frozenset(more))
             weight = len(more), sum(one.hand for one in more)
             heappush(queue, (weight, tuple(one.text for one in more), more))
-    return Advice(None, best, None, _immovable(best_plan, best_missing), best_missing, plans)
+    return Advice(None, best, None, _immovable(best_plan, best_missing), best_missing, plans, best_plan.limits)
 
 
 def _tried(machine: Machine, kernel: Kernel, steps: Sequence[Measure]) -> tuple[Machine, Plan] | None:

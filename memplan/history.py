@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from memplan.boot.limits import limits
+from memplan.boot.parameters import Parameters
 from memplan.boot.replay import replay
 from memplan.errors import NotCoveredError, UsageError
 from memplan.kernel.distributions import target
@@ -47,7 +49,7 @@ class Stretch(NamedTuple):
     """Versions from `first` to `last` with one verdict; `met` tells whether they give what is wanted.
 
     `causes` are why the first one differs from the version before it (empty for the first stretch).  `problem` says why
-    there is no verdict.
+    there is no verdict, `limits` what these versions are asked for and no plan replays.
     """
 
     first: str
@@ -56,6 +58,7 @@ class Stretch(NamedTuple):
     met: bool | None
     causes: tuple[Cause, ...] = ()
     problem: str = ""
+    limits: tuple[str, ...] = ()
 
 
 class Build(NamedTuple):
@@ -117,12 +120,14 @@ def history(machine: Machine, names: Sequence[str], wants: Sequence[Want] = ()) 
             planned = before._replace(name=name, kernel=kernel)
         else:
             planned = _planned(machine, name, kernel, wants)
+        left_out = tuple(str(limit) for limit in limits(Parameters(machine, kernel)))
         if before is not None and _answer(planned, wants) == _answer(before, wants):
-            stretches[-1] = stretches[-1]._replace(last=name)
+            every = dict.fromkeys((*stretches[-1].limits, *left_out))
+            stretches[-1] = stretches[-1]._replace(last=name, limits=tuple(every))
         else:
             changed = known is not None and not planned.problem and _answer(planned, wants) != _answer(known, wants)
             causes = _causes(machine, known, planned, wants) if known is not None and changed else ()
-            stretches.append(Stretch(name, name, planned.verdict, planned.met, causes, planned.problem))
+            stretches.append(Stretch(name, name, planned.verdict, planned.met, causes, planned.problem, left_out))
         before = planned
         known = known if planned.problem else planned
     return stretches

@@ -191,7 +191,7 @@ def _notes(log: Told, plan: Plan, debug: bool) -> list[str]:
         notes.append(f"planned with the facts of {plan.kernel}, not with those of {log.release}'s own build")
     if other := other_options(log, plan):
         notes.append(other)
-    return notes
+    return [*notes, *(f"not modelled: {text}" for text in plan.limits)]
 
 
 def _first_random(plan: Plan, planned: Sequence[Fact]) -> int:

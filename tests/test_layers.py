@@ -45,16 +45,17 @@ ALLOWED: Mapping[str, str] = {
     "sweep": "boot events kaslr kernel machine memblock plan",
     "advise": "boot kernel machine plan sweep",
     "history": "boot kernel machine sweep",
+    "coverage": "boot.limits boot.registry kernel",
     "rule_changes": "boot history kernel machine plan",
     "explain": "boot events hotadd.result kernel machine memblock plan",
     "checks": "boot events firmware hotadd kaslr kernel klog machine plan wording",
     # The edge: what people and programs see.
-    "render": "advise checks differences events explain history hotadd kernel klog.facts memblock.requests plan "
-    "rule_changes sweep.case verification wording memplan",
+    "render": "advise checks coverage differences events explain history hotadd kernel klog.facts memblock.requests "
+    "plan rule_changes sweep.case verification wording memplan",
     "report": "boot events kernel machine memblock plan render memplan",
     "memplan": "boot checks differences firmware kernel machine plan verification",
-    "cli": "advise boot checks differences explain firmware history hotadd kernel machine plan qemu render report "
-    "rule_changes sweep trial verification memplan",
+    "cli": "advise boot checks coverage differences explain firmware history hotadd kernel machine plan qemu render "
+    "report rule_changes sweep trial verification memplan",
     "__main__": "cli",
 }
 

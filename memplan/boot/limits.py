@@ -5,131 +5,129 @@ A plan that meets one of them says so (``Plan.limits``), for it may then differ 
 
 from __future__ import annotations
 
+import os
+import re
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.boot.steps.efi import BOOT_LOGO
+from memplan.configs import config_folder
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-    from memplan.boot.context import Boot
+    from memplan.boot.parameters import Parameters
+    from memplan.kernel.model import Kernel
+    from memplan.kernel.unreplayed import Case
 
-#: Options whose whole effect on memory is left out, and what that effect is.
-_OPTIONS = {
-    "add_efi_memmap": "the EFI memory map's ranges are not added to the e820 map",
-    "cma_pernuma": "no CMA area is reserved on each node",
-    "disable_mtrr_trim": "RAM beyond the MTRRs' write-back ranges is taken away all the same",
-    "efi_fake_mem": "the EFI memory map keeps its attributes, and no memory becomes soft reserved",
-    "enable_mtrr_cleanup": "the MTRRs are not rearranged before RAM beyond them is taken away",
-    "initrdmem": "the initrd stays where the boot loader put it",
-    "memtest": "all memory is taken to pass the test; the kernel reserves what fails",
-    "noefi": "the EFI memory map is used all the same",
-    "numa_cma": "no CMA area is reserved on the nodes",
-}
-#: Values of options of which the same is true.
-_VALUES = {
-    ("efi", "nosoftreserve"): "special-purpose memory stays soft reserved",
-    ("efi", "old_map"): "the EFI memory map is used as without it",
-    ("iommu", "calgary"): "no translation tables are reserved",
-    ("iommu", "memaper"): "no GART aperture is reserved",
-}
-
-
-class Limit(NamedTuple):
-    """One thing that is not replayed.
-
-    `met` gives, for a boot whose options have been read, what in the machine, its kernel or its options asks for it
-    ("" where nothing does).
-    """
-
-    name: str
-    what: str
-    met: Callable[[Boot], str]
-
-
-def limits(boot: Boot) -> tuple[str, ...]:
-    """A sentence for each thing that `boot` asks for and that is not replayed."""
-    found = [f"{asked}: {limit.what}" for limit in LIMITS if (asked := limit.met(boot))]
-    return (*found, *(f"{word}: not replayed: {effect}" for word, effect in _left_out(boot)))
-
-
-def option_limits() -> dict[str, str]:
-    """The options that are not replayed, as they are written, and what a plan does instead."""
-    return {**_OPTIONS, **{f"{name}={value}": effect for (name, value), effect in _VALUES.items()}}
-
-
-def _left_out(boot: Boot) -> list[tuple[str, str]]:
-    """The options on the command line that this kernel acts upon and a plan doesn't."""
-    found: dict[str, str] = {}
-    for typed, value in boot.cmdline.args:
-        name = typed.replace("-", "_")
-        if not _handled(boot, name):
-            continue
-        word = typed if value is None else f"{typed}={value}"
-        if name in _OPTIONS:
-            found[word] = _OPTIONS[name]
-        for part in (value or "").split(","):
-            if (name, part) in _VALUES:
-                found[word] = _VALUES[name, part]
-    return list(found.items())
-
-
-def _handled(boot: Boot, name: str) -> bool:
-    """Whether the kernel has a handler for the option, as far as that is known."""
-    return boot.kernel.options is None or name in boot.kernel.options
-
-
-def _xen(boot: Boot) -> str:
-    return "Xen" if boot.machine.hypervisor == "xen" else ""
-
-
-def _encryption(boot: Boot) -> str:
-    asked = boot.cmdline.last("mem_encrypt") == "on" and boot.kernel.config("AMD_MEM_ENCRYPT")
-    return "mem_encrypt=on" if asked else ""
-
-
-def _stack_depot(boot: Boot) -> str:
-    """Who wants the stack depot's table before the page allocator is up (stack_depot_early_init)."""
-    if not boot.kernel.config("STACKDEPOT"):
-        return ""
-    if boot.kernel.config("STACKDEPOT_ALWAYS_INIT"):
-        return "CONFIG_STACKDEPOT_ALWAYS_INIT"
-    if boot.cmdline.last("page_owner") in ("on", "1", "y", "Y") and _handled(boot, "page_owner"):
-        return f"page_owner={boot.cmdline.last('page_owner')}"
-    for typed, value in boot.cmdline.args:
-        name = typed.replace("-", "_")
-        if name in ("slub_debug", "slab_debug") and _handled(boot, name) and _stores_users(value):
-            return typed if value is None else f"{typed}={value}"
-    return ""
-
-
-def _stores_users(value: str | None) -> bool:
-    """Whether slub_debug= keeps who took each object: flag U of one of its parts, or all flags where none is named."""
-    return any(not flags or "u" in flags.lower() for flags in (part.split(",")[0] for part in (value or "").split(";")))
-
-
-def _sanitizers(boot: Boot) -> str:
-    return next((f"CONFIG_{name}" for name in ("KASAN", "KMSAN") if boot.kernel.config(name)), "")
-
+#: The architectures in the names of builds that are not x86-64's, those of 32 bits first.
+_FOREIGN = re.compile(
+    r"(?:^|[-._+])(i[3-6]86|[3-6]86(?:-pae)?|pae|arm(?:hf|el|v\dl?|mp|64)|aarch64|ppc64(?:le|el)?|powerpc\w*|s390x"
+    r"|riscv64|mips\w*|loong(?:arch)?64)(?:$|[-._+])"
+)
 
 #: What no description tells, so that no plan can warn of it.
 UNSEEN = (
-    "guests under SEV, SEV-ES, SEV-SNP or TDX: a description doesn't say that memory is encrypted",
-    "kernels of 32 bits: every plan is made by the rules of x86-64",
-    "options in a boot configuration behind the initrd: a boot with bootconfig is refused",
+    "the GART aperture of old AMD boards without an IOMMU: no table tells that firmware left it out",
+    "nodes read from the north bridges of AMD's K8 boards that have no SRAT (config AMD_NUMA)",
+    "what a distribution has changed in its kernel beyond the back-ports that `memplan kernel --list` names",
 )
 
-LIMITS = (
-    Limit(
-        "xen",
-        "what Xen's guests reserve is not replayed (shared info; of PV domains also start info, page tables, p2m list)",
-        _xen,
-    ),
-    Limit(
-        "memory encryption",
-        "memory encryption is not replayed: its bounce buffers are larger, and it takes memory of its own",
-        _encryption,
-    ),
-    Limit(
-        "stack depot", "the stack depot's table, taken before the page allocator is up, is not replayed", _stack_depot
-    ),
-    Limit("sanitizers", "the shadow memory of KASAN and KMSAN is not replayed", _sanitizers),
-)
+
+class Limit(NamedTuple):
+    """One thing that is not replayed: what asks for it (words, by the description's `field`), and what a plan does."""
+
+    asked: tuple[str, ...]
+    field: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.asked)}: {self.what}"
+
+
+def limits(params: Parameters) -> Iterator[Limit]:
+    """What a boot with these parameters asks for and no plan replays."""
+    for one in params.rules.unreplayed:
+        asking = [found for case in one.cases for found in _asking(params, case)]
+        if asking:
+            words = dict.fromkeys(word for word, _ in asking)
+            yield Limit(tuple(words), asking[0][1], f"not replayed: {one.what}")
+    for name in _known_handlers(params):
+        if name not in looked_at():
+            yield Limit((name,), "cmdline", "what this option of the kernel does to early memory is not known")
+
+
+@cache
+def looked_at() -> frozenset[str]:
+    """The boot options of which is known what they do to early memory: configs/options.txt."""
+    with open(os.path.join(config_folder(), "options.txt"), encoding="ascii") as file:
+        return frozenset(word for line in file if not line.startswith("#") for word in line.split())
+
+
+def _known_handlers(params: Parameters) -> list[str]:
+    """The options of the command line that the kernel is known to have a handler for."""
+    known = params.kernel.options or frozenset()
+    names = dict.fromkeys(typed.replace("-", "_") for typed, _ in params.cmdline.args)
+    return [name for name in names if name in known]
+
+
+def _asking(params: Parameters, case: Case) -> Iterator[tuple[str, str]]:
+    """What asks for the case, and the field of the description in which it stands; nothing where a condition fails."""
+    kernel = params.kernel
+    if case.config and not (kernel.config(case.config) or (case.options and _may_have(kernel, case.config))):
+        return
+    if case.machine:
+        yield from _machine(params, case.machine)
+    elif case.table:
+        if case.table in _tables(params):
+            yield f"ACPI table {case.table}", "acpi"
+    elif case.options:
+        yield from ((word, "cmdline") for word in _words(params, case))
+    else:
+        yield f"CONFIG_{case.config}", "kernel"
+
+
+def _words(params: Parameters, case: Case) -> Iterator[str]:
+    """The words of the command line that ask for the case."""
+    for typed, value in params.cmdline.args:
+        name = typed.replace("-", "_")
+        if name not in case.options or not (case.searched or _handled(params.kernel, name)):
+            continue
+        if not case.value or re.fullmatch(case.value, value or ""):
+            yield typed if value is None else f"{typed}={value}"
+
+
+def _handled(kernel: Kernel, name: str) -> bool:
+    """Whether the kernel may have a handler for the option: one that stands in for another build may lack some."""
+    return kernel.options is None or name in kernel.options or bool(kernel.borrowed)
+
+
+def _may_have(kernel: Kernel, config: str) -> bool:
+    """Whether it is another build's configuration that says CONFIG_`config` is off."""
+    fact = f"config.{config}"
+    return bool(kernel.borrowed) and (fact in kernel.borrowed or fact not in kernel.facts)
+
+
+def _machine(params: Parameters, kind: str) -> Iterator[tuple[str, str]]:
+    """What tells that the machine is of that kind."""
+    machine, kernel = params.machine, params.kernel
+    if kind == "foreign":
+        if found := _FOREIGN.search(kernel.name) or _FOREIGN.search(kernel.release):
+            yield f"kernel for {found[1]}", "kernel"
+    elif kind == machine.hypervisor:
+        yield f"hypervisor {kind}", "hypervisor"
+    elif kind == machine.encryption:
+        yield f"encryption {kind}", "encryption"
+
+
+def _tables(params: Parameters) -> set[str]:
+    """The signatures of the ACPI tables whose memory or advice the kernel looks up."""
+    if params.acpi_disabled:
+        return set()
+    machine = params.machine
+    tables = {table.signature for table in machine.acpi.tables}
+    if machine.efi is not None and any(what == BOOT_LOGO for _, _, what in machine.efi.reserved):
+        tables.discard(BOOT_LOGO)
+    if machine.acpi.cxl_windows:
+        tables.add("CEDT")
+    return tables

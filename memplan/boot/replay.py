@@ -12,7 +12,6 @@ from memplan.boot.ledger import reservations
 from memplan.boot.limits import limits
 from memplan.boot.panic import BootPanic
 from memplan.boot.registry import find_step
-from memplan.boot.steps.efi import BOOT_LOGO
 from memplan.boot.unheeded import unheeded
 from memplan.boot.verdicts import hotplug_ranges, verdicts
 from memplan.errors import NotCoveredError
@@ -81,7 +80,7 @@ def _plan(boot: Boot, end: End) -> Plan:
         machine_name=boot.machine.name,
         kernel=boot.kernel.name,
         kernel_version=boot.kernel.version,
-        kernel_notes=(*boot.kernel.notes, *_unreplayed(boot)),
+        kernel_notes=boot.kernel.notes,
         wording=boot.wording,
         cmdline=boot.machine.cmdline,
         bottom_up=boot.bottom_up,
@@ -100,7 +99,7 @@ def _plan(boot: Boot, end: End) -> Plan:
         verdicts=verdicts(boot, taken, movable, size) if end.completed else (),
         movable=movable,
         end=end,
-        limits=limits(boot),
+        limits=tuple(map(str, limits(boot.params))),
         random_steps=_random_steps(boot),
         domains=tuple(sorted(boot.nodes.pxm_to_node.items())) if end.completed else (),
         possible_nodes=tuple(sorted(boot.nodes.possible)) if end.completed else (),
@@ -132,18 +131,6 @@ def _random_steps(boot: Boot) -> frozenset[str]:
     steps = boot.rules.steps
     first = next((index for index, name in enumerate(steps) if find_step(name).random), len(steps))
     return frozenset(steps[first:])
-
-
-def _unreplayed(boot: Boot) -> Iterator[str]:
-    """What this boot does that isn't replayed, in words."""
-    words = {name for name, _ in boot.cmdline.args}
-    acpi = boot.machine.acpi
-    tables = set() if boot.params.acpi_disabled else {table.signature for table in acpi.tables}
-    if boot.machine.efi is not None and any(what == BOOT_LOGO for _, _, what in boot.machine.efi.reserved):
-        tables.discard(BOOT_LOGO)
-    if acpi.cxl_windows and not boot.params.acpi_disabled:
-        tables.add("CEDT")
-    return boot.kernel.unreplayed(words, tables)
 
 
 def _nodes(boot: Boot) -> tuple[Node, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memplan.boot.limits import limits
+from memplan.boot.parameters import Parameters
 from memplan.boot.steps.crash import NO_SIZE
 from memplan.boot.unheeded import misspelt, of_other_kernels
 from memplan.checks.coverage import common, ram_of
@@ -151,3 +153,21 @@ def option_of_other_kernels(subject: Subject) -> Iterator[Found]:
     line = next(lines(subject, "Unknown kernel command line parameters"), "")
     for each in of_other_kernels(_cmdline(subject), subject.kernel):
         yield Found(each.text, "cmdline", each.name, line if each.name in line else "")
+
+
+@rule(
+    "MP706",
+    "not-modelled",
+    "warning",
+    group=_GROUP,
+    checks="Nothing in the machine, its kernel and its options asks for what no plan models (memplan limits lists it).",
+    linux="Linux does more, or other, than the plan says: the message names what.",
+    mend="Judge by a log of such a boot (memplan verify), or plan without it.",
+    reference="memplan limits",
+    needs=("memory",),
+)
+def not_modelled(subject: Subject) -> Iterator[Found]:
+    """What the boot asks for and no plan replays."""
+    assert subject.machine is not None
+    for limit in limits(Parameters(subject.machine, subject.kernel)):
+        yield Found(str(limit), limit.field, limit.asked[0])

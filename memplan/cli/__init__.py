@@ -33,7 +33,7 @@ COMMANDS = {
     "verify": ("verify", "Compare the plan with what a real kernel did."),
     "boot": ("boot", "Boot the described machine in QEMU and verify the plan."),
     "check": ("check", "Check firmware tables and boot options by rules."),
-    "limits": ("limits", "List what no plan models yet."),
+    "limits": ("limits", "List what is modelled, and what is not."),
     "hotadd": ("hotadd", "Tell what becomes of memory that is added after boot."),
     "schema": ("schema", "Print the JSON Schema of machine descriptions and of output."),
 }

@@ -61,7 +61,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("m.yaml --expect movable:node1 --expect crashkernel", "what must hold"),
     ),
     "report": (("m.yaml -o m.html", "one file, the boot as a film"),),
-    "limits": (("", "what no plan models yet"),),
+    "limits": (("", "what is modelled, and what is not"),),
     "hotadd": (
         ("m.yaml --add 1G@node1 --online movable:d0", "plug a DIMM in"),
         ("m.yaml --how-much --dimm 4G", "the most that can be added"),

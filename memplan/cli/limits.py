@@ -1,22 +1,28 @@
-"""``memplan limits``: what is not replayed."""
+"""``memplan limits``: what is modelled, verified against what, and what isn't."""
 
 from __future__ import annotations
 
 import click
 
+from memplan.cli.options import format_option, output_option
+from memplan.cli.output import write_lines
+
 
 @click.command("limits")
-def command() -> int:
-    """List what of early boot is not replayed, and how a plan tells of it.  Exit status: 0."""
-    from memplan.boot.limits import LIMITS, UNSEEN, option_limits
+@format_option("text", "json")
+@output_option
+def command(format_: str, output: str | None) -> int:
+    """List what of early boot is modelled, what that was verified against, and what is not modelled.
 
-    click.echo("A plan whose machine, kernel or options ask for one of these says so:")
-    for limit in LIMITS:
-        click.echo(f"  {limit.name}: {limit.what}")
-    click.echo("Boot options that are not replayed; a plan names them:")
-    for word, effect in sorted(option_limits().items()):
-        click.echo(f"  {word}: {effect}")
-    click.echo("Not replayed, and no plan can warn of it:")
-    for text in UNSEEN:
-        click.echo(f"  {text}")
+    A plan that comes to something that is not modelled names it in every format.  Exit status: 0.
+    """
+    from memplan.coverage import coverage
+    from memplan.render.limits import limits_document, limits_lines
+
+    if format_ == "json":
+        from memplan.render.json_ import document_lines
+
+        write_lines(document_lines(limits_document(coverage())), output)
+    else:
+        write_lines(limits_lines(coverage()), output)
     return 0

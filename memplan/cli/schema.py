@@ -6,7 +6,10 @@ from typing import Any
 
 import click
 
-_SCHEMAS = ("machine", "plan", "summary", "diff", "check", "explain", "sweep", "history", "advice", "hotadd", "report")
+_SCHEMAS = (
+    *("machine", "plan", "summary", "diff", "check", "explain", "sweep", "history", "advice", "hotadd", "report"),
+    "limits",
+)
 
 
 @click.command("schema")
@@ -35,6 +38,10 @@ def _schema(what: str) -> dict[str, Any]:
         from memplan.report.schema import page_schema
 
         return page_schema()
+    if what == "limits":
+        from memplan.render.limits import limits_schema
+
+        return limits_schema()
     if what == "check":
         from memplan.render.check_schema import check_schema
 

@@ -28,7 +28,23 @@ _VIRTUAL_MACHINES = ("QEMU", "KVM", "VMware", "VirtualBox", "Virtual Machine", "
 _LARGEST_BLOCK = 2 << 30
 #: OEM ids in the ACPI tables that virtual machines' firmware has.
 _VIRTUAL_OEMS = ("BOCHS", "FIRECK", "VBOX", "VMWARE", "VRTUAL", "XEN", "Xen", "AMAZON", "Google", "CLOUDH")
-_HYPERVISORS = (("KVM", "kvm"), ("Xen", "xen"), ("Hyper", "hyperv"), ("VMware", "vmware"))
+_HYPERVISORS = (
+    ("KVM", "kvm"),
+    ("Xen PVH", "xen"),
+    ("Xen PV", "xen-pv"),
+    ("Xen", "xen"),
+    ("Hyper", "hyperv"),
+    ("VMware", "vmware"),
+)
+#: Words of the kernel's lines on the encryption of memory, the one that includes others first.
+_ENCRYPTIONS = (
+    ("TDX", "tdx"),
+    ("tdx", "tdx"),
+    ("SEV-SNP", "sev-snp"),
+    ("SEV-ES", "sev-es"),
+    ("SEV", "sev"),
+    ("SME", "sme"),
+)
 
 
 def cpu_facts(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> None:
@@ -37,6 +53,7 @@ def cpu_facts(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> Non
     _cpu_nodes(boot, found)
     _features(boot, kernel, found)
     _hypervisor(boot, found)
+    _encryption(boot, found)
 
 
 def _cpus(boot: BootLines, found: SourceFacts) -> None:
@@ -201,3 +218,8 @@ def _hypervisor(boot: BootLines, found: SourceFacts) -> None:
         found.put("cpus.hypervisor", True, "DMI's name of a virtual machine", line=boot.lines["dmi"], weak=True)
     elif boot.oem in _VIRTUAL_OEMS:
         found.put("cpus.hypervisor", True, "ACPI tables of a virtual machine", line=boot.lines["table"], weak=True)
+
+
+def _encryption(boot: BootLines, found: SourceFacts) -> None:
+    if kind := next((kind for word, kind in _ENCRYPTIONS if word in boot.encryption), ""):
+        found.put("encryption", kind, "the encryption that is active", line=boot.lines["encryption"])

@@ -143,7 +143,7 @@ def _bios(boot: BootLines, found: SourceFacts) -> None:
     if boot.ibft is not None:
         length = next((t.length for t in boot.tables if t.signature.upper() == "IBFT"), 4 * KIB)
         found.put("bios.ibft", (boot.ibft, length), "iBFT", line=boot.lines["ibft"])
-    if boot.hypervisor in ("Xen", "Xen PV"):
+    if boot.hypervisor == "Xen PV":
         found.put("bios.legacy_area", False, "Xen PV", line=boot.lines["hypervisor"])
 
 

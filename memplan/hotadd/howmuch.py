@@ -74,7 +74,12 @@ def how_much(
     )
     first = run(running)[0]
     head = (plan.machine_name, plan.kernel, plan.kernel_version, machine.cmdline, size, pxm)
-    warnings = (*settings.notes, *([start.total_note] if start.total_note else ()), *running.warnings)
+    warnings = (
+        *(f"not modelled: {text}" for text in plan.limits),
+        *settings.notes,
+        *([start.total_note] if start.total_note else ()),
+        *running.warnings,
+    )
     if not first.accepted or first.dimm is None:
         return HowMuch(*head, 0, 0, (), first.reason, warnings)
     blocks = running.memory.of_dimm(0)

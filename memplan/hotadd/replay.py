@@ -70,7 +70,11 @@ def hotadd(
         policy=settings.policy,
         steps=steps,
         dimms=tuple(dimm_report(running, dimm) for dimm in running.dimms),
-        warnings=(*_notes(kernel, start, settings), *running.warnings),
+        warnings=(
+            *(f"not modelled: {text}" for text in plan.limits),
+            *_notes(kernel, start, settings),
+            *running.warnings,
+        ),
     )
 
 

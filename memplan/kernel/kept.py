@@ -21,7 +21,7 @@ from memplan.hotadd.rules import HotplugRules
 from memplan.kernel.model import Kernel
 from memplan.kernel.rules import Rules
 from memplan.kernel.structures import StructRules
-from memplan.kernel.unreplayed import Unreplayed
+from memplan.kernel.unreplayed import Case, Unreplayed
 from memplan.kernel.version import KernelVersion, Release
 from memplan.memblock.rules import MemblockRules
 
@@ -113,7 +113,10 @@ def _kernel(row: Any) -> Kernel:
         memblock=MemblockRules(*rules.memblock),
         hotplug=HotplugRules(*rules.hotplug),
         structs=StructRules(*rules.structs),
-        unreplayed=tuple(Unreplayed(*one) for one in rules.unreplayed),
+        unreplayed=tuple(
+            Unreplayed(name, what, first, until, tuple(Case(*case) for case in cases))
+            for name, what, first, until, cases in rules.unreplayed
+        ),
     )
     return kernel._replace(rules=rules)
 

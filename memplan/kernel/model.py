@@ -4,7 +4,7 @@ Only this package knows of versions; everything else asks a fact or a rule.
 """
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.errors import NotCoveredError
@@ -52,12 +52,6 @@ class Kernel(NamedTuple):
     def config_number(self, name: str) -> int:
         """The number of CONFIG_`name`; NotCoveredError where it is missing."""
         return self.fact(f"config.{name}")
-
-    def unreplayed(self, words: Container[str], tables: Container[str]) -> Iterator[str]:
-        """What isn't replayed of a boot of this kernel with these option words and ACPI tables, in words."""
-        for one in self.rules.unreplayed:
-            if one.concerns(words, tables) and (not one.config or self.config(one.config)):
-                yield f"not replayed: {one.what}"
 
     @property
     def may_be_red_hats(self) -> bool:

@@ -37,7 +37,7 @@ from memplan.kernel.nodes import (
     value_of,
     wrong,
 )
-from memplan.kernel.unreplayed import Unreplayed
+from memplan.kernel.unreplayed import Case, Unreplayed
 from memplan.kernel.version import KernelVersion, Release
 
 #: Sublevels from the first on that may have a back-port to the first that has it for sure.
@@ -46,7 +46,8 @@ Sublevels = tuple[int, int]
 _ENTRY_KEYS = {"since", "value", "commit", "between", "dated", "stable", "known"}
 _STEP_KEYS = {"step", "from", "until", "commit", "between", "dated", "stable_from", "stable_until", "known"}
 _VERSION_KEYS = {"read", "booted", "traced"}
-_UNREPLAYED_KEYS = {"what", "from", "until", "options", "config", "table"}
+_UNREPLAYED_KEYS = {"name", "what", "from", "until", "when"}
+_CASE_KEYS = {"options", "value", "config", "table", "machine", "searched"}
 _NONE = range(0)
 STEPS_FILE = "steps.yaml"
 VERSIONS_FILE = "versions.yaml"
@@ -296,14 +297,19 @@ def _versions(path: str) -> Versions:
 def _unreplayed(path: str) -> Iterator[tuple[Unreplayed, Release | None, Release | None]]:
     for item in items_of(path, fields_of(path, compose(path), {"unreplayed"})["unreplayed"], "unreplayed"):
         entry = fields_of(path, item, _UNREPLAYED_KEYS)
-        if "what" not in entry or not {"options", "config", "table"} & set(entry):
-            raise wrong(path, item, "unreplayed", "each should have what, and one of options, config, table")
+        if missing := {"name", "what", "when"} - set(entry):
+            raise wrong(path, item, "unreplayed", f"has no {' and no '.join(sorted(missing))}")
         first, until = (release_of(path, entry[key], key) if key in entry else None for key in ("from", "until"))
-        options = items_of(path, entry["options"], "options") if "options" in entry else ()
-        one = Unreplayed(
-            text_of(path, entry["what"], "what"),
-            tuple(text_of(path, option, "options") for option in options),
-            text_of(path, entry.get("config"), "config"),
-            text_of(path, entry.get("table"), "table"),
-        )
-        yield one, first, until
+        cases = tuple(_case(path, case) for case in items_of(path, entry["when"], "when"))
+        name, what = (text_of(path, entry[key], key) for key in ("name", "what"))
+        yield Unreplayed(name, what, str(first or ""), str(until or ""), cases), first, until
+
+
+def _case(path: str, node: yaml.Node) -> Case:
+    entry = fields_of(path, node, _CASE_KEYS)
+    if not {"options", "config", "table", "machine"} & set(entry):
+        raise wrong(path, node, "when", "should ask for options, config, table or machine")
+    options = items_of(path, entry["options"], "options") if "options" in entry else ()
+    names = tuple(text_of(path, option, "options") for option in options)
+    value, config, table, machine = (text_of(path, entry.get(k), k) for k in ("value", "config", "table", "machine"))
+    return Case(names, value, config, table, machine, "searched" in entry)

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import NamedTuple
 
 
-class Unreplayed(NamedTuple):
-    """One thing that isn't replayed, and when a boot comes to it; what is empty doesn't count."""
+class Case(NamedTuple):
+    """One way to come to an entry: all that isn't empty must hold.
 
-    what: str
+    `value` is a regular expression for the whole value of one of `options`; options that are `searched` for in the
+    command line need no handler.
+    """
+
     options: tuple[str, ...]
+    value: str
     config: str
     table: str
+    machine: str
+    searched: bool
 
-    def concerns(self, words: Container[str], tables: Container[str]) -> bool:
-        """Whether option words and ACPI tables of a boot are those that it takes."""
-        asked = not self.options or any(option in words for option in self.options)
-        return asked and (not self.table or self.table in tables)
+
+class Unreplayed(NamedTuple):
+    """One thing that isn't replayed: its name, what a plan does instead, and when a boot comes to it.
+
+    `first` is the first release that has it, `until` the first one that doesn't; "" where it has no such end.
+    """
+
+    name: str
+    what: str
+    first: str
+    until: str
+    cases: tuple[Case, ...]
+
+    @property
+    def releases(self) -> str:
+        """The releases that have it, in words; "" for all."""
+        parts = (self.first and f"from {self.first}", self.until and f"before {self.until}")
+        return " and ".join(filter(None, parts))

@@ -81,6 +81,8 @@ class BootLines(AcpiLines, EfiLines, NodeLines, SizeLines, PlaceLines):
         self.no_smbios = False
         self.dmi = ""
         self.hypervisor = ""
+        #: The text that names the encryption of memory that is active.
+        self.encryption = ""
         #: Whether the first CPU's line names Intel.
         self.intel: bool | None = None
         self.ibft: int | None = None
@@ -245,9 +247,15 @@ class BootLines(AcpiLines, EfiLines, NodeLines, SizeLines, PlaceLines):
             self.dmi = text[5:].partition(", BIOS ")[0].strip()
 
     def _on_hypervisor(self, text: str, _: int) -> None:
-        name = text.replace("Hypervisor detected: ", "").replace("Booting paravirtualized kernel on ", "").strip()
-        if name != "bare hardware" and not self.hypervisor:
+        detected, name = (part.strip() for part in text.split(" on " if text.startswith("Booting") else ": ", 1))
+        if name == "Xen" and detected.startswith("Booting"):
+            name = "Xen PV"
+        # Up to 4.11 "Xen" may be detected of either kind of guest; the kernel's interfaces tell which one it is.
+        if name != "bare hardware" and self.hypervisor in ("", "Xen"):
             self.hypervisor = name
+
+    def _on_encryption(self, text: str, _: int) -> None:
+        self.encryption = f"{self.encryption} {text}"
 
     def _on_first_cpu(self, text: str, _: int) -> None:
         self.intel = "Intel" in text

@@ -57,6 +57,8 @@ HEADS = re.compile(
     r"|(?P<smbios>SMBIOS \d|DMI not present)"
     r"|(?P<dmi>DMI: )"
     r"|(?P<hypervisor>Hypervisor detected: |Booting paravirtualized kernel on )"
+    r"|(?P<encryption>(?:AMD )?Memory Encryption Features active: |AMD Secure .* active"
+    r"|tdx: Guest detected|SEV: Status: )"
     r"|(?P<virtual>Performance Events: .*due to virtualization)"
     r"|(?P<physical>Performance Events: .*Broken PMU hardware)"
     r"|(?P<largest_block>x86/mm: Memory block size: 2048MB)"

@@ -248,7 +248,8 @@ class Efi(NamedTuple):
     secure: Annotated[bool, "Secure boot."] = False
 
 
-HypervisorGuest = Literal["none", "kvm", "xen", "hyperv", "vmware"]
+HypervisorGuest = Literal["none", "kvm", "xen", "xen-pv", "hyperv", "vmware"]
+Encryption = Literal["none", "sme", "sev", "sev-es", "sev-snp", "tdx"]
 
 
 class Machine(NamedTuple):
@@ -270,7 +271,11 @@ class Machine(NamedTuple):
     initrd: Annotated[Initrd | None, "The initial RAM disk (none: no initrd)."] = None
     setup_data: Annotated[tuple[SetupData, ...], "The boot loader's setup_data list."] = ()
     efi: Annotated[Efi | None, "EFI (none: a BIOS boot)."] = None
-    hypervisor: Annotated[HypervisorGuest, "The hypervisor that the kernel finds."] = "none"
+    hypervisor: Annotated[
+        HypervisorGuest,
+        "The hypervisor that the kernel finds (xen: HVM or PVH; xen-pv: a paravirtual domain).",
+    ] = "none"
+    encryption: Annotated[Encryption, "The encryption of memory that is active."] = "none"
     mtrr_limit: Annotated[Address, "RAM at or above it is not write-back by the MTRRs and is taken away (0: none)."] = 0
     #: Where all this stands; no part of what the machine is.
     places: Places = Places()

@@ -66,7 +66,8 @@ def template(nodes: int, memory: int, hotplug: Set[int], *, kernel: str = "6.12"
     yield "# Where the boot loader put the initrd."
     yield f"initrd: {{start: {size_text(min(_LOW_END, share) - 64 * MIB)}, size: 32M}}"
     yield ""
-    yield "# Further keys: acpi (tables, upgrades, slit, cxl_windows), bios, efi, setup_data, hypervisor, mtrr_limit."
+    yield "# Further keys: acpi (tables, upgrades, slit, cxl_windows), bios, efi, setup_data, hypervisor, encryption,"
+    yield "# mtrr_limit."
 
 
 def _ranges(nodes: int, share: int) -> Iterator[tuple[int, int, int]]:

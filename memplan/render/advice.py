@@ -38,6 +38,7 @@ def _lines(wanted: Sequence[str], advice: Advice, simulate: str) -> Iterator[str
         for cost in _costs(advice.cost):
             yield f"  costs: {cost}"
         yield simulate
+    yield from (f"not modelled: {text}" for text in advice.limits)
 
 
 def _refusal(what: str, advice: Advice) -> Iterator[str]:
@@ -90,6 +91,7 @@ def advice_document(
             for own in advice.immovable
         ],
         "missing": [want.text for want in advice.missing],
+        "not_modelled": list(advice.limits),
         "simulate": simulate if advice.steps is not None else None,
     }
 
@@ -140,6 +142,7 @@ def advice_schema() -> dict[str, Any]:
         "cost": cost,
         "immovable": {"type": "array", "items": reservation},
         "missing": {**texts, "description": "the wishes that stay open"},
+        "not_modelled": {**texts, "description": "what the changed machine asks for and is not replayed"},
         "simulate": {"type": ["string", "null"], "description": "the command that shows the plan"},
     }
     return {

@@ -26,6 +26,8 @@ def history_lines(command: Sequence[str], stretches: Sequence[Stretch]) -> Itera
         yield _line(f"{_versions(own):{width}}  {_verdict(own)}")
         for cause in own.causes:
             yield _line(f"  because of {cause_text(cause)}")
+        for text in own.limits:
+            yield _line(f"  not modelled: {text}")
         yield _line(f"  {_command(command, own)}")
 
 
@@ -75,6 +77,7 @@ def history_document(
                 "died": (own.verdict.death or None) if own.verdict is not None else None,
                 "problem": own.problem or None,
                 "causes": [cause._asdict() for cause in own.causes],
+                "not_modelled": list(own.limits),
                 "simulate": _command(command, own),
             }
             for own in stretches
@@ -111,6 +114,11 @@ def history_schema() -> dict[str, Any]:
             "died": text("the kernel's last words, where the boot dies", empty=True),
             "problem": text("why there is no verdict", empty=True),
             "causes": {"type": "array", "items": cause, "description": "what made the verdict change"},
+            "not_modelled": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "what these versions are asked for and is not replayed",
+            },
             "simulate": text("the command that shows the plan"),
         },
         "required": [
@@ -122,6 +130,7 @@ def history_schema() -> dict[str, Any]:
             "died",
             "problem",
             "causes",
+            "not_modelled",
             "simulate",
         ],
     }

@@ -21,7 +21,9 @@ def plan_report(plan: Plan, *, verbose: bool = False, sections: Sequence[str] = 
 
     `verbose` puts no neighbours together.
     """
-    return (block for name, block in _sections(plan, verbose=verbose) if not sections or name in sections)
+    if sections and plan.limits:
+        yield Text("", [f"not modelled  {text}" for text in plan.limits])
+    yield from (block for name, block in _sections(plan, verbose=verbose) if not sections or name in sections)
 
 
 def _sections(plan: Plan, *, verbose: bool) -> Iterator[tuple[str, Block]]:

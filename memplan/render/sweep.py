@@ -40,6 +40,7 @@ def _lines(case: Case, record: Record) -> Iterator[str]:
     else:
         yield _answer(record)
         yield record["simulate"]
+    yield from (f"not modelled: {text}" for text in record.get("not_modelled", ()))
 
 
 def _answer(record: Record) -> str:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from memplan.sweep.case import Record
 
 #: What the record of one KASLR sweep has in JSON where it stands alone.
-_KASLR = ("slots", "classes")
+_KASLR = ("slots", "classes", "not_modelled")
 #: What only text tells.
 _FOR_PEOPLE = ("chooser", "reason", "notes", "replays")
 
@@ -60,6 +60,11 @@ def sweep_schema() -> dict[str, Any]:
         "crash_kernel_place": {"enum": ["low", "high", "none"], "description": "below 4 GiB, above, or nowhere"},
         "died": {"type": ["string", "null"], "description": "the kernel's last words, where the boot dies"},
     }
+    left_out = {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "what the boot asks for and is not replayed, where there is any",
+    }
     value = {"type": "integer", "description": "bytes"}
     text = {"type": "string", "description": "the value as the command line has it"}
     segment = {
@@ -78,6 +83,7 @@ def sweep_schema() -> dict[str, Any]:
             "slots": slots,
             "classes": classes,
             "segments": {"type": "array", "items": segment},
+            "not_modelled": left_out,
             "simulate": {"type": "string", "description": "the command that shows the plan"},
             **answer,
         },
@@ -85,7 +91,7 @@ def sweep_schema() -> dict[str, Any]:
     }
     kaslr = {
         "type": "object",
-        "properties": {"slots": slots, "classes": classes},
+        "properties": {"slots": slots, "classes": classes, "not_modelled": left_out},
         "required": ["slots", "classes"],
         "additionalProperties": False,
     }

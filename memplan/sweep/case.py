@@ -6,6 +6,8 @@ import shlex
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from memplan.boot.limits import limits
+from memplan.boot.parameters import Parameters
 from memplan.errors import MemplanError
 from memplan.machine.load import load_machine
 from memplan.sweep.outcome import outcome_of
@@ -52,6 +54,11 @@ def run_case(case: Case) -> Record:
 def _answer(case: Case) -> Record:
     machine = changed(_loaded(case.machine), case.settings)
     kernel = kernel_of(machine, case.kernel)
+    left_out = [str(limit) for limit in limits(Parameters(machine, kernel))]
+    return {**_swept(case, machine, kernel), **({"not_modelled": left_out} if left_out else {})}
+
+
+def _swept(case: Case, machine: Machine, kernel: Kernel) -> Record:
     if case.kaslr:
         return _kaslr_record(machine, kernel)
     if case.span is not None:

@@ -216,6 +216,11 @@ def test_a_console_that_prints_the_first_lines_again(tmp_path: Path) -> None:
 
 
 #: A UEFI machine's lines, as 6.1 prints them with efi=debug.
+_HEAD = """Linux version 6.1.0 (a@b) #1 SMP
+Command line: quiet
+BIOS-e820: [mem 0x0000000000000000-0x000000000009fbff] usable
+BIOS-e820: [mem 0x0000000000100000-0x000000007fffffff] usable
+"""
 UEFI = (Path(__file__).parent / "data" / "uefi-6.1.log").read_text()
 
 
@@ -441,3 +446,41 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
         file.truncate(3 << 30)
     found = dmesg.read(Source(path, "huge.log", text("plain-4g-3.13").encode()[: 64 * 1024]))
     assert values(found) == values(read(text("plain-4g-3.13"), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("lines", "hypervisor"),
+    [
+        (("Hypervisor detected: Xen HVM", "Booting paravirtualized kernel on Xen HVM"), "xen"),
+        (("Hypervisor detected: Xen PV", "Booting paravirtualized kernel on Xen PV"), "xen-pv"),
+        (("Hypervisor detected: Xen", "Booting paravirtualized kernel on Xen HVM"), "xen"),
+        (("Hypervisor detected: Xen", "Booting paravirtualized kernel on Xen"), "xen-pv"),
+        (("Booting paravirtualized kernel on Xen PVH",), "xen"),
+        (("Hypervisor detected: KVM", "Booting paravirtualized kernel on KVM"), "kvm"),
+        (("Booting paravirtualized kernel on bare hardware",), None),
+    ],
+)
+def test_which_kind_of_guest_it_is(lines: tuple[str, ...], hypervisor: str | None, tmp_path: Path) -> None:
+    told = values(read(f"{_HEAD}{chr(10).join(lines)}\n", tmp_path))
+    assert told.get("hypervisor") == hypervisor
+    assert (told.get("bios.legacy_area") is False) == (hypervisor == "xen-pv")
+
+
+@pytest.mark.parametrize(
+    ("line", "encryption"),
+    [
+        ("Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP", "sev-snp"),
+        ("AMD Memory Encryption Features active: SEV SEV-ES", "sev-es"),
+        ("AMD Memory Encryption Features active: SEV", "sev"),
+        ("AMD Secure Encrypted Virtualization (SEV) active", "sev"),
+        ("AMD Secure Memory Encryption (SME) active", "sme"),
+        ("Memory Encryption Features active: AMD SME", "sme"),
+        ("Memory Encryption Features active: Intel TDX", "tdx"),
+        ("tdx: Guest detected", "tdx"),
+        ("SEV: Status: SEV SEV-ES SEV-SNP", "sev-snp"),
+        ("SEV supported: 410 ASIDs", None),
+        ("virt/tdx: BIOS enabled: private KeyID range [64, 128)", None),
+    ],
+)
+def test_encryption_of_memory(line: str, encryption: str | None, tmp_path: Path) -> None:
+    assert values(read(f"{_HEAD}{line}\n", tmp_path)).get("encryption") == encryption

@@ -20,7 +20,7 @@ def folder(tmp_path: Path, text: str, steps: str = STEPS, versions: str = VERSIO
     (tmp_path / "some.yaml").write_text(text)
     (tmp_path / "steps.yaml").write_text(steps)
     (tmp_path / "versions.yaml").write_text(versions)
-    (tmp_path / "unreplayed.yaml").write_text("unreplayed:\n- {what: all of it, options: [all]}\n")
+    (tmp_path / "unreplayed.yaml").write_text("unreplayed:\n- {name: all, what: all of it, when: [{options: [all]}]}\n")
     return str(tmp_path)
 
 

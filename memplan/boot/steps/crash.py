@@ -156,7 +156,7 @@ def _reserve_x86(boot: Boot) -> None:
         high = True
         if not size:
             return
-    if boot.machine.hypervisor == "xen" and rules.crash_ignored_on_xen:
+    if boot.machine.hypervisor == "xen-pv" and rules.crash_ignored_on_xen:
         _say(boot, "Ignoring crashkernel for a Xen PV domain")
         return
     if base:
@@ -238,7 +238,7 @@ def _reserve_generic(boot: Boot) -> None:
     size, base = plain
     if not size or (size >= total and boot.rules.crash_size_tested):
         return
-    if boot.machine.hypervisor == "xen":
+    if boot.machine.hypervisor == "xen-pv":
         _say(boot, "Ignoring crashkernel for a Xen PV domain")
         return
     _place_generic(boot, size, base, low_size, default_low, high=high)

@@ -55,13 +55,6 @@ def memblock_set_bottom_up(boot: Boot) -> None:
 
 
 @step("init/main.c")
-def setup_boot_config(boot: Boot) -> None:
-    """Boot configuration attached to the initrd: its text is not part of a machine description yet."""
-    if boot.kernel.config("BOOT_CONFIG") and boot.cmdline.has("bootconfig"):
-        raise NotCoveredError("boot option bootconfig: a boot configuration inside the initrd is not replayed yet")
-
-
-@step("init/main.c")
 def setup_command_line(boot: Boot) -> None:
     """Copies of the command line, each with its final NUL."""
     for _ in range(boot.rules.command_line_copies):

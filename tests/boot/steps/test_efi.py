@@ -49,7 +49,7 @@ def test_the_map_moves_for_the_logo() -> None:
     (moved,) = maps(plan)
     # The boot services' range becomes three: before the logo's pages, those, and behind them.
     assert (moved.op, moved.end - moved.start) == ("reserve", 6 * 48)
-    assert not any("boot logo" in note for note in plan.kernel_notes)
+    assert not any("boot logo" in note for note in plan.limits)
 
 
 def test_boot_services_that_hold_the_logo_are_reserved_once() -> None:
@@ -61,7 +61,7 @@ def test_boot_services_that_hold_the_logo_are_reserved_once() -> None:
 def test_a_logo_of_unknown_size_is_told() -> None:
     plan = memplan.simulate(machine(TEXT))
     assert not maps(plan)
-    assert any("boot logo" in note and "efi.reserved" in note for note in plan.kernel_notes)
+    assert any("boot logo" in note and "efi.reserved" in note for note in plan.limits)
 
 
 @pytest.mark.parametrize(("kernel", "options"), [("4.10", ""), ("6.12", "bgrt_disable"), ("6.12", "acpi=off")])
