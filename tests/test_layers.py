@@ -36,7 +36,7 @@ ALLOWED: Mapping[str, str] = {
     # What reads real things; where the image lies in a boot is inferred by replaying it.
     "firmware": "boot.parameters boot.steps.cpus kaslr kernel klog machine sweep.evidence",
     # What asks more than one plan, or more than a plan.
-    "hotadd": "firmware.source kernel klog.layout machine plan",
+    "hotadd": "firmware.blocks firmware.source kernel klog.layout machine plan",
     "differences": "plan",
     "causes": "kaslr.places kernel klog.facts machine plan",
     "verification": "boot causes events firmware kernel klog machine plan",

@@ -24,7 +24,9 @@ _HEAD = 64 * 1024
 @click.command("hotadd", cls=OrderedSteps)
 @click.argument("machine", type=click.Path())
 @step_options
-@click.option("--state", metavar="PATH", help="Begin with this state: /sys/devices/system/memory, or lsmem's JSON.")
+@click.option(
+    "--state", metavar="PATH", help="Begin with this state: /sys/devices/system/memory, or what lsmem prints."
+)
 @click.option("--how-much", is_flag=True, help="Tell the most that can be added, and what bounds it.")
 @click.option("--dimm", metavar="SIZE", default="1G", show_default=True, help="For --how-much: the size of a DIMM.")
 @click.option("--node", metavar="NUMBER", type=click.IntRange(min=0), help="For --how-much: the DIMMs' domain.")

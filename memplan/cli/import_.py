@@ -23,7 +23,8 @@ def command(
     """Make a machine description from real sources, later ones filling in and overriding earlier ones.
 
     SOURCE is a boot log, ACPI tables (binary files, a folder of them, acpidump's text, iasl's listings), a copy of
-    /sys/firmware/memmap, /proc/iomem, or an EFI memory map; "-" is standard input.  Each is told by its content.
+    /sys/firmware/memmap, /proc/iomem, an EFI memory map, or memory blocks (/sys/devices/system/memory, a copy or tar
+    of it, its files as text, what lsmem prints); "-" is standard input.  Each is told by its content.
     Exit status: 0; 2 for bad input.
     """
     if not sources and not live:

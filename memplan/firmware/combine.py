@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memplan.errors import InputError, Problem
+from memplan.firmware.blocks import beyond_boot
 from memplan.firmware.source import Fact, SourceFacts, read_source
 from memplan.machine.model import Acpi, Bios, Cpus, Efi, KernelImage, Machine, Srat
 
@@ -67,20 +68,31 @@ def machine_of(
     if kernel is not None:
         found = [*found, _named(kernel)]
     machine, comments = combine(found)
+    seen = [note for source in found if source.blocks is not None for note in beyond_boot(source.blocks, machine)]
     untold = any(source.evidence or "kernel.load_address" in source.lacking for source in found)
     if untold and machine.kernel.load_address is None:
         from memplan.firmware.image_place import with_image
 
         machine = with_image(machine, comments, found)
-    return Imported(machine, comments, [*_notes(found), *map(str, problems)])
+    return Imported(machine, comments, [*_notes(found), *seen, *map(str, problems)])
+
+
+def _reasons(sources: list[SourceFacts]) -> list[str]:
+    """Why lists of memory blocks tell nothing of it."""
+    return [source.lacking["e820"] for source in sources if source.blocks is not None]
 
 
 def _notes(sources: list[SourceFacts]) -> list[str]:
     """The sources' notes, without those on fields that another source tells."""
     told = {path for source in sources for path, fact in source.facts.items() if not fact.weak}
+    known = {path for source in sources if not source.coarse for path in source.facts}
     notes: dict[str, None] = {}
     for source in sources:
-        lacking = (text for path, text in source.lacking.items() if not {path, path.partition(".")[0]} & told)
+        lacking = (
+            text
+            for path, text in source.lacking.items()
+            if not {path, path.partition(".")[0]} & (known if source.coarse else told)
+        )
         notes |= dict.fromkeys((*source.notes, *lacking))
     return list(notes)
 
@@ -98,10 +110,10 @@ def _named(kernel: str) -> SourceFacts:
 def combine(sources: Iterable[SourceFacts]) -> tuple[Machine, dict[str, str]]:
     """The machine of all facts, and the origin of each field.
 
-    A fact of a later source replaces an earlier one's; a weak fact only fills a field of which no other tells.
-    Raises InputError where no source tells of the memory map.
+    A fact of a later source replaces an earlier one's; a weak fact only fills a field of which no other tells, and
+    what is coarse gives way to any.  Raises InputError where no source tells of the memory map.
     """
-    sources = list(sources)
+    sources = sorted(sources, key=lambda source: not source.coarse)
     facts: dict[str, Fact] = {}
     for source in sources:
         for path, fact in source.facts.items():
@@ -115,7 +127,7 @@ def combine(sources: Iterable[SourceFacts]) -> tuple[Machine, dict[str, str]]:
     if "e820" not in facts:
         raise InputError.single(
             ", ".join(source.source for source in sources) or "no source",
-            "nothing here tells of the memory map (e820)",
+            "; ".join(("nothing here tells of the memory map (e820)", *_reasons(sources))),
             hint="add a boot log that has the BIOS-e820 lines, or /sys/firmware/memmap",
         )
     values: dict[str, Any] = {}

@@ -16,7 +16,13 @@ from memplan.machine.options import bad_options
 _LOG_COMMANDS = (("journalctl", "-k", "-b", "-o", "short-monotonic", "--no-pager"), ("dmesg",))
 _LOG_FILES = ("/var/log/dmesg", "/var/log/boot.msg")
 #: What firmware and the kernel show as files, in the order in which they fill in and override.
-_PLACES = ("/sys/kernel/boot_params", "/sys/firmware/memmap", "/proc/iomem", "/sys/firmware/acpi/tables")
+_PLACES = (
+    "/sys/devices/system/memory",
+    "/sys/kernel/boot_params",
+    "/sys/firmware/memmap",
+    "/proc/iomem",
+    "/sys/firmware/acpi/tables",
+)
 _COMMAND_SECONDS = 30
 #: CPU flags of /proc/cpuinfo and the machine's fields.
 _FLAGS = {"pse": "pse", "pdpe1gb": "gbpages", "la57": "la57", "hypervisor": "hypervisor"}

@@ -24,10 +24,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
 from memplan.errors import InputError, Problem
 from memplan.firmware.unpack import unpacked
+
+if TYPE_CHECKING:
+    from memplan.firmware.blocks import Listing
 
 #: Bytes of a file that detection looks at, the longest line and the largest file that is read whole.
 HEAD_SIZE = 64 * 1024
@@ -37,7 +40,18 @@ WHOLE_LIMIT = 64 * 1024 * 1024
 _PIPE_LIMIT = 256 << 20
 
 #: The readers in the order in which they are asked; the boot log's, which is the most lenient, comes last.
-READERS = ("acpi", "acpidump", "iasl", "boot_params", "efi", "memmap", "iomem", "dmesg")
+READERS = (
+    "acpi",
+    "acpidump",
+    "iasl",
+    "boot_params",
+    "efi",
+    "memmap",
+    "iomem",
+    "lsmem",
+    "memory_blocks",
+    "dmesg",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,8 @@ class SourceFacts:
     """What one source told: facts by field path, notes for the user, and damage.
 
     `kind` says what was recognised (``boot log``), `lacking` what the user is told of a field that no source tells,
-    `evidence` what shows where the kernel image can lie, which no line tells.
+    `evidence` what shows where the kernel image can lie, which no line tells, and `blocks` the memory blocks of the
+    running machine.  What is `coarse` knows its fields less well than any other source, and counts as the first one.
     """
 
     source: str
@@ -79,6 +94,8 @@ class SourceFacts:
     problems: list[Problem] = field(default_factory=list)
     lacking: dict[str, str] = field(default_factory=dict)
     evidence: list[Evidence] = field(default_factory=list)
+    blocks: Listing | None = None
+    coarse: bool = False
 
     def put(self, path: str, value: object, origin: str = "", *, line: int = 0, weak: bool = False) -> None:
         """Set the fact of field `path`; `origin` says what told it, at `line` of the source where given."""
@@ -216,7 +233,8 @@ def read_source(path: Path, boot: int = 0, kernel: str | None = None) -> SourceF
         raise InputError.single(
             str(path),
             "this folder holds nothing that can be imported",
-            hint="ACPI tables (as /sys/firmware/acpi/tables) or a memory map (as /sys/firmware/memmap) would be read",
+            hint="ACPI tables (as /sys/firmware/acpi/tables), a memory map (as /sys/firmware/memmap) or memory blocks "
+            "(as /sys/devices/system/memory) would be read",
         )
     return read_file(replace(open_source(path), boot=boot, kernel=kernel))
 
@@ -237,7 +255,8 @@ def read_file(source: Source) -> SourceFacts:
             return reader.read(source)
     raise InputError.single(
         source.name,
-        "not recognised: neither a Linux boot log nor an ACPI table, acpidump, iasl listing or memory map",
+        "not recognised: neither a Linux boot log nor an ACPI table, acpidump, iasl listing, memory map or list of "
+        "memory blocks",
     )
 
 

@@ -1,146 +1,150 @@
-"""Memory blocks as a running machine lists them: /sys/devices/system/memory, or a copy of it, or lsmem's JSON."""
+"""The state of a running machine, as its memory blocks are listed, as the beginning of a scenario."""
 
 from __future__ import annotations
 
-import os
-import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memplan.errors import InputError
+from memplan.firmware.blocks import LSMEM, SEVERAL, ListedBlocks, Listing
+from memplan.firmware.source import read_source
+from memplan.hotadd.memory import KERNEL_ZONES, MAP_SHARE, Block
+from memplan.hotadd.place import map_pages
+from memplan.hotadd.running import block_names
+from memplan.hotadd.shell import with_default_state
+from memplan.units import GIB, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from memplan.hotadd.running import Running
 
-_BLOCK = re.compile(r"memory(\d{1,9})")
-_NODE = re.compile(r"node(\d{1,9})")
-_RANGE = re.compile(r"0x([0-9a-fA-F]{1,16})-0x([0-9a-fA-F]{1,16})")
-_NUMBERS = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
-_MOST_BYTES = 64 << 20
-_MOST_BLOCKS = 1 << 22
-_STATES = ("online", "offline", "going-offline")
-_ZONES = ("DMA", "DMA32", "Normal", "Movable", "Device")
-_COLUMNS = "lsmem --json --output RANGE,STATE,BLOCK,NODE,ZONES"
-
-
-class ListedBlock(NamedTuple):
-    """A block: `zone` is the one that it is in (None: off-line, or more than one); `nid` None where it is not told."""
-
-    number: int
-    nid: int | None
-    online: bool
-    zone: str | None
-
-
-class Listing(NamedTuple):
-    """All blocks, upwards; `block_size` in bytes, `default_state` as auto_online_blocks says ("": not told)."""
-
-    source: str
-    block_size: int
-    blocks: tuple[ListedBlock, ...]
-    default_state: str = ""
+#: What ends below this is DMA or DMA32, what begins above it neither.
+_DMA32_END = 4 * GIB
+_LOW_ZONES = KERNEL_ZONES[:2]
 
 
 def read_listing(path: str) -> Listing:
     """The listing in the folder or file at `path`; InputError where it is none."""
-    if os.path.isdir(path):
-        return _folder(path)
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise InputError.single(path, f"can't be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > _MOST_BYTES:
-        raise InputError.single(path, f"is longer than {_MOST_BYTES >> 20} MiB, no list of memory blocks is")
-    return _lsmem(path, data)
+    found = read_source(Path(path))
+    if found.blocks is None:
+        hint = f"/sys/devices/system/memory, a copy of it, or {LSMEM}"
+        raise InputError.single(path, f"is a {found.kind}, and lists no memory blocks", hint=hint)
+    return found.blocks
 
 
-def _folder(path: str) -> Listing:
-    """A folder like /sys/devices/system/memory."""
-    size_text = _text(path, "block_size_bytes")
-    if not re.fullmatch(r"[0-9a-fA-F]{1,12}", size_text):
-        hint = "it should be like /sys/devices/system/memory"
-        raise InputError.single(path, "holds no block_size_bytes with a hexadecimal number", hint=hint)
-    blocks = []
-    for name in os.listdir(path):
-        found = _BLOCK.fullmatch(name)
-        if found is None:
+def begin_with(running: Running, listing: Listing) -> None:
+    """Take over the state that a running machine lists; InputError where it is another machine's.
+
+    Blocks beyond those of the boot count as added; which device brought which isn't known.
+    """
+    _check_blocks(running, listing)
+    boot: list[tuple[Block, ListedBlocks]] = []
+    added: list[tuple[Block, ListedBlocks]] = []
+    for one in listing.blocks:
+        for number in range(one.first, one.last + 1):
+            block = running.memory.blocks.get(number)
+            if block is not None:
+                boot.append((block, one))
+            else:
+                added.append((Block(number, _node(running, listing, one), running.memory.block_pages), one))
+    _take_boot(running, listing, boot)
+    if added:
+        _take_added(running, listing, added)
+    for block, one in (*boot, *added):
+        if one.online and not block.online and one.zone is not None and one.zone != SEVERAL:
+            running.memory.online(block, one.zone)
+    if listing.default_state:
+        running.settings = with_default_state(running.settings, running.rules, listing.default_state)
+
+
+def _check_blocks(running: Running, listing: Listing) -> None:
+    """The blocks' size, and that those of the boot are there."""
+    memory = running.memory
+    if listing.block_size is None:
+        text = f"does not tell how large a block is: {size_text(memory.block_size)}, as in the planned boot, is taken"
+        running.warn(f"{listing.source} {text}")
+    elif listing.block_size != memory.block_size:
+        sizes = f"{size_text(listing.block_size)}, those of the planned boot have {size_text(memory.block_size)}"
+        raise _another(listing, f"has blocks of {sizes}")
+    listed = {number for one in listing.blocks for number in range(one.first, one.last + 1)}
+    if lacking := [number for number in memory.blocks if number not in listed]:
+        raise _another(listing, f"lacks {block_names(lacking)}, which the planned boot has")
+    limit = 1 << running.start.address_bits
+    if (listing.blocks[-1].last + 1) * memory.block_size > limit:
+        raise _another(listing, f"has block {listing.blocks[-1].last}, which lies above {limit:#x}")
+
+
+def _take_boot(running: Running, listing: Listing, boot: list[tuple[Block, ListedBlocks]]) -> None:
+    """Boot memory that went off-line, or came back in another zone, since the boot."""
+    untold, moved = [], []
+    for block, one in boot:
+        if block.zone is None:
+            # It lies in several zones, and so stays as it is.
             continue
-        place = os.path.join(path, name)
-        state = _text(place, "state")
-        if state not in _STATES:
-            raise InputError.single(os.path.join(place, "state"), f"should be online or offline, found {state!r}")
-        nodes = sorted(int(one[1]) for one in map(_NODE.fullmatch, os.listdir(place)) if one)
-        zones = _text(place, "valid_zones").split()
-        zone = zones[0] if state != "offline" and zones and zones[0] in _ZONES else None
-        blocks.append(ListedBlock(int(found[1]), nodes[-1] if nodes else None, state != "offline", zone))
-    if not blocks:
-        raise InputError.single(path, "holds no memory blocks (memory0, memory1, ...)")
-    return Listing(path, int(size_text, 16), tuple(sorted(blocks)), _text(path, "auto_online_blocks"))
+        if one.nids and block.nid not in one.nids:
+            where = f"node {one.nids[0]}, and in the planned boot of node {block.nid}"
+            raise _another(listing, f"says that block {block.index} is of {where}")
+        if not one.online:
+            running.take_offline(block)
+        elif one.zone is None:
+            untold.append(block.index)
+        elif one.zone not in (SEVERAL, block.zone):
+            if one.zone in KERNEL_ZONES and block.zone in KERNEL_ZONES:
+                where = f"zone {one.zone}, and in the planned boot in {block.zone}"
+                raise _another(listing, f"says that block {block.index} is in {where}")
+            moved.append(block.index)
+            running.take_offline(block)
+    if untold:
+        running.warn(f"{listing.source} does not tell the zone of {block_names(untold)}: the planned boot's are taken")
+    if moved:
+        running.warn(
+            f"{listing.source} has {block_names(moved)} in another zone than the planned boot: either they were "
+            "off-line in between, or it was another boot"
+        )
 
 
-def _text(folder: str, name: str) -> str:
-    try:
-        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-            return file.read(4096).strip()
-    except OSError:
-        return ""
+def _take_added(running: Running, listing: Listing, added: list[tuple[Block, ListedBlocks]]) -> None:
+    """Memory that has come since the boot, off-line at first."""
+    memory, size = running.memory, running.memory.block_size
+    blocks = [block for block, _ in added]
+    untold = [block.index for block, one in added if one.online and one.zone is None]
+    if untold:
+        raise InputError.single(
+            listing.source, f"does not tell the zone of {block_names(untold)}, which were added after boot", hint=LSMEM
+        )
+    for block, one in added:
+        if one.online and ((block.index + 1) * size > _DMA32_END and one.zone in _LOW_ZONES):
+            raise _another(listing, f"says that block {block.index} is in zone {one.zone}, above 4G")
+        if running.rules.possible_nodes_only and block.nid not in running.start.possible:
+            where = f"node {block.nid}, which was not possible in the planned boot"
+            raise _another(listing, f"has block {block.index} on {where}")
+    own_map, _ = map_pages(running.start, running.rules, running.settings, size, running.build.struct_page)
+    if own_map and running.rules.memmap_on_memory == "single blocks":
+        running.warn(
+            f"whether {block_names(block.index for block in blocks)} hold their own memory map is not told (they do if "
+            "they came as DIMMs of one block): MemTotal counts as if they did not"
+        )
+        own_map = 0
+    for block in blocks:
+        block.map_pages = own_map
+    memory.add(blocks)
+    running.found_added += [(block.index * size, (block.index + 1) * size) for block in blocks]
+    if not own_map:
+        running.kernel_left -= len(blocks) * size // MAP_SHARE
+    if running.settings.policy == "auto-movable":
+        running.warn("which blocks came in one DIMM is not told: the ratio is asked for each of them by itself")
 
 
-def _lsmem(path: str, data: bytes) -> Listing:
-    """What lsmem --json writes: ranges of blocks that are alike."""
-    import json
-
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", 0)
-        raise InputError.single(path, f"is no JSON: {getattr(error, 'msg', error)}", line=line, hint=_COLUMNS) from None
-    rows = document.get("memory") if isinstance(document, dict) else None
-    if not isinstance(rows, list) or not rows:
-        raise InputError.single(path, "holds no list named memory", hint=_COLUMNS)
-    size = 0
-    blocks: list[ListedBlock] = []
-    for index, row in enumerate(rows):
-        field = f"memory[{index}]"
-        if not isinstance(row, dict):
-            raise InputError.single(path, "should be an object", field=field)
-        start, end = _range(path, field, row)
-        first, last = _numbers(path, field, row)
-        own = (end - start) // (last - first + 1)
-        if size and own != size:
-            raise InputError.single(path, f"has blocks of {own:#x} bytes, those before have {size:#x}", field=field)
-        size = own
-        if last - first + 1 + len(blocks) > _MOST_BLOCKS:
-            raise InputError.single(path, f"more than {_MOST_BLOCKS} blocks", field=field)
-        blocks += _row(path, field, row, range(first, last + 1))
-    return Listing(path, size, tuple(sorted(blocks)))
+def _node(running: Running, listing: Listing, one: ListedBlocks) -> int:
+    """The node of blocks that were added."""
+    if one.nids:
+        return one.nids[0]
+    if len(running.start.possible) == 1:
+        return next(iter(running.start.possible))
+    names = block_names(range(one.first, one.last + 1))
+    raise InputError.single(
+        listing.source, f"does not tell the node of {names}, which were added after boot", hint=LSMEM
+    )
 
 
-def _range(path: str, field: str, row: dict[str, Any]) -> tuple[int, int]:
-    found = _RANGE.fullmatch(str(row.get("range", "")))
-    if found is None or int(found[2], 16) <= int(found[1], 16):
-        raise InputError.single(path, "should be like 0x0-0x7ffffff", field=f"{field}.range", hint=_COLUMNS)
-    return int(found[1], 16), int(found[2], 16) + 1
-
-
-def _numbers(path: str, field: str, row: dict[str, Any]) -> tuple[int, int]:
-    found = _NUMBERS.fullmatch(str(row.get("block", "")))
-    if found is None or int(found[2] or found[1]) < int(found[1]):
-        raise InputError.single(path, "should be like 8 or 0-15", field=f"{field}.block", hint=_COLUMNS)
-    return int(found[1]), int(found[2] or found[1])
-
-
-def _row(path: str, field: str, row: dict[str, Any], numbers: range) -> Iterator[ListedBlock]:
-    state = row.get("state")
-    if state not in _STATES:
-        raise InputError.single(path, f"should be online or offline, found {state!r}", field=f"{field}.state")
-    node = str(row.get("node", ""))
-    if not node.isdecimal():
-        raise InputError.single(path, "should be the number of a node", field=f"{field}.node", hint=_COLUMNS)
-    zones = row.get("zones")
-    if not isinstance(zones, str):
-        raise InputError.single(path, "should name the blocks' zones", field=f"{field}.zones", hint=_COLUMNS)
-    first = zones.partition("/")[0]
-    online = state != "offline"
-    zone = first if online and first in _ZONES else None
-    return (ListedBlock(number, int(node), online, zone) for number in numbers)
+def _another(listing: Listing, message: str) -> InputError:
+    return InputError.single(listing.source, message, hint="is it the same machine, and the same boot?")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from memplan.errors import UsageError
 from memplan.hotadd.adding import add
+from memplan.hotadd.listing import begin_with
 from memplan.hotadd.removal import remove
 from memplan.hotadd.report import block_ranges, dimm_report, ratio_report
 from memplan.hotadd.result import HotaddPlan, StepResult
@@ -20,8 +21,8 @@ from memplan.hotadd.start import start_of
 from memplan.hotadd.switching import offline, online, shell
 
 if TYPE_CHECKING:
+    from memplan.firmware.blocks import Listing
     from memplan.hotadd.boot_log import BootLog
-    from memplan.hotadd.listing import Listing
     from memplan.hotadd.scenario import Scenario, ScenarioStep
     from memplan.hotadd.settings import Settings
     from memplan.hotadd.start import Start
@@ -54,7 +55,7 @@ def hotadd(
     settings = settings_of(kernel, machine.cmdline)
     running = Running(start, kernel.rules.hotplug, settings, scenario, build_of(kernel))
     if listing is not None:
-        running.begin_with(listing)
+        begin_with(running, listing)
     before, before_total = block_ranges(running), running.total
     steps = run(running)
     return HotaddPlan(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.errors import InputError
-from memplan.hotadd.memory import MOVABLE, Block, Memory
+from memplan.hotadd.memory import MOVABLE, Memory
 from memplan.hotadd.place import blocks_of, window_of
-from memplan.hotadd.shell import with_default_state
 from memplan.hotadd.zones import choose
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, SIZE_2M
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from memplan.hotadd.listing import Listing
+    from memplan.hotadd.memory import Block
     from memplan.hotadd.place import NodeChoice
     from memplan.hotadd.rules import HotplugRules
     from memplan.hotadd.scenario import OnlineType, Scenario, Target
@@ -115,36 +113,6 @@ class Running:
         self.dead = ""
         #: 2M pages in the pool for huge pages that lie in boot memory.
         self.huge_pages = 0
-
-    def begin_with(self, listing: Listing) -> None:
-        """Take over the state that a running machine lists; InputError where it is another machine's.
-
-        Blocks beyond those of the boot count as added; which device brought which isn't known.
-        """
-        memory = self.memory
-        if listing.block_size != memory.block_size:
-            message = (
-                f"has blocks of {listing.block_size:#x} bytes, those of the planned boot are {memory.block_size:#x}"
-            )
-            raise InputError.single(listing.source, message)
-        listed = {block.number for block in listing.blocks}
-        if lacking := sorted(block.index for block in memory.blocks.values() if block.index not in listed):
-            message = f"lacks the blocks {block_numbers(lacking)}, which the planned boot has"
-            raise InputError.single(listing.source, message, hint="is it the same machine?")
-        for one in listing.blocks:
-            block = memory.blocks.get(one.number)
-            if block is None:
-                nid = one.nid if one.nid is not None else self.start.fallback
-                memory.add([Block(one.number, nid, memory.block_pages)])
-                self.found_added.append((one.number * memory.block_size, (one.number + 1) * memory.block_size))
-            elif block.zone is not None and (not one.online or one.zone not in (None, block.zone)):
-                self.take_offline(block)
-        for one in listing.blocks:
-            block = memory.blocks[one.number]
-            if one.online and not block.online and one.zone is not None:
-                memory.online(block, one.zone)
-        if listing.default_state:
-            self.settings = with_default_state(self.settings, self.rules, listing.default_state)
 
     def warn(self, text: str) -> None:
         """A warning, once."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from memplan.errors import InputError
-from memplan.hotadd.listing import ListedBlock, read_listing
+from memplan.hotadd.listing import begin_with, read_listing
 from memplan.hotadd.replay import build_of, run
 from memplan.hotadd.report import block_ranges
 from memplan.hotadd.running import Running
@@ -65,7 +66,7 @@ def test_any_look_is_a_beginning(kind: str, tmp_path: Path) -> None:
         running = Running(
             start, kernel.rules.hotplug, settings_of(kernel, taken.cmdline), Scenario((Add(1 << 30),)), build_of(kernel)
         )
-        running.begin_with(read_listing(str(path)))
+        begin_with(running, read_listing(str(path)))
         shown = {
             number: (part.nid, part.state, part.zones)
             for part in block_ranges(running)
@@ -80,48 +81,118 @@ def test_any_look_is_a_beginning(kind: str, tmp_path: Path) -> None:
         assert not taken_blocks & {n for part in step.dimm.blocks for n in range(part.first, part.last + 1)}
 
 
-def test_rows_of_several_blocks(tmp_path: Path) -> None:
-    path = tmp_path / "lsmem.json"
-    row = {"range": "0x0-0x1fffffff", "state": "online", "block": "0-3", "node": 1, "zones": "Normal"}
-    path.write_text(json.dumps({"memory": [row]}))
-    listing = read_listing(str(path))
-    assert listing.block_size == BLOCK
-    assert listing.blocks == tuple(ListedBlock(number, 1, True, "Normal") for number in range(4))
+def running_of(name: str, options: str | None = None) -> Running:
+    """The machine of that run after its boot, before anything was added."""
+    taken = recorded.load(name)
+    kernel = recorded.kernel_of(taken.release)
+    settings = settings_of(kernel, taken.cmdline if options is None else options)
+    start = recorded.start_of(taken)._replace(address_bits=46)
+    return Running(start, kernel.rules.hotplug, settings, Scenario(()), build_of(kernel))
+
+
+def after(running: Running, folder: Path, change: Callable[[list[dict[str, Any]]], object]) -> Running:
+    """`running` begun with what lsmem says of it, `change` made to that."""
+    parts = block_ranges(running)
+    blocks = tuple((n, part.nid, part.state, part.zones) for part in parts for n in range(part.first, part.last + 1))
+    listed = rows(recorded.Look(blocks, 0, None))
+    change(listed)
+    path = folder / "lsmem.json"
+    path.write_text(json.dumps({"memory": listed}))
+    begin_with(running, read_listing(str(path)))
+    return running
+
+
+def added(number: int, **values: object) -> dict[str, Any]:
+    """A row of lsmem for a block that came after boot, without a value where it is None."""
+    row = {
+        "range": f"{number * BLOCK:#018x}-{(number + 1) * BLOCK - 1:#018x}",
+        "state": "online",
+        "block": str(number),
+        "node": 1,
+        "zones": "Movable",
+    }
+    return {name: value for name, value in (row | values).items() if value is not None}
+
+
+def test_what_was_added_counts(tmp_path: Path) -> None:
+    running = running_of(NAME)
+    free, total = running.kernel_left, running.total
+    assert total is not None
+    after(
+        running, tmp_path, lambda listed: listed.extend((added(48), added(49, state="offline", zones="Normal/Movable")))
+    )
+    assert running.memory.map_bytes() == 2 * BLOCK // 64
+    assert running.kernel_left == free - 2 * BLOCK // 64, "their memory maps lie in the kernel's memory"
+    assert running.total == total + BLOCK
+    assert running.found_added == [(48 * BLOCK, 49 * BLOCK), (49 * BLOCK, 50 * BLOCK)]
+
+
+def test_maps_that_added_blocks_hold(tmp_path: Path) -> None:
+    """Linux 6.12 puts every block's map into it, 6.1 only where it was a DIMM of its own, which is not told."""
+    for name, pages in (("movable-node-6.12", 512), ("movable-node-6.1", 0)):
+        running = running_of(name, "memory_hotplug.memmap_on_memory=1")
+        after(running, tmp_path, lambda listed: listed.append(added(48)))
+        assert running.memory.blocks[48].map_pages == pages
+        assert any("is not told" in text for text in running.warnings) is (not pages)
+
+
+def test_what_a_short_listing_leaves_open(tmp_path: Path) -> None:
+    """lsmem --json as it is without options: the boot's blocks are known, what was added is not."""
+
+    def short(listed: list[dict[str, Any]]) -> None:
+        for row in listed:
+            del row["node"], row["zones"]
+
+    running = after(running_of(NAME), tmp_path, short)
+    assert any("does not tell the zone of blocks" in text for text in running.warnings)
+    assert block_ranges(running) == block_ranges(running_of(NAME))
+    for row, message in (
+        (added(48, node=None), "does not tell the node of block 48, which were added after boot"),
+        (added(48, zones=None), "does not tell the zone of block 48, which were added after boot"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            after(running_of(NAME), tmp_path, lambda listed, row=row: listed.append(row))  # type: ignore[misc]
+        assert "lsmem --json --output RANGE,STATE,BLOCK,NODE,ZONES" in str(caught.value)
+
+
+def test_a_block_that_was_moved_is_told(tmp_path: Path) -> None:
+    def move(listed: list[dict[str, Any]]) -> None:
+        next(row for row in listed if row["zones"] == "Movable")["zones"] = "Normal"
+
+    running = after(running_of("boot-movablecore-6.12"), tmp_path, move)
+    assert any("in another zone than the planned boot" in text for text in running.warnings)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("change", "message"),
     [
-        ("{", "is no JSON"),
-        ("[]", "holds no list named memory"),
-        ('{"memory": [{"range": "x"}]}', "memory[0].range: should be like 0x0-0x7ffffff"),
-        ('{"memory": [{"range": "0x0-0x7ffffff", "block": "b"}]}', "memory[0].block: should be like 8 or 0-15"),
-        ('{"memory": [{"range": "0x0-0x7ffffff", "block": "0"}]}', "memory[0].state: should be online or offline"),
-        (
-            '{"memory": [{"range": "0x0-0x7ffffff", "block": "0", "state": "online", "node": 0}]}',
-            "memory[0].zones: should name the blocks' zones",
-        ),
+        (lambda listed: listed.__delitem__(slice(1, 3)), "lacks blocks 1-2, which the planned boot has"),
+        (lambda listed: listed[2].update(node=1), "says that block 2 is of node 1, and in the planned boot of node 0"),
+        (lambda listed: listed[2].update(zones="Normal"), "says that block 2 is in zone Normal, and in the planned"),
+        (lambda listed: listed.append(added(48, zones="DMA32")), "says that block 48 is in zone DMA32, above 4G"),
+        (lambda listed: listed.append(added(48, node=7)), "has block 48 on node 7, which was not possible"),
+        (lambda listed: listed.append(added(1 << 20)), "has block 1048576, which lies above"),
     ],
 )
-def test_what_is_no_listing(text: str, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "lsmem.json"
-    path.write_text(text)
+def test_another_machine_is_refused(
+    change: Callable[[list[dict[str, Any]]], object], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError) as caught:
-        read_listing(str(path))
+        after(running_of(NAME), tmp_path, change)
     assert message in str(caught.value)
+    assert "is it the same machine" in str(caught.value)
 
 
-def test_another_machine_is_refused(tmp_path: Path) -> None:
-    taken = recorded.load(NAME)
-    kernel = recorded.kernel_of(taken.release)
+def test_blocks_of_another_size(tmp_path: Path) -> None:
     path = tmp_path / "lsmem.json"
-    row = {"range": "0x0-0x7ffffff", "state": "online", "block": "0", "node": 0, "zones": "None"}
+    row = {"range": "0x0-0xfffffff", "state": "online", "block": "0", "node": 0, "zones": "None"}
     path.write_text(json.dumps({"memory": [row]}))
-    running = Running(
-        recorded.start_of(taken), kernel.rules.hotplug, settings_of(kernel, ""), Scenario(()), build_of(kernel)
-    )
-    with pytest.raises(InputError, match="lacks the blocks 1-23, 32-39"):
-        running.begin_with(read_listing(str(path)))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no block_size_bytes"):
-        read_listing(str(tmp_path / "empty"))
+    with pytest.raises(InputError, match="has blocks of 256M, those of the planned boot have 128M"):
+        begin_with(running_of(NAME), read_listing(str(path)))
+
+
+def test_a_file_that_lists_no_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "iomem"
+    path.write_text("00001000-0009fbff : System RAM\n")
+    with pytest.raises(InputError, match="is a /proc/iomem, and lists no memory blocks"):
+        read_listing(str(path))
