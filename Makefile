@@ -7,16 +7,22 @@ APT    := $(if $(filter 0,$(shell id -u)),,sudo )apt-get
 MACHINE ?= examples/hotplug-nodes.yaml
 MINUTES ?= 10
 PAGE_LINT := tests/report/lint
+SAMPLE  ?= 150
+SEED    ?= 1
 # LOCKED=1 installs the exact versions of requirements.lock.
 PIP     := $(BIN)/pip install --quiet$(if $(LOCKED), --constraint requirements.lock)
 
-.PHONY: run test lint lint-page bench boot-test oracle fuzz audit lock clean
+.PHONY: run test coverage lint lint-page bench boot-test oracle fuzz mutants audit lock clean
 
 run: $(VENV)/installed
 	$(BIN)/memplan simulate $(MACHINE)
 
 test: $(VENV)/installed-dev
 	$(BIN)/pytest -n auto tests
+
+# Lines and branches that the tests run; fails below the share that pyproject.toml wants.
+coverage: $(VENV)/installed-dev
+	$(BIN)/pytest -n auto --cov --cov-report=term tests
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -47,6 +53,11 @@ oracle: $(VENV)/installed-dev
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
+# Changes the planner's code in small ways and counts how many of the changes the tests find.
+mutants: $(VENV)/installed-dev
+	$(PIP) --editable '.[dev,mutants]'
+	nice -n 19 $(BIN)/python -m tests.mutants --sample $(SAMPLE) --seed $(SEED) $(PARTS)
+
 # Known vulnerabilities of the locked versions; asks a database, so it needs the network.
 audit: $(VENV)/installed-dev
 	$(BIN)/pip install --quiet pip-audit
@@ -73,4 +84,4 @@ $(VENV)/installed-dev: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PAGE_LINT)/node_modules .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PAGE_LINT)/node_modules .cache .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
