@@ -245,8 +245,6 @@ def _zone_of_node(
             end = movable
         elif start >= movable:
             start = end
-    if end < node[0] or start > node[1]:
-        return Zone(nid, zone.name, 0, 0, 0)
     start, end = max(start, node[0]), min(end, node[1])
     if start >= end:
         return Zone(nid, zone.name, 0, 0, 0)
@@ -271,11 +269,8 @@ def _account(boot: Boot, layout: ZoneLayout, zone: Zone) -> None:
     sparse = zone.spanned > zone.present + (zone.present >> 4)
     pages = zone.present if sparse else zone.spanned
     memory_map = round_up(pages * boot.kernel.fact("struct.page"), PAGE_SIZE) >> PAGE_SHIFT
-    free = zone.present
-    if free >= memory_map:
-        free -= memory_map
-    else:
-        boot.printk(f"  {zone.name} zone: {memory_map} pages exceeds freesize {free}", warning=True)
+    # A struct page is far smaller than a page, so the map of a zone fits into it.
+    free = zone.present - memory_map
     if zone.name == layout.limits[0].name and free > boot.dma_reserve:
         free -= boot.dma_reserve
     layout.nr_kernel_pages += free
@@ -287,7 +282,7 @@ def _wait_table(boot: Boot, zone: Zone) -> None:
     buckets = _WAIT_BUCKETS
     if not boot.kernel.config("MEMORY_HOTPLUG"):
         pages = zone.spanned // _PAGES_PER_WAIT_BUCKET
-        buckets = max(min(1 << max(pages - 1, 0).bit_length(), _WAIT_BUCKETS), 4)
+        buckets = max(min(1 << (pages - 1).bit_length(), _WAIT_BUCKETS), 4)
     size = buckets * boot.kernel.fact("struct.__wait_queue_head")
     boot.memory.alloc_or_panic(
         size, owner=Owner(Purpose.WAIT_TABLE, zone.nid, zone.name), caller="zone_wait_table_init", nid=zone.nid
