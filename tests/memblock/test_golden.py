@@ -18,12 +18,9 @@ VERSIONS = {"3.13": 178, "5.10": 194, "6.1": 198, "6.6.87": 111, "6.12": 199, "6
 def test_every_trace_is_equal(version: str) -> None:
     traces = list(oracle_replay.traces(GOLDEN / f"v{version}.tar.xz"))
     assert len(traces) == VERSIONS[version]
-    wrong = {}
     for name, lines in traces:
         assert lines is not None, name
-        if mismatches := oracle_replay.replay(lines)[1]:
-            wrong[name] = mismatches[:3]
-    assert not wrong
+        assert oracle_replay.replay(lines)[1][:3] == [], name
 
 
 def trace(*changes: tuple[int, str, object]) -> list[str]:

@@ -1,0 +1,144 @@
+"""What memblock answers about what it holds, for which the traces don't ask."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memplan.memblock.requests import Search
+from memplan.memblock.search import MEMBLOCK_RSRV_KERN
+from memplan.units import MIB, PAGE_SIZE, U64_MAX
+from tests.memblock.engine import MAX_NUMNODES, engine
+
+PAGES = 64
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, PAGES - 1), st.integers(1, 8), st.booleans(), st.sampled_from((0, 1)))),
+    st.integers(0, PAGES * PAGE_SIZE + 5 * PAGE_SIZE),
+    st.sampled_from((None, 0, 1, -1, MAX_NUMNODES)),
+)
+def test_what_is_reserved_for_the_kernel_s_own_use(
+    taken: list[tuple[int, int, bool, int]], limit: int, nid: int | None
+) -> None:
+    """Byte by byte: marked, below the limit, and on the node where the number is one."""
+    memblock, _ = engine("7.1")
+    pages: dict[int, tuple[bool, int]] = {}
+    for first, count, kern, node in taken:
+        new = [page for page in range(first, first + count) if page not in pages]
+        (memblock.reserve_kern if kern else memblock.reserve)(first * PAGE_SIZE, count * PAGE_SIZE)
+        pages.update(dict.fromkeys(new, (kern, node)))
+    for page, (_, node) in pages.items():
+        memblock.set_node_reserved(page * PAGE_SIZE, PAGE_SIZE, node)
+    expected = sum(
+        max(0, min(PAGE_SIZE, limit - page * PAGE_SIZE))
+        for page, (kern, node) in pages.items()
+        if kern and nid in (node, None, -1, MAX_NUMNODES)
+    )
+    assert memblock.reserved_kern_size(limit, nid) == expected
+
+
+@pytest.mark.parametrize(("version", "left"), [("6.12", 1024 - 4), ("7.1", 1024 - 3)])
+def test_the_estimate_of_free_pages_leaves_out_what_is_taken(version: str, left: int) -> None:
+    """All reservations, or since 6.15 those for the kernel's own use alone."""
+    memblock, _ = engine(version)
+    memblock.add(0, 1024 * PAGE_SIZE)
+    memblock.reserve_kern(8 * PAGE_SIZE, 3 * PAGE_SIZE)
+    memblock.reserve(100 * PAGE_SIZE, PAGE_SIZE)
+    assert memblock.estimated_nr_free_pages() == left
+    assert memblock.reserved_size() == 4 * PAGE_SIZE
+
+
+def test_what_is_allocated_is_for_the_kernel_s_own_use_since_6_15() -> None:
+    for version, flags in (("6.12", 0), ("7.1", MEMBLOCK_RSRV_KERN)):
+        memblock, _ = engine(version)
+        memblock.add_node(0, 64 * MIB, 0)
+        found = memblock.alloc_try_nid(MIB, MIB, 0, 0, 0)
+        (region,) = memblock.reserved
+        assert (found, region[0], region[1], region[3]) == (63 * MIB, 63 * MIB, MIB, flags)
+        assert memblock.reserved_kern_size(U64_MAX, 0) == (MIB if flags else 0)
+
+
+def test_a_search_passes_over_free_ranges_within_its_scope() -> None:
+    memblock, _ = engine("6.12")
+    memblock.current_limit = 128 * MIB
+    memblock.add_node(0, 64 * MIB, 0)
+    memblock.add_node(64 * MIB, 64 * MIB, 1)
+    request = Search(MIB, MIB, start=8 * MIB, nid=0, drops_minimum=True)
+    walks = [
+        (walk.start, walk.end, walk.descending, kind.nid, kind.any_node) for walk, kind in memblock.scopes(request)
+    ]
+    assert walks == [
+        (8 * MIB, 128 * MIB, True, 0, False),
+        (8 * MIB, 128 * MIB, True, None, True),
+        (PAGE_SIZE, 128 * MIB, True, 0, False),
+        (PAGE_SIZE, 128 * MIB, True, None, True),
+    ]
+
+
+def test_an_alignment_of_0_is_a_cache_line_in_all_that_is_asked() -> None:
+    memblock, _ = engine("6.12")
+    memblock.add(64 * MIB, MIB)
+    memblock.reserve(65 * MIB - 32, 32)
+    request = Search(32, 0)
+    assert {kind.align for _, kind in memblock.scopes(request)} == {64}
+    assert [one.address for one in memblock.candidates(request)] == [65 * MIB - 64]
+    assert {kind.align for _, kind in memblock.scopes(request._replace(align=16))} == {16}
+
+
+@pytest.mark.parametrize(
+    ("version", "bad", "uncovered", "passes"),
+    [
+        # Only memory of NUMA_NO_NODE counted, and as much as the threshold was too much.
+        ("6.8", None, 10, True),
+        ("6.8", -1, 1, False),
+        ("6.8", -1, 2, False),
+        # Whatever is no node counts since 6.10.
+        ("6.10", None, 1, False),
+        ("6.10", None, 2, False),
+        # The threshold itself passes since 6.13.
+        ("7.1", None, 1, True),
+        ("7.1", None, 2, False),
+        ("7.1", -1, 1, True),
+        ("7.1", 0, 5, True),
+    ],
+)
+def test_memory_without_a_node(version: str, bad: int | None, uncovered: int, passes: bool) -> None:
+    memblock, ears = engine(version)
+    memblock.add_node(0, 64 * MIB, 0)
+    memblock.add_node(64 * MIB, uncovered * MIB, bad)
+    ears.heard.clear()
+    assert memblock.validate_numa_coverage(MIB) is passes
+    said = f"NUMA: no nodes coverage for {uncovered}MB of {64 + uncovered}MB RAM"
+    assert ears.heard == ([] if passes else [(said, True)])
+    assert memblock.validate_numa_coverage(MIB * (uncovered + 1))
+
+
+@pytest.mark.parametrize("version", ["3.13", "4.4", "6.1", "6.12", "7.1"])
+def test_what_is_free_is_handed_over_in_blocks_of_the_page_allocator(version: str) -> None:
+    """Page by page: memory that is not reserved, and the storage of grown arrays where the version frees that."""
+    memblock, _ = engine(version)
+    memblock.allow_resize()
+    memblock.max_low_pfn = 1 << 20
+    memblock.add_node(PAGE_SIZE, 16 * MIB - PAGE_SIZE, 0)
+    memblock.add_node(32 * MIB, 3 * MIB + 512, 1)
+    for page in range(150):
+        memblock.reserve((256 + 2 * page) * PAGE_SIZE, PAGE_SIZE)
+    storage, size = memblock.reserved_array()
+    assert storage
+    assert size >= 150 * 24
+    ram = {*range(1, 4096), *range(8192, 8192 + 768)}
+    taken = {256 + 2 * page for page in range(150)}
+    array = set(range(storage // PAGE_SIZE, (storage + size) // PAGE_SIZE))
+    handed = memblock.free_all()
+    pages = [pfn + offset for pfn, order in handed.freed for offset in range(1 << order)]
+    kept = taken if version in ("3.13", "4.4") else taken | array
+    assert sorted(pages) == sorted(ram - kept)
+    assert handed.pages == len(pages)
+    assert all(pfn % (1 << order) == 0 and order <= 10 for pfn, order in handed.freed)
+    # The largest blocks that fit: nowhere do two halves of a larger block stand beside one another.
+    blocks = set(handed.freed)
+    for pfn, order in blocks:
+        if order < 10 and not pfn % (2 << order) and (pfn + (1 << order), order) in blocks:
+            assert pfn == storage // PAGE_SIZE or pfn + (1 << order) == storage // PAGE_SIZE
