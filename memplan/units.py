@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -18,6 +23,8 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _SUFFIXES = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 #: The last digits of a number that count modulo 2^64: 10^64 is a multiple of it.
 _HEX_DIGITS, _OCTAL_DIGITS, _DECIMAL_DIGITS = 16, 22, 64
+#: What stands for digits where there are none: a private use character, which no reader takes for anything else.
+_STAND_IN = "\ue000"
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
 
 
@@ -46,6 +53,23 @@ def pow2_up(value: int) -> int:
     return 1 << max(value - 1, 0).bit_length()
 
 
+#: The number that characters stand for, while it does.
+_standing: list[int] = []
+
+
+@contextmanager
+def standing_in(number: int, digits: int) -> Iterator[str]:
+    """Gives a text of so many characters, which within this is read as `number`.
+
+    So a number with which is computed, but which has no digits, goes through the same readers as all others.
+    """
+    _standing.append(number)
+    try:
+        yield _STAND_IN * digits
+    finally:
+        _standing.pop()
+
+
 def leading_number(text: str) -> tuple[int | None, str]:
     """The number at the head of `text` (decimal, 0x hexadecimal or 0 octal; None: there is none), and the rest.
 
@@ -53,6 +77,8 @@ def leading_number(text: str) -> tuple[int | None, str]:
     """
     found = _NUMBER.match(text)
     if found is None:
+        if _standing and text.startswith(_STAND_IN):
+            return _standing[-1], text.lstrip(_STAND_IN)
         return None, text
     digits = found[0].lower()
     rest = text[found.end() :]

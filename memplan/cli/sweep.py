@@ -76,7 +76,7 @@ class _Tally:
 
 def _cases(machines: Sequence[str], kernels: Sequence[str], varied: Sequence[str], *, kaslr: bool) -> Iterator[Case]:
     from memplan.sweep.case import Case
-    from memplan.sweep.values import read_span
+    from memplan.sweep.span import read_span
 
     spans, values = [], []
     for text in varied:

@@ -40,7 +40,7 @@ class Assignment:
         Raises UsageError where `key` is no path of keys and indices.
         """
         self.key = key
-        self.path = _path(key)
+        self.path = steps_of(key)
         self.told = told
         self._value = value
         if not self.path:
@@ -121,7 +121,7 @@ class Assignment:
         raise InputError.single(self.told, message, hint=hint)
 
 
-def _path(key: str) -> Path:
+def steps_of(key: str) -> Path:
     """The steps of ``srat.memory[2].hotplug``; () for what is no path."""
     if key.startswith(_FACTS):
         return ("kernel", "overrides", key.removeprefix(_FACTS))

@@ -243,15 +243,20 @@ def _wrong_words(document: Document, *, booted: bool) -> Iterator[Problem]:
 
 
 def _overlaps(document: Document, machine: Machine) -> Iterator[Problem]:
-    """Places that one boot loader can't have used at once; Linux takes any overlap in e820 and SRAT, if it must."""
+    for name in initrd_overlaps(machine):
+        assert machine.initrd is not None
+        start, end = machine.initrd.start, machine.initrd.start + machine.initrd.size
+        source, line, column = document.where(("initrd",))
+        message = f"{start:#x}-{end - 1:#x} overlaps {name}"
+        yield Problem(source, message, line=line, column=column, field="initrd")
+
+
+def initrd_overlaps(machine: Machine) -> list[str]:
+    """What the boot loader can't have put where the initrd is; of maps Linux takes any overlap, if it must."""
     if machine.initrd is None:
-        return
+        return []
     start, end = machine.initrd.start, machine.initrd.start + machine.initrd.size
     others = [(f"setup_data[{i}]", own.address, own.length + 16) for i, own in enumerate(machine.setup_data)]
     if machine.kernel.load_address is not None:
         others.append(("the kernel at kernel.load_address", machine.kernel.load_address, 1))
-    for name, address, length in others:
-        if start < address + length and address < end:
-            source, line, column = document.where(("initrd",))
-            message = f"{start:#x}-{end - 1:#x} overlaps {name}"
-            yield Problem(source, message, line=line, column=column, field="initrd")
+    return [name for name, address, length in others if start < address + length and address < end]

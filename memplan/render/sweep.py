@@ -31,19 +31,20 @@ def title(case: Case) -> str:
 
 
 def _lines(case: Case, record: Record) -> Iterator[str]:
-    if "error" in record:
-        yield f"can't be planned: {record['error']}"
-    elif "classes" in record:
-        yield from _kaslr_lines(case, record)
+    if "classes" in record:
+        yield from _kaslr_lines(record)
     elif "segments" in record:
         yield from _segment_lines(case, record)
     else:
         yield _answer(record)
-        yield record["simulate"]
+        if "simulate" in record:
+            yield record["simulate"]
     yield from (f"not modelled: {text}" for text in record.get("not_modelled", ()))
 
 
 def _answer(record: Record) -> str:
+    if "error" in record:
+        return f"can't be planned: {record['error']}"
     if record.get("died"):
         return f"the boot dies: {record['died']}"
     return f"{removable_words(record['removable'])}, {crash_words(record['crash_kernel_place'])}"
@@ -77,9 +78,7 @@ def _short(nodes: list[int]) -> str:
     return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
 
 
-def _kaslr_lines(case: Case, record: Record) -> Iterator[str]:
-    from memplan.sweep.case import simulate_words
-
+def _kaslr_lines(record: Record) -> Iterator[str]:
     total = record["slots"]
     if record["reason"]:
         yield f"KASLR has no choice: {record['reason']}; the kernel lies at {record['classes'][0]['example']:#x}"
@@ -96,28 +95,26 @@ def _kaslr_lines(case: Case, record: Record) -> Iterator[str]:
             yield f"  {span['start']:#x}" + (f" to {span['end']:#x}" if span["end"] > span["start"] else "")
         if len(own["ranges"]) > _MOST_RANGES:
             yield f"  and {len(own['ranges']) - _MOST_RANGES} more ranges"
-        yield f"  {simulate_words(case, _place(own['example']))}"
+        yield f"  {own['simulate']}"
     if len(record["classes"]) > 1:
         yield ""
         rank = sorted(record["classes"], key=lambda own: (bool(own["died"]), -len(own["removable"]), -own["slots"]))
         yield f"best place {rank[0]['example']:#x}, worst place {rank[-1]['example']:#x}"
 
 
-def _place(address: int) -> dict[str, str]:
-    return {"kernel.load_address": f"{address:#x}", "kernel.randomized": "true"}
-
-
 def _segment_lines(case: Case, record: Record) -> Iterator[str]:
-    from memplan.sweep.case import simulate_words
-
-    assert case.span is not None
-    name = case.span.name
-    width = max(len(f"{own['from_text']} to {own['to_text']}") for own in record["segments"])
+    span = case.span
+    assert span is not None
+    shown = []
     for own in record["segments"]:
-        span = own["from_text"] if own["from"] == own["to"] else f"{own['from_text']} to {own['to_text']}"
-        yield f"{name} {span:{width}}  {_answer(own)}"
-    if name == "crashkernel":
-        fitting = [own for own in record["segments"] if own["crash_kernel"]]
-        yield f"the largest that fits: {fitting[-1]['to_text']}" if fitting else "none of these sizes fits"
-    for own in record["segments"]:
-        yield simulate_words(case, {name: own["to_text"]})
+        low, high = span.shown(own["from"]), span.shown(own["to"])
+        shown.append(low if low == high else f"{low} to {high}")
+    width = max(map(len, shown))
+    for values, own in zip(shown, record["segments"], strict=True):
+        yield f"{span.name} {values:{width}}  {_answer(own)}"
+    if span.name == "crashkernel":
+        fitting = [own for own in record["segments"] if own.get("crash_kernel")]
+        yield f"the largest that fits: {span.shown(fitting[-1]['to'])}" if fitting else "none of these sizes fits"
+    if not record["exact"]:
+        yield "not exact: of so many values some were planned, and more where the answer changes; give a larger step"
+    yield from {_answer(own): own["simulate"] for own in record["segments"]}.values()

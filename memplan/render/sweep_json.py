@@ -31,6 +31,7 @@ def sweep_schema() -> dict[str, Any]:
     }
     crash = {"description": "whether the crash kernel has its memory", "type": "boolean"}
     place = {"type": "integer", "description": "physical address of _text, in bytes"}
+    simulate = {"type": "string", "description": "the command that shows the plan"}
     classes = {
         "type": "array",
         "items": {
@@ -49,8 +50,9 @@ def sweep_schema() -> dict[str, Any]:
                 "removable": removable,
                 "crash_kernel": crash,
                 "example": place,
+                "simulate": simulate,
             },
-            "required": ["slots", "ranges", "removable", "crash_kernel", "example"],
+            "required": ["slots", "ranges", "removable", "crash_kernel", "example", "simulate"],
         },
     }
     slots = {"type": "integer", "description": "how many places there are"}
@@ -67,11 +69,21 @@ def sweep_schema() -> dict[str, Any]:
     }
     value = {"type": "integer", "description": "bytes"}
     text = {"type": "string", "description": "the value as the command line has it"}
+    error = {"type": "string", "description": "why it can't be planned"}
     segment = {
         "type": "object",
-        "description": "all values with one answer, both ends included",
-        "properties": {"from": value, "to": value, "from_text": text, "to_text": text, **answer},
-        "required": ["from", "to", "from_text", "to_text", *answer],
+        "description": "all values with one answer, both ends included; an answer is that of the last one",
+        "properties": {
+            "from": value,
+            "to": value,
+            "from_text": text,
+            "to_text": text,
+            **answer,
+            "error": error,
+            "simulate": simulate,
+        },
+        "required": ["from", "to", "from_text", "to_text", "simulate"],
+        "oneOf": [{"required": list(answer)}, {"required": ["error"]}],
     }
     case = {
         "type": "object",
@@ -79,12 +91,13 @@ def sweep_schema() -> dict[str, Any]:
             "machine": {"type": "string", "description": "the description's path"},
             "kernel": {"type": ["string", "null"], "description": "another kernel than the machine's own"},
             "settings": {"type": "object", "additionalProperties": {"type": "string"}},
-            "error": {"type": "string", "description": "why it can't be planned"},
+            "error": error,
             "slots": slots,
             "classes": classes,
             "segments": {"type": "array", "items": segment},
             "not_modelled": left_out,
-            "simulate": {"type": "string", "description": "the command that shows the plan"},
+            "exact": {"type": "boolean", "description": "whether all values are answered for"},
+            "simulate": simulate,
             **answer,
         },
         "required": ["machine", "kernel", "settings"],

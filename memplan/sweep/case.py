@@ -10,9 +10,8 @@ from memplan.boot.limits import limits
 from memplan.boot.parameters import Parameters
 from memplan.errors import MemplanError
 from memplan.machine.load import load_machine
-from memplan.sweep.outcome import outcome_of
+from memplan.sweep.outcome import crash_place, outcome_of
 from memplan.sweep.settings import changed, setting_words
-from memplan.units import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.sweep.outcome import Outcome
-    from memplan.sweep.values import Span
+    from memplan.sweep.span import Span
+    from memplan.sweep.values import Segment
 
 #: A record as JSON has it.
 Record = dict[str, Any]
@@ -60,15 +60,28 @@ def _answer(case: Case) -> Record:
 
 def _swept(case: Case, machine: Machine, kernel: Kernel) -> Record:
     if case.kaslr:
-        return _kaslr_record(machine, kernel)
+        return _kaslr_record(case, machine, kernel)
     if case.span is not None:
         from memplan.sweep.values import sweep_span
 
-        return {"segments": [segment.record() for segment in sweep_span(machine, kernel, case.span)]}
+        swept = sweep_span(machine, kernel, case.span)
+        segments = [_segment_record(case, case.span, segment) for segment in swept.segments]
+        return {"segments": segments, "exact": swept.exact}
     return {**outcome_record(outcome_of(machine, kernel)), "simulate": simulate_words(case)}
 
 
-def _kaslr_record(machine: Machine, kernel: Kernel) -> Record:
+def _segment_record(case: Case, span: Span, segment: Segment) -> Record:
+    record: Record = {
+        "from": segment.low,
+        "to": segment.high,
+        "from_text": span.text(segment.low),
+        "to_text": span.text(segment.high),
+        **(outcome_record(segment.outcome) if segment.outcome is not None else {"error": segment.problem}),
+    }
+    return {**record, "simulate": simulate_words(case, {span.name: record["to_text"]})}
+
+
+def _kaslr_record(case: Case, machine: Machine, kernel: Kernel) -> Record:
     from memplan.sweep.kaslr import sweep_kaslr
 
     swept = sweep_kaslr(machine, kernel)
@@ -82,6 +95,7 @@ def _kaslr_record(machine: Machine, kernel: Kernel) -> Record:
                 "crash_kernel": own.result.crash_kernel,
                 "example": own.ranges[0][0],
                 "died": own.result.death or None,
+                "simulate": simulate_words(case, _placed(own.ranges[0][0])),
             }
             for own in swept.classes
         ],
@@ -90,6 +104,10 @@ def _kaslr_record(machine: Machine, kernel: Kernel) -> Record:
         "notes": list(swept.places.notes),
         "replays": swept.replays,
     }
+
+
+def _placed(address: int) -> dict[str, str]:
+    return {"kernel.load_address": f"{address:#x}", "kernel.randomized": "true"}
 
 
 @lru_cache(_KEPT)
@@ -113,13 +131,6 @@ def outcome_record(outcome: Outcome) -> Record:
         "crash_kernel_place": crash_place(outcome),
         "died": outcome.death or None,
     }
-
-
-def crash_place(outcome: Outcome) -> str:
-    """Where the crash kernel has its memory: "low", "high" (with a low part or without one), or "none"."""
-    if outcome.crash_kernel is None:
-        return "none"
-    return "low" if outcome.crash_kernel[1] <= 4 * GIB else "high"
 
 
 def simulate_words(case: Case, settings: Mapping[str, str] | None = None) -> str:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from memplan.errors import NotCoveredError
 from memplan.kaslr.choice import possible_places
 from memplan.kaslr.places import Area
-from memplan.sweep.outcome import outcome_of, rough_outcome
-from memplan.sweep.vague import Undecided
+from memplan.sweep.outcome import Outcomes, outcome_of
 from memplan.sweep.ways import stretches, ways
 
 if TYPE_CHECKING:
@@ -59,27 +58,6 @@ def _result(outcome: Outcome) -> Result:
     return Result(outcome.removable, outcome.crash_kernel is not None, outcome.death)
 
 
-class _Replays:
-    """Results at places that stand for many; the last part of the boot is replayed exactly where it has to be."""
-
-    #: After so many replays for which the rough one did not do it is tried no more.
-    _PATIENCE = 2
-
-    def __init__(self, machine: Machine, kernel: Kernel) -> None:
-        self._machine = machine
-        self._kernel = kernel
-        self._undecided = 0
-
-    def __call__(self, address: int) -> Result:
-        own = placed(self._machine, address)
-        if self._undecided < self._PATIENCE:
-            try:
-                return _result(rough_outcome(own, self._kernel))
-            except Undecided:
-                self._undecided += 1
-        return _result(outcome_of(own, self._kernel))
-
-
 def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Callable[[int], None] | None = None) -> KaslrSweep:
     """What becomes of `machine` at each place that KASLR may choose; `progress` hears of the replays.
 
@@ -96,7 +74,8 @@ def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Callable[[int], None
         alone = places._replace(areas=(Area(places.fixed, 1),))
         return KaslrSweep(alone, (PlaceClass(result, 1, ((places.fixed, places.fixed),)),), 1)
     found: list[Way[Result]] = []
-    for way in ways(_Replays(machine, kernel), places):
+    outcomes = Outcomes(kernel)
+    for way in ways(lambda address: _result(outcomes.of(placed(machine, address))), places):
         found.append(way)
         if progress is not None:
             progress(len(found))

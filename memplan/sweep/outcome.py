@@ -14,6 +14,7 @@ from memplan.events import Change
 from memplan.owner import Purpose
 from memplan.sweep.rough import FIRST_STEP, LAST_STEP, RoughMemory, questions
 from memplan.sweep.vague import Undecided
+from memplan.units import GIB
 
 if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
@@ -33,6 +34,13 @@ class Outcome(NamedTuple):
     crash_kernel: tuple[int, int] | None
     crash_low: tuple[int, int] | None
     death: str = ""
+
+
+def crash_place(outcome: Outcome) -> str:
+    """Where the crash kernel has its memory: "low", "high" (with a low part or without one), or "none"."""
+    if outcome.crash_kernel is None:
+        return "none"
+    return "low" if outcome.crash_kernel[1] <= 4 * GIB else "high"
 
 
 def outcome_of(machine: Machine, kernel: Kernel) -> Outcome:
@@ -64,6 +72,29 @@ def rough_outcome(machine: Machine, kernel: Kernel) -> Outcome:
             return outcome
         assumptions[-1] = False
     raise Undecided
+
+
+class Outcomes:
+    """Outcomes of machines that stand for many; the last part of the boot is replayed exactly where it has to be."""
+
+    #: Where the rough replay did not do so many times more often than it did, it is tried no more.
+    _PATIENCE = 2
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._undecided = 0
+
+    def of(self, machine: Machine) -> Outcome:
+        """As :func:`outcome_of`."""
+        if self._undecided < self._PATIENCE:
+            try:
+                outcome = rough_outcome(machine, self._kernel)
+            except Undecided:
+                self._undecided += 1
+            else:
+                self._undecided -= 1
+                return outcome
+        return outcome_of(machine, self._kernel)
 
 
 def _roughly(machine: Machine, kernel: Kernel, assumptions: list[bool]) -> Outcome:

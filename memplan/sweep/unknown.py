@@ -7,12 +7,13 @@ same steps, and what was cut off on the way is left for other replays.
 
 Rounding makes periods: the image's place modulo 1 GiB may decide how many page tables there are, whatever the GiB.  So
 what is known of the unknown x is one interval for each modulus in use, ``low <= x mod m < high``, and one for x itself
-(the modulus 0).  All moduli are powers of two, and x is a multiple of the `stride` of places.
+(the modulus 0).  x is a multiple of the `stride` of places, and so are all moduli.  They are powers of two; of a
+division by another number only places with the same rest are kept.
 """
 
 from __future__ import annotations
 
-from math import gcd
+from math import gcd, lcm
 from typing import NamedTuple, TypeAlias
 
 #: For each modulus (0: x itself) the interval of x mod it.
@@ -22,8 +23,8 @@ _Terms: TypeAlias = tuple[tuple[int, int], ...]
 #: The terms of x itself.
 _ITSELF: _Terms = ((0, 1),)
 
-#: No place of an image is as high (MAX_PHYSMEM_BITS is 52).
-_ENDLESS = 1 << 53
+#: No address or size is as high: the kernel has 64 bits.
+_ENDLESS = 1 << 65
 
 
 class Unknown:
@@ -128,11 +129,21 @@ class Amount:
 
     __rmul__ = __mul__
 
-    def __floordiv__(self, other: int) -> Amount | int:
-        return self._divided(other)
+    def __floordiv__(self, other: Amount | int) -> Amount | int:
+        return self._divided(other if isinstance(other, int) else other.__index__())
 
-    def __mod__(self, other: int) -> Amount | int:
+    def __mod__(self, other: Amount | int) -> Amount | int:
+        other = other if isinstance(other, int) else other.__index__()
         return self - self._divided(other) * other
+
+    def __rfloordiv__(self, other: int) -> int:
+        return other // self.__index__()
+
+    def __rmod__(self, other: int) -> int:
+        return other % self.__index__()
+
+    def __rlshift__(self, other: int) -> int:
+        return other << self.__index__()
 
     def __rshift__(self, bits: int) -> Amount | int:
         return self._divided(1 << bits)
@@ -231,7 +242,7 @@ class Amount:
             return NotImplemented
         if sign < 0 and self.terms == other.terms and self.divisor == other.divisor:
             return self.value - other.value
-        divisor = max(self.divisor, other.divisor)
+        divisor = lcm(self.divisor, other.divisor)
         terms = dict(_scaled(self.terms, divisor // self.divisor))
         for modulus, factor in _scaled(other.terms, sign * (divisor // other.divisor)):
             terms[modulus] = terms.get(modulus, 0) + factor
@@ -266,9 +277,11 @@ class Amount:
     def _divided(self, unit: int) -> Amount | int:
         """Divided by `unit` and rounded down, for the places that are rounded like the example."""
         unknown = self.unknown
-        if unit <= 0 or unit & (unit - 1):
+        if unit <= 0:
             return self.__index__() // unit
         period = unit * self.divisor
+        if period & (period - 1):
+            return self._divided_oddly(unit)
         whole = self._sum()
         inner: dict[int, int] = {}
         # Where all places that are left lie in one period, x itself tells as much as x modulo the period.
@@ -292,14 +305,28 @@ class Amount:
         left = tuple((modulus, factor) for modulus, factor in outer.items() if factor and modulus != unknown.stride)
         return _made(unknown, self.value // unit, left, period)
 
+    def _divided_oddly(self, unit: int) -> Amount | int:
+        """As :meth:`_divided`, where the period is no power of two: for the places that leave the same rest."""
+        unknown, period = self.unknown, unit * self.divisor
+        if self.terms[1:] or self.terms[0][0]:
+            return self.__index__() // unit
+        modulus = lcm(period, unknown.stride)
+        rest = unknown.residue(modulus)
+        unknown.keep(modulus, rest, rest + unknown.stride)
+        # Each of them is a multiple of the period away from the example, so nothing else is rounded.
+        return _made(unknown, self.value // unit, self.terms, period)
+
 
 def _made(unknown: Unknown, value: int, terms: _Terms, divisor: int) -> Amount | int:
     if not terms:
         return value
     common = gcd(divisor, *(factor for _, factor in terms)) if divisor > 1 else 1
     if common > 1:
+        divisor //= common
         terms = tuple((modulus, factor // common) for modulus, factor in terms)
-    return Amount(unknown, value, terms, divisor // common)
+        if terms == _ITSELF:
+            terms = _ITSELF
+    return Amount(unknown, value, terms, divisor)
 
 
 def _scaled(terms: _Terms, factor: int) -> _Terms:

@@ -1,197 +1,276 @@
 """All values of one thing between two limits: where the plan's answer changes, exact to the step.
 
-The image's and the initrd's place and the initrd's size are computed with as unknowns, so every value between the
-limits is answered for.  Values of boot options are text: they are tried, at values ever closer to each other wherever
-the answer changes.  A crash kernel of a smaller size finds room wherever one of a larger size does, so between two
-sizes that go to one place every size does; of other options a change that is taken back within a 64th of the range can
-stay unseen.
+Replays compute with the value as an unknown, so every value between the limits is answered for: the place of the image,
+place or size of the initrd, or a number in a boot option, which is read as any number there is.  What can't be computed
+with so is planned value by value, and where that would be too many, at some of them (see :class:`Swept`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
-from memplan.errors import UsageError
+from memplan.errors import InputError, NotCoveredError
 from memplan.kaslr.places import Area, Places
-from memplan.sweep.outcome import outcome_of
-from memplan.units import MIB, PAGE_SIZE, memparse, size_text
+from memplan.machine.alteration import options_changed
+from memplan.machine.assignment import steps_of
+from memplan.machine.load import initrd_overlaps
+from memplan.sweep.outcome import Outcomes, crash_place, outcome_of
+from memplan.sweep.settings import changed, is_field
+from memplan.sweep.ways import stretches, ways
+from memplan.units import standing_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from memplan.kernel.model import Kernel
+    from memplan.machine.document import Path
     from memplan.machine.model import Machine
     from memplan.sweep.outcome import Outcome
+    from memplan.sweep.span import Span
 
-#: Fields with which a replay can compute as an unknown.
-_UNKNOWNS = ("initrd.start", "kernel.load_address")
-#: The tries of an option before it is looked at more closely where the answer changes.
-_TRIES = 64
+#: So many values are planned one by one; of more only some are.
+_MOST_PLANNED = 1024
+#: The tries among more values, before it is looked at more closely where the answer changes.
+_TRIES = 256
+#: Options of which steps read all numbers, but those before a colon, by memparse and leading_number.
+_READ_AS_NUMBERS = frozenset(
+    {
+        "alloc_mptable",
+        "cma",
+        "crashkernel",
+        "dhash_entries",
+        "hugetlb_cma",
+        "ihash_entries",
+        "kernelcore",
+        "log_buf_len",
+        "maxcpus",
+        "mem",
+        "memmap",
+        "memory_corruption_check_size",
+        "movablecore",
+        "nr_cpus",
+        "possible_cpus",
+        "reserve_mem",
+        "reservelow",
+        "swiotlb",
+    }
+)
+#: Fields of which any number is good: what is loaded, and what firmware has put, may lie anywhere.
+_ANYWHERE = re.compile(r"kernel\.load_address|initrd\.(?:start|size)|(?:acpi\.tables|setup_data)\[\d+\]\.address")
+#: Numbers in what a kernel or an error says, which differ with the value.
+_NUMBERS = re.compile(r"(?:0x)?[0-9a-f]*[0-9][0-9a-f]*")
 
 
-class Span(NamedTuple):
-    """All values of `name` from `low` to `high`, both included, `step` apart; `suffix` stands behind each (",high")."""
+class _Answer(NamedTuple):
+    """What a sweep tells of a value, without addresses; or why there is no plan."""
 
-    name: str
-    low: int
-    high: int
-    step: int
-    suffix: str = ""
+    removable: tuple[int, ...] = ()
+    crash_kernel: str = "none"
+    crash_low: bool = False
+    death: str = ""
+    problem: str = ""
 
-    def text(self, value: int) -> str:
-        """A value as it is written in a setting."""
-        return f"{value:#x}" if "." in self.name else size_text(value) + self.suffix
+    @classmethod
+    def of(cls, outcome: Outcome) -> _Answer:
+        death = _NUMBERS.sub("#", outcome.death)
+        return cls(outcome.removable, crash_place(outcome), outcome.crash_low is not None, death)
+
+
+#: The first and the last of values with one answer, and that.
+_Part: TypeAlias = tuple[int, int, _Answer]
 
 
 class Segment(NamedTuple):
-    """The values of `span` from `low` to `high`, both included, which have one `outcome`."""
+    """The values of a span from `low` to `high`, both included, with one answer.
 
-    span: Span
+    That is an `outcome`, the one at `high`; or None, and the `problem` says why there is no plan.
+    """
+
     low: int
     high: int
-    outcome: Outcome
-
-    def record(self) -> dict[str, Any]:
-        """The segment as JSON has it."""
-        from memplan.sweep.case import outcome_record
-
-        return {
-            "from": self.low,
-            "to": self.high,
-            "from_text": self.span.text(self.low),
-            "to_text": self.span.text(self.high),
-            **outcome_record(self.outcome),
-        }
+    outcome: Outcome | None
+    problem: str = ""
 
 
-def read_span(name: str, text: str) -> Span | None:
-    """The span that `text` (``128M..8G``, ``1G..4G..64M``, ``128M..8G,high``) means; None for anything else.
+class Swept(NamedTuple):
+    """The segments of a span in order, which together are all its values.
 
-    Raises UsageError for limits that are none.
+    `exact` says whether all values are answered for.  Where it is false, only some were planned, at even distances and
+    ever closer where the answer changes: a change that is taken back in between is not seen.
     """
-    body, comma, suffix = text.partition(",")
-    if ".." not in body:
-        return None
-    parts = body.split("..")
-    numbers = [memparse(part) for part in parts]
-    usual = PAGE_SIZE if name in _UNKNOWNS else MIB
-    if len(parts) not in (2, 3) or any(rest or not part for part, (_, rest) in zip(parts, numbers, strict=True)):
-        raise UsageError(f"{name}={text}: a range is written like 128M..8G, or with its step like 128M..8G..16M")
-    low, high, step = (*(number for number, _ in numbers), usual)[:3]
-    if low > high or not step:
-        raise UsageError(f"{name}={text}: a range goes from its lower limit to the higher one")
-    return Span(name, low, low + (high - low) // step * step, step, comma + suffix)
+
+    segments: tuple[Segment, ...]
+    exact: bool
 
 
-def sweep_span(machine: Machine, kernel: Kernel, span: Span) -> list[Segment]:
-    """The segments of `span`, in order."""
-    if span.name in _UNKNOWNS and not span.step & (span.step - 1) and not span.low % span.step:
-        return list(_joined(span, _all(machine, kernel, span)))
-    from memplan.sweep.settings import changed
+def sweep_span(machine: Machine, kernel: Kernel, span: Span) -> Swept:
+    """What becomes of `machine` with each value of `span`.
 
-    def outcome(value: int) -> Outcome:
-        return outcome_of(changed(machine, ((span.name, span.text(value)),)), kernel)
-
-    return list(_joined(span, _tried(span, outcome)))
-
-
-def _all(machine: Machine, kernel: Kernel, span: Span) -> Iterator[tuple[int, int, Outcome]]:
-    """All values but those that would put image and initrd over each other."""
-    from memplan.sweep.ways import stretches, ways
-
-    initrd, image_size = machine.initrd, kernel.fact("image.end")
-    if span.name == "kernel.load_address":
-        size, taken = image_size, (initrd.start, initrd.start + initrd.size) if initrd is not None else None
-    elif initrd is None:
-        raise UsageError("the machine has no initrd whose place could be varied")
-    else:
-        load = machine.kernel.load_address
-        start = kernel.fact("image.load_address") if load is None else load
-        size, taken = initrd.size, (start, start + image_size)
-
-    def placed(address: int) -> Machine:
-        if span.name == "kernel.load_address":
-            return machine._replace(kernel=machine.kernel._replace(load_address=address))
-        assert initrd is not None
-        return machine._replace(initrd=initrd._replace(start=address))
-
-    areas = tuple(_areas(span, size, taken))
-    if not areas:
-        return
-    places = Places("boot loader", span.step, size, areas)
-    found = list(ways(lambda amount: _plain(outcome_of(placed(amount), kernel)), places))
-    for start, end, outcome in sorted(stretches(found, places), key=lambda own: own[0]):
-        yield start, end - span.step, outcome
+    Raises UsageError for a name that is none, InputError for values that can't be.
+    """
+    values = _Values(machine, kernel, span)
+    parts = values.computed()
+    exact = parts is not None or (span.high - span.low) // span.step < _MOST_PLANNED
+    if parts is None:
+        parts = list(values.planned(range(span.low, span.high + 1, span.step)) if exact else values.sampled())
+    return Swept(tuple(values.segment(*part) for part in _joined(parts)), exact)
 
 
-def _areas(span: Span, size: int, taken: tuple[int, int] | None) -> Iterator[Area]:
-    """The values of `span` at which `size` bytes do not touch what is `taken`."""
-    behind = span.high + span.step
-    parts = [(span.low, behind)]
-    if taken is not None:
-        # The last value below, and the first one above what is taken.
-        below = span.low + max(0, (taken[0] - size - span.low) // span.step + 1) * span.step
-        above = span.low + max(0, -(-(taken[1] - span.low) // span.step)) * span.step
-        parts = [(span.low, min(below, behind)), (max(above, span.low), behind)] if below < above else parts
-    for low, high in parts:
-        if low < high:
-            yield Area(low, (high - low) // span.step)
+class _Values:
+    """The values of one thing of one machine, planned or computed with."""
 
+    def __init__(self, machine: Machine, kernel: Kernel, span: Span) -> None:
+        self._machine = machine
+        self._kernel = kernel
+        self._span = span
+        self._outcomes = Outcomes(kernel)
+        for value in (span.low, span.high):
+            # Names and forms that are none are refused; that of two things one lies on the other depends on the value.
+            if self._is_anywhere and initrd_overlaps(self._placed(value)):
+                continue
+            self._changed(value)
 
-def _plain(outcome: Outcome) -> Outcome:
-    """`outcome` with numbers of the example instead of amounts that depend on the unknown."""
+    def planned(self, values: Iterable[int]) -> Iterator[_Part]:
+        """Each value by itself."""
+        for value in values:
+            yield value, value, self._planned(value)
 
-    def plain(held: tuple[int, int] | None) -> tuple[int, int] | None:
-        return None if held is None else (cast("int", _value(held[0])), cast("int", _value(held[1])))
-
-    return outcome._replace(crash_kernel=plain(outcome.crash_kernel), crash_low=plain(outcome.crash_low))
-
-
-def _value(number: object) -> object:
-    return getattr(number, "value", number)
-
-
-def _tried(span: Span, outcome: Callable[[int], Outcome]) -> Iterator[tuple[int, int, Outcome]]:
-    """Tries at even distances, and between two with different answers half-way until they are a step apart."""
-    count = (span.high - span.low) // span.step
-    numbers = sorted({index * count // _TRIES for index in range(_TRIES + 1)})
-    left = numbers[0]
-    answers = {left: outcome(span.low)}
-    for right in numbers[1:]:
-        answers[right] = outcome(span.low + right * span.step)
-        pending = [(left, right)]
+    def sampled(self) -> Iterator[_Part]:
+        """Values at even distances, and between two with different answers half-way until they are a step apart."""
+        span = self._span
+        count = (span.high - span.low) // span.step
+        order = [index * count // _TRIES for index in range(_TRIES + 1)]
+        answers = {index: self._planned(span.low + index * span.step) for index in order}
+        pending = list(pairwise(order))
         while pending:
             low, high = pending.pop()
-            if high - low < 2 or _key(answers[low]) == _key(answers[high]):
-                continue
-            middle = (low + high) // 2
-            answers[middle] = outcome(span.low + middle * span.step)
-            pending += [(low, middle), (middle, high)]
-        left = right
-    order = sorted(answers)
-    for at, index in enumerate(order):
-        behind = order[at + 1] if at + 1 < len(order) else index + 1
-        same = at + 1 < len(order) and _key(answers[index]) == _key(answers[behind])
-        last = behind - 1 if same else index
-        yield span.low + index * span.step, span.low + last * span.step, answers[index]
+            if high - low > 1 and answers[low] != answers[high]:
+                middle = (low + high) // 2
+                answers[middle] = self._planned(span.low + middle * span.step)
+                pending += [(low, middle), (middle, high)]
+        for index, behind in pairwise([*sorted(answers), count + 1]):
+            yield span.low + index * span.step, span.low + (behind - 1) * span.step, answers[index]
+
+    def computed(self) -> list[_Part] | None:
+        """All values, computed with as unknowns; None where that can't be done."""
+        span = self._span
+        if is_field(span.name):
+            if not self._is_anywhere:
+                return None
+            return list(self._parts(span.low, span.high, lambda value: self._answer(self._placed(value))))
+        if span.name not in _READ_AS_NUMBERS or span.suffix.startswith(":"):
+            return None
+        parts: list[_Part] = []
+        for low, high in span.by_length():
+            # A 0 is told by its digit here and there.
+            parts += self._with_option(low, high) if low else self.planned([0])
+        return parts
+
+    def segment(self, low: int, high: int, answer: _Answer) -> Segment:
+        """The segment of the values from `low` to `high`, which have that answer."""
+        if answer.problem:
+            return Segment(low, high, None, self._problem(high))
+        outcome = outcome_of(self._changed(high), self._kernel)
+        assert _Answer.of(outcome) == answer, f"{self._span.text(high)} is planned otherwise than computed"
+        return Segment(low, high, outcome)
+
+    # -- values that are known ----------------------------------------------------------------------------------
+
+    def _changed(self, value: int) -> Machine:
+        return changed(self._machine, ((self._span.name, self._span.text(value)),))
+
+    def _planned(self, value: int) -> _Answer:
+        try:
+            return _Answer.of(outcome_of(self._changed(value), self._kernel))
+        except (InputError, NotCoveredError) as error:
+            return _no_answer(error)
+
+    def _problem(self, value: int) -> str:
+        try:
+            outcome_of(self._changed(value), self._kernel)
+        except (InputError, NotCoveredError) as error:
+            return str(error)
+        return ""
+
+    # -- values that are computed with --------------------------------------------------------------------------
+
+    def _parts(self, low: int, high: int, answer: Callable[[int], _Answer]) -> Iterator[_Part]:
+        """All values from `low` to `high` by their answers, which `answer` computes."""
+        span = self._span
+        places = Places("boot loader", span.stride, 0, (Area(low, (high - low) // span.stride + 1),))
+        rest = low % span.step
+        found = list(ways(answer, places, {} if span.stride == span.step else {span.step: (rest, rest + span.stride)}))
+        for start, end, own in sorted(stretches(found, places), key=lambda part: part[0]):
+            within = span.within(start, end)
+            if within is not None:
+                yield *within, own
+
+    @property
+    def _is_anywhere(self) -> bool:
+        name = self._span.name
+        return _ANYWHERE.fullmatch(name) is not None and _reaches(self._machine, steps_of(name))
+
+    def _placed(self, value: int) -> Machine:
+        """The machine with the number of that field."""
+        return cast("Machine", _with(self._machine, steps_of(self._span.name), value))
+
+    def _with_option(self, low: int, high: int) -> Iterator[_Part]:
+        """The option's numbers from `low` to `high`: they have as many digits, so the command lines have one length."""
+        span = self._span
+        digits = len(span.number(low))
+
+        def answer(value: int) -> _Answer:
+            with standing_in(value >> span.shift, digits) as number:
+                word = f"{span.name}={span.prefix}{number}{span.unit}{span.suffix}"
+                cmdline = options_changed(self._machine.cmdline, (word,), (span.name,))
+                return self._answer(self._machine._replace(cmdline=cmdline))
+
+        yield from self._parts(low, high, answer)
+
+    def _answer(self, machine: Machine) -> _Answer:
+        if names := initrd_overlaps(machine):
+            return _Answer(problem=f"the initrd overlaps {names[0]}")
+        try:
+            return _Answer.of(self._outcomes.of(machine))
+        except NotCoveredError as error:
+            return _no_answer(error)
 
 
-def _key(outcome: Outcome) -> tuple[object, ...]:
-    """What of an outcome a sweep tells: not the very addresses."""
-    from memplan.sweep.case import crash_place
+def _reaches(owner: Any, path: Path) -> bool:
+    """Whether `owner`, a part of a machine, has something at `path`."""
+    for step in path:
+        if owner is None or (isinstance(step, int) and step >= len(owner)):
+            return False
+        owner = owner[step] if isinstance(step, int) else getattr(owner, step)
+    return True
 
-    return outcome.removable, crash_place(outcome), outcome.crash_low is not None, outcome.death
+
+def _with(owner: Any, path: Path, value: int) -> Any:
+    """`owner`, a part of a machine, with another value at `path`."""
+    if not path:
+        return value
+    step, own = path[0], owner[path[0]] if isinstance(path[0], int) else getattr(owner, path[0])
+    changed_own = _with(own, path[1:], value)
+    if isinstance(step, int):
+        return (*owner[:step], changed_own, *owner[step + 1 :])
+    return owner._replace(**{step: changed_own})
 
 
-def _joined(span: Span, parts: Iterator[tuple[int, int, Outcome]]) -> Iterator[Segment]:
-    """Neighbours with the same answer as one segment."""
-    segment: Segment | None = None
-    for low, high, outcome in parts:
-        if segment is not None and segment.high + span.step == low and _key(segment.outcome) == _key(outcome):
-            segment = segment._replace(high=high)
+def _no_answer(error: InputError | NotCoveredError) -> _Answer:
+    return _Answer(problem=_NUMBERS.sub("#", str(error)))
+
+
+def _joined(parts: Iterable[_Part]) -> Iterator[_Part]:
+    """Neighbours with the same answer as one part."""
+    last: _Part | None = None
+    for part in parts:
+        if last is not None and last[2] == part[2]:
+            last = last[0], part[1], last[2]
             continue
-        if segment is not None:
-            yield segment
-        segment = Segment(span, low, high, outcome)
-    if segment is not None:
-        yield segment
+        if last is not None:
+            yield last
+        last = part
+    if last is not None:
+        yield last

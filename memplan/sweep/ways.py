@@ -9,12 +9,13 @@ from memplan.sweep.boxes import first_place, pieces
 from memplan.sweep.unknown import Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from memplan.kaslr.places import Places
     from memplan.sweep.unknown import Box
 
 Result = TypeVar("Result")
+_ALL: Mapping[int, tuple[int, int]] = {}
 
 
 class Way(NamedTuple, Generic[Result]):
@@ -24,13 +25,17 @@ class Way(NamedTuple, Generic[Result]):
     result: Result
 
 
-def ways(replay: Callable[[int], Result], places: Places) -> Iterator[Way[Result]]:
+def ways(
+    replay: Callable[[int], Result], places: Places, only: Mapping[int, tuple[int, int]] = _ALL
+) -> Iterator[Way[Result]]:
     """The ways of `replay` over all `places`, each of which is in exactly one of their boxes.
+
+    Of the places those count that are `only` in these intervals, by the modulus.
 
     `replay` is called with an :class:`~memplan.sweep.unknown.Amount`, with which it computes as with any number.
     """
     first, last = places.areas[0], places.areas[-1]
-    left: list[Box] = [{0: (first.start, last.start + last.slots * places.align)}]
+    left: list[Box] = [{**only, 0: (first.start, last.start + last.slots * places.align)}]
     while left:
         box = left.pop()
         example = first_place(box, places)

@@ -3,6 +3,7 @@
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -32,35 +33,73 @@ def test_kaslr_as_json(described: str, capsys: pytest.CaptureFixture[str]) -> No
     found = json.loads(out)
     assert (status, err, set(found)) == (0, "", {"slots", "classes"})
     assert sum(own["slots"] for own in found["classes"]) == found["slots"]
-    assert all(set(own) == {"slots", "ranges", "removable", "crash_kernel", "example"} for own in found["classes"])
+    keys = {"slots", "ranges", "removable", "crash_kernel", "example", "simulate"}
+    assert all(set(own) == keys for own in found["classes"])
     jsonschema.validate(found, sweep_schema())
+
+
+def verdict(out: str) -> dict[str, object]:
+    """What a plan in JSON says of what a sweep tells."""
+    plan = json.loads(out)
+    ends = [own["end"] for own in plan["reservations"] if own["owner"] == "crash kernel"]
+    return {
+        "removable": sorted({own["node"] for own in plan["movable"]}),
+        "crash_kernel": bool(ends),
+        "crash_kernel_place": "none" if not ends else "low" if max(ends) < 4 << 30 else "high",
+    }
+
+
+def verdicts(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """All parts of a document that have a command."""
+    parts = [own for case in document.get("cases", [document]) for own in (case, *case.get("segments", ()))]
+    parts += [own for case in document.get("cases", [document]) for own in case.get("classes", ())]
+    return [own for own in parts if "simulate" in own]
 
 
 @pytest.mark.parametrize(
     "words",
     [
         ("--vary", "crashkernel=128M..2G..64M"),
+        ("--vary", "crashkernel=128M..4G,high", "--kernel", "3.13", "--kernel", "6.12"),
         ("--vary", "movable_node=on,off", "--kernel", "6.1", "--kernel", "6.12"),
-        ("--kaslr", "--vary", "nokaslr=on,off"),
+        ("--vary", "mem=64M,128M,1G", "--kernel", "6.1"),
+        ("--vary", "mem=30M..2G..97M"),
+        ("--kaslr",),
+        ("--kaslr", "--vary", "nokaslr=on,off", "--vary", "crashkernel=300M,900M"),
         ("--vary", "initrd.start=0x20000000..0x2f000000..1M"),
+        ("--vary", "kernel.load_address=0x1000000..1800M..2M"),
+        ("--vary", "initrd.start=x,0x2f000000"),
     ],
 )
 def test_every_format_and_the_commands_it_prints(
     words: tuple[str, ...], described: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, text, err = run(capsys, "sweep", described, *words)
-    assert (status, err) == (0, "")
+    """Every verdict, of every kind, is what the command beside it shows."""
+    status, text, _ = run(capsys, "sweep", described, *words)
     whole = json.loads(run(capsys, "sweep", described, *words, "-f", "json")[1])
     jsonschema.validate(whole, sweep_schema())
     lines = [json.loads(line) for line in run(capsys, "sweep", described, *words, "-f", "ndjson")[1].splitlines()]
-    assert lines == whole.get("cases", [whole])
-    commands = [line[line.index("memplan simulate") :] for line in text.splitlines() if "memplan simulate" in line]
-    answers = [own for case in lines for own in case.get("segments", [case])]
-    assert commands
-    for command, answer in zip(commands, answers, strict=False):
-        status, out, _ = run(capsys, *shlex.split(command)[1:], "-f", "json")
-        if "removable" in answer:
-            assert sorted({own["node"] for own in json.loads(out)["movable"]}) == answer["removable"], command
+    if "cases" in whole:
+        assert lines == whole["cases"]
+    else:
+        assert [{name: own[name] for name in whole} for own in lines] == [whole]
+    assert status == (2 if any("error" in own for own in lines) else 0)
+    found = verdicts(whole)
+    assert len(found) >= len([own for own in lines if "error" not in own])
+    for own in found:
+        assert own["simulate"].startswith(f"memplan simulate {described} ")
+        left, out, err = run(capsys, *shlex.split(own["simulate"])[1:], "-f", "json")
+        if "error" in own:
+            assert (left, out) == (2, "")
+            assert err
+            continue
+        shown = verdict(out)
+        assert {name: own[name] for name in shown if name in own} == {n: v for n, v in shown.items() if n in own}
+        died = json.loads(out)["end"]["text"] or None
+        assert own.get("died", died) == died
+    printed = {line[line.index("memplan simulate") :] for line in text.splitlines() if "memplan simulate" in line}
+    assert printed
+    assert printed <= {own["simulate"] for own in found}
 
 
 def test_going_on_with_a_journal(described: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
