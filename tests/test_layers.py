@@ -50,8 +50,8 @@ ALLOWED: Mapping[str, str] = {
     "explain": "boot events hotadd.result kernel machine memblock plan",
     "checks": "boot events firmware hotadd kaslr kernel klog machine plan wording",
     # The edge: what people and programs see.
-    "render": "advise checks coverage differences events explain history hotadd kernel klog.facts memblock.requests "
-    "plan rule_changes sweep.case verification wording memplan",
+    "render": "advise checks coverage differences events explain history hotadd kernel klog.facts memblock.flags "
+    "memblock.requests plan rule_changes sweep.case verification wording memplan",
     "report": "boot events kernel machine memblock plan render memplan",
     "memplan": "boot checks differences firmware kernel machine plan verification",
     "cli": "advise boot checks coverage differences explain firmware history hotadd kernel machine plan qemu render "

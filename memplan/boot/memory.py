@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from memplan.boot.panic import BootPanic
 from memplan.errors import NotCoveredError
 from memplan.events import Call, Request
+from memplan.memblock.flags import MEMBLOCK_HOTPLUG, MEMBLOCK_MIRROR
 from memplan.memblock.memblock import Memblock, Run
 from memplan.memblock.requests import Search
-from memplan.memblock.search import MEMBLOCK_HOTPLUG, MEMBLOCK_MIRROR
 from memplan.units import PAGE_SHIFT, TIB, U64_MAX, pfn_down, pfn_up, round_up
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def command(
     rules = rules_between((first, second), plans)
     terminal = output is None and sys.stdout.isatty()
     if format_ == "json":
-        from memplan.render.diff import diff_document
+        from memplan.render.diff_json import diff_document
         from memplan.render.json_ import document_lines
 
         write_lines(document_lines(diff_document(plans, diff, labels, rules)), output)

@@ -66,6 +66,10 @@ def _schema(what: str) -> dict[str, Any]:
         from memplan.render.history import history_schema
 
         return history_schema()
-    from memplan.render.schema import diff_schema, plan_schema
+    if what == "diff":
+        from memplan.render.diff_json import diff_schema
 
-    return plan_schema() if what == "plan" else diff_schema()
+        return diff_schema()
+    from memplan.render.json_ import plan_schema
+
+    return plan_schema()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memplan.memblock.search import (
+from memplan.memblock.flags import (
     MEMBLOCK_HOTPLUG,
     MEMBLOCK_KHO_SCRATCH,
     MEMBLOCK_MIRROR,
     MEMBLOCK_NOMAP,
     MEMBLOCK_RSRV_KERN,
     MEMBLOCK_RSRV_NOINIT,
-    NUMA_NO_NODE,
-    Searches,
-    round_up_wrapping,
 )
+from memplan.memblock.search import NUMA_NO_NODE, Searches, round_up_wrapping
 from memplan.units import PAGE_SIZE, U64_MAX
 
 if TYPE_CHECKING:

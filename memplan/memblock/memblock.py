@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.memblock.allocations import Allocations, Run
 from memplan.memblock.changes import MemblockPanic
-from memplan.memblock.search import (
-    MEMBLOCK_NOMAP,
-    MEMBLOCK_RSRV_KERN,
-    MEMBLOCK_RSRV_NOINIT,
-    NUMA_NO_NODE,
-    pfn_up_wrapping,
-)
+from memplan.memblock.flags import MEMBLOCK_NOMAP, MEMBLOCK_RSRV_KERN, MEMBLOCK_RSRV_NOINIT
+from memplan.memblock.search import NUMA_NO_NODE, pfn_up_wrapping
 from memplan.units import PAGE_SHIFT, U64_MAX
 
 if TYPE_CHECKING:

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.memblock.flags import (
+    MEMBLOCK_DRIVER_MANAGED,
+    MEMBLOCK_HOTPLUG,
+    MEMBLOCK_KHO_SCRATCH,
+    MEMBLOCK_MIRROR,
+    MEMBLOCK_NOMAP,
+)
 from memplan.memblock.gaps import Criteria, Gaps, Placement
 from memplan.memblock.regions import Attributes, RegionArray
 from memplan.memblock.requests import Attempt, Candidate, Refusal, Search, Walk
@@ -14,14 +21,6 @@ if TYPE_CHECKING:
 
     from memplan.memblock.listener import Listener
     from memplan.memblock.rules import MemblockRules
-
-MEMBLOCK_HOTPLUG = 1
-MEMBLOCK_MIRROR = 2
-MEMBLOCK_NOMAP = 4
-MEMBLOCK_DRIVER_MANAGED = 8
-MEMBLOCK_RSRV_NOINIT = 16
-MEMBLOCK_RSRV_KERN = 32
-MEMBLOCK_KHO_SCRATCH = 64
 
 NUMA_NO_NODE = -1
 

@@ -1,11 +1,10 @@
-"""The differences of two plans: a report for people, and JSON for programs."""
+"""The differences of two plans: a report for people."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.render.history import cause_text
-from memplan.render.json_ import span, verdict_object
 from memplan.render.remarks import remarks_of_both
 from memplan.render.report import about, addresses, node_text
 from memplan.render.sizes import nodes_text
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from memplan.render.table import Block
     from memplan.rule_changes import RuleChange
 
-#: Raised when a member of the JSON changes its meaning or goes.
-VERSION = 1
 _NONE = "-"
 #: Longer labels stand above the report, and their columns are called first and second.
 _LABEL_WIDTH = 24
@@ -126,61 +123,6 @@ def diff_report(
             yield Text(f"Warnings only in {label}", [line for text in warnings for line in text.splitlines()])
 
 
-def diff_document(
-    plans: tuple[Plan, Plan], diff: PlanDiff, labels: tuple[str, str], rules: Sequence[RuleChange] = ()
-) -> dict[str, Any]:
-    """The differences as JSON has them; ranges as in a plan's JSON (`end` inclusive), pairs as [first, second]."""
-    return {
-        "format": "memplan diff",
-        "version": VERSION,
-        "plans": list(labels),
-        "equal": diff.empty,
-        "movable": list(diff.movable),
-        "reserved": list(diff.reserved),
-        "ends": [
-            {"completed": end.completed, "step": end.step, "text": end.text, "cause": end.cause} for end in diff.ends
-        ],
-        "owners": [
-            {
-                "kind": change.kind,
-                "owner": str(change.owner),
-                "before": _place_object(change.before),
-                "after": _place_object(change.after),
-            }
-            for change in diff.owners
-        ],
-        "verdicts": [
-            {
-                "node": change.nid,
-                **span(change.start, change.end),
-                "before": None if change.before is None else verdict_object(change.before),
-                "after": None if change.after is None else verdict_object(change.after),
-            }
-            for change in diff.verdicts
-        ],
-        "zones": [
-            {
-                "node": change.nid,
-                "name": change.name,
-                "before": _zone_object(change.before),
-                "after": _zone_object(change.after),
-            }
-            for change in diff.zones
-        ],
-        "page_tables": [
-            {"level": row.level, "source": row.source, "node": row.nid, "pages": [row.before, row.after]}
-            for row in diff.page_tables
-        ],
-        "mapped": [{"page_size": row.page_size, "size": [row.before, row.after]} for row in diff.mapped],
-        "warnings": [list(diff.warnings_gone), list(diff.warnings_new)],
-        "not_modelled": [list(plan.limits) for plan in plans],
-        "unheeded_options": [list(plan.unheeded) for plan in plans],
-        "rules": [
-            {"outcome": change.outcome, "causes": [cause._asdict() for cause in change.causes]} for change in rules
-        ],
-    }
-
-
 # -- the summary ---------------------------------------------------------------------------------------------------
 
 
@@ -255,13 +197,3 @@ def _zone(zone: Zone | None) -> tuple[str, str]:
 
 def _signed(row: TableCount) -> str:
     return f"{row.after - row.before:+d}" if row.after != row.before else "0"
-
-
-def _place_object(place: Place | None) -> dict[str, Any] | None:
-    return None if place is None else {**span(place.start, place.end), "node": place.nid, "step": place.step}
-
-
-def _zone_object(zone: Zone | None) -> dict[str, int] | None:
-    if zone is None:
-        return None
-    return {"start_pfn": zone.start_pfn, "spanned": zone.spanned, "present": zone.present}

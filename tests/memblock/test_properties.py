@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memplan.memblock import gaps
+from memplan.memblock.flags import MEMBLOCK_HOTPLUG, MEMBLOCK_MIRROR, MEMBLOCK_NOMAP
 from memplan.memblock.memblock import Memblock
 from memplan.memblock.regions import RegionArray
-from memplan.memblock.search import MEMBLOCK_HOTPLUG, MEMBLOCK_MIRROR, MEMBLOCK_NOMAP
 from memplan.units import PAGE_SIZE
 from tests.memblock.engine import VERSIONS, engine
 

@@ -9,9 +9,9 @@ import jsonschema
 
 from memplan.differences import compare
 from memplan.plan import End, Plan
-from memplan.render.diff import diff_document, diff_report
+from memplan.render.diff import diff_report
+from memplan.render.diff_json import diff_document, diff_schema
 from memplan.render.json_ import document_lines
-from memplan.render.schema import diff_schema
 from memplan.render.table import Table, plain_lines
 from memplan.units import GIB
 from tests.render.plans import a_plan
