@@ -96,7 +96,7 @@ def command(
     about = subject_of(what_if.load(words[0]), kernel, bottom_up=bottom_up)
     found = _answer(about, words[1], scenario)
     if format_ == "json":
-        from memplan.render.explain import answer_document
+        from memplan.render.explain_json import answer_document
         from memplan.render.json_ import document_lines
 
         write_lines(document_lines(answer_document(found, about.plan)), output)

@@ -31,7 +31,7 @@ def _schema(what: str) -> dict[str, Any]:
 
         return machine_schema()
     if what == "hotadd":
-        from memplan.render.hotadd_schema import hotadd_schema
+        from memplan.render.hotadd_json import hotadd_schema
 
         return hotadd_schema()
     if what == "report":
@@ -43,11 +43,11 @@ def _schema(what: str) -> dict[str, Any]:
 
         return limits_schema()
     if what == "check":
-        from memplan.render.check_schema import check_schema
+        from memplan.render.check_json import check_schema
 
         return check_schema()
     if what == "explain":
-        from memplan.render.explain_schema import explain_schema
+        from memplan.render.explain_json import explain_schema
 
         return explain_schema()
     if what == "sweep":

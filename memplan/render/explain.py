@@ -1,10 +1,10 @@
-"""Answers for people and for programs."""
+"""Answers for people."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memplan.render.remarks import remark_texts
 from memplan.render.sizes import rounded
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from memplan.memblock.requests import Candidate
     from memplan.plan import Plan
 
-#: Raised when a field changes its meaning or goes.
-VERSION = 1
 _INDENT = "  "
 #: Ranges that are shown of one search unless all are asked for; the last one always is.
 _SHOWN = 12
@@ -116,58 +114,3 @@ def _paragraph(text: str, width: int, indent: str = "") -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     ) or [""]
-
-
-def answer_document(answer: Answer, plan: Plan) -> dict[str, Any]:
-    """The answer from `plan` as JSON has it; ranges end with their last byte."""
-    return {
-        "format": "memplan explanation",
-        "version": VERSION,
-        **_object(answer),
-        "not_modelled": list(plan.limits),
-        "unheeded_options": list(plan.unheeded),
-    }
-
-
-def _object(answer: Answer) -> dict[str, Any]:
-    return {
-        "kind": answer.kind,
-        "subject": answer.subject,
-        "answer": answer.answer,
-        "range": None if answer.range is None else _span(*answer.range),
-        "owner": None if answer.owner is None else str(answer.owner),
-        "step": answer.step or None,
-        "node": answer.nid,
-        "request": None if answer.request is None else _request(answer.request),
-        "candidates": [
-            {
-                **_span(each.start, each.end),
-                "node": None if each.nid is None or each.nid < 0 else each.nid,
-                "try": each.attempt + 1,
-                "reason": reason(each),
-                "address": each.address or None,
-            }
-            for each in answer.candidates
-        ],
-        "details": list(answer.details),
-        "parts": [_object(part) for part in answer.parts],
-    }
-
-
-def _span(start: int, end: int) -> dict[str, int]:
-    return {"start": start, "end": end - 1}
-
-
-def _request(request: Request) -> dict[str, Any]:
-    return {
-        "call": request.call.value,
-        "size": request.size,
-        "align": request.align,
-        "min": request.min_addr,
-        "max": request.max_addr,
-        "node": request.nid,
-        "exact": request.exact,
-        "direction": "bottom-up" if request.bottom_up else "top-down",
-        "avoids_hotplug": request.avoids_hotplug,
-        "count": request.count,
-    }

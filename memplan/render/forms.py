@@ -56,9 +56,9 @@ def number(description: str = "", *, least: int | None = None) -> Form[int]:
     return Form({"type": "integer", **bound, **_described(description)}, _same)
 
 
-def text(description: str = "") -> Form[object]:
-    """Text, as str() makes it of a value."""
-    return Form({"type": "string", **_described(description)}, str)
+def text(description: str = "", *, pattern: str = "") -> Form[object]:
+    """Text, as str() makes it of a value, which matches the `pattern` where one is given."""
+    return Form({"type": "string", **({"pattern": pattern} if pattern else {}), **_described(description)}, str)
 
 
 def flag(description: str = "") -> Form[bool]:
@@ -149,10 +149,15 @@ def _chained(first: Callable[[T], V], then: Callable[[V], Any]) -> Callable[[T],
     return lambda value: then(first(value))
 
 
-def document_schema(title: str, form: Form[Any]) -> dict[str, Any]:
-    """The JSON Schema of a whole document of that form."""
-    definitions = {"$defs": form.definitions} if form.definitions else {}
-    return {"$schema": _DRAFT, "title": title, **definitions, **form.schema}
+def reference(name: str, write: Callable[[T], Any]) -> Form[T]:
+    """The part of that name, within itself, where its form isn't there yet."""
+    return Form({"$ref": f"#/$defs/{name}"}, write)
+
+
+def document_schema(title: str, form: Form[Any], **parts: Form[Any]) -> dict[str, Any]:
+    """The JSON Schema of a whole document of that form; `parts` are those that only references name."""
+    definitions = {**form.definitions, **{name: own.schema for name, own in parts.items()}}
+    return {"$schema": _DRAFT, "title": title, **({"$defs": definitions} if definitions else {}), **form.schema}
 
 
 def heading(name: str, version: int) -> tuple[Member[Any], Member[Any]]:

@@ -17,7 +17,7 @@ from memplan.checks.report import Report, Tally
 from memplan.errors import Problem
 from memplan.machine.places import Place
 from memplan.render import check_github, check_gitlab, check_json, check_junit, check_sarif, check_text
-from memplan.render.check_schema import check_schema
+from memplan.render.check_json import check_schema
 from tests.checks.stubs import RULES
 
 SARIF_SCHEMA = Path(__file__).parent / "data" / "sarif-schema-2.1.0.json.xz"

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from memplan.cli import main
-from memplan.render.explain_schema import explain_schema
+from memplan.render.explain_json import explain_schema
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "hotplug-nodes.yaml")
 ONLINE = ("--append", "memhp_default_state=online")

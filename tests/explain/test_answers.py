@@ -14,8 +14,8 @@ from memplan.errors import UsageError
 from memplan.explain.answers import Subject, answer, subject_of
 from memplan.explain.keys import key_lines
 from memplan.owner import Purpose
-from memplan.render.explain import answer_document, answer_lines
-from memplan.render.explain_schema import explain_schema
+from memplan.render.explain import answer_lines
+from memplan.render.explain_json import answer_document, explain_schema
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Lines that are never broken: ranges, and the rows of a search.

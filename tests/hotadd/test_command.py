@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from memplan.cli import main
-from memplan.render.hotadd_schema import hotadd_schema
+from memplan.render.hotadd_json import hotadd_schema
 from tests.hotadd import recorded
 from tests.hotadd.recorded import NAMES, RUNS
 from tests.hotadd.test_runs import UNPREDICTABLE
