@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memplan.memblock.flags import MEMBLOCK_RSRV_KERN
 from memplan.memblock.requests import Search
-from memplan.memblock.search import MEMBLOCK_RSRV_KERN
 from memplan.units import MIB, PAGE_SIZE, U64_MAX
 from tests.memblock.engine import MAX_NUMNODES, engine
 
