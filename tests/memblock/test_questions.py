@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memplan.memblock.flags import MEMBLOCK_RSRV_KERN
+from memplan.memblock.flags import MEMBLOCK_RSRV_KERN, MEMBLOCK_RSRV_NOINIT
 from memplan.memblock.requests import Search
 from memplan.units import MIB, PAGE_SIZE, U64_MAX
 from tests.memblock.engine import MAX_NUMNODES, engine
@@ -142,3 +142,53 @@ def test_what_is_free_is_handed_over_in_blocks_of_the_page_allocator(version: st
     for pfn, order in blocks:
         if order < 10 and not pfn % (2 << order) and (pfn + (1 << order), order) in blocks:
             assert pfn == storage // PAGE_SIZE or pfn + (1 << order) == storage // PAGE_SIZE
+
+
+@given(st.integers(0, 3), st.integers(1, 6), st.integers(0, 3), st.sampled_from((1, 3)), st.sampled_from((0, 116, 122)))
+def test_tails_are_marked_as_one_by_one(before: int, count: int, behind: int, head: int, crowd: int) -> None:
+    """Blocks of 4 pages in a larger reservation; `head` pages of each stay as they are."""
+    both = []
+    for _ in range(2):
+        memblock, ears = engine("6.12")
+        memblock.allow_resize()
+        memblock.add(0, 1024 * PAGE_SIZE)
+        for number in range(crowd):
+            memblock.reserve((500 + 2 * number) * PAGE_SIZE, PAGE_SIZE)
+        memblock.reserve(64 * PAGE_SIZE, (before + 4 * count + behind) * PAGE_SIZE)
+        both.append((memblock, ears))
+    base = (64 + before) * PAGE_SIZE
+    both[0][0].reserved_mark_noinit_tails(base, 4 * PAGE_SIZE, count, head * PAGE_SIZE)
+    for start in range(base, base + 4 * count * PAGE_SIZE, 4 * PAGE_SIZE):
+        both[1][0].reserved_mark_noinit(start + head * PAGE_SIZE, (4 - head) * PAGE_SIZE)
+    (bulk, heard), (single, others) = both
+    assert list(bulk.reserved) == list(single.reserved)
+    assert bulk.reserved.max == single.reserved.max
+    assert heard.heard == others.heard
+    marked = {
+        page
+        for start, size, _, flags in bulk.reserved
+        if flags & MEMBLOCK_RSRV_NOINIT
+        for page in range(start // PAGE_SIZE, (start + size) // PAGE_SIZE)
+    }
+    first = 64 + before
+    assert marked == {first + 4 * block + page for block in range(count) for page in range(head, 4)}
+
+
+@pytest.mark.parametrize(("crowd", "passes"), [(20, 1), (126, 2)])
+def test_each_growth_on_the_way_gives_reservations_their_nodes_once_more(crowd: int, passes: int) -> None:
+    """The hand-over tells of memory without a map once a pass; a reservation across nodes splits, which takes room."""
+    memblock, _ = engine("6.18")
+    memblock.allow_resize()
+    memblock.add_node(PAGE_SIZE, 64 * MIB - PAGE_SIZE, 0)
+    memblock.add_node(64 * MIB, 64 * MIB, 1)
+    memblock.mark_nomap(100 * MIB, MIB)
+    for number in range(crowd):
+        memblock.reserve(MIB + 2 * number * PAGE_SIZE, PAGE_SIZE)
+    memblock.reserve(63 * MIB, 2 * MIB)
+    kept = memblock.free_all().kept
+    assert kept[:passes] == [(100 * MIB, 101 * MIB)] * passes
+    assert kept[passes:] == [(base, base + size) for base, size, _, _ in memblock.reserved]
+    nodes = {(base, size): nid for base, size, nid, _ in memblock.reserved}
+    assert nodes[63 * MIB, MIB] == 0
+    assert nodes[64 * MIB, MIB] == 1
+    assert nodes[MIB, PAGE_SIZE] == 0

@@ -1,0 +1,95 @@
+"""Sizes from type information that is put together by the format's documentation (Documentation/bpf/btf.rst)."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from memplan.errors import InputError
+from memplan.kernel.btf import struct_sizes
+
+#: kind -> (number, 32-bit words behind a type, and for each of its members)
+KINDS = {
+    "INT": (1, 1, 0),
+    "PTR": (2, 0, 0),
+    "ARRAY": (3, 3, 0),
+    "STRUCT": (4, 0, 3),
+    "UNION": (5, 0, 3),
+    "ENUM": (6, 0, 2),
+    "FWD": (7, 0, 0),
+    "TYPEDEF": (8, 0, 0),
+    "VOLATILE": (9, 0, 0),
+    "CONST": (10, 0, 0),
+    "RESTRICT": (11, 0, 0),
+    "FUNC": (12, 0, 0),
+    "FUNC_PROTO": (13, 0, 2),
+    "VAR": (14, 1, 0),
+    "DATASEC": (15, 0, 3),
+    "FLOAT": (16, 0, 0),
+    "DECL_TAG": (17, 1, 0),
+    "TYPE_TAG": (18, 0, 0),
+    "ENUM64": (19, 0, 3),
+}
+
+
+def btf(*types: tuple[str, str, int, int]) -> bytes:
+    """Types of (kind, name, number of members, size or type), one behind the other."""
+    strings = b"\0"
+    body = b""
+    for kind, name, members, size in types:
+        number, once, each = KINDS[kind]
+        at = strings.find(b"\0" + name.encode() + b"\0") + 1 if name else 0
+        if name and not at:
+            at = len(strings)
+            strings += name.encode() + b"\0"
+        body += struct.pack("<III", at, number << 24 | members, size) + b"\xff\xff\xff\xff" * (once + each * members)
+    header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(body), len(body), len(strings))
+    return header + body + strings
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("members", [0, 1, 2])
+def test_what_stands_behind_a_type_of_each_kind_is_passed_over(kind: str, members: int) -> None:
+    """A function's linkage stands where other types have the number of their members."""
+    data = btf((kind, "before", members, 4), ("STRUCT", "page", 1, 64), (kind, "after", members, 4))
+    assert struct_sizes(data, ["page", "nothing"], "x") == {"page": 64}
+
+
+def test_the_first_type_of_a_name_counts_and_a_type_counts_before_its_other_name() -> None:
+    types = (
+        ("UNION", "own", 0, 16),
+        ("STRUCT", "own", 0, 24),
+        ("TYPEDEF", "name_t", 0, 2),
+        ("TYPEDEF", "own", 0, 2),
+        ("INT", "number", 0, 4),
+        ("TYPEDEF", "number_t", 0, 5),
+        ("TYPEDEF", "far_t", 0, 99),
+    )
+    names = ["own", "name_t", "number", "number_t", "far_t"]
+    assert struct_sizes(btf(*types), names, "x") == {"own": 16, "name_t": 24}
+
+
+def test_names_are_whole() -> None:
+    assert struct_sizes(btf(("STRUCT", "zone", 0, 8), ("STRUCT", "zones", 0, 9)), ["zone", "one", "zones"], "x") == {
+        "zone": 8,
+        "zones": 9,
+    }
+
+
+def test_damage_is_told_with_its_place() -> None:
+    data = btf(("STRUCT", "page", 0, 64), ("INT", "number", 0, 4))
+    assert struct_sizes(data, ["page"], "x") == {"page": 64}
+    with pytest.raises(InputError, match=r"^x: BTF is cut short: 23 bytes, should be at least 24 \(byte 0x17 of it\)"):
+        struct_sizes(data[:23], ["page"], "x")
+    with pytest.raises(InputError, match=r"BTF is cut short: types end at 0x34, strings at 0x41"):
+        struct_sizes(data[:-1], ["page"], "x")
+    shorter = bytearray(data)
+    struct.pack_into("<I", shorter, 12, 12 + 8)
+    with pytest.raises(InputError, match=r"BTF ends inside a type \(byte 0x24 of it\)"):
+        struct_sizes(bytes(shorter), ["page"], "x")
+    for kind in (0, 20):
+        shorter = bytearray(data)
+        shorter[24 + 7] = kind
+        with pytest.raises(InputError, match=rf"has a type of the unknown kind {kind} \(byte 0x18 of it\)"):
+            struct_sizes(bytes(shorter), ["page"], "x")
