@@ -107,6 +107,13 @@ def test_values_as_they_may_be_written(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("word", ["true", "yes", "on", "True", "YES", "On", "false", "no", "off", "False", "NO", "Off"])
+def test_words_for_switches(word: str, tmp_path: Path) -> None:
+    path = tmp_path / "kernel.yaml"
+    path.write_text(f"{HEAD}facts:\n- source: x\n  config: {{NUMA: {word}}}\n")
+    assert read_build_file(path).facts == {"config.NUMA": word.lower() in ("true", "yes", "on")}
+
+
 @pytest.mark.parametrize("text", ["root:*:20228:0:99999:7:::\n", "secret: swordfish\n", "*swordfish\n", "{swordfish\n"])
 def test_nothing_is_told_of_what_is_no_kernels_file(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:

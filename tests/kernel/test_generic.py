@@ -44,6 +44,40 @@ def test_size_of_node_data_follows_from_the_configuration(name: str, like: str) 
     assert size == own.fact("struct.pglist_data")
 
 
+@pytest.mark.parametrize("shift", [7, 10])
+def test_zone_lists_with_their_caches(shift: int) -> None:
+    """Until 4.3 each list has, behind its zones, a pointer, two bytes and a bit for each zone, and a time."""
+    build = find_kernel("lab-3.13.10")
+    assert build.fact("config.NODES_SHIFT") == 6
+    own = {**build.facts, "config.NODES_SHIFT": shift}
+    zones = 2 + build.config("ZONE_DMA") + build.config("ZONE_DMA32")
+
+    def lists(shift: int) -> int:
+        count = zones << shift
+        return 2 * (16 * (count + 1) + 8 + 2 * count + count // 8 + 8)
+
+    size = node_data_size(build.rules.structs, own, build.rules.structs, build.facts)
+    like = build.fact("struct.pglist_data")
+    assert size is not None
+    assert 0 <= size - (like - lists(6) + lists(shift)) < 64
+    assert size % 64 == 0
+    plain = build.rules.structs._replace(zonelist_caches=False)
+    without = node_data_size(plain, own, plain, build.facts)
+    assert without is not None
+    caches = 2 * ((2 + 1 / 8) * zones * ((1 << shift) - (1 << 6)))
+    assert abs(size - without - caches) < 64
+
+
+def test_node_data_that_can_not_be_told() -> None:
+    build = find_kernel("lab-5.10.89")
+    rules, facts = build.rules.structs, dict(build.facts)
+    assert node_data_size(rules, facts, rules, facts) == -(-build.fact("struct.pglist_data") // 64) * 64
+    for name in ("struct.zone", "struct.pglist_data", "config.NODES_SHIFT"):
+        less = {fact: value for fact, value in facts.items() if fact != name}
+        assert node_data_size(rules, facts, rules, less) is None
+    assert node_data_size(rules, {**facts, "config.NODES_SHIFT": True}, rules, facts) is None
+
+
 @pytest.mark.parametrize("name", BUILDS)
 def test_node_data_without_type_information_is_off_by_a_page_at_most(name: str) -> None:
     build = find_kernel(name)

@@ -5,7 +5,7 @@ Left out are changes
 * in annotations and below ``if TYPE_CHECKING``, which don't run;
 * of ``frozen=``, ``slots=``, ``kw_only=`` and ``strict=``, which only guard against mistakes in other code, and of
   decorators for caches and types, which change how fast an answer comes and not what it is;
-* of ``==`` and ``!=`` into identity, which differs from equality by what the interpreter keeps once;
+* of equality into identity and back, which differ by what the interpreter keeps once;
 * of a comparison with a name in quotes into one of order, as names have none;
 * that don't compile, or that leave the same program.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _GUARDS = {"frozen", "slots", "kw_only", "strict"}
 _QUIET_DECORATORS = re.compile(r"@(functools\.)?(cache|lru_cache\(.*\)|final|override|overload|runtime_checkable)$")
-_IDENTITY = re.compile(r"ReplaceComparisonOperator_(Eq|NotEq)_(Is|IsNot)$")
+_IDENTITY = re.compile(r"ReplaceComparisonOperator_(Eq_Is|NotEq_IsNot|Is_Eq|IsNot_NotEq)$")
 _ORDER = re.compile(r"ReplaceComparisonOperator_\w+_(Lt|LtE|Gt|GtE)$")
 
 #: The many operators of a family change nodes of few types, and need not look at any other.

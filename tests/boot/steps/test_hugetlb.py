@@ -5,9 +5,12 @@ import pytest
 import memplan
 from memplan.boot.steps import hugetlb
 from memplan.events import Change, Checkpoint, Message
-from memplan.machine.model import Machine
+from memplan.machine.model import Cpus, Machine
+from memplan.owner import Purpose
 from memplan.plan import Plan
 from memplan.units import GIB, MIB
+from tests.boot.steps.test_areas import machine as areas
+from tests.boot.steps.test_areas import plan, said, taken
 from tests.sweep.machines import kernel_of, machine
 
 
@@ -57,3 +60,112 @@ def test_in_bulk_and_one_by_one(kernel: str, words: str, nodes: int, monkeypatch
     assert blocks(bulk) == blocks(single)
     assert bulk.reservations == single.reservations
     assert sum(1 for event in single.events if isinstance(event, Change) and event.owner.kind.name == "GIGANTIC_PAGES")
+
+
+# -- which words count (Documentation/admin-guide/mm/hugetlbpage.rst) ------------------------------------------------
+
+AGAIN = "hugepages= specified twice without interleaving hugepagesz=, ignoring"
+
+
+def follows(count: int) -> str:
+    return f"HugeTLB: hugepages={count} does not follow a valid hugepagesz, ignoring"
+
+
+def pages(plan: Plan) -> int:
+    return sum(end - start for start, end in taken(plan, Purpose.GIGANTIC_PAGES)) // GIB
+
+
+@pytest.mark.parametrize(
+    ("words", "count", "told"),
+    [
+        ("hugepagesz=1G hugepages=2", 2, []),
+        ("hugepages=3", 0, []),
+        ("hugepagesz=2M hugepages=3", 0, []),
+        ("hugepagesz=2M hugepages=3 hugepagesz=1G hugepages=2", 2, []),
+        ("hugepagesz=1G hugepages=2 hugepagesz=2M hugepages=3", 2, []),
+        ("default_hugepagesz=1G hugepages=3", 3, []),
+        ("hugepages=3 default_hugepagesz=1G", 3, []),
+        ("hugepages=3 default_hugepagesz=2M", 0, []),
+        # The first count was for the default size, whichever that is; the second is for the size that is it now.
+        ("hugepages=3 default_hugepagesz=1G hugepages=2", 5, []),
+        ("default_hugepagesz=1G hugepagesz=1G hugepages=2", 2, []),
+        ("hugepagesz=1G default_hugepagesz=1G hugepages=2", 2, []),
+        ("hugepagesz=1G hugepages=2 hugepages=3", 2, [f"HugeTLB: {AGAIN} hugepages=3"]),
+        ("hugepages=2 hugepages=3", 0, [f"HugeTLB: {AGAIN} hugepages=3"]),
+        (
+            "hugepagesz=1G hugepages=2 hugepagesz=1G hugepages=3",
+            2,
+            ["HugeTLB: hugepagesz=1G specified twice, ignoring", follows(3)],
+        ),
+        (
+            "default_hugepagesz=1G hugepages=2 hugepagesz=1G hugepages=1",
+            2,
+            ["HugeTLB: hugepagesz=1G specified twice, ignoring", follows(1)],
+        ),
+        ("hugepagesz=4M hugepages=2", 0, ["HugeTLB: unsupported hugepagesz=4M", follows(2)]),
+        ("hugepagesz=1G hugepagesz=4M hugepages=2", 0, ["HugeTLB: unsupported hugepagesz=4M", follows(2)]),
+        ("hugepagesz=4M hugepages=2 hugepagesz=1G hugepages=3", 3, ["HugeTLB: unsupported hugepagesz=4M", follows(2)]),
+        ("default_hugepagesz=4M hugepages=2", 0, ["HugeTLB: unsupported default_hugepagesz=4M", follows(2)]),
+        (
+            "default_hugepagesz=1G default_hugepagesz=2M hugepages=2",
+            0,
+            ["HugeTLB: default_hugepagesz previously specified, ignoring 2M", follows(2)],
+        ),
+        ("hugepagesz=1G hugepages=0:2", 2, []),
+        ("hugepagesz=1G hugepages=0:2,", 2, []),
+        ("hugepagesz=1G hugepages=1:2", 0, ["HugeTLB: Invalid hugepages parameter 1:2"]),
+        ("hugepagesz=1G hugepages=0:2,1:1", 0, ["HugeTLB: Invalid hugepages parameter 0:2,1:1"]),
+        ("hugepagesz=1G hugepages=0:", 0, ["HugeTLB: Invalid hugepages parameter 0:"]),
+        ("hugepagesz=1G hugepages=0:2,3", 0, ["HugeTLB: Invalid hugepages parameter 0:2,3"]),
+        ("hugepagesz=1G hugepages=x", 0, ["HugeTLB: Invalid hugepages parameter x"]),
+        ("hugepagesz=1G hugepages=x hugepages=2", 2, ["HugeTLB: Invalid hugepages parameter x"]),
+        ("hugepagesz=1G hugepages=0", 0, []),
+    ],
+)
+def test_words_since_5_8(words: str, count: int, told: list[str]) -> None:
+    found = plan(words, kernel="6.12")
+    assert (pages(found), said(found, "HugeTLB")) == (count, told)
+
+
+@pytest.mark.parametrize(
+    ("words", "count", "told"),
+    [
+        ("hugepagesz=1G hugepages=2", 2, []),
+        ("hugepages=3", 0, []),
+        ("default_hugepagesz=1G hugepages=2", 0, []),
+        ("hugepagesz=4M hugepages=2", 0, ["hugepagesz: Unsupported page size 4 M"]),
+        ("hugepagesz=1G hugepagesz=4M hugepages=2", 2, ["hugepagesz: Unsupported page size 4 M"]),
+        ("hugepagesz=1G hugepagesz=1G hugepages=1", 1, ["hugepagesz= specified twice, ignoring"]),
+        ("hugepagesz=1G hugepages=2 hugepages=3", 2, [AGAIN]),
+        ("hugepagesz=1G hugepages=2 hugepagesz=2M hugepages=3", 2, []),
+        ("hugepagesz=1G hugepages=0:2", 0, []),
+        ("hugepagesz=1G hugepages=2x", 2, []),
+        ("hugepagesz=1G hugepages=x", 0, []),
+    ],
+)
+def test_words_until_5_7(words: str, count: int, told: list[str]) -> None:
+    found = plan(words, kernel="5.4.0")
+    assert (pages(found), said(found, "hugepages")) == (count, told)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "words"),
+    [(kernel, words) for kernel in ("6.1", "6.12", "lab-6.18.8") for words in ("hugepages=20", "hugepages=0:20")]
+    + [("5.10", "hugepages=20")],
+)
+def test_as_many_as_there_is_room_for(kernel: str, words: str) -> None:
+    """16 GiB less the hole: eleven of the twelve above 4 GiB at most, and none fits below."""
+    found = plan(f"hugepagesz=1G {words}", kernel=kernel)
+    count = pages(found)
+    assert 10 <= count <= 12
+    where = " node0" if ":" in words else ""
+    text = f"HugeTLB: allocating 20 of page size 1.00 GiB failed{where}.  Only allocated {count} hugepages."
+    assert said(found, "HugeTLB") == [text]
+    assert [event.warning for event in found.events if isinstance(event, Message) and event.text == text] == [True]
+
+
+def test_without_pages_of_that_size_there_are_none() -> None:
+    own = areas("hugepagesz=1G hugepages=2")
+    found = memplan.simulate(own._replace(cpus=Cpus(possible=2, gbpages=False)), kernel="6.12")
+    assert pages(found) == 0
+    assert said(found, "HugeTLB") == ["HugeTLB: unsupported hugepagesz=1G", follows(2)]
