@@ -238,7 +238,7 @@ class _Walk:
         self.areas: list[Area] = []
 
     def region(self, start: int, end: int) -> None:
-        """One range of memory: its areas are stored (process_mem_region; process_e820_entry up to 4.6)."""
+        """One range of memory: its areas are stored (process_mem_region; process_e820_entry in old versions)."""
         if self._rules.kaslr_walk == "places":
             self._one_by_one(start, min(end, self.limit))
             return
@@ -272,9 +272,7 @@ class _Walk:
     def _overlap(self, start: int, end: int) -> tuple[int, int] | None:
         """The avoided range that the walk goes around next (mem_avoid_overlap)."""
         met = [own for own in self.avoid if own[0] < end and start < own[1] and own[0] < own[1]]
-        if not met:
-            return None
-        return met[-1] if self._rules.kaslr_walk == "areas before any" else min(met, key=lambda own: own[0])
+        return min(met, key=lambda own: own[0], default=None)
 
     def _sparing(self, start: int, end: int) -> None:
         """Stores ``[start, end)`` without the gigantic pages that are to be left free (process_gb_huge_pages)."""

@@ -64,7 +64,7 @@ class Rules(NamedTuple):
     kaslr: Literal["none", "below 1G", "anywhere"]
     kaslr_wants_option: bool
     kaslr_max_offset_config: bool
-    kaslr_walk: Literal["places", "areas before any", "areas before the lowest"]
+    kaslr_walk: Literal["places", "areas"]
     kaslr_exact_fit: bool
     kaslr_avoids_run_space: bool
     kaslr_avoids_setup_data: bool
