@@ -2,23 +2,39 @@
 
 import json
 import shlex
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
 import memplan
-from memplan.advise import Hand, advise
+from memplan.advise.placed import overlaps
+from memplan.advise.search import advise
+from memplan.advise.steps import Hand
 from memplan.cli import main
 from memplan.kernel.load import find_kernel
 from memplan.machine.dump import dump_machine
 from memplan.machine.load import load_machine
-from memplan.machine.model import Initrd, Machine
+from memplan.machine.model import (
+    AcpiTable,
+    E820Entry,
+    Efi,
+    EfiReserved,
+    Extent,
+    Initrd,
+    Machine,
+    MemoryAffinity,
+    SetupData,
+)
 from memplan.owner import Mover
 from memplan.render.advice import advice_schema
-from memplan.sweep.wants import read_want
+from memplan.sweep.settings import changed
+from memplan.sweep.wants import Want, read_want
 from memplan.units import GIB, MIB
-from tests.sweep.machines import BUILD, machine
+from tests.sweep.machines import BUILD, kernel_of, machine
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -27,7 +43,7 @@ def hands(own: Machine, *wishes: str) -> list[Hand]:
     """Who has to do something; what is advised is held against its plan."""
     wants = [read_want(text) for text in wishes]
     advice = advise(own, BUILD, wants)
-    assert advice.steps is not None
+    assert advice.refusal is None
     plan = memplan.simulate(advice.machine, kernel=BUILD)
     assert all(want.is_met(plan) for want in wants)
     return [step.hand for step in advice.steps]
@@ -67,27 +83,24 @@ def test_tables_in_the_way_are_firmware_s() -> None:
 
 def test_two_things_in_the_way_of_a_real_machine() -> None:
     own = load_machine(EXAMPLES / "blocked-by-acpi.yaml")
-    advice = advise(own, find_kernel(own.kernel.build), [read_want("removable:all")])
-    assert advice.steps is not None
+    want = read_want("removable:node1")
+    advice = advise(own, find_kernel(own.kernel.build), [want])
     assert sorted(step.hand for step in advice.steps) == [Hand.LOADER, Hand.FIRMWARE]
     # Neither alone does it.
-    for wish in ("removable:node1",):
-        for step in advice.steps:
-            from memplan.sweep.settings import changed
-
-            assert not read_want(wish).is_met(memplan.simulate(changed(own, step.settings)))
+    assert not any(want.is_met(memplan.simulate(changed(own, step.settings))) for step in advice.steps)
 
 
 def test_nobody_can_move_the_first_megabyte() -> None:
     advice = advise(machine("movable_node"), BUILD, [read_want("removable:node0")])
-    assert advice.steps is None
-    assert advice.immovable
-    assert all(own.owner.kind.mover is Mover.NOBODY and own.nid == 0 for own in advice.immovable)
+    assert advice.refusal is not None
+    assert advice.refusal.proved
+    assert advice.refusal.immovable
+    assert all(own.owner.kind.mover is Mover.NOBODY and own.nid == 0 for own in advice.refusal.immovable)
 
 
 def test_what_it_costs_elsewhere() -> None:
     own = machine("kernelcore=60%", nodes=3)
-    advice = advise(own, BUILD, [read_want("crashkernel>=900M")])
+    advice = advise(own, BUILD, [read_want("crashkernel>=1000M")])
     assert advice.cost is not None
     before, after = (memplan.simulate(one, kernel=BUILD).movable for one in (own, advice.machine))
     assert advice.cost.lost_bytes == max(0, sum(e - s for _, s, e in before) - sum(e - s for _, s, e in after))
@@ -115,3 +128,210 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert status == 1
     assert "nobody can move" in text
     jsonschema.validate(json.loads(run("advise", str(path), "--want", "removable:0", "-f", "json")[1]), advice_schema())
+
+
+# -- the smallest, by brute force --------------------------------------------------------------------------------------
+
+Change = tuple[Hand, tuple[tuple[str, str], ...]]
+
+
+def every_change(own: Machine) -> list[Change]:
+    """Changes as somebody might think of them, who looks at the machine and not at its plan."""
+    found: list[Change] = [
+        (Hand.OPTION, ((name, "off"),)) for name in ("mem", "kernelcore", "cma") if name in own.cmdline
+    ]
+    found += [
+        (Hand.OPTION, (("movable_node", "off" if "movable_node" in own.cmdline else "on"),)),
+        (Hand.OPTION, (("crashkernel", "700M"),)),
+        (Hand.OPTION, (("numa", "off"),)),
+        (Hand.OPTION, (("nokaslr", "on"), ("kernel.load_address", ""), ("kernel.randomized", "false"))),
+    ]
+    if own.initrd is not None:
+        found += [(Hand.LOADER, (("initrd.start", hex(place)),)) for place in (300 * MIB, 900 * MIB)]
+    if own.srat is not None:
+        marks = [i for i, entry in enumerate(own.srat.memory) if entry.pxm and not entry.hotplug]
+        found += [(Hand.FIRMWARE, tuple((f"srat.memory[{i}].hotplug", "true") for i in marks))] if marks else []
+    found += [(Hand.FIRMWARE, (("acpi.tables[0].address", hex(1020 * MIB)),))]
+    return found
+
+
+def weight(changes: Sequence[Hand]) -> tuple[int, list[Hand]]:
+    """Fewer before more, and of as many those whose most invasive is less so."""
+    return len(changes), sorted(changes, reverse=True)
+
+
+def smallest(own: Machine, wants: Sequence[Want]) -> tuple[int, list[Hand]] | None:
+    """The weight of the smallest of all sets of up to three changes; None where none gives what is wanted."""
+    nodes = {want: want.nodes(memplan.simulate(own, kernel=BUILD)) for want in wants}
+    universe = every_change(own)
+    sets = [chosen for count in range(4) for chosen in combinations(universe, count)]
+    for chosen in sorted(sets, key=lambda some: weight([hand for hand, _ in some])):
+        names = [name for _, settings in chosen for name, _ in settings]
+        if len(names) > len(set(names)):
+            continue
+        plan = memplan.simulate(changed(own, [one for _, settings in chosen for one in settings]), kernel=BUILD)
+        movable = {nid for nid, _, _ in plan.movable}
+        if all(want.is_met(plan) and nodes[want] <= movable for want in wants):
+            return weight([hand for hand, _ in chosen])
+    return None
+
+
+def with_initrd(own: Machine, start: int) -> Machine:
+    return own._replace(initrd=Initrd(start, 20 * MIB))
+
+
+def with_table(own: Machine, address: int) -> Machine:
+    return own._replace(acpi=own.acpi._replace(tables=(AcpiTable("SRAT", address, 0x300),)))
+
+
+def with_image(own: Machine, address: int) -> Machine:
+    return own._replace(kernel=own.kernel._replace(load_address=address, randomized=True))
+
+
+@pytest.mark.parametrize(
+    ("own", "wishes"),
+    [
+        (machine("movable_node", nodes=2), ["removable:node1"]),
+        (machine("", nodes=2), ["removable:all", "crashkernel>=300M"]),
+        (machine("", nodes=2, hot=False), ["removable:all"]),
+        (machine("", nodes=3, hot=False), ["removable:node2"]),
+        (with_initrd(machine("", nodes=2), GIB + 64 * MIB), ["removable:all"]),
+        (with_table(machine("movable_node", nodes=2), 2 * GIB - 0x8000), ["removable:all"]),
+        (with_table(with_initrd(machine("movable_node", nodes=2), GIB + MIB), 2 * GIB - 0x8000), ["removable:node1"]),
+        (with_image(machine("movable_node", nodes=2), GIB + 64 * MIB), ["removable:all"]),
+        (with_image(machine("", nodes=2), GIB + 64 * MIB), ["removable:all", "boots"]),
+        (machine("movable_node", nodes=3), ["crashkernel>=700M"]),
+        (with_initrd(machine("movable_node", nodes=2), 400 * MIB), ["crashkernel>=700M", "removable:node1"]),
+        (machine("mem=1G movable_node", nodes=2), ["removable:node1"]),
+        (machine("kernelcore=100%", nodes=2, hot=False), ["removable:node1"]),
+    ],
+)
+def test_no_smaller_change_does_it(own: Machine, wishes: list[str]) -> None:
+    wants = [read_want(text) for text in wishes]
+    advice = advise(own, BUILD, wants)
+    least = smallest(own, wants)
+    assert least is not None
+    assert advice.refusal is None
+    assert weight([step.hand for step in advice.steps]) <= least
+    plan = memplan.simulate(advice.machine, kernel=BUILD)
+    assert all(want.is_met(plan) for want in wants)
+    assert not overlaps(advice.machine, BUILD) - overlaps(own, BUILD)
+
+
+def test_what_nothing_gives_brute_force_does_not_find_either() -> None:
+    own = machine("movable_node", nodes=2)
+    for wishes in (
+        ["removable:node0"],
+        ["crashkernel>=3G"],
+        ["removable:node1", "crashkernel>=1000M"],
+        ["removable:5"],
+    ):
+        wants = [read_want(text) for text in wishes]
+        assert advise(own, BUILD, wants).refusal is not None
+        assert smallest(own, wants) is None
+
+
+# -- what is whole, and what is proved ---------------------------------------------------------------------------------
+
+
+def test_nothing_is_put_where_something_lies() -> None:
+    """A table of which only the place is known takes a page all the same."""
+    own = load_machine(EXAMPLES / "blocked-by-acpi.yaml")
+    kernel = find_kernel(own.kernel.build)
+    advice = advise(own, kernel, [read_want("removable:all")])
+    assert any(table.length == 0 for table in own.acpi.tables)
+    assert not overlaps(advice.machine, kernel)
+    assert overlaps(changed(advice.machine, (("initrd.start", hex(advice.machine.acpi.tables[5].address)),)), kernel)
+
+
+def test_memory_blocks_that_are_too_large_are_made_smaller() -> None:
+    own = machine("movable_node", nodes=3)
+    assert own.srat is not None
+    sizes = [(0, 63 * GIB + 512 * MIB), (63 * GIB + 512 * MIB, 65 * GIB), (65 * GIB, 66 * GIB)]
+    memory = tuple(MemoryAffinity(nid, low, high - low, True, nid == 1) for nid, (low, high) in enumerate(sizes))
+    own = own._replace(
+        e820=(E820Entry(0, 0x9FC00, 1), E820Entry(MIB, 3 * GIB, 1), E820Entry(4 * GIB, 66 * GIB, 1)),
+        srat=own.srat._replace(memory=memory),
+        cpus=own.cpus._replace(hypervisor=True),
+    )
+    advice = advise(own, BUILD, [read_want("removable:node1")])
+    assert [step.settings for step in advice.steps] == [(("mem", "67456M"),)]
+    assert advice.cost is not None
+    assert advice.cost.lost_ram == 128 * MIB
+    assert memplan.simulate(own, kernel=BUILD).block_size > memplan.simulate(advice.machine, kernel=BUILD).block_size
+
+
+def test_wishes_that_contradict_each_other() -> None:
+    wants = [read_want("removable:all"), read_want("crashkernel>=1000M")]
+    advice = advise(machine("movable_node"), BUILD, wants)
+    assert advice.refusal is not None
+    assert advice.refusal.apart
+    assert all(advise(machine("movable_node"), BUILD, [want]).refusal is None for want in wants)
+    hopeless = advise(machine("movable_node"), BUILD, [wants[0], read_want("crashkernel>=9G")])
+    assert hopeless.refusal is not None
+    assert not hopeless.refusal.apart
+
+
+def test_no_ram_is_large_enough() -> None:
+    advice = advise(machine("movable_node"), BUILD, [read_want("crashkernel>=3G")])
+    assert advice.refusal is not None
+    assert advice.refusal.proved
+    assert "the largest stretch of RAM has 3071 MiB" in advice.refusal.reasons[0]
+
+
+def test_nodes_that_options_hide() -> None:
+    for cmdline, step in (("movable_node numa=off", ("numa", "on")), ("movable_node mem=900M", ("mem", "off"))):
+        advice = advise(machine(cmdline), BUILD, [read_want("removable:node2")])
+        assert [own.settings for own in advice.steps] == [(step,)]
+
+
+def test_a_boot_that_dies() -> None:
+    own = machine("mem=20M movable_node")
+    assert not memplan.simulate(own, kernel=BUILD).end.completed
+    assert hands(own, "boots") == [Hand.OPTION]
+
+
+def test_a_version_in_which_marks_make_no_zone() -> None:
+    kernel = kernel_of("3.13")
+    advice = advise(machine("movable_node"), kernel, [read_want("removable:all")])
+    assert [step.settings[0][0] for step in advice.steps] == ["kernelcore"]
+    assert read_want("removable:all").is_met(memplan.simulate(advice.machine, kernel=kernel))
+
+
+def test_firmware_s_other_tables_and_the_loader_s_data() -> None:
+    own = machine("movable_node")
+    efi = Efi(memmap=Extent(GIB + 0x5000, 0x1000), reserved=(EfiReserved(GIB + 0x8000, 0x100, "a table"),))
+    assert hands(own._replace(efi=efi), "removable:all") == [Hand.FIRMWARE]
+    assert hands(own._replace(setup_data=(SetupData(GIB + 0x9000, 100),)), "removable:all") == [Hand.LOADER]
+
+
+@pytest.mark.parametrize(
+    ("name", "wishes", "kernel"),
+    [
+        ("annotated.yaml", ["removable:all", "crashkernel>=512M"], None),
+        ("blocked-by-acpi.yaml", ["removable:all", "crashkernel>=512M"], "6.12"),
+        ("from-a-4.10-log.yaml", ["removable:all"], None),
+        ("many-cpus.yaml", ["removable:node1"], None),
+        ("hotplug-nodes-3.13.yaml", ["removable:all"], None),
+        ("hotplug-nodes.yaml", ["crashkernel>=6G"], "6.1"),
+    ],
+)
+def test_what_is_written_gives_what_was_promised(
+    name: str, wishes: list[str], kernel: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "better.yaml"
+
+    def run(*words: str) -> Any:
+        with pytest.raises(SystemExit) as left:
+            main((*words, "-f", "json"))
+        assert not left.value.code
+        return json.loads(capsys.readouterr().out)
+
+    wanted = [word for wish in wishes for word in ("--want", wish)]
+    others = ["--kernel", kernel] if kernel is not None else []
+    found = run("advise", str(EXAMPLES / name), *wanted, *others, "--apply", str(out))
+    promised = run(*shlex.split(found["simulate"])[1:])
+    written = run("simulate", str(out))
+    assert written["movable"] == promised["movable"]
+    assert written["reservations"] == promised["reservations"]
+    assert run("advise", str(out), *wanted)["steps"] == []

@@ -40,7 +40,8 @@ def command(
     import json
     import shlex
 
-    from memplan.advise import advise, settings_of
+    from memplan.advise.search import advise, settings_of
+    from memplan.machine.fields import FrozenMap
     from memplan.sweep.case import kernel_of
     from memplan.sweep.settings import setting_words
     from memplan.sweep.wants import read_want
@@ -54,7 +55,7 @@ def command(
             *("memplan", "simulate", machine),
             *(("--kernel", kernel) if kernel is not None else ()),
             *(word for text in sets for word in ("--set", text)),
-            *setting_words(described, settings_of(advice.steps or ())),
+            *setting_words(described, settings_of(advice.steps)),
         ]
     )
     if format_ == "json":
@@ -66,10 +67,13 @@ def command(
         from memplan.render.advice import advice_lines
 
         write_lines(advice_lines(wanted, advice, simulate), output)
-    if advice.steps is None:
+    if advice.refusal is not None:
         return 1
     if applied is not None:
         from memplan.machine.dump import dump_machine
 
-        write_lines(dump_machine(advice.machine).splitlines(), applied)
+        changed = advice.machine
+        if kernel is not None:
+            changed = changed._replace(kernel=changed.kernel._replace(build=kernel, overrides=FrozenMap()))
+        write_lines(dump_machine(changed).splitlines(), applied)
     return 0

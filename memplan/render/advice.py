@@ -11,7 +11,7 @@ from memplan.units import mem_range, size_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from memplan.advise import Advice, Cost
+    from memplan.advise.search import Advice, Cost, Refusal
 
 #: So many reservations that nobody can move are told.
 _MOST_TOLD = 6
@@ -25,8 +25,9 @@ def advice_lines(wanted: Sequence[str], advice: Advice, simulate: str) -> Iterat
 
 def _lines(wanted: Sequence[str], advice: Advice, simulate: str) -> Iterator[str]:
     what = " and ".join(wanted)
-    if advice.steps is None:
-        yield from _refusal(what, advice)
+    if advice.refusal is not None:
+        yield from _refusal(what, advice.refusal, advice.plans)
+        yield simulate
     elif not advice.steps:
         yield f"{what}: the machine has it already"
         yield simulate
@@ -41,16 +42,24 @@ def _lines(wanted: Sequence[str], advice: Advice, simulate: str) -> Iterator[str
     yield from (f"not modelled: {text}" for text in advice.limits)
 
 
-def _refusal(what: str, advice: Advice) -> Iterator[str]:
-    missing = ", ".join(want.text for want in advice.missing)
-    if not advice.immovable:
-        yield f"{what}: no change was found that gives {missing}; {advice.plans} plans were made"
+def _refusal(what: str, refusal: Refusal, plans: int) -> Iterator[str]:
+    missing = ", ".join(want.text for want in refusal.missing)
+    if refusal.immovable:
+        yield f"{what}: nothing gives {missing}, as nobody can move what lies there:"
+        for own in refusal.immovable[:_MOST_TOLD]:
+            yield f"  {mem_range(own.start, own.end)} {own.owner}, node {own.nid}"
+        if len(refusal.immovable) > _MOST_TOLD:
+            yield f"  and {len(refusal.immovable) - _MOST_TOLD} more"
+        yield "  kernelcore= or movablecore= would let parts of the node go off-line, not the node"
         return
-    yield f"{what}: nothing gives {missing}, as nobody can move what lies there:"
-    for own in advice.immovable[:_MOST_TOLD]:
-        yield f"  {mem_range(own.start, own.end)} {own.owner}, node {own.nid}"
-    if len(advice.immovable) > _MOST_TOLD:
-        yield f"  and {len(advice.immovable) - _MOST_TOLD} more"
+    if refusal.proved:
+        yield f"{what}: nothing gives {missing}, whatever options, boot loader and firmware do (plans made: {plans})"
+    else:
+        yield f"{what}: no change was found that gives {missing} (plans made: {plans}); there may be one"
+    for reason in refusal.reasons[:_MOST_TOLD]:
+        yield f"  {reason}"
+    if refusal.apart:
+        yield "  each of these wishes can be had without the others"
 
 
 def _costs(cost: Cost) -> Iterator[str]:
@@ -58,6 +67,8 @@ def _costs(cost: Cost) -> Iterator[str]:
         yield f"{node_words(list(cost.lost_nodes))} no longer removable"
     if cost.lost_bytes:
         yield f"{size_text(cost.lost_bytes)} less memory can go off-line"
+    if cost.lost_ram:
+        yield f"{size_text(cost.lost_ram)} less RAM"
     if cost.crash_before != cost.crash_after and cost.crash_before != "none":
         yield f"{crash_words(cost.crash_after)} instead of {crash_words(cost.crash_before)}"
 
@@ -66,33 +77,37 @@ def advice_document(
     path: str, kernel: str | None, wanted: Sequence[str], advice: Advice, simulate: str
 ) -> dict[str, Any]:
     """The answer as JSON has it."""
-    cost = advice.cost
+    cost, refusal = advice.cost, advice.refusal
     return {
         "format": "memplan advice",
         "version": 1,
         "machine": path,
         "kernel": kernel,
         "want": list(wanted),
-        "met": advice.steps is not None,
+        "met": refusal is None,
         "steps": [
-            {"by": step.hand.name.lower(), "text": step.text, "settings": dict(step.settings)}
-            for step in advice.steps or ()
+            {"by": step.hand.name.lower(), "text": step.text, "settings": dict(step.settings)} for step in advice.steps
         ],
         "cost": None
         if cost is None
         else {
             "lost_nodes": list(cost.lost_nodes),
             "lost_bytes": cost.lost_bytes,
+            "lost_ram": cost.lost_ram,
             "crash_kernel_before": cost.crash_before,
             "crash_kernel_after": cost.crash_after,
         },
+        "proved": refusal is not None and refusal.proved,
         "immovable": [
             {"start": own.start, "end": own.end - 1, "node": own.nid, "owner": str(own.owner)}
-            for own in advice.immovable
+            for own in (refusal.immovable if refusal is not None else ())
         ],
-        "missing": [want.text for want in advice.missing],
+        "missing": [want.text for want in refusal.missing] if refusal is not None else [],
+        "reasons": list(refusal.reasons) if refusal is not None else [],
+        "apart": refusal is not None and refusal.apart,
         "not_modelled": list(advice.limits),
-        "simulate": simulate if advice.steps is not None else None,
+        "plans": advice.plans,
+        "simulate": simulate,
     }
 
 
@@ -120,10 +135,11 @@ def advice_schema() -> dict[str, Any]:
         "properties": {
             "lost_nodes": {"type": "array", "items": number},
             "lost_bytes": {**number, "description": "less memory that can go off-line"},
+            "lost_ram": {**number, "description": "less RAM"},
             "crash_kernel_before": place,
             "crash_kernel_after": place,
         },
-        "required": ["lost_nodes", "lost_bytes", "crash_kernel_before", "crash_kernel_after"],
+        "required": ["lost_nodes", "lost_bytes", "lost_ram", "crash_kernel_before", "crash_kernel_after"],
     }
     reservation = {
         "type": "object",
@@ -140,10 +156,14 @@ def advice_schema() -> dict[str, Any]:
         "met": {"type": "boolean", "description": "whether the steps give all that is wanted"},
         "steps": {"type": "array", "items": step},
         "cost": cost,
+        "proved": {"type": "boolean", "description": "whether it is certain that nothing gives all that is wanted"},
         "immovable": {"type": "array", "items": reservation},
-        "missing": {**texts, "description": "the wishes that stay open"},
-        "not_modelled": {**texts, "description": "what the changed machine asks for and is not replayed"},
-        "simulate": {"type": ["string", "null"], "description": "the command that shows the plan"},
+        "missing": {**texts, "description": "the wishes that the best change leaves open"},
+        "reasons": {**texts, "description": "what stands in their way"},
+        "apart": {"type": "boolean", "description": "whether each wish can be had without the others"},
+        "not_modelled": {**texts, "description": "what the machine asks for and is not replayed"},
+        "plans": {**number, "description": "how many plans were made"},
+        "simulate": {**text, "description": "the command that shows the plan, with the steps taken"},
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from memplan.machine.model import Machine
 
 #: Options that "on" and "off" are values of; with any other they give the bare word, or take it away.
-_SWITCHES = frozenset({"acpi", "debug_pagealloc", "hashdist", "kho", "numa"})
+SWITCHES = frozenset({"acpi", "debug_pagealloc", "hashdist", "kho", "numa"})
 
 
 def changed(machine: Machine, settings: Iterable[tuple[str, str]]) -> Machine:
@@ -58,7 +58,7 @@ def with_option(machine: Machine, name: str, value: str) -> Machine:
     """
     if not re.fullmatch(r"[\w.\-]+", name):
         raise UsageError(f"{name!r} is neither a boot option nor the path of a field")
-    bare = name not in _SWITCHES and value in ("on", "off")
+    bare = name not in SWITCHES and value in ("on", "off")
     words = {"on": (name,), "off": ()}[value] if bare else (f"{name}={value}",)
     if problems := bad_options(" ".join(words)):
         raise InputError.single(f"{name}={value}", "; ".join(problems))
