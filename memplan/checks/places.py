@@ -6,7 +6,7 @@ Places are looked up only once a rule has found something, so an input in which 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,21 +121,34 @@ _ROW = 16
 _LONGEST = 110
 
 
-def excerpt(place: Place) -> tuple[str, ...]:
-    """The line or the bytes at `place`, and a caret below; () where the place is only a file."""
-    if place.line:
-        return _line_excerpt(place)
-    if place.offset is not None and Path(place.file).is_file():
-        return _bytes_excerpt(place.file, place.offset)
-    return ()
+def excerpts(places: Iterable[Place]) -> Iterator[tuple[str, ...]]:
+    """For each place its line or its bytes, and a caret below; () where the place is only a file.
+
+    A file of lines is read once for all places in it.
+    """
+    texts: dict[str, list[str] | None] = {}
+    for place in places:
+        if place.line:
+            if place.file not in texts:
+                texts[place.file] = _lines(place.file)
+            rows = texts[place.file]
+            yield () if rows is None else _line_excerpt(place, rows[place.line - 1] if place.line <= len(rows) else "")
+        elif place.offset is not None and Path(place.file).is_file():
+            yield _bytes_excerpt(place.file, place.offset)
+        else:
+            yield ()
 
 
-def _line_excerpt(place: Place) -> tuple[str, ...]:
+def _lines(file: str) -> list[str] | None:
     try:
-        with open(place.file, encoding="utf-8", errors="replace", newline="\n") as stream:
-            text = next(islice(stream, place.line - 1, None), "").rstrip("\r\n")
+        with open(file, encoding="utf-8", errors="replace", newline="\n") as stream:
+            return stream.readlines()
     except OSError:
-        return ()
+        return None
+
+
+def _line_excerpt(place: Place, text: str) -> tuple[str, ...]:
+    text = text.rstrip("\r\n")
     text = "".join(char if char.isprintable() else " " for char in text)
     start = place.column - 1 if place.column else len(text) - len(text.lstrip())
     end = len(re.sub(r"\s+#.*$|\s+$", "", text))

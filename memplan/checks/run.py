@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from memplan.checks.config import Settings, find_settings
 from memplan.checks.load import load_subject, sources
 from memplan.checks.model import Expectation, Finding, Found, Severity, Subject
-from memplan.checks.places import excerpt, find_table, table_place
+from memplan.checks.places import excerpts, find_table, table_place
 from memplan.checks.report import Report
 from memplan.checks.rules import all_rules
 from memplan.errors import InputError, MemplanError, NotCoveredError, Problem
@@ -167,7 +167,10 @@ def _checked(subject: Subject, settings: Settings, today: datetime.date | None, 
         subject.file,
         subject.kernel.name,
         settings.fail_on,
-        tuple(replace(finding, excerpt=excerpt(finding.place)) for finding in new),
+        tuple(
+            replace(finding, excerpt=text)
+            for finding, text in zip(new, excerpts(finding.place for finding in new), strict=True)
+        ),
         tuple(ran),
         {why: tuple(rules) for why, rules in left_out.items()},
         tuple(problems),
