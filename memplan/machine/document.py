@@ -28,6 +28,9 @@ _IMPORT = "memplan import makes a description of a boot log"
 _DEEPEST = 16
 _MOST_VALUES = 2_000_000
 _EMPTY = ("", "~", "null", "Null", "NULL")
+#: A place is packed as its line, and as many bits for its column; no text that is read has a longer line.
+_COLUMN_BITS = 28
+_COLUMN_MASK = (1 << _COLUMN_BITS) - 1
 
 
 class Quoted(str):
@@ -39,14 +42,15 @@ class Quoted(str):
 class _Marks:
     """Where a mapping or list begins, where its keys stand, and where its values do.
 
-    `at` and the keys are the parser's marks; so are the `parts`, but for those that hold others.
+    Places are packed into a number each, as there may be a million of them: see `_packed`.  `parts` are places too, but
+    for those that hold others.
     """
 
     __slots__ = ("at", "keys", "parts")
 
-    def __init__(self, at: Any, parts: Any) -> None:
+    def __init__(self, at: int, parts: Any) -> None:
         self.at = at
-        self.keys: dict[str, Any] = {}
+        self.keys: dict[str, int] = {}
         self.parts = parts
 
 
@@ -61,9 +65,10 @@ class Document:
         self.problems: list[Problem] = []
         #: What has changed values since they were read, by their paths.
         self.changed: dict[Path, str] = {}
-        self._marks: Any = None
+        #: Where the values stand; the document is the one part of it.
+        self._marks = _Marks(0, [])
         #: Braces that are open while the text is read.
-        self._open: list[tuple[Any, str]] = []
+        self._open: list[tuple[int, str]] = []
         self.value = self._build()
 
     def line(self, number: int) -> str:
@@ -79,12 +84,8 @@ class Document:
         return (self.source, *self.place(path, key=key))
 
     def _marked(self) -> Any:
-        """Where the values stand: the marks of the whole, worked out when first asked for."""
-        if self._marks is None:
-            top = _Marks(None, [])
-            self._build(top)
-            self._marks = top.parts[0] if top.parts else top
-        return self._marks
+        """Where the values of the whole stand."""
+        return self._marks.parts[0] if self._marks.parts else self._marks
 
     def _has(self, path: Path) -> bool:
         """Whether the text has a value at `path`."""
@@ -114,15 +115,13 @@ class Document:
                 break
         return self._unpacked(marks.at if isinstance(marks, _Marks) else marks)
 
-    def _unpacked(self, mark: Any) -> Place:
-        """The place of a mark (None: the beginning)."""
-        if mark is None:
-            return 1, 1
-        line = mark.line + 1
-        return line, max(mark.column + 1 - self._moved.get(line, 0), 1)
+    def _unpacked(self, mark: int) -> Place:
+        """The place that was packed."""
+        line, column = (mark >> _COLUMN_BITS) + 1, mark & _COLUMN_MASK
+        return line, max(column + 1 - self._moved.get(line, 0), 1)
 
     def _fatal(self, message: str, event: Any, hint: str = "") -> InputError:
-        line, column = self._unpacked(event.start_mark)
+        line, column = self._unpacked(_packed(event.start_mark))
         return InputError.single(self.source, message, line=line, column=column, hint=hint)
 
     def _not_text(self) -> InputError:
@@ -133,15 +132,12 @@ class Document:
         message = f"not text: found the character {ord(text[at]):#04x}"
         return InputError.single(self.source, message, line=line, column=column)
 
-    def _build(self, top: _Marks | None = None) -> Any:
-        """Read the text; with `top`, also note there where everything stands (slower, for when that is asked for)."""
+    def _build(self) -> Any:
+        """Read the text, and note where everything stands."""
         loader = getattr(yaml, "CLoader", yaml.Loader)
         try:
-            return self._read(loader(self._text), top)
+            return self._read(loader(self._text))
         except yaml.MarkedYAMLError as error:
-            if top is None:
-                # Once more, to know which braces are open where it ends.
-                self._build(_Marks(None, []))
             raise self._not_yaml(error) from error
         except yaml.reader.ReaderError as error:
             raise self._not_text() from error
@@ -150,7 +146,7 @@ class Document:
         """What is wrong with text that is no YAML: where, and the mend where a mistake is a common one."""
         text = self._text
         mark = error.problem_mark or error.context_mark
-        line, column = self._unpacked(mark) if mark else (0, 0)
+        line, column = self._unpacked(_packed(mark)) if mark else (0, 0)
         why = error.problem or error.context or "can't be read"
         rows = text.split("\n")
         row = rows[mark.line] if mark and mark.line < len(rows) else ""
@@ -167,11 +163,11 @@ class Document:
             why, hint = f"this {sign} is not closed, or a comma is missing before {end}", ""
         return InputError.single(self.source, f"not YAML: {why}", line=line, column=column, hint=hint)
 
-    def _read(self, parser: Any, top: _Marks | None) -> Any:
+    def _read(self, parser: Any) -> Any:
         root: list[Any] = []
-        stack: list[tuple[Any, _Marks | None]] = []
+        stack: list[tuple[Any, _Marks]] = []
         holder: Any = root
-        marks = top
+        marks = self._marks
         key: str | None = None
         values = documents = 0
         while parser.check_event():
@@ -183,14 +179,13 @@ class Document:
                 value: Any = event.value
                 if event.style:
                     value = Quoted(value)
-                at: Any = event.start_mark if marks is not None else None
+                at: Any = _packed(event.start_mark)
                 if type(holder) is dict and key is None:
                     key = value
-                    if marks is None:
-                        if key in holder:
-                            self._given_twice(_path_of(stack, value), event)
+                    if key in holder:
+                        self._given_twice(_path_of(stack, value), at)
                     else:
-                        marks.keys.setdefault(value, at)
+                        marks.keys[value] = at
                     continue
                 if not event.style and value in _EMPTY:
                     value = None
@@ -202,13 +197,11 @@ class Document:
                 if len(stack) >= _DEEPEST:
                     raise self._fatal(f"nested more than {_DEEPEST} deep", event)
                 value, sign = ({}, "{") if kind is yaml.MappingStartEvent else ([], "[")
-                at = None
-                if marks is not None:
-                    at = _Marks(event.start_mark, type(value)())
-                    if event.flow_style:
-                        self._open.append((event.start_mark, sign))
+                at = _Marks(_packed(event.start_mark), type(value)())
+                if event.flow_style:
+                    self._open.append((at.at, sign))
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-                if marks is not None and self._open and self._open[-1][0] is marks.at:
+                if self._open and self._open[-1][0] == marks.at:
                     self._open.pop()
                 holder, marks = stack.pop()
                 key = None
@@ -226,26 +219,30 @@ class Document:
                 raise self._fatal(f"more than {_MOST_VALUES} values", event)
             if key is None:
                 holder.append(value)
-                if marks is not None:
-                    marks.parts.append(at)
+                marks.parts.append(at)
             else:
                 if key not in holder:
                     holder[key] = value
-                    if marks is not None:
-                        marks.parts[key] = at
+                    marks.parts[key] = at
                 key = None
             if kind is not yaml.ScalarEvent:
                 stack.append((holder, marks))
                 holder, marks = value, at
         return root[0] if root else None
 
-    def _given_twice(self, path: Path, event: Any) -> None:
-        line, column = self._unpacked(event.start_mark)
+    def _given_twice(self, path: Path, mark: int) -> None:
+        line, column = self._unpacked(mark)
         message = "this key is given a second time"
         self.problems.append(Problem(self.source, message, line=line, column=column, field=field_text(path)))
 
 
-def _path_of(stack: list[tuple[Any, _Marks | None]], key: str) -> Path:
+def _packed(mark: Any) -> int:
+    """The line and the column of a parser's mark as one number."""
+    packed: int = mark.line << _COLUMN_BITS | mark.column
+    return packed
+
+
+def _path_of(stack: list[tuple[Any, _Marks]], key: str) -> Path:
     """The path of `key` in the mapping that is being read, whose holders are on the `stack`."""
     holders = [own for own, _ in stack[1:]]
     steps = [next(reversed(own)) if isinstance(own, dict) else len(own) - 1 for own in holders]
