@@ -3,16 +3,11 @@
 Addresses and sizes are in bytes and ranges half-open ``[start, end)``.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from memplan.owner import Owner, Purpose
+from memplan.owner import Owner, Purpose
 
 Op: TypeAlias = Literal["add", "reserve", "remove", "free"]
 
@@ -40,8 +35,7 @@ class Call(Enum):
     BOOTMEM = "alloc_bootmem"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What an allocation asked for: `count` blocks of `size` bytes at multiples of `align`, one after the other.
 
     Within ``[min_addr, max_addr)``, a `max_addr` of 0 being the limit in force; on node `nid` (None: any), on no other
@@ -59,11 +53,10 @@ class Request:
     bottom_up: bool = False
     flags: int = 0
     avoids_hotplug: bool = False
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # in the place of tuple's method
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A change of one of the arrays, as memblock_add, _remove, _reserve or _free (`op`) made it.
 
     `owner` is what the memory is for, `step` the boot step that asked, `caller` the kernel function in it.  A run of
@@ -78,7 +71,7 @@ class Change:
     step: str
     owner: Owner
     caller: str
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # in the place of tuple's method
     descending: bool = True
     request: Request | None = None
     logged: bool = True

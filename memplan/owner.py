@@ -115,6 +115,9 @@ class Purpose(Enum):
         self.label = label
         self.mover = mover
 
+    #: By identity: an enumeration's own hash is that of the name, worked out by a call.
+    __hash__ = object.__hash__
+
     def __str__(self) -> str:
         return self.label
 

@@ -3,22 +3,19 @@
 Addresses and sizes are in bytes and ranges half-open ``[start, end)``; a name that ends in ``pfn`` counts pages.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from memplan.events import Checkpoint, Message, Region
+from memplan.owner import Owner, Purpose
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, U64_MAX, pfn_down, pfn_up
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from memplan.events import Event
     from memplan.kaslr.places import Places
     from memplan.machine.alteration import Alteration
-    from memplan.owner import Owner, Purpose
     from memplan.wording import Wording
 
 
@@ -104,7 +101,7 @@ class Remedy(NamedTuple):
     """What would move a reservation away: a sentence, and where it can be said exactly the change to the machine."""
 
     text: str
-    change: Alteration | None = None
+    change: "Alteration | None" = None
 
 
 class Blocker(NamedTuple):
@@ -200,10 +197,10 @@ class Plan(NamedTuple):
     kernel: str
     kernel_version: str
     kernel_notes: tuple[str, ...]
-    wording: Wording
+    wording: "Wording"
     cmdline: str
     bottom_up: bool
-    events: tuple[Event, ...]
+    events: "tuple[Event, ...]"
     reservations: tuple[Reservation, ...]
     page_tables: PageTables
     nodes: tuple[Node, ...]
@@ -219,7 +216,7 @@ class Plan(NamedTuple):
     possible_nodes: tuple[int, ...] = ()
     unheeded: tuple[str, ...] = ()
     srat: SratUse = SratUse.NOT_REACHED
-    kaslr: Places | None = None
+    kaslr: "Places | None" = None
 
     @property
     def reserved_pages(self) -> int:

@@ -30,12 +30,14 @@ class RangeSet:
         """Put ``[start, end)`` in; how many of its numbers are new."""
         first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)
         new = end - start
-        if first < last:
+        if first == last:
+            self._starts.insert(first, start)
+            self._ends.insert(first, end)
+        else:
             for low, high in zip(self._starts[first:last], self._ends[first:last], strict=True):
                 new -= min(end, high) - max(start, low)
-            start, end = min(start, self._starts[first]), max(end, self._ends[last - 1])
-        self._starts[first:last] = [start]
-        self._ends[first:last] = [end]
+            self._starts[first:last] = [min(start, self._starts[first])]
+            self._ends[first:last] = [max(end, self._ends[last - 1])]
         return new
 
     def within(self, start: int, end: int) -> list[tuple[int, int]]:

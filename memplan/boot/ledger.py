@@ -38,6 +38,11 @@ class Ledger:
     def reserve(self, start: int, end: int, claim: Claim) -> None:
         """Claim what nobody has yet of ``[start, end)``."""
         first, last = self._touched(start, end)
+        if first == last:
+            self._starts.insert(first, start)
+            self._ends.insert(first, end)
+            self._claims.insert(first, claim)
+            return
         gaps = []
         at = start
         for index in range(first, last):
@@ -46,9 +51,6 @@ class Ledger:
             at = self._ends[index]
         if at < end:
             gaps.append((at, end))
-        if len(gaps) == 1 and first == last:
-            self._put(first, first, gaps, [claim])
-            return
         merged = [*gaps, *zip(self._starts[first:last], self._ends[first:last], strict=True)]
         claims = [claim] * len(gaps) + self._claims[first:last]
         order = sorted(range(len(merged)), key=merged.__getitem__)
@@ -92,19 +94,23 @@ def reservations(events: Iterable[Event], memory: Sequence[Region]) -> tuple[Res
     starts = [region.start for region in memory]
     for start, end, claim in ledger:
         for low, high, nid in _by_node(start, end, memory, starts):
-            last = found[-1] if found else None
-            if last is not None and (last.end, last.nid, last.owner, last.step, last.before_srat) == (low, nid, *claim):
-                found[-1] = Reservation(last.start, high, nid, *claim)
-            else:
-                found.append(Reservation(low, high, nid, *claim))
+            if found and found[-1].end == low and found[-1][2:] == (nid, *claim):
+                low = found.pop().start
+            found.append(Reservation(low, high, nid, *claim))
     return tuple(found)
 
 
 def _by_node(
     start: int, end: int, memory: Sequence[Region], starts: Sequence[int]
-) -> Iterator[tuple[int, int, int | None]]:
+) -> Iterable[tuple[int, int, int | None]]:
     """``[start, end)`` cut into pieces of one node each (None outside RAM)."""
     index = max(bisect_right(starts, start) - 1, 0)
+    if index < len(memory) and memory[index].start <= start and end <= memory[index].end:
+        return ((start, end, memory[index].nid),)
+    return _cut_by_node(start, end, memory, index)
+
+
+def _cut_by_node(start: int, end: int, memory: Sequence[Region], index: int) -> Iterator[tuple[int, int, int | None]]:
     while start < end:
         while index < len(memory) and memory[index].end <= start:
             index += 1

@@ -357,9 +357,9 @@ class Memory:
         self.recorder.tag(owner, caller, request)
         before = self.memblock.reserved.total_size
         runs = allocate()
-        if sum(run.count for run in runs) < request.count:
+        if (sum([run.count for run in runs]) if runs else 0) < request.count:
             self.recorder.refused()
-        if runs and request.call is not Call.RANGE_NID:
+        if runs and self.rules.memblock.bottom_up_int and request.call is not Call.RANGE_NID:
             self._touch(owner, before, runs)
         return runs
 
@@ -372,7 +372,7 @@ class Memory:
         Bottom-up searches of 3.13 return their address through an int.  `before` is how much was reserved before the
         allocation.  Contiguous areas (CMA) are not written to as they are reserved.
         """
-        if not (self.rules.memblock.bottom_up_int and self.memblock.bottom_up):
+        if not self.memblock.bottom_up:
             return
         for run in runs:
             mapped = run.start < _MAXMEM if self.mapped is None else self.mapped.holds(run.start >> PAGE_SHIFT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from memplan.events import Change, Checkpoint, Mark, Message, Refused, Region
 from memplan.owner import Owner, Purpose
@@ -12,13 +12,8 @@ if TYPE_CHECKING:
     from memplan.memblock.memblock import Memblock
     from memplan.memblock.regions import RegionArray
 
-
-class _Tag(NamedTuple):
-    """What the changes that come next are for, which kernel function makes them, and what it asked for."""
-
-    owner: Owner
-    caller: str
-    request: Request | None = None
+    #: What the changes that come next are for, which kernel function makes them, and what it asked for.
+    _Tag: TypeAlias = tuple[Owner, str, Request | None]
 
 
 class Recorder:
@@ -35,13 +30,13 @@ class Recorder:
         self.step = ""
         self.logged = False
         self.before_srat = True
-        self._tag = _Tag(Owner(Purpose.RAM), "")
+        self._tag: _Tag = (Owner(Purpose.RAM), "", None)
         #: What was tagged while an array grows.
         self._interrupted: list[_Tag] = []
 
     def tag(self, owner: Owner | Purpose, caller: str, request: Request | None = None) -> None:
         """Names the owner of the changes that come next, the kernel function, and what that asks for."""
-        self._tag = _Tag(Owner.of(owner), caller, request)
+        self._tag = Owner.of(owner), caller, request
 
     def refused(self) -> None:
         """There was no room for what was asked for last."""
@@ -49,12 +44,12 @@ class Recorder:
         assert request is not None
         self.events.append(Refused(request, self.step, owner, caller, self.logged))
 
-    def changed(self, op: str, base: int, size: int, count: int, descending: bool, nid: int | None, flags: int) -> None:
+    def changed(self, op: Op, base: int, size: int, count: int, descending: bool, nid: int | None, flags: int) -> None:
         """memblock's report of a change, at the moment in which the kernel prints its line."""
         owner, caller, request = self._tag
         self.events.append(
             Change(
-                cast("Op", op),
+                op,
                 base,
                 base + size,
                 self.step,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from memplan.boot import steps
@@ -49,8 +49,10 @@ def step(source: str, *, random: bool = False) -> Callable[[Action], Action]:
 @cache
 def registered() -> Mapping[str, Step]:
     """All steps by name; every module of memplan.boot.steps is imported for it, so that a new one needs no list."""
-    for module in iter_modules(steps.__path__, f"{steps.__name__}."):
-        import_module(module.name)
+    for name in sorted(name for folder in steps.__path__ for name in os.listdir(folder)):
+        module, _, suffix = name.partition(".")
+        if suffix == "py" and module != "__init__":
+            import_module(f"{steps.__name__}.{module}")
     return _steps
 
 

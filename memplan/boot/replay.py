@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.plan import TableRun
+
+#: Of so many versions' steps it is remembered which are random.
+_VERSIONS_KEPT = 64
 
 
 def run(boot: Boot) -> Iterator[Step]:
@@ -100,7 +104,7 @@ def _plan(boot: Boot, end: End) -> Plan:
         movable=movable,
         end=end,
         limits=tuple(map(str, limits(boot.params))),
-        random_steps=_random_steps(boot),
+        random_steps=_random_steps(boot.rules.steps),
         domains=tuple(sorted(boot.nodes.pxm_to_node.items())) if end.completed else (),
         possible_nodes=tuple(sorted(boot.nodes.possible)) if end.completed else (),
         unheeded=tuple(each.text for each in unheeded(boot.cmdline, boot.kernel)),
@@ -126,9 +130,9 @@ def _kaslr(boot: Boot) -> Places | None:
         return None
 
 
-def _random_steps(boot: Boot) -> frozenset[str]:
-    """The steps from the first one on in whose allocations KASLR has a say."""
-    steps = boot.rules.steps
+@lru_cache(_VERSIONS_KEPT)
+def _random_steps(steps: tuple[str, ...]) -> frozenset[str]:
+    """Those of `steps`, a version's, from the first one on in whose allocations KASLR has a say."""
     first = next((index for index, name in enumerate(steps) if find_step(name).random), len(steps))
     return frozenset(steps[first:])
 

@@ -60,13 +60,13 @@ class Unheeded(NamedTuple):
 
 def misspelt(cmdline: CommandLine, kernel: Kernel) -> Iterator[Unheeded]:
     """Words that no handler takes and that are nearly an option about memory."""
-    from difflib import get_close_matches
-
     known = kernel.options or frozenset()
     for name in dict.fromkeys(name for name, _ in cmdline.args):
         word = name.replace("-", "_")
         if word in MEMORY_OPTIONS or word in known or len(word) < _LEAST_LENGTH or "." in word:
             continue
+        from difflib import get_close_matches
+
         for near in get_close_matches(word, MEMORY_OPTIONS, 1, _NEAR):
             yield Unheeded(name, near, f"{name} is no option of Linux; {near} is")
 

@@ -12,7 +12,7 @@ from memplan.boot.record import Recorder
 from memplan.boot.replay import run
 
 if TYPE_CHECKING:
-    from memplan.events import Request
+    from memplan.events import Op, Request
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.memblock.requests import Candidate
@@ -29,7 +29,7 @@ class _Waiting(Recorder):
         super().__init__()
         self._target = target
 
-    def changed(self, op: str, base: int, size: int, count: int, descending: bool, nid: int | None, flags: int) -> None:
+    def changed(self, op: Op, base: int, size: int, count: int, descending: bool, nid: int | None, flags: int) -> None:
         """As the recorder's, up to the target."""
         self._stop_there()
         super().changed(op, base, size, count, descending, nid, flags)

@@ -12,22 +12,20 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import ValidationError
 
 from memplan.errors import InputError, Problem
-from memplan.machine.assignment import Assignment
 from memplan.machine.document import Document, Path, field_text, read_document
-from memplan.machine.keys import meant_key
 from memplan.machine.kinds import ADDRESS, SIZE
-from memplan.machine.locate import description_places
 from memplan.machine.model import MAX_CMDLINE
 from memplan.machine.options import bad_options
-from memplan.machine.places import Places
+from memplan.machine.places import Place, Places
 from memplan.machine.schema import MACHINE, SRAT_FORMS, kind_of, validator
 from memplan.machine.words import meant, offer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
+    from memplan.machine.assignment import Assignment
     from memplan.machine.kinds import Kind
     from memplan.machine.model import Machine
 
@@ -100,7 +98,13 @@ def machine_of(document: Document) -> Machine:
         problems += _overlaps(document, machine)
     if machine is None or problems:
         raise InputError(_first(problems, document.source, more))
-    return machine._replace(places=Places(partial(description_places, document)))
+    return machine._replace(places=Places(partial(_places, document)))
+
+
+def _places(document: Document) -> Mapping[str, Place]:
+    from memplan.machine.locate import description_places
+
+    return description_places(document)
 
 
 def _first(problems: list[Problem], source: str, more: int) -> list[Problem]:
@@ -170,6 +174,8 @@ def _problem(place: tuple[str, int, int], path: Path, detail: ErrorDetails) -> P
         case "extra_forbidden":
             section = MACHINE if len(path) == 1 else getattr(kind_of(path[:-1]), "section", MACHINE)
             message = f"unknown key, expected one of {', '.join(section.names())}"
+            from memplan.machine.keys import meant_key
+
             hint = meant_key(str(path[-1]), section)
         case "missing":
             message = f"the key {path[-1]} is missing"

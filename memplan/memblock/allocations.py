@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.memblock.changes import Changes, MemblockPanic
 from memplan.memblock.requests import Search
-from memplan.memblock.search import round_up_wrapping
+from memplan.memblock.search import MEMBLOCK_RSRV_KERN, round_up_wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,13 +16,12 @@ if TYPE_CHECKING:
     from memplan.memblock.regions import Attributes
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """`count` blocks that were taken one beside the other: together ``[start, end)``."""
 
     start: int
     end: int
-    count: int
+    count: int  # type: ignore[assignment]  # in the place of tuple's method
     descending: bool
 
 
@@ -98,10 +96,6 @@ class Allocations(Changes):
 
     # -- how allocations are made -------------------------------------------------------------------------------
 
-    @property
-    def _each_its_own(self) -> bool:
-        return self.rules.allocations == "each its own"
-
     def _core_end(self, end: int) -> int:
         """The end of a search up to `end` by the core of all allocations."""
         return min(end, self.current_limit) if self.rules.allocations == "one core within the limit" else end
@@ -145,7 +139,7 @@ class Allocations(Changes):
 
     def _allocated(self, nid: int | None) -> Attributes:
         """With which (node, flags) memory is reserved that was found on the node asked for."""
-        return (nid, self._allocated_flags()) if self.rules.marks_allocations else (None, 0)
+        return (nid, MEMBLOCK_RSRV_KERN) if self.rules.marks_allocations else (None, 0)
 
     # -- allocations in bulk --------------------------------------------------------------------------------------
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from memplan.events import Op
 
 
 class Listener(Protocol):
     """Who is told what memblock does, in the moment in which the kernel would print it."""
 
-    def changed(self, op: str, base: int, size: int, count: int, descending: bool, nid: int | None, flags: int) -> None:
+    def changed(self, op: Op, base: int, size: int, count: int, descending: bool, nid: int | None, flags: int) -> None:
         """`op` (add, remove, reserve, free) begins; `size` bytes in `count` equal pieces, one beside the other.
 
         `nid` and `flags` are what memory or a reservation is added with.

@@ -1,7 +1,5 @@
 """What is asked of memblock, and how a search comes to its answer."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple, TypeAlias
 
 #: Why a search passes over a free range.

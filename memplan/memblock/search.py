@@ -47,6 +47,7 @@ class Searches:
 
     def __init__(self, rules: MemblockRules, *, max_numnodes: int, listener: Listener) -> None:
         self.rules = rules
+        self._each_its_own = rules.allocations == "each its own"
         self.max_numnodes = max_numnodes
         self.listener = listener
         self.memory, self.reserved = (
@@ -170,7 +171,7 @@ class Searches:
         order: Iterable[tuple[int, int]]
         if not preferred:
             order = ((start, 0), (0, 0)) if request.drops_minimum and start else ((start, 0),)
-        elif self.rules.allocations == "each its own":
+        elif self._each_its_own:
             order = dict.fromkeys([(start, flags[0]), (low, flags[0]), (low, flags[1])])
         else:
             order = dict.fromkeys((bottom, wanted) for bottom in (start, low) for wanted in flags)

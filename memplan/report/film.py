@@ -20,7 +20,7 @@ from memplan.units import U64_MAX
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from memplan.events import Request
+    from memplan.events import Op, Request
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.memblock.regions import RegionArray
@@ -108,16 +108,18 @@ class _Camera(Recorder):
         self.left_out = 0
         self._looked_at = 0
 
-    def changed(self, op: str, base: int, size: int, count: int, descending: bool, nid: int | None, flags: int) -> None:
+    def changed(self, op: Op, base: int, size: int, count: int, descending: bool, nid: int | None, flags: int) -> None:
         """As the recorder's; both arrays are as they were before the change."""
-        if op == "reserve" and self._tag.request is not None:
-            self._search(self._tag.request)
+        _, _, request = self._tag
+        if op == "reserve" and request is not None:
+            self._search(request)
         super().changed(op, base, size, count, descending, nid, flags)
 
     def refused(self) -> None:
         """As the recorder's."""
-        if self._tag.request is not None:
-            self._search(self._tag.request)
+        _, _, request = self._tag
+        if request is not None:
+            self._search(request)
         super().refused()
 
     def _search(self, request: Request) -> None:
