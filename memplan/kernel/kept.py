@@ -1,9 +1,9 @@
 """Kernels that come with memplan, kept in the user's cache folder as they were worked out of configs/.
 
 Reading all rules to know one version costs more than the plan that wants them, and neither configs/ nor memplan
-changes from one run to the next.  A kept kernel is plain data under a stamp, the sizes and times of all files of
-memplan.  Where the stamp is another one, where the file or its folder is not the user's own or others may write it,
-and where it is damaged, it counts for nothing: the kernel is worked out, and kept where that can be done.
+changes from one run to the next.  A kept kernel is plain data under a stamp, the sizes and times of all files that
+have a say in it.  Where the stamp is another one, where the file or its folder is not the user's own or others may
+write it, and where it is damaged, it counts for nothing: the kernel is worked out, and kept where that can be done.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+#: The rooms and modules whose code has a say in what a kernel is.
+MAKERS = (
+    *("hotadd", "kernel", "klog", "machine", "memblock"),
+    *("configs.py", "errors.py", "files.py", "printable.py", "units.py"),
+)
 _SUFFIX = ".kernel"
 #: The longest file that is read, and so many kernels are kept.
 _MOST_BYTES = 1 << 20
@@ -43,7 +48,8 @@ def kept(name: str, configs: str, make: Callable[[str], Kernel]) -> Kernel:
     folder = _folder()
     if folder is None:
         return make(name)
-    stamp = tuple(sorted(_stamp(_PACKAGE, ".py"))), tuple(sorted(_stamp(configs, ".yaml")))
+    code = [found for own in MAKERS for found in _stamp(os.path.join(_PACKAGE, own), ".py")]
+    stamp = tuple(sorted(code)), tuple(sorted(_stamp(configs, ".yaml")))
     path = os.path.join(folder, name + _SUFFIX)
     found = _read(path, stamp)
     if found is None:
@@ -63,15 +69,14 @@ def _folder() -> str | None:
     return os.path.join(cache, "memplan", f"{crc32(_PACKAGE.encode()):08x}.{sys.implementation.cache_tag}")
 
 
-def _stamp(folder: str, suffix: str) -> Iterator[tuple[str, int, int]]:
-    """The path, the size and the time of the last change of each such file below `folder`."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(suffix):
-                status = entry.stat()
-                yield entry.path, status.st_size, status.st_mtime_ns
-            elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
-                yield from _stamp(entry.path, suffix)
+def _stamp(path: str, suffix: str) -> Iterator[tuple[str, int, int]]:
+    """The path, the size and the time of the last change of the file, or of each such file below the folder."""
+    if path.endswith(suffix):
+        status = os.stat(path)
+        yield path, status.st_size, status.st_mtime_ns
+    elif "." not in os.path.basename(path) and os.path.isdir(path):
+        for name in os.listdir(path):
+            yield from _stamp(os.path.join(path, name), suffix)
 
 
 def _is_own(status: os.stat_result) -> bool:

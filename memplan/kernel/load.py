@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from memplan.configs import config_folder
@@ -17,6 +18,9 @@ from memplan.kernel.version import KernelVersion
 
 if TYPE_CHECKING:
     from memplan.machine.model import KernelImage
+
+#: So many kernels a process remembers; a sweep asks for the same ones again and again.
+_MOST_REMEMBERED = 64
 
 
 def is_kernel(name: str) -> bool:
@@ -42,7 +46,12 @@ def find_kernel(name_or_path: str) -> Kernel:
         from memplan.kernel.builds import kernel_of_file
 
         return kernel_of_file(name_or_path)
-    return kept(name_or_path, config_folder(), _made)
+    return _found(name_or_path)
+
+
+@lru_cache(_MOST_REMEMBERED)
+def _found(name: str) -> Kernel:
+    return kept(name, config_folder(), _made)
 
 
 def _made(name: str) -> Kernel:

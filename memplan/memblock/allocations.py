@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.memblock.changes import Changes, MemblockPanic
+from memplan.memblock.flags import MEMBLOCK_RSRV_KERN
 from memplan.memblock.requests import Search
-from memplan.memblock.search import MEMBLOCK_RSRV_KERN, round_up_wrapping
+from memplan.memblock.search import round_up_wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Literal, Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    from memplan.events import Op
+Op: TypeAlias = Literal["add", "reserve", "remove", "free"]
 
 
 class Listener(Protocol):

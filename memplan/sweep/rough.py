@@ -10,7 +10,6 @@ is known, it raises Undecided, and the boot has to be replayed exactly.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from memplan.boot.memory import Memory
@@ -287,8 +286,9 @@ class RoughMemory(Memory):
         # What was left when it was last counted, less all that came since, is mostly enough.
         left, counted = self._left.get(key, (0, 0))
         if left > needed:
-            for own, number in islice(self._log, counted, None):
-                left -= number * _spoils(own.size, own.align, width)
+            for (first, behind, block, unit), number in self._log[counted:]:
+                if first < high and behind > low:
+                    left -= number * _spoils(block, unit, width)
         if left <= needed:
             free = self._free.get(key)
             if free is None:
@@ -301,11 +301,11 @@ class RoughMemory(Memory):
         """How many windows of `width` bytes within ``[low, high)`` what lies at an unknown place touches at most."""
         spoilt = 0
         narrow = RangeSet()
-        for own, number in self._taken.items():
-            if own.low >= high or own.high <= low:
+        for (first, behind, size, align), number in self._taken.items():
+            if first >= high or behind <= low:
                 continue
-            start, end = max(own.low, low), min(own.high, high)
-            each = number * _spoils(own.size, own.align, width)
+            start, end = max(first, low), min(behind, high)
+            each = number * _spoils(size, align, width)
             if each > (end - start) // width + 2:
                 narrow.add(start, end)
             else:
@@ -341,13 +341,14 @@ class RoughMemory(Memory):
         return Vague(low, high - size, align)
 
     def _note_blocks(self, low: int, high: int, size: int, align: int, count: int, packed: _Ram | None) -> None:
-        self._log.append((_Taken(0, 0, size, align), count))
+        taken = _Taken(low, high, size, align)
+        self._log.append((taken, count))
         if packed is not None and _is_small(size, align):
             self._packings.add(packed)
             self._small[size, align] = self._small.get((size, align), 0) + count
             self._pages_lost += 2 * count
         else:
-            self._note(_Taken(low, high, size, align), count)
+            self._note(taken, count)
 
     def _grow(self, regions: int) -> None:
         """So many regions more at most; the array's storage, where it has to grow for them, is memory taken too."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,3 +156,11 @@ def test_no_more_are_kept_than_a_folder_should_hold(
 @pytest.mark.parametrize("name", ["a" * 300, "nul\0", "\udcff", "..", "."])
 def test_any_name_may_be_asked_for(name: str, cache: Path, configs: Path) -> None:
     assert kept.kept(name, str(configs), lambda _: KERNEL) == KERNEL
+
+
+def test_a_change_of_code_that_makes_kernels_is_noticed() -> None:
+    """All that a process imports to make a kernel is stamped."""
+    code = "import sys; from memplan.kernel.builds import kernel_of_name; kernel_of_name('6.12'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = {name.partition(".")[2] for name in done.stdout.split() if name.startswith("memplan.")}
+    assert {name.partition(".")[0] for name in modules} == {name.partition(".")[0] for name in kept.MAKERS}
