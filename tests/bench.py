@@ -22,6 +22,7 @@ from memplan.history import history, newest, versions_between
 from memplan.kernel.load import find_kernel
 from memplan.machine.load import load_machine
 from memplan.memblock.memblock import Memblock
+from memplan.sweep.case import Case, run_case
 from memplan.sweep.kaslr import sweep_kaslr
 
 if TYPE_CHECKING:
@@ -154,9 +155,10 @@ def show(what: str, value: float, limit: float, unit: str = "x") -> bool:
 def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object], Callable[[], object], float]]:
     """What all places of KASLR, and all versions, may cost beside one plan of the machine."""
     kernel = find_kernel("debian-6.12.107+deb12-amd64")
-    large = folder / "nodes.yaml"
+    large, marked = folder / "nodes.yaml", folder / "marked.yaml"
     large.write_text(machine_text(64, 1000 * GIB, cmdline="quiet"))
-    nodes = load_machine(large)
+    marked.write_text(machine_text(64, 1000 * GIB))
+    nodes, movable = load_machine(large), load_machine(marked)
 
     def one(machine: Machine) -> Callable[[], object]:
         return lambda: memplan.simulate(machine, kernel=kernel)
@@ -165,7 +167,39 @@ def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object]
     return [
         ("every place of KASLR, 8 nodes / one plan", lambda: sweep_kaslr(eight, kernel), one(eight), 300),
         ("every place of KASLR, 64 TiB and 64 nodes / one plan", lambda: sweep_kaslr(nodes, kernel), one(nodes), 60),
+        ("the same with movable_node / one plan", lambda: sweep_kaslr(movable, kernel), one(movable), 90),
         ("history over all versions, 8 nodes / one plan", lambda: history(eight, names), one(eight), 250),
+    ]
+
+
+def fleet(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object], Callable[[], object], float]]:
+    """What a file costs in a check, and a case in a sweep, beside one plan of the machine."""
+    file = folder / "eight.yaml"
+    kernel = find_kernel(eight.kernel.build)
+    cases = [Case(str(file), None, (("crashkernel", f"{size}M"),)) for size in range(100, 120)]
+
+    def plans() -> None:
+        for _ in cases:
+            memplan.simulate(eight, kernel=kernel)
+
+    return [
+        ("check of a description of 8 nodes / one plan", lambda: [memplan.check(file) for _ in cases], plans, 2),
+        ("a case of a sweep, 8 nodes / one plan", lambda: [run_case(case) for case in cases], plans, 1),
+    ]
+
+
+def slow(folder: Path) -> list[tuple[str, Callable[[], object], float]]:
+    """Descriptions that make much work, and how many seconds it may take."""
+    distances, overlaps = folder / "distances.yaml", folder / "overlaps.yaml"
+    rows = "\n".join(f"    - [{', '.join(['10'] * 1000)}]" for _ in range(1000))
+    distances.write_text(f"{machine_text(8, 16 * GIB)}acpi:\n  slit:\n{rows}\n")
+    entry = "    - {{pxm: {}, base: {:#x}, length: 2M, hotplug: true}}"
+    entries = [entry.format(number % 8, 4 * GIB + number * MIB) for number in range(20_000)]
+    head, _, _ = machine_text(8, 16 * GIB).partition("srat:")
+    overlaps.write_text(f"{head}srat:\n  memory:\n" + "\n".join(entries) + "\n")
+    return [
+        ("check of a SLIT of 1,000 nodes, all of them local", lambda: memplan.check(distances), 2),
+        ("check of 20,000 SRAT entries that overlap", lambda: memplan.check(overlaps), 2),
     ]
 
 
@@ -198,7 +232,9 @@ def main() -> int:
             show("10,000 e820 entries and 1,024 nodes", seconds(process(BIN / "memplan", "simulate", huge), 3), 2, "s")
         )
         eighth = load_machine(eight)
-        good += [show(what, ratio(run, plain, 3), limit) for what, run, plain, limit in sweeps(eighth, folder)]
+        compared = [*sweeps(eighth, folder), *fleet(eighth, folder)]
+        good += [show(what, ratio(run, plain, 3), limit) for what, run, plain, limit in compared]
+        good += [show(what, seconds(run, 2), limit, "s") for what, run, limit in slow(folder)]
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         good.append(show("its peak memory", peak, 300, "MiB"))
     return 0 if all(good) else 1

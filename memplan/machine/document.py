@@ -170,10 +170,11 @@ class Document:
         marks = self._marks
         key: str | None = None
         values = documents = 0
-        while parser.check_event():
-            event = parser.get_event()
+        next_event, scalar = parser.get_event, yaml.ScalarEvent
+        while True:
+            event = next_event()
             kind = type(event)
-            if kind is yaml.ScalarEvent:
+            if kind is scalar:
                 if event.tag is not None:
                     raise self._fatal(f"tags such as {event.tag} are not allowed", event)
                 value: Any = event.value
@@ -209,6 +210,8 @@ class Document:
             elif kind is yaml.AliasEvent:
                 raise self._fatal(f"aliases (*{event.anchor}) are not allowed: write the value out", event)
             else:
+                if kind is yaml.StreamEndEvent:
+                    return root[0] if root else None
                 if kind is yaml.DocumentStartEvent:
                     documents += 1
                     if documents > 1:
@@ -225,10 +228,9 @@ class Document:
                     holder[key] = value
                     marks.parts[key] = at
                 key = None
-            if kind is not yaml.ScalarEvent:
+            if kind is not scalar:
                 stack.append((holder, marks))
                 holder, marks = value, at
-        return root[0] if root else None
 
     def _given_twice(self, path: Path, mark: int) -> None:
         line, column = self._unpacked(mark)

@@ -26,6 +26,8 @@ PROBLEM = "problem"
 
 _NUMBER = r"0[xX][0-9a-fA-F]{1,20}|0|[1-9][0-9]{0,23}"
 _SIZE = rf"({_NUMBER})([kKmMgGtTpPeE]?)"
+_NUMBER_FORM = re.compile(_NUMBER)
+_SIZE_FORM = re.compile(_SIZE)
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -189,13 +191,13 @@ def leaf(
 
 def read_number(text: str) -> int:
     """A number, decimal or 0x hexadecimal; ValueError for anything else (a leading 0 would mean octal to some)."""
-    if not re.fullmatch(_NUMBER, text):
+    if not _NUMBER_FORM.fullmatch(text):
         raise ValueError
     return int(text, 16) if text[:2] in ("0x", "0X") else int(text)
 
 
 def _read_size(text: str) -> int:
-    found = re.fullmatch(_SIZE, text)
+    found = _SIZE_FORM.fullmatch(text)
     if found is None:
         raise ValueError
     size = read_number(found[1]) << _SHIFTS[found[2].lower()]
