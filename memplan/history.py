@@ -13,7 +13,7 @@ from memplan.boot.limits import limits
 from memplan.boot.parameters import Parameters
 from memplan.boot.replay import replay
 from memplan.errors import NotCoveredError, UsageError
-from memplan.kernel.distributions import target
+from memplan.kernel.distributions import target_of
 from memplan.kernel.load import find_kernel
 from memplan.kernel.resolve import all_rules, resolve, resolve_steps
 from memplan.kernel.rules import OLDEST
@@ -23,7 +23,6 @@ from memplan.sweep.wants import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from memplan.kernel.distributions import Target
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.sweep.wants import Want
@@ -198,16 +197,8 @@ def minimal(items: Sequence[str], holds: Callable[[Sequence[str]], bool]) -> lis
     return [] if len(left) == 1 and holds([]) else left
 
 
-def _target(build: Build) -> Target:
-    """The rules that a kernel's name stands for; those of its version where it is the name of a build."""
-    try:
-        return target(build.name)
-    except UsageError:
-        return target(str(build.kernel.rules.version))
-
-
 def _differences(before: Build, after: Build) -> list[Cause]:
-    one, other = _target(before), _target(after)
+    one, other = target_of(before.kernel), target_of(after.kernel)
     rules, later = resolve(one.version, one.overlay), resolve(other.version, other.overlay)
     found = [
         Cause(name, all_rules().rules[name].what, _shown(rules[name].value), _shown(own.value), own.change.commit)
@@ -264,7 +255,7 @@ def _steps(older: Build, newer: Build, names: frozenset[str]) -> Iterator[str]:
     """The steps of the older version, but of those in `names` the newer version's, in the order that all have."""
     there = []
     for build in (older, newer):
-        own = _target(build)
+        own = target_of(build.kernel)
         there.append({id(step) for step, _ in resolve_steps(own.version, own.overlay)})
     for step in all_rules().steps:
         if id(step) in there[f"step {step.name}" in names]:

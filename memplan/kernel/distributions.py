@@ -17,17 +17,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from memplan.configs import config_folder
 from memplan.errors import UsageError
 from memplan.kernel.nodes import Value, compose, fields_of, items_of, numbers_of, release_of, text_of, value_of, wrong
-from memplan.kernel.resolve import Overlay, all_rules, expected, fits
+from memplan.kernel.resolve import Overlay, all_rules, expected, fits, rules_for
 from memplan.kernel.timeline import Sublevels
 from memplan.kernel.version import KernelVersion, Release
+
+if TYPE_CHECKING:
+    from memplan.kernel.model import Kernel
 
 _KEYS = {"title", "release", "base", "sublevels", "backports", "unknown"}
 _BACKPORT_KEYS = {"build", "as_of", "rules", "steps", "values"}
@@ -85,6 +89,15 @@ def target(name: str) -> Target:
             build = found[1] if found.re.groups else None
             return _of(distribution, int(build) if build else None)
     return Target(version, notes=(f"what {name} has that isn't in Linux {version} is not known",))
+
+
+def target_of(kernel: Kernel) -> Target:
+    """The rules that `kernel` has: by a distribution's overlay where its name stands for one, or its version alone."""
+    with suppress(UsageError):
+        named = target(kernel.name)
+        if rules_for(named.version, named.overlay) == kernel.rules:
+            return named
+    return Target(kernel.rules.version)
 
 
 @cache

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.errors import UsageError
-from memplan.kernel.distributions import target
-from memplan.kernel.resolve import all_rules, resolve, rules_for
+from memplan.kernel.distributions import target_of
+from memplan.kernel.resolve import all_rules, resolve
 from memplan.machine.dump import dump_machine
 from memplan.render.overview import headline, memory_within, verdict_groups, verdict_word
 from memplan.render.remarks import remarks
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from memplan.kernel.model import Kernel
-    from memplan.kernel.timeline import RuleValue
     from memplan.plan import Blocker, Plan, Verdict
     from memplan.report.film import Film
 
@@ -219,17 +216,8 @@ def _fact(value: object) -> str:
 
 
 def _rules(kernel: Kernel) -> Table:
-    whats = all_rules().rules
-    rows = [(*row, whats[name].what) for name, row in rule_rows(_resolved(kernel))]
+    whats, own = all_rules().rules, target_of(kernel)
+    rows = [(*row, whats[name].what) for name, row in rule_rows(resolve(own.version, own.overlay))]
     return Table(
         f"Rules of Linux {kernel.rules.version}", ("rule", "value", "since", "commit", "what it decides"), rows
     )
-
-
-def _resolved(kernel: Kernel) -> dict[str, RuleValue]:
-    """The rules of `kernel` with where they come from: a distribution's, where its name says so, or its version's."""
-    with suppress(UsageError):
-        named = target(kernel.name)
-        if rules_for(named.version, named.overlay) == kernel.rules:
-            return resolve(named.version, named.overlay)
-    return resolve(kernel.rules.version)

@@ -13,6 +13,7 @@ from memplan.boot.registry import find_step
 from memplan.boot.remedies import sentence
 from memplan.events import Change, Mark, Message, Refused
 from memplan.machine.cmdline import CommandLine
+from memplan.memblock.flags import FLAG_NAMES
 from memplan.render.explain import asked, reason
 from memplan.render.families import Family, family_of
 from memplan.render.overview import verdict_word
@@ -32,7 +33,6 @@ _INEXACT = 1 << 53
 #: How many messages of one step are kept; of a search, how many ranges that are passed over for one reason.
 _MESSAGES, _PASSED_OVER = 100, 12
 _FAMILIES = list(Family)
-_FLAGS = {1: "MEMBLOCK_HOTPLUG", 2: "MEMBLOCK_MIRROR", 4: "MEMBLOCK_NOMAP", 8: "MEMBLOCK_DRIVER_MANAGED"}
 
 
 def number(value: int) -> int | str:
@@ -221,8 +221,7 @@ def _array(delta: Delta[Region]) -> list[list[Any]]:
 
 def _marked(mark: Mark) -> str:
     if mark.flag:
-        names = [name for bit, name in _FLAGS.items() if mark.flag & bit] or [f"flags {mark.flag:#x}"]
-        return f"memblock.{mark.array}: {' and '.join(names)} {'set' if mark.on else 'cleared'}"
+        return f"memblock.{mark.array}: {FLAG_NAMES[mark.flag]} {'set' if mark.on else 'cleared'}"
     return f"memblock.{mark.array}: {'no node' if mark.nid is None else f'node {mark.nid}'}"
 
 

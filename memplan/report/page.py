@@ -18,6 +18,7 @@ import jinja2
 from memplan import __version__
 from memplan.machine.carried import DESCRIPTION, carried
 from memplan.machine.dump import dump_machine
+from memplan.memblock.flags import FLAG_NAMES, flag_word
 from memplan.render.families import Family
 from memplan.render.json_ import plan_document
 from memplan.report.content import content
@@ -70,6 +71,7 @@ def page_text(shown: Sequence[Shown], command: str) -> str:
         "format": "memplan report",
         "version": VERSION,
         "families": families(),
+        "flags": [flag_word(bit) for bit in FLAG_NAMES],
         "plans": [film_document(each.film, each.label) for each in shown],
         "rows": {name: rows for each in contents for name, rows in each.rest.items()},
     }

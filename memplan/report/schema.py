@@ -26,6 +26,7 @@ def page_schema() -> dict[str, Any]:
             format={"const": "memplan report"},
             version={"const": VERSION, "description": "goes up where a member changes its meaning or goes"},
             families=_list("What owners are shown as: name, letter, class in the page's style.", _TEXTS),
+            flags={**_TEXTS, "description": "memblock's flags in words, by their bits from the lowest on"},
             plans=_list("One plan, or the two that are compared.", _plan()),
             rows={
                 "type": "object",

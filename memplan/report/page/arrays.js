@@ -12,12 +12,15 @@ import { byId, counted, el, exact, firstByte, lastByte, link, rounded } from "./
 const ROWS = 60;
 const SIGNS = { add: "+", reserve: "+", remove: "−", free: "−", refused: "×", mark: "•" };
 const NAMES = { add: "memory added", reserve: "reserved", remove: "memory removed", free: "freed", refused: "no room", mark: "marked" };
-const FLAGS = ["hotplug", "mirror", "nomap", "driver managed", "noinit", "kernel's", "scratch"];
 
 export class Arrays {
-  /** @param {Track[]} tracks */
-  constructor(tracks) {
+  /**
+   * @param {Track[]} tracks
+   * @param {string[]} flags memblock's flags in words, by their bits
+   */
+  constructor(tracks, flags) {
     this.tracks = tracks;
+    this.flags = flags;
     this.panel = el("div", { id: "step" });
     byId("details").after(this.panel);
     /** Which of the lists are open. @type {Set<string>} */
@@ -41,8 +44,8 @@ export class Arrays {
       el("p", {}, frame.what),
       this.list("changes", `What this step did: ${did(frame.changes)}`, () => rows(frame.changes, (change) => changeRow(change, state, plan), ["", "what", "from", "to", "size", "owner", "called by"])),
       said.length ? this.list("said", `What the kernel says: ${counted(frame.said.length + frame.unsaid, "line")}`, () => el("ul", { class: "said" }, ...said)) : null,
-      this.list("memory", `memblock.memory after it: ${array(state.memory)}`, () => regions(state.memory, frame.memory.come)),
-      this.list("reserved", `memblock.reserved after it: ${array(state.reserved)}`, () => regions(state.reserved, frame.reserved.come)),
+      this.list("memory", `memblock.memory after it: ${array(state.memory)}`, () => regions(state.memory, frame.memory.come, this.flags)),
+      this.list("reserved", `memblock.reserved after it: ${array(state.reserved)}`, () => regions(state.reserved, frame.reserved.come, this.flags)),
     );
   }
 
@@ -112,8 +115,9 @@ function changeRow(change, state, plan) {
 /**
  * @param {Region[]} all
  * @param {Region[]} come
+ * @param {string[]} flags
  */
-function regions(all, come) {
+function regions(all, come, flags) {
   const fresh = new Set(come);
   const row = (/** @type {Region} */ region) =>
     el(
@@ -124,7 +128,7 @@ function regions(all, come) {
       el("td", {}, lastByte(region)),
       el("td", { class: "right" }, exact(region.end - region.start)),
       el("td", { class: "right" }, region.node < 0 ? "-" : String(region.node)),
-      el("td", {}, FLAGS.filter((_, bit) => region.flags & (1 << bit)).join(", ")),
+      el("td", {}, flags.filter((_, bit) => region.flags & (1 << bit)).join(", ")),
     );
   return rows(all, row, ["", "from", "to", "size", "node", "flags"]);
 }

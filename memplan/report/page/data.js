@@ -31,7 +31,7 @@
  *   searchesLeftOut: number}} Plan
  */
 /** @typedef {{name: string, letter: string, css: string}} Family */
-/** @typedef {{families: Family[], plans: Plan[], rows: Record<string, string[][]>}} Scene */
+/** @typedef {{families: Family[], flags: string[], plans: Plan[], rows: Record<string, string[][]>}} Scene */
 
 /**
  * The document of that name; null where the page has none.
@@ -183,6 +183,7 @@ export async function scene() {
   const raw = await carried("film");
   return {
     families: raw.families.map((/** @type {string[]} */ own) => ({ name: own[0], letter: own[1], css: own[2] })),
+    flags: raw.flags,
     plans: raw.plans.map(planOf),
     rows: raw.rows,
   };

@@ -26,7 +26,7 @@ class Page {
       this.details.show(choice);
       this.keepPlace();
     });
-    this.arrays = new Arrays(this.tracks);
+    this.arrays = new Arrays(this.tracks, shown.flags);
     this.legend = el("ul", { class: "legend", "aria-label": "What the map shows" });
     byId("map").append(this.legend);
     const frames = this.tracks[0].plan.frames;
