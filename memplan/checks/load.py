@@ -126,7 +126,7 @@ def _place_makers(
         if path in descriptions:
             makers.append(descriptions[path])
         elif path.is_file():
-            makers.append(partial(text_places, path, source.facts, machine))
+            makers.append(partial(text_places, source, machine))
     if tables:
         makers.append(partial(table_places, tables))
     return makers

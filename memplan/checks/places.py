@@ -6,21 +6,19 @@ Places are looked up only once a rule has found something, so an input in which 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memplan.klog.entries import cpu_line, e820_line, memory_line
+from memplan.machine.model import Srat
 from memplan.machine.places import Place
 
 if TYPE_CHECKING:
     from memplan.firmware.acpi_tables import RawTable
-    from memplan.firmware.source import Fact
+    from memplan.firmware.source import SourceFacts
     from memplan.machine.model import Machine
 
-#: Lines of a log, from the first that told a fact, among which those of single entries are looked for.
-_SEARCHED_LINES = 5_000
 _MEMORY, _WINDOW = 1, 1
 _CPUS = (0, 2)
 
@@ -28,47 +26,29 @@ _CPUS = (0, 2)
 # -- a boot log ----------------------------------------------------------------------------------------------------
 
 
-def text_places(file: Path, facts: Mapping[str, Fact], machine: Machine | None) -> dict[str, Place]:
-    """The places of `facts`, which the text `file` told, and of the single entries in the maps of `machine`."""
-    name = str(file)
-    told = re.compile(rf"{re.escape(name)}:(\d+)(?: |$)")
-    found = {
-        path: Place(name, int(match[1]), 0, path) for path, fact in facts.items() if (match := told.match(fact.origin))
+def text_places(source: SourceFacts, machine: Machine | None) -> dict[str, Place]:
+    """The places of the facts that a text told, and of the single entries of lists that are as `machine` has them."""
+    facts = {path: fact.value for path, fact in source.facts.items()}
+    told = _entries(facts.get("e820"), facts.get("srat"))
+    own = _entries(machine.e820, machine.srat) if machine is not None else {}
+    return {
+        path: Place(source.source, line, column, path)
+        for path, (line, column) in source.places.items()
+        if path in facts or (path in own and own[path] == told[path])
     }
-    if found and machine is not None:
-        found |= _entry_lines(file, min(place.line for place in found.values()), machine)
-    return found
 
 
-def _entry_lines(file: Path, first: int, machine: Machine) -> dict[str, Place]:
-    """The lines of the single entries: each entry has the first line that tells it and is not another's."""
-    srat = machine.srat
-    wanted: tuple[tuple[str, str, Callable[[str], object], tuple[object, ...]], ...] = (
-        ("BIOS-e820:", "e820", e820_line, machine.e820),
-        ("SRAT: Node", "srat.memory", memory_line, srat.memory if srat else ()),
-        ("SRAT: PXM", "srat.cpus", cpu_line, srat.cpus if srat else ()),
-    )
-    left = {path: list(enumerate(entries)) for _, path, _, entries in wanted}
-    found: dict[str, Place] = {}
-    with file.open(encoding="utf-8", errors="replace", newline="\n") as stream:
-        for number, line in enumerate(islice(stream, first - 1, first - 1 + _SEARCHED_LINES), first):
-            for sign, path, read, _ in wanted:
-                if left[path] and sign in line and (index := _take(left[path], read, line)) is not None:
-                    field = f"{path}[{index}]"
-                    found[field] = Place(str(file), number, line.index(sign) + 1, field)
-            if not any(left.values()):
-                break
-    return found
-
-
-def _take(left: list[tuple[int, object]], read: Callable[[str], object], line: str) -> int | None:
-    """The index of the entry that `line` tells, which is then no longer among those that are `left`."""
-    try:
-        told = read(line)
-    except ValueError:
-        return None
-    at = next((at for at, (_, entry) in enumerate(left) if entry == told), None)
-    return None if at is None else left.pop(at)[0]
+def _entries(e820: object, srat: object) -> dict[str, object]:
+    """The entries of a machine's lists by their fields."""
+    lists: dict[str, object] = {"e820": e820}
+    if isinstance(srat, Srat):
+        lists |= {"srat.memory": srat.memory, "srat.cpus": srat.cpus}
+    return {
+        f"{path}[{index}]": entry
+        for path, entries in lists.items()
+        if isinstance(entries, tuple)
+        for index, entry in enumerate(entries)
+    }
 
 
 # -- ACPI tables ---------------------------------------------------------------------------------------------------

@@ -94,6 +94,8 @@ def srat_facts(boot: BootLines, found: SourceFacts) -> None:
     revision = listed.revision if listed is not None and listed.revision else 3
     srat = Srat(tuple(boot.srat_memory), affinities(boot), revision=revision)
     found.put("srat", srat, "SRAT", line=line)
+    found.put_entries("srat.memory", srat.memory, boot.srat_memory, boot.places["srat_memory"])
+    found.put_entries("srat.cpus", srat.cpus, boot.srat_cpus, boot.places["srat_cpus"])
     if unnamed := dict.fromkeys(cpu.pxm for cpu in srat.cpus if cpu.pxm not in boot.pxm_nodes):
         domains = ", ".join(map(str, unnamed))
         found.note(f"a node has no memory, and no line names its proximity domain: {domains} is taken", line)

@@ -17,6 +17,13 @@ _SETUP_HEADER = 16
 
 def memory_map(boot: BootLines, found: SourceFacts) -> None:
     """The e820 map: firmware's where the log has it whole, else what the kernel made of it."""
+    _choose_map(boot, found)
+    if "e820" in found.facts:
+        for name, entries in boot.maps.items():
+            found.put_entries("e820", found.facts["e820"].value, entries, boot.places[name])
+
+
+def _choose_map(boot: BootLines, found: SourceFacts) -> None:
     bios, first = boot.maps["BIOS-e820"], boot.lines.get("bios", 0)
     if boot.maps["extended"]:
         found.put("e820", tuple(boot.maps["extended"]), "extended physical RAM map", line=boot.lines["derived"])

@@ -18,7 +18,7 @@ from __future__ import annotations
 import io
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -82,7 +82,8 @@ class Evidence(NamedTuple):
 class SourceFacts:
     """What one source told: facts by field path, notes for the user, and damage.
 
-    `kind` says what was recognised (``boot log``), `lacking` what the user is told of a field that no source tells,
+    `kind` says what was recognised (``boot log``), `places` at which line and column (0: unknown) a field or an entry
+    of one stands, by its path (``e820[3]``), `lacking` what the user is told of a field that no source tells,
     `evidence` what shows where the kernel image can lie, which no line tells, and `blocks` the memory blocks of the
     running machine.  What is `coarse` knows its fields less well than any other source, and counts as the first one.
     """
@@ -90,6 +91,7 @@ class SourceFacts:
     source: str
     kind: str
     facts: dict[str, Fact] = field(default_factory=dict)
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     lacking: dict[str, str] = field(default_factory=dict)
@@ -101,6 +103,18 @@ class SourceFacts:
         """Set the fact of field `path`; `origin` says what told it, at `line` of the source where given."""
         place = f"{self.source}:{line}" if line else self.source
         self.facts[path] = Fact(value, f"{place} {origin}".rstrip(), weak)
+        if line:
+            self.places[path] = line, 0
+
+    def put_entries(
+        self, path: str, entries: object, told: Sequence[object], places: Sequence[tuple[int, int]]
+    ) -> None:
+        """Set the places of those of the `entries` at `path` that are as they were `told` at `places`."""
+        assert isinstance(entries, tuple)
+        known = {id(entry): place for entry, place in zip(told, places, strict=True)}
+        for index, entry in enumerate(entries):
+            if id(entry) in known:
+                self.places[f"{path}[{index}]"] = known[id(entry)]
 
     def note(self, text: str, line: int = 0) -> None:
         """Add a note for the user, with its place."""

@@ -72,7 +72,7 @@ def read_boot_log(path: str) -> BootLog:
 
 
 def _lines(path: str) -> Iterator[str]:
-    for number, text, _, _ in kernel_lines(open_source(Path(path))):
-        if number > _MOST_LINES:
+    for line in kernel_lines(open_source(Path(path))):
+        if line.number > _MOST_LINES:
             return
-        yield text
+        yield line.text

@@ -130,6 +130,7 @@ class BootLines(AcpiLines, EfiLines, NodeLines, SizeLines, PlaceLines):
             if kind in _NO_BEGINNING:
                 return
             self.first = number
+        self._here = number, line.column + _start(text, head.start(kind))
         handler = getattr(self, f"_on_{kind}", None)
         if handler is not None:
             # The words that say which part of the kernel speaks are not part of the statement.
@@ -183,6 +184,7 @@ class BootLines(AcpiLines, EfiLines, NodeLines, SizeLines, PlaceLines):
             self._ended_maps.add(name)
         if name not in self._ended_maps:
             entries.append(entry)
+            self.places[name].append(self._here)
 
     def _on_e820_update(self, text: str, _: int) -> None:
         if (found := _UPDATED.search(text)) and (updated := extent(found[1], found[2])):
@@ -263,6 +265,12 @@ class BootLines(AcpiLines, EfiLines, NodeLines, SizeLines, PlaceLines):
     def _on_ibft(self, text: str, _: int) -> None:
         if found := HEX.search(text):
             self.ibft = int(found[0], 16)
+
+
+def _start(text: str, start: int) -> int:
+    """Where a statement that begins at `start` begins with what it is about, the SRAT or the map."""
+    named = text.rfind("SRAT: ", 0, start)
+    return named if named >= 0 else start + (text[start : start + 1] == " ")
 
 
 def _entry(text: str) -> E820Entry | None:

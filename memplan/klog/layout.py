@@ -58,13 +58,14 @@ class Line(NamedTuple):
     """What the kernel printed: the bare `text` of the line `number`.
 
     `last` is the number of the last line that was joined to it; `cut` says that the next line of the file may belong
-    to it as well.
+    to it as well.  `column` is where the text begins in the line as a terminal shows it, from 1.
     """
 
     number: int
     text: str
     last: int = 0
     cut: bool = False
+    column: int = 1
 
 
 class Layout(NamedTuple):
@@ -234,8 +235,8 @@ def _joined(lines: Iterator[tuple[int, str]], layout: Layout) -> Iterator[Line]:
     """The lines, bare, each with those that go on with it."""
     held: Line | None = None
     raw = ""
-    for number, line in lines:
-        line = layout.unquoted(line)
+    for number, shown in lines:
+        line = layout.unquoted(shown)
         stamped, text = layout.split(line)
         if held is not None:
             if not stamped and text.strip() and len(held.text) < _LONGEST:
@@ -248,7 +249,7 @@ def _joined(lines: Iterator[tuple[int, str]], layout: Layout) -> Iterator[Line]:
                 if _may_continue(held, text, layout):
                     held = held._replace(cut=True)
             yield held
-        held, raw = Line(number, text, number), line
+        held, raw = Line(number, text, number, column=max(shown.find(line), 0) + len(line) - len(text) + 1), line
     if held is not None:
         yield held
 

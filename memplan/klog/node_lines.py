@@ -6,6 +6,7 @@ Nothing here is concluded; what names a node or a CPU that no kernel has is kept
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 
 from memplan.klog.entries import cpu_of, memory_of
 from memplan.klog.ranges import HEX
@@ -25,6 +26,9 @@ class NodeLines:
 
     def __init__(self) -> None:
         super().__init__()
+        #: The lines and columns at which the entries of each list stand, and the place of the line at hand.
+        self.places: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._here = (0, 0)
         self.srat_memory: list[MemoryAffinity] = []
         self.srat_cpus: list[CpuAffinity] = []
         self.cpu_nodes: dict[int, int] = {}
@@ -47,12 +51,14 @@ class NodeLines:
         elif self._is_node(told.nid, number):
             self.pxm_nodes[told.entry.pxm] = told.nid
             self.srat_memory.append(told.entry)
+            self.places["srat_memory"].append(self._here)
 
     def _on_srat_cpu(self, text: str, number: int) -> None:
         told = cpu_of(text)
         if told is not None and self._is_node(told.nid, number):
             self.pxm_nodes[told.entry.pxm] = told.nid
             self.srat_cpus.append(told.entry)
+            self.places["srat_cpus"].append(self._here)
 
     def _on_fake_node(self, text: str, number: int) -> None:
         nid, starts = int(text.split()[2]), HEX.findall(text)
