@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DifferenceKind: TypeAlias = Literal["moved", "appeared", "vanished", "resized"]
 
 
-class Place(NamedTuple):
+class ReservedRange(NamedTuple):
     """A reserved range ``[start, end)``, its node, and the step that made it."""
 
     start: int
@@ -37,8 +37,8 @@ class OwnerChange(NamedTuple):
 
     kind: DifferenceKind
     owner: Owner
-    before: Place | None
-    after: Place | None
+    before: ReservedRange | None
+    after: ReservedRange | None
 
 
 class VerdictChange(NamedTuple):
@@ -140,23 +140,23 @@ def _address(change: OwnerChange) -> tuple[int, str]:
     return (place.start if place else 0), str(change.owner)
 
 
-def _places(reservations: Iterable[Reservation]) -> dict[Owner, list[Place]]:
+def _places(reservations: Iterable[Reservation]) -> dict[Owner, list[ReservedRange]]:
     """Each owner's ranges upwards; ranges that touch are one, and count as made by the first one's step."""
-    found: dict[Owner, list[Place]] = {}
+    found: dict[Owner, list[ReservedRange]] = {}
     for part in sorted(reservations, key=lambda each: each.start):
         places = found.setdefault(part.owner, [])
         if places and places[-1].end == part.start and places[-1].nid == part.nid:
             places[-1] = places[-1]._replace(end=part.end)
         else:
-            places.append(Place(part.start, part.end, part.nid, part.step))
+            places.append(ReservedRange(part.start, part.end, part.nid, part.step))
     return found
 
 
-def _changes(owner: Owner, old: list[Place], new: list[Place]) -> Iterable[OwnerChange]:
+def _changes(owner: Owner, old: list[ReservedRange], new: list[ReservedRange]) -> Iterable[OwnerChange]:
     """Pairs an owner's ranges: the equal ones fall out, equal sizes are moves, the rest changed size, came or went."""
     kept = {(place.start, place.end) for place in old} & {(place.start, place.end) for place in new}
     gone, come = ([place for place in places if (place.start, place.end) not in kept] for places in (old, new))
-    by_size: dict[int, list[Place]] = {}
+    by_size: dict[int, list[ReservedRange]] = {}
     for place in come:
         by_size.setdefault(place.size, []).append(place)
     rest = []

@@ -20,7 +20,7 @@ from memplan.klog.entries import quote_copied
 #: The way to a value: keys and indices from the top.
 Path: TypeAlias = tuple[str | int, ...]
 #: Line and column, both from 1.
-Place: TypeAlias = tuple[int, int]
+Position: TypeAlias = tuple[int, int]
 
 #: What may not stand in YAML text.
 _UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
@@ -97,7 +97,7 @@ class Document:
                 return False
         return True
 
-    def place(self, path: Path, *, key: bool = False) -> Place:
+    def place(self, path: Path, *, key: bool = False) -> Position:
         """Line and column of the value at `path`, or of its key; of what holds it where it has no place itself.
 
         Rows of a block of text (``e820: |``) count as its items.
@@ -115,7 +115,7 @@ class Document:
                 break
         return self._unpacked(marks.at if isinstance(marks, _Marks) else marks)
 
-    def _unpacked(self, mark: int) -> Place:
+    def _unpacked(self, mark: int) -> Position:
         """The place that was packed."""
         line, column = (mark >> _COLUMN_BITS) + 1, mark & _COLUMN_MASK
         return line, max(column + 1 - self._moved.get(line, 0), 1)

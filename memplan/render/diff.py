@@ -14,7 +14,7 @@ from memplan.units import size_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from memplan.differences import OwnerChange, Place, PlanDiff, TableCount, VerdictChange, ZoneChange
+    from memplan.differences import OwnerChange, PlanDiff, ReservedRange, TableCount, VerdictChange, ZoneChange
     from memplan.plan import Plan, Verdict, Zone
     from memplan.render.table import Block
     from memplan.rule_changes import RuleChange
@@ -183,7 +183,7 @@ def _owner_row(change: OwnerChange) -> tuple[str, ...]:
     )
 
 
-def _place(place: Place | None) -> tuple[str, str, str]:
+def _place(place: ReservedRange | None) -> tuple[str, str, str]:
     return (_NONE, _NONE, _NONE) if place is None else (*addresses(place.start, place.end), node_text(place.nid))
 
 

@@ -39,7 +39,15 @@ from memplan.render.json_ import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memplan.differences import MappedSize, OwnerChange, Place, PlanDiff, TableCount, VerdictChange, ZoneChange
+    from memplan.differences import (
+        MappedSize,
+        OwnerChange,
+        PlanDiff,
+        ReservedRange,
+        TableCount,
+        VerdictChange,
+        ZoneChange,
+    )
     from memplan.history import Cause
     from memplan.plan import Plan, Zone
     from memplan.rule_changes import RuleChange
@@ -70,7 +78,7 @@ def diff_schema() -> dict[str, Any]:
     return document_schema("memplan diff", _DIFF)
 
 
-_PLACE: Form[Place] = record(
+_PLACE: Form[ReservedRange] = record(
     "A reserved range.",
     *SPAN,
     Member("node", NODE_OR_NONE, lambda place: place.nid),

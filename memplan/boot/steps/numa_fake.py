@@ -23,6 +23,8 @@ from memplan.units import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from memplan.boot.context import Boot
     from memplan.boot.nodes import Nodes
 
@@ -133,19 +135,11 @@ class _Split:
         size = round_down(size, _MIN_SIZE)
         if not size:
             raise _Failure("Not enough memory for each node.  NUMA emulation disabled.")
-        number = 0
-        nodes = list(self._nodes)
-        while nodes:
-            for nid in list(nodes):
-                index = self._first(nid)
-                if index is None:
-                    nodes.remove(nid)
-                    continue
-                start, limit = self._rest.blocks[index].start, self._rest.blocks[index].end
-                end = start + size + (_MIN_SIZE if number < big else 0)
-                end = self._to_borders(self._grown(start, end, limit, size), limit, size)
-                self._cut(index, number % count, end)
-                number += 1
+        for number, index in enumerate(self._turns(list(self._nodes))):
+            start, limit = self._rest.blocks[index].start, self._rest.blocks[index].end
+            end = start + size + (_MIN_SIZE if number < big else 0)
+            end = self._to_borders(self._grown(start, end, limit, size), limit, size)
+            self._cut(index, number % count, end)
 
     def by_size(self, size: int) -> None:
         """`fake=<size>`: nodes of at least that much RAM (split_nodes_size_interleave)."""
@@ -183,18 +177,23 @@ class _Split:
 
     def _by_size(self, size: int, nodes: list[int], number: int, *, uniform: bool) -> int:
         """Cuts the blocks of `nodes` into parts of `size`; the number of the next fake node."""
+        for index in self._turns(nodes):
+            start, limit = self._rest.blocks[index].start, self._rest.blocks[index].end
+            end = start + size if uniform else self._grown(start, start + size, limit, size)
+            end = self._to_borders(end, limit, 0 if uniform else size)
+            self._cut(index, number % self._boot.kernel.max_numnodes, end)
+            number += 1
+        return number
+
+    def _turns(self, nodes: list[int]) -> Iterator[int]:
+        """The index of the first block of each of the `nodes` in turn, until none of them has any left."""
         while nodes:
             for nid in list(nodes):
                 index = self._first(nid)
                 if index is None:
                     nodes.remove(nid)
-                    continue
-                start, limit = self._rest.blocks[index].start, self._rest.blocks[index].end
-                end = start + size if uniform else self._grown(start, start + size, limit, size)
-                end = self._to_borders(end, limit, 0 if uniform else size)
-                self._cut(index, number % self._boot.kernel.max_numnodes, end)
-                number += 1
-        return number
+                else:
+                    yield index
 
     def _hole(self, start: int, end: int) -> int:
         """Bytes of ``[start, end)`` that are no RAM, in whole pages."""
