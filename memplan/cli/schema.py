@@ -70,6 +70,6 @@ def _schema(what: str) -> dict[str, Any]:
         from memplan.render.diff_json import diff_schema
 
         return diff_schema()
-    from memplan.render.json_ import plan_schema
+    from memplan.render.plan_json import plan_schema
 
     return plan_schema()

@@ -114,7 +114,7 @@ def _for_programs(plan: Plan, format_: str, *, everything: bool) -> Iterable[str
         from memplan.render.trace import trace_lines
 
         return trace_lines(plan, everything=everything)
-    from memplan.render.json_ import plan_lines
+    from memplan.render.plan_json import plan_lines
 
     return plan_lines(plan)
 

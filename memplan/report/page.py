@@ -20,7 +20,7 @@ from memplan.machine.carried import DESCRIPTION, carried
 from memplan.machine.dump import dump_machine
 from memplan.memblock.flags import FLAG_NAMES, flag_word
 from memplan.render.families import Family
-from memplan.render.json_ import plan_document
+from memplan.render.plan_json import plan_document
 from memplan.report.content import content
 from memplan.report.document import VERSION, css_class, families, film_document
 

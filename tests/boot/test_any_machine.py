@@ -21,7 +21,7 @@ from memplan.machine.model import (
     Srat,
 )
 from memplan.plan import Plan
-from memplan.render.json_ import plan_lines
+from memplan.render.plan_json import plan_lines
 from memplan.render.report import plan_report
 from memplan.render.terminal import report_lines
 from memplan.render.trace import trace_lines

@@ -23,7 +23,7 @@ from memplan.machine.load import changed, parse_machine
 from memplan.machine.model import MAX_CMDLINE
 from memplan.machine.options import bad_options, with_cmdline
 from memplan.plan import Plan
-from memplan.render.json_ import plan_lines
+from memplan.render.plan_json import plan_lines
 from memplan.render.report import plan_report
 from memplan.render.terminal import report_lines
 from memplan.render.trace import trace_lines

@@ -15,7 +15,7 @@ from memplan.machine.load import parse_machine
 from memplan.machine.model import E820Entry, Machine
 from memplan.machine.options import with_cmdline
 from memplan.plan import Plan
-from memplan.render.json_ import plan_document, plan_lines
+from memplan.render.plan_json import plan_document, plan_lines
 from tests.laws.machines import machines, planned
 
 LAW = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -11,7 +11,7 @@ import pytest
 from memplan.events import Call, Refused, Request
 from memplan.owner import Owner, Purpose
 from memplan.plan import Blocker, End, Plan, Remedy
-from memplan.render.json_ import plan_lines, plan_schema
+from memplan.render.plan_json import plan_lines, plan_schema
 from memplan.units import GIB, MIB
 from tests.render.plans import VERSIONS, a_plan, log_plan
 

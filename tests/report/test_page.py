@@ -12,7 +12,7 @@ import pytest
 
 import memplan
 from memplan.machine.dump import dump_machine
-from memplan.render.json_ import plan_document
+from memplan.render.plan_json import plan_document
 from memplan.report.schema import page_schema
 from tests.report.pages import EXAMPLES, HOSTILE, MODULES, document, example, filmed, page, script_text
 
