@@ -113,7 +113,7 @@ def test_a_file_is_written_whole_or_not_at_all(
         yield "half"
         raise UsageError("stopped half-way")
 
-    monkeypatch.setattr("memplan.render.json_.plan_lines", broken)
+    monkeypatch.setattr("memplan.render.plan_json.plan_lines", broken)
     assert isinstance(run("simulate", "m.yaml", "--format", "json", "-o", str(target)).exception, UsageError)
     assert target.read_text() == written
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
