@@ -14,7 +14,7 @@ from memplan.errors import NotCoveredError, UsageError
 from memplan.history import history, minimal, versions_between
 from memplan.machine.dump import dump_machine
 from memplan.machine.model import Machine
-from memplan.render.history import history_schema
+from memplan.render.history_json import history_schema
 from memplan.sweep.wants import Verdict, read_want
 from tests.sweep.machines import machine
 

@@ -42,7 +42,7 @@ def command(
     if format_ == "json":
         import json
 
-        from memplan.render.history import history_document
+        from memplan.render.history_json import history_document
 
         document = history_document(machine, words, wanted, stretches)
         write_lines(json.dumps(document, indent=2).splitlines(), output)

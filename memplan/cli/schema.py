@@ -63,7 +63,7 @@ def _schema(what: str) -> dict[str, Any]:
 
         return summary_schema()
     if what == "history":
-        from memplan.render.history import history_schema
+        from memplan.render.history_json import history_schema
 
         return history_schema()
     if what == "diff":

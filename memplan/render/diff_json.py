@@ -121,11 +121,11 @@ _MAPPED: Form[MappedSize] = record(
 #: What makes an outcome differ.
 CAUSE: Form[Cause] = record(
     "",
-    Member("name", text("of the rule, or of the step, or facts"), lambda cause: cause.name),
+    Member("name", text("the rule, the step, or facts"), lambda cause: cause.name),
     Member("what", text("what it is about"), lambda cause: cause.what),
-    Member("before", text("its value in the first kernel"), lambda cause: cause.before),
-    Member("after", text("its value in the second"), lambda cause: cause.after),
-    Member("commit", text("what brought it, or empty"), lambda cause: cause.commit),
+    Member("before", text("its older value, or that in the first kernel"), lambda cause: cause.before),
+    Member("after", text("its newer value, or that in the second kernel"), lambda cause: cause.after),
+    Member("commit", text("the commit that brought it; empty where that isn't known"), lambda cause: cause.commit),
 )
 _RULE: Form[RuleChange] = record(
     "",
