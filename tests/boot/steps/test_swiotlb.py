@@ -1,0 +1,157 @@
+"""swiotlb= and log_buf_len= (Documentation/admin-guide/kernel-parameters.txt): what each takes, and in which pieces."""
+
+from __future__ import annotations
+
+import pytest
+
+import memplan
+from memplan.events import Message
+from memplan.machine.model import Cpus
+from memplan.owner import Purpose
+from memplan.plan import Plan
+from memplan.units import GIB, KIB, MIB
+from tests.boot.steps.test_areas import machine, plan, said, taken
+
+
+def size(plan: Plan, kind: Purpose) -> int:
+    return sum(end - start for start, end in taken(plan, kind))
+
+
+@pytest.mark.parametrize("kernel", ["3.13", "5.10", "6.1", "6.12"])
+@pytest.mark.parametrize(
+    ("words", "mib"),
+    [
+        ("", 64),
+        ("swiotlb=65536", 128),
+        ("swiotlb=force", 64),
+        ("swiotlb=65536,force", 128),
+        ("swiotlb=65500", 128),
+        ("iommu=off", 0),
+        ("iommu=soft", 64),
+        ("iommu=off,soft", 64),
+        ("iommu=usedac,off", 64),
+        ("swiotlb=force iommu=off", 64),
+        ("swiotlb=65536 swiotlb=force", 128),
+        ("swiotlb=word", 64),
+    ],
+)
+def test_how_large_the_bounce_buffer_is(kernel: str, words: str, mib: int) -> None:
+    """Slots are 2 KiB, rounded up to 128 of them; the machine has memory above 4 GiB."""
+    found = plan(words, kernel=kernel)
+    assert size(found, Purpose.SWIOTLB) == mib * MIB
+    assert all(end <= 4 * GIB for _, end in taken(found, Purpose.SWIOTLB))
+
+
+@pytest.mark.parametrize("kernel", ["3.13", "6.12"])
+@pytest.mark.parametrize(("words", "mib"), [("", 0), ("swiotlb=force", 64), ("iommu=soft", 64), ("swiotlb=65536", 0)])
+def test_without_memory_above_4g_it_has_to_be_asked_for(kernel: str, words: str, mib: int) -> None:
+    assert size(plan(words, (3 * GIB, 3 * GIB + MIB), kernel=kernel), Purpose.SWIOTLB) == mib * MIB
+
+
+@pytest.mark.parametrize(("kernel", "expected"), [("3.13", 64 * MIB), ("5.10", 4 * KIB), ("6.1", 0), ("6.12", 0)])
+def test_noforce(kernel: str, expected: int) -> None:
+    """Unknown to 3.13; one slot, which takes a page, from 4.10 on; and nothing at all since 5.13."""
+    assert size(plan("swiotlb=noforce", kernel=kernel), Purpose.SWIOTLB) == expected
+
+
+def test_tables_beside_it() -> None:
+    old = plan("swiotlb=65536", kernel="3.13")
+    assert size(old, Purpose.SWIOTLB_OVERFLOW) == 32 * KIB
+    assert size(old, Purpose.SWIOTLB_LIST) == 65536 * 4
+    assert size(old, Purpose.SWIOTLB_ADDRESSES) == 65536 * 8
+    newer = plan("swiotlb=65536", kernel="5.10")
+    assert size(newer, Purpose.SWIOTLB_OVERFLOW) == size(newer, Purpose.SWIOTLB_SIZES) == 0
+    assert size(newer, Purpose.SWIOTLB_ADDRESSES) == 65536 * 8
+    sized = plan("swiotlb=65536", kernel="5.12")
+    assert size(sized, Purpose.SWIOTLB_SIZES) == size(sized, Purpose.SWIOTLB_ADDRESSES) == 65536 * 8
+    header, slots = (size(plan("swiotlb=65536", kernel=kernel), Purpose.SWIOTLB_SLOTS) for kernel in ("5.13", "5.15"))
+    # The header makes it a page more.
+    assert header == slots + 4096 == 65536 * memplan.find_kernel("5.15").fact("struct.io_tlb_slot") + 4096
+    newest = plan("swiotlb=65536", kernel="6.12")
+    assert size(newest, Purpose.SWIOTLB_LIST) == 0
+    assert size(newest, Purpose.SWIOTLB_SLOTS) == 65536 * memplan.find_kernel("6.12").fact("struct.io_tlb_slot")
+
+
+@pytest.mark.parametrize(
+    ("words", "cpus", "areas", "mib", "told"),
+    [
+        ("", 2, 2, 64, ["area num 2."]),
+        ("", 3, 4, 64, ["area num 4."]),
+        ("", 512, 512, 128, ["area num 512.", "SWIOTLB bounce buffer size roundup to 128MB"]),
+        ("swiotlb=,8", 2, 8, 64, ["area num 8."]),
+        ("swiotlb=32768,5", 2, 8, 64, ["area num 8."]),
+        ("swiotlb=40000,4", 2, 4, 128, ["area num 4.", "SWIOTLB bounce buffer size roundup to 128MB"]),
+        ("swiotlb=128,4", 2, 4, 1, ["area num 4.", "SWIOTLB bounce buffer size roundup to 1MB"]),
+        ("swiotlb=32768,8,force", 2, 8, 64, ["area num 8."]),
+    ],
+)
+def test_areas(words: str, cpus: int, areas: int, mib: int, told: list[str]) -> None:
+    """A power of two, one for each CPU where none is named; the buffer has a segment for each at the least."""
+    own = machine(words)._replace(cpus=Cpus(possible=cpus, present=2, gbpages=True))
+    found = memplan.simulate(own, kernel="6.12")
+    assert size(found, Purpose.SWIOTLB) == mib * MIB
+    assert size(found, Purpose.SWIOTLB_AREAS) == areas * memplan.find_kernel("6.12").fact("struct.io_tlb_area")
+    texts = [text for text in said(found, "software IO TLB: ") if "area num" in text or "roundup" in text]
+    assert texts == [f"software IO TLB: {text}" for text in told]
+
+
+@pytest.mark.parametrize("kernel", ["5.10", "6.12"])
+def test_a_buffer_for_which_there_is_no_room(kernel: str) -> None:
+    """More than the 2 GiB below 4 GiB: refused, or since 6.0 made smaller by halves."""
+    found = plan("swiotlb=1048576", kernel=kernel)
+    warned = [e.text for e in found.events if isinstance(e, Message) and e.warning and "TLB" in e.text]
+    assert len(warned) == 1
+    if kernel == "5.10":
+        assert size(found, Purpose.SWIOTLB) == size(found, Purpose.SWIOTLB_LIST) == 0
+    else:
+        assert size(found, Purpose.SWIOTLB) == GIB
+        assert "software IO TLB: SWIOTLB bounce buffer size adjusted 1048576 -> 524288 slabs" in said(found, "adjusted")
+        assert size(found, Purpose.SWIOTLB_AREAS) == 2 * memplan.find_kernel("6.12").fact("struct.io_tlb_area")
+
+
+@pytest.mark.parametrize("kernel", ["3.13", "5.10", "6.12"])
+@pytest.mark.parametrize(
+    ("value", "kib"),
+    [
+        ("16M", 16384),
+        ("3M", 4096),
+        ("1", 0),
+        ("0", 0),
+        ("128K", 128),
+        ("129K", 256),
+        ("256K", 256),
+        ("257K", 512),
+        ("", 0),
+    ],
+)
+def test_a_log_buffer_of_one_s_own(kernel: str, value: str, kib: int) -> None:
+    """Rounded up to a power of two; one that is no larger than the built-in one is not taken."""
+    build = memplan.find_kernel(kernel)
+    built_in = 1 << build.fact("config.LOG_BUF_SHIFT")
+    found = plan(f"log_buf_len={value}", kernel=kernel)
+    expected = kib * KIB if kib * KIB > built_in else 0
+    assert size(found, Purpose.LOG_BUFFER) == expected
+    if kernel != "3.13":
+        assert size(found, Purpose.LOG_DESCRIPTORS) == expected // 32 * build.fact("struct.prb_desc")
+        assert size(found, Purpose.LOG_INFOS) == expected // 32 * build.fact("struct.printk_info")
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 32, 33, 34, 64, 65, 128, 512])
+def test_a_log_buffer_for_many_cpus(cpus: int) -> None:
+    """4 KiB for each CPU but the first, where these are more than half of the buffer; 3.17 on."""
+    build = memplan.find_kernel("6.12")
+    base, each = (1 << build.fact(f"config.{name}") for name in ("LOG_BUF_SHIFT", "LOG_CPU_MAX_BUF_SHIFT"))
+    extra = (cpus - 1) * each
+    own = machine("")._replace(cpus=Cpus(possible=cpus, present=1, gbpages=True))
+    expected = 1 << (extra + base - 1).bit_length() if extra > base // 2 else 0
+    assert size(memplan.simulate(own, kernel="6.12"), Purpose.LOG_BUFFER) == expected
+    assert size(memplan.simulate(own, kernel="3.13"), Purpose.LOG_BUFFER) == 0
+    given = own._replace(cmdline="nokaslr log_buf_len=1M")
+    assert size(memplan.simulate(given, kernel="6.12"), Purpose.LOG_BUFFER) == MIB
+
+
+def test_a_log_buffer_of_which_a_part_finds_no_room_is_given_back() -> None:
+    found = plan("log_buf_len=2G", (3 * GIB, 3 * GIB + MIB), kernel="6.12")
+    assert size(found, Purpose.LOG_BUFFER) == 0
+    (text,) = said(found, "log_buf_len:")
+    assert text.endswith("bytes not available")
