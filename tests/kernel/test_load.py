@@ -8,8 +8,9 @@ import pytest
 
 from memplan.errors import InputError, UsageError
 from memplan.kernel.builds import match_release, with_rules
-from memplan.kernel.load import find_kernel, override
+from memplan.kernel.load import find_kernel, kernel_of, override
 from memplan.kernel.shipped import kernel_names
+from memplan.machine.model import KernelImage
 from memplan.units import PAGE_SIZE, round_up
 
 DEBIAN_6_1 = "debian-6.1.0-55-amd64"
@@ -200,3 +201,14 @@ def test_release_of_an_unknown_build() -> None:
         match_release("2.6.32-754.el6", "")
     with pytest.raises(UsageError, match="no kernel release"):
         match_release("banana", "")
+
+
+def test_facts_that_a_machine_overrides_go_with_its_own_build() -> None:
+    image = KernelImage(DEBIAN_6_1, overrides={"image.percpu_static": 4096})
+    own, named, other = (kernel_of(image, kernel) for kernel in (None, DEBIAN_6_1, DEBIAN_6_12))
+    assert own.fact("image.percpu_static") == named.fact("image.percpu_static") == 4096
+    assert other.facts == find_kernel(DEBIAN_6_12).facts
+    assert other.notes[-1].startswith("facts that the machine overrides (image.percpu_static) are those of its own")
+    plain = KernelImage(DEBIAN_6_1)
+    assert kernel_of(plain, DEBIAN_6_12) == find_kernel(DEBIAN_6_12)
+    assert kernel_of(image, find_kernel(DEBIAN_6_12)).facts == find_kernel(DEBIAN_6_12).facts

@@ -104,7 +104,7 @@ def _part(name: str, coverage: running.Coverage, sample: int, seed: int, seconds
         if (mutant.module, mutant.function(), before, after) in equivalent:
             same += 1
             continue
-        tests = _within(seconds, coverage, sorted(coverage.finders(mutant)), deadly)
+        tests = _within(seconds, coverage, sorted(coverage.finders(mutant)), deadly, Path(mutant.module).stem)
         limit = _TIMES * sum(coverage.seconds[test] for test in tests) + _MORE
         survived, finder = running.survives(mutant, tests, limit)
         deadly[finder] += 1
@@ -123,10 +123,15 @@ def _part(name: str, coverage: running.Coverage, sample: int, seed: int, seconds
     return share
 
 
-def _within(seconds: float, coverage: running.Coverage, tests: list[str], deadly: Counter[str]) -> list[str]:
-    """The tests of `tests` to run, up to so many seconds: those first that found the most mutants a second."""
+def _within(seconds: float, coverage: running.Coverage, tests: list[str], deadly: Counter[str], stem: str) -> list[str]:
+    """The tests of `tests` to run, up to so many seconds: those of the module `stem` itself, and then the deadliest.
+
+    Deadly are those that found the most mutants a second.
+    """
     random.Random(0).shuffle(tests)
-    tests.sort(key=lambda test: -(deadly[test] + 0.2) / (coverage.seconds[test] + 0.01))
+    tests.sort(
+        key=lambda test: (f"/test_{stem}.py" not in test, -(deadly[test] + 0.2) / (coverage.seconds[test] + 0.01))
+    )
     chosen: list[str] = []
     total = 0.0
     for test in tests:

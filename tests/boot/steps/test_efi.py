@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import memplan
-from memplan.events import Change
+from memplan.events import Change, Message
 from memplan.machine.load import parse_machine
 from memplan.machine.model import Machine
 from memplan.owner import Purpose
@@ -68,3 +68,31 @@ def test_a_logo_of_unknown_size_is_told() -> None:
 def test_what_keeps_the_logo_from_being_kept(kernel: str, options: str) -> None:
     own = machine(TEXT + LOGO)._replace(cmdline=options)
     assert not maps(memplan.simulate(own, kernel=kernel))
+
+
+MIRROR = """
+kernel: {build: "6.12"}
+cmdline: "kernelcore=mirror"
+e820:
+- "[mem 0x0000000000000000-0x000000000009ffff] usable"
+- "[mem 0x0000000000100000-0x00000000bfffffff] usable"
+- "[mem 0x0000000100000000-0x000000023fffffff] usable"
+efi:
+  memmap: {start: 0x6e000000, size: 0xc0}
+  descriptors:
+  - {start: 0x0, end: 0x9ffff, type: 7, attribute: 0x1000f}
+  - {start: 0x100000, end: 0xbfffffff, type: 7, attribute: 0x1000f}
+  - {start: 0x100000000, end: 0x13fffffff, type: 7, attribute: 0x1000f}
+  - {start: 0x140000000, end: 0x23fffffff, type: 7, attribute: 0xf}
+"""
+
+
+def test_mirrored_memory_is_told_and_the_rest_above_4g_is_movable() -> None:
+    """EFI_MEMORY_MORE_RELIABLE is bit 16; 4 GiB of 8 have it, less the hole below the first MiB."""
+    plan = memplan.simulate(machine(MIRROR))
+    told = [event.text for event in plan.events if isinstance(event, Message) and "mirrored" in event.text]
+    assert told == ["efi: Memory: 4095M/8191M mirrored memory"]
+    assert plan.movable_start_pfn == ((0, 0x140000),)
+    assert {zone.name: zone.present for zone in plan.zones}["Movable"] == 0x100000
+    plain = memplan.simulate(machine(MIRROR.replace("0x1000f", "0xf")))
+    assert not [event for event in plain.events if isinstance(event, Message) and "efi: Memory" in event.text]

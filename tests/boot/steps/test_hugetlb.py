@@ -105,6 +105,7 @@ def pages(plan: Plan) -> int:
         ("hugepagesz=4M hugepages=2", 0, ["HugeTLB: unsupported hugepagesz=4M", follows(2)]),
         ("hugepagesz=1G hugepagesz=4M hugepages=2", 0, ["HugeTLB: unsupported hugepagesz=4M", follows(2)]),
         ("hugepagesz=4M hugepages=2 hugepagesz=1G hugepages=3", 3, ["HugeTLB: unsupported hugepagesz=4M", follows(2)]),
+        ("hugepagesz=2G hugepages=1", 0, ["HugeTLB: unsupported hugepagesz=2G", follows(1)]),
         ("default_hugepagesz=4M hugepages=2", 0, ["HugeTLB: unsupported default_hugepagesz=4M", follows(2)]),
         (
             "default_hugepagesz=1G default_hugepagesz=2M hugepages=2",
