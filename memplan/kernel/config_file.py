@@ -60,8 +60,8 @@ def _value(name: str, written: str) -> FactValue | None:
         return None
     if written == "y":
         return True
-    if (quoted := _TEXT.fullmatch(written)) is not None:
-        return _ESCAPED.sub(r"\1", quoted[1]) if is_text(f"config.{name}") else quoted[0]
+    if is_text(f"config.{name}") and (quoted := _TEXT.fullmatch(written)) is not None:
+        return _ESCAPED.sub(r"\1", quoted[1])
     if _NUMBER.fullmatch(written):
         return int(written, 16) if written[:2] in ("0x", "0X") else int(written)
     return written

@@ -160,6 +160,17 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         read_build_file(path)
 
 
+@pytest.mark.parametrize(("length", "right"), [(4096, True), (4097, False), (5000, False)])
+def test_how_long_a_note_may_be(length: int, right: bool, tmp_path: Path) -> None:
+    path = tmp_path / "kernel.yaml"
+    path.write_text(f"{HEAD}notes: [{'x' * length}]\n")
+    if right:
+        assert read_build_file(path).notes == ("x" * length,)
+    else:
+        with pytest.raises(InputError, match=r"notes\[0\]: found 'x{60}…', expected a text"):
+            read_build_file(path)
+
+
 def test_many_problems_are_counted(tmp_path: Path) -> None:
     facts = "".join(f"    a{number}: 1\n" for number in range(100))
     with pytest.raises(InputError, match="and 80 more problems of this file") as error:

@@ -41,6 +41,7 @@ def test_values() -> None:
         ("CONFIG_NR_CPUS=٦٤", "CONFIG_NR_CPUS: found '٦٤', expected a number from 1 to 8192"),
         ("CONFIG_NUMA=1", "CONFIG_NUMA: found '1', expected y, m or n"),
         ('CONFIG_NUMA="y"', "CONFIG_NUMA: found '\"y\"', expected y, m or n"),
+        ('CONFIG_NR_CPUS="64"', "CONFIG_NR_CPUS: found '\"64\"', expected a number from 1 to 8192"),
         ("CONFIG_CMDLINE=1", "CONFIG_CMDLINE: found '1', expected text of at most 2048 characters"),
     ],
 )
