@@ -106,7 +106,7 @@ def _part(name: str, coverage: running.Coverage, sample: int, seed: int, seconds
             continue
         tests = _within(seconds, coverage, sorted(coverage.finders(mutant)), deadly, Path(mutant.module).stem)
         limit = _TIMES * sum(coverage.seconds[test] for test in tests) + _MORE
-        survived, finder = running.survives(mutant, tests, limit)
+        survived, finder = running.survives(mutant, tests, limit, fresh=PARTS[name].cached)
         deadly[finder] += 1
         print(f"\r{name}: {tried}", end="", file=sys.stderr, flush=True)
         if survived:

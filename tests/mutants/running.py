@@ -74,12 +74,12 @@ def measure(tests: Sequence[str], *, fresh: bool) -> Coverage:
         return found
 
 
-def survives(mutant: Mutant, tests: Sequence[str], seconds: float) -> tuple[bool, str]:
+def survives(mutant: Mutant, tests: Sequence[str], seconds: float, *, fresh: bool) -> tuple[bool, str]:
     """Whether the mutant passes the tests, run in their order until one fails; and the test that found it."""
     if not tests:
         return True, ""
     with tempfile.NamedTemporaryFile() as answer:
-        status, killed = _forked(lambda: _try(mutant, tests, Path(answer.name)), seconds)
+        status, killed = _forked(lambda: _try(mutant, tests, fresh, Path(answer.name)), seconds)
         return not killed and status == 0, Path(answer.name).read_text()
 
 
@@ -116,9 +116,17 @@ def _forked(work: Callable[[], int], seconds: float) -> tuple[int, bool]:
 
 
 class _Settings:
-    """Examples of hypothesis are the same for all mutants, and a failing one is not made smaller."""
+    """Examples of hypothesis are the same for all mutants, and a failing one is not made smaller.
+
+    Kernels that memplan has worked out are kept for all mutants, unless they have a say in it: then `fresh`.
+    """
+
+    def __init__(self, fresh: bool) -> None:
+        self.fresh = fresh
 
     def pytest_sessionstart(self) -> None:
+        if not self.fresh:
+            os.environ["XDG_CACHE_HOME"] = os.path.abspath(".cache")
         phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
         hypothesis.settings.register_profile("mutants", deadline=None, database=None, phases=phases)
         hypothesis.settings.load_profile("mutants")
@@ -127,7 +135,8 @@ class _Settings:
 class _Chosen(_Settings):
     """Runs the tests that are named, in their order, and keeps the name of the first that fails."""
 
-    def __init__(self, tests: Sequence[str], answer: Path) -> None:
+    def __init__(self, tests: Sequence[str], fresh: bool, answer: Path) -> None:
+        super().__init__(fresh)
         self._order = {test: number for number, test in enumerate(tests)}
         self._answer = answer
 
@@ -146,13 +155,15 @@ class _Measuring(_Settings):
     def __init__(self, fresh: bool) -> None:
         from coverage import Coverage as Measure
 
+        super().__init__(fresh)
         self.measure = Measure(data_file=None, source_pkgs=["memplan"], config_file=False)
         self.seconds: dict[str, float] = defaultdict(float)
-        self._fresh = fresh
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None]:
-        if self._fresh:
+        if self.fresh:
+            # No folder to keep kernels in.
+            os.environ.update(XDG_CACHE_HOME="", HOME=".")
             for thing in gc.get_objects():
                 if isinstance(thing, _lru_cache_wrapper) and str(thing.__module__).startswith("memplan."):
                     thing.cache_clear()
@@ -181,10 +192,10 @@ def _measure(tests: Sequence[str], fresh: bool, answer: Path) -> int:
     return int(status)
 
 
-def _try(mutant: Mutant, tests: Sequence[str], answer: Path) -> int:
+def _try(mutant: Mutant, tests: Sequence[str], fresh: bool, answer: Path) -> int:
     sys.meta_path.insert(0, _Finder(mutant))
     files = dict.fromkeys(test.split("::")[0] for test in tests)
-    return int(pytest.main([*_OPTIONS, *files], plugins=[_Chosen(tests, answer)]))
+    return int(pytest.main([*_OPTIONS, *files], plugins=[_Chosen(tests, fresh, answer)]))
 
 
 class _Finder:
