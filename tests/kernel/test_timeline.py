@@ -158,3 +158,19 @@ def test_a_rule_without_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             resolve.all_rules()
     finally:
         resolve.all_rules.cache_clear()
+
+
+def test_rules_and_values_know_their_lines(tmp_path: Path) -> None:
+    """Of the value the line of its own, of a rule the first one below its name."""
+    rule = timeline(folder(tmp_path, RULE)).rules["width"]
+    lines = RULE.splitlines()
+    assert [lines[change.line - 1].split(",")[0] for change in rule.changes] == [
+        f'  - {{since: "{release}"' for release in ("3.13", "4.2", "5.1")
+    ]
+    assert lines[rule.line - 1] == "width:"
+
+
+@pytest.mark.parametrize("text", ["x", "x..5", "5..x", "..5", "-1", "5...6"])
+def test_ranges_of_sublevels_that_are_none(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"stable\.3\.16: should be a number, or a range like 8\.\.89"):
+        timeline(folder(tmp_path, RULE.replace('"3.16": 7', f'"3.16": "{text}"')))
