@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import memplan
+from memplan.boot.context import Boot
+from memplan.boot.steps.hash_tables import memblock_find_dma_reserve
+from memplan.kernel.load import find_kernel
 from memplan.machine.model import Acpi, AcpiTable
 from memplan.owner import Purpose
 from memplan.plan import Plan
@@ -57,6 +62,19 @@ def test_they_grow_more_slowly_with_much_memory(end: int, dentries: int) -> None
     while threshold < pages * 0.98:
         scale, threshold = scale + 1, threshold * 4
     assert found in {8 << ((pages * share // 100 >> (scale - 12)) - 1).bit_length() for share in (90, 98)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 17 * 1024), st.integers(1, 3000)), max_size=12))
+def test_pages_below_16m_that_are_taken(taken: list[tuple[int, int]]) -> None:
+    """Ranges in KiB: a page of which a byte is taken does not count as free."""
+    boot = Boot(machine(""), find_kernel("6.1"))
+    boot.memblock.add(0, 640 * 1024)
+    boot.memblock.add(MIB, 31 * MIB)
+    for start, size in taken:
+        boot.memblock.reserve(start * 1024, size * 1024)
+    memblock_find_dma_reserve(boot)
+    pages = {page for start, size in taken for page in range(start // 4, -(-(start + size) // 4))}
+    assert boot.dma_reserve == len(pages & {*range(160), *range(256, 4096)})
 
 
 def test_where_the_resources_lie() -> None:
