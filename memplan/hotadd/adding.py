@@ -8,7 +8,7 @@ from memplan.hotadd import place
 from memplan.hotadd.memory import MAP_SHARE, Block
 from memplan.hotadd.running import Dimm, Outcome, zone_counts
 from memplan.hotadd.zones import zone_when_added
-from memplan.units import size_text
+from memplan.units import PAGE_SHIFT, size_text
 
 if TYPE_CHECKING:
     from memplan.hotadd.running import Running
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Where memory maps leave the kernel less than this part of what it had, that is told as a risk.
 _TIGHT = 4
+#: A node whose kernel memory is so many times a memory map's size has room for it.
+_AMPLE = 4
 
 
 def add(running: Running, step: Add) -> Outcome:
@@ -84,13 +86,12 @@ def _take(running: Running, dimm: Dimm) -> Outcome:
     own_map, dimm.map_note = place.map_pages(start, rules, settings, dimm.size, running.build.struct_page)
     if dimm.map_note:
         running.warn(dimm.map_note)
-    risk = ""
     if not own_map:
         need, room = dimm.size // MAP_SHARE, running.kernel_left + running.added_kernel_bytes()
         if need > room:
             return _no_room(dimm, need, room)
         if need * 2 > room:
-            risk = f"; at risk, as its memory map takes {size_text(need)} and less than {_mib(room)} can be free"
+            dimm.risk = f"its memory map takes {size_text(need)} and less than {_mib(room)} can be free"
     nid = dimm.node.nid
     if dimm.node.made_up:
         running.warn(f"{dimm.name}: {dimm.node.why}, though it was not possible at boot")
@@ -98,11 +99,13 @@ def _take(running: Running, dimm: Dimm) -> Outcome:
     added = [Block(number, nid, running.memory.block_pages, dimm=dimm.index, map_pages=own_map) for number in numbers]
     running.memory.add(added)
     dimm.accepted = True
+    dimm.outcome = "at risk" if dimm.risk else "there"
     for block in added:
         _give_zone(running, block)
     if not own_map:
         _take_map(running, dimm)
     what = f"{len(added)} block{'s' if len(added) != 1 else ''} of node {nid}"
+    risk = f"; at risk, as {dimm.risk}" if dimm.risk else ""
     type_ = settings.online_type()
     if type_ is None:
         return Outcome(True, f"{what}, off-line until they are put on-line{risk}")
@@ -124,7 +127,8 @@ def _no_room(dimm: Dimm, need: int, room: int) -> Outcome:
 
 
 def _take_map(running: Running, dimm: Dimm) -> None:
-    """The memory map comes out of the kernel's memory; warns where little is left."""
+    """The memory map comes out of the kernel's memory, its own node's first; warns where little is left."""
+    dimm.map_hosts = _hosts(running, dimm)
     running.kernel_left -= dimm.size // MAP_SHARE
     room = running.kernel_left + running.added_kernel_bytes()
     if room * _TIGHT < running.start.kernel_memory:
@@ -133,6 +137,16 @@ def _take_map(running: Running, dimm: Dimm) -> None:
             "at which DIMM the next one no longer fits can't be told, but then the machine may die "
             "(System is deadlocked on memory)"
         )
+
+
+def _hosts(running: Running, dimm: Dimm) -> tuple[int, ...]:
+    """The DIMMs one of which the memory map must lie in; () where its node has other kernel memory, or none."""
+    assert dimm.node is not None
+    nid = dimm.node.nid
+    own = [block for block in running.memory.blocks.values() if block.nid == nid and block.online and not block.movable]
+    hosts = {block.dimm for block in own}
+    ample = sum(block.present for block in own) << PAGE_SHIFT >= _AMPLE * dimm.size // MAP_SHARE
+    return tuple(sorted(host for host in hosts if host is not None)) if ample and None not in hosts else ()
 
 
 def _give_zone(running: Running, block: Block) -> None:

@@ -31,18 +31,30 @@ def remove(running: Running, step: Remove) -> Outcome:
     if not running.settings.driver or not running.settings.removal:
         return Outcome(False, "this kernel removes no memory")
     if not dimm.accepted:
-        dimm.plugged = False
+        dimm.plugged, dimm.outcome = False, "gone"
         return Outcome(True, "no memory of it is in use: it goes")
     blocks = running.memory.of_dimm(dimm.index)
     kernel = [block.index for block in blocks if block.online and not block.movable]
+    pins = pinned_by(running, dimm)
     stuck = likely_stuck(running, blocks) if told is None else told
+    if told is None and pins:
+        stuck = {*stuck, kernel[0]}
     outcome = _attempt(running, dimm, blocks, stuck)
     if told is not None or not kernel:
         return outcome
+    if pins:
+        names = ", ".join(pins)
+        return outcome._replace(reason=f"{outcome.reason}; the memory maps of {names} lie in it: {names} must go first")
+    dimm.outcome = "perhaps there" if dimm.accepted else "perhaps gone"
     which = block_names(kernel)
     running.warn(f"whether {dimm.name} goes can't be known, as {which} are in a kernel zone: a guess is shown")
     text = f"no promise, as {which} are in a kernel zone; the guess: {outcome.reason}"
     return outcome._replace(accepted=None, reason=text)
+
+
+def pinned_by(running: Running, dimm: Dimm) -> list[str]:
+    """The DIMMs whose memory maps can lie nowhere but in this one."""
+    return [other.name for other in running.dimms if other.accepted and other.map_hosts == (dimm.index,)]
 
 
 def refused_eject(blocks: Sequence[Block]) -> str:
@@ -64,6 +76,7 @@ def _attempt(running: Running, dimm: Dimm, blocks: Sequence[Block], stuck: set[i
     if not stay:
         running.memory.remove(dimm.index, shrink=running.rules.spans_shrink == "on removal")
         dimm.plugged = dimm.accepted = False
+        dimm.outcome = "gone"
         return Outcome(True, "it goes")
     changed = _come_back(running, went)
     reason = f"{block_names(stay)} can't go off-line, so it stays"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.hotadd import zones
 from memplan.hotadd.memory import MAP_SHARE, MOVABLE
-from memplan.hotadd.removal import refused_eject
+from memplan.hotadd.removal import pinned_by, refused_eject
 from memplan.hotadd.result import BlockRange, DimmReport, RatioReport, ZoneReason
 from memplan.hotadd.running import block_names
 from memplan.units import PAGE_SHIFT
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from memplan.hotadd.memory import Block
     from memplan.hotadd.result import Removal, State
     from memplan.hotadd.running import Dimm, Running
+
+
+_MOVABLE_GOES = "what is on-line of it is movable: it goes if what lies in it has room elsewhere, and nobody pins it"
 
 
 def block_ranges(running: Running, blocks: Iterable[Block] | None = None) -> tuple[BlockRange, ...]:
@@ -55,6 +58,8 @@ def dimm_report(running: Running, dimm: Dimm) -> DimmReport:
         nid=dimm.node.nid if dimm.node else None,
         node_why=dimm.node.why if dimm.node else "",
         accepted=dimm.accepted,
+        outcome=dimm.outcome,
+        risk=dimm.risk,
         blocks=block_ranges(running, blocks),
         zone_why=_zone_reasons(dimm, blocks),
         map_bytes=dimm.size // MAP_SHARE if blocks else 0,
@@ -106,15 +111,22 @@ def _removal(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> tuple[Rem
     kernel = _kernel_blocks(running, dimm)
     if not kernel:
         online = any(block.online for block in blocks)
-        return "yes", "what is on-line of it is movable" if online else "nothing of it is on-line"
+        return "yes", _MOVABLE_GOES if online else "nothing of it is on-line"
+    pins = pinned_by(running, dimm)
     why = [f"{block_names(kernel)}: in a kernel zone, where pages that can't be moved come to lie"]
     guests = [
         other.name
         for other in running.dimms
-        if other.index > dimm.index and other.accepted and not running.memory.of_dimm(other.index)[0].map_pages
+        if other.index > dimm.index
+        and other.accepted
+        and other.name not in pins
+        and not running.memory.of_dimm(other.index)[0].map_pages
     ]
     if guests:
         why.append(f"the memory maps of {', '.join(guests)} may lie in them, and then these must go first")
     if refused := refused_eject(blocks):
         why.append(refused)
+    if pins:
+        why.insert(0, f"the memory maps of {', '.join(pins)} lie in it, as their node has no other kernel memory")
+        return "not before", "; ".join(why)
     return "no promise", "; ".join(why)

@@ -9,6 +9,11 @@ State = Literal["online", "offline"]
 Removal = Literal["yes", "no promise", "not before", "no", "nothing there"]
 
 
+#: What became of a DIMM in the end: what is "at risk" is there unless its memory map did not fit, and "perhaps" marks
+#: a guess on whether it was given back.
+DimmOutcome = Literal["there", "at risk", "perhaps there", "perhaps gone", "gone", "refused"]
+
+
 class BlockRange(NamedTuple):
     """Neighbouring blocks `first` to `last` of node `nid` that are alike; `zones` as valid_zones tells them."""
 
@@ -29,8 +34,9 @@ class ZoneReason(NamedTuple):
 class DimmReport(NamedTuple):
     """A DIMM after a step, for people.
 
-    `address` is None where the hypervisor has no room for it.  `blocks` are its blocks, `map_bytes` what its memory
-    map takes and `map_place` from where; `removal` and `removal_why` tell whether it can go again.
+    `address` is None where the hypervisor has no room for it; `risk` says why an `outcome` is "at risk".  `blocks` are
+    its blocks, `map_bytes` what its memory map takes and `map_place` from where; `removal` and `removal_why` tell
+    whether it can go again.
     """
 
     name: str
@@ -39,6 +45,8 @@ class DimmReport(NamedTuple):
     nid: int | None
     node_why: str
     accepted: bool
+    outcome: DimmOutcome
+    risk: str
     blocks: tuple[BlockRange, ...]
     zone_why: tuple[ZoneReason, ...]
     map_bytes: int

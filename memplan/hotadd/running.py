@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from memplan.hotadd.memory import Block
     from memplan.hotadd.place import NodeChoice
+    from memplan.hotadd.result import DimmOutcome
     from memplan.hotadd.rules import HotplugRules
     from memplan.hotadd.scenario import OnlineType, Scenario, Target
     from memplan.hotadd.settings import Settings
@@ -54,7 +55,8 @@ class Dimm:
     """A DIMM: `plugged` into a slot or not, `accepted` where the kernel has made blocks of it.
 
     `pxm` is its device's proximity domain, `device` the number of the ACPI device, `why` tells for each reason that
-    blocks went to a zone which ones did, `growth` by how much its adding raised MemTotal.
+    blocks went to a zone which ones did, `growth` by how much its adding raised MemTotal.  `outcome` is what became of
+    it, `risk` why it may not have been taken ("": nothing speaks against it).
     """
 
     def __init__(self, index: int, size: int, pxm: int) -> None:
@@ -69,6 +71,10 @@ class Dimm:
         self.why: dict[str, list[int]] = {}
         self.map_note = ""
         self.growth = 0
+        self.outcome: DimmOutcome = "refused"
+        self.risk = ""
+        #: The DIMMs one of which its memory map must lie in, as its node has no other kernel memory.
+        self.map_hosts: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -111,8 +117,8 @@ class Running:
         self.kernel_left = start.kernel_memory if start.total is None else min(start.total, start.kernel_memory)
         #: Why nothing more happens: an oops while the lock for hot-plugging was held ("": it goes on).
         self.dead = ""
-        #: 2M pages in the pool for huge pages that lie in boot memory.
-        self.huge_pages = 0
+        #: 2M pages in the pool for huge pages, and those of them that lie in boot memory.
+        self.huge_total = self.huge_pages = settings.boot_huge_pages
 
     def warn(self, text: str) -> None:
         """A warning, once."""
@@ -169,18 +175,19 @@ class Running:
     # -- huge pages -------------------------------------------------------------------------------------------------
 
     def set_huge_pages(self, pages: int) -> None:
-        """The pool has `pages` pages of 2M, shared out over the nodes; only those in boot memory are followed.
+        """The pool has `pages` pages of 2M; new ones are shared out over the nodes, and those in boot memory followed.
 
         A node's share lies in its added movable memory where there is some.  Maps of boot memory that huge pages give
         back are counted as memory that was not there before.
         """
         nodes = sorted({block.nid for block in self.memory.blocks.values() if block.online})
-        share, rest = divmod(pages, max(len(nodes), 1))
+        kept = self.huge_pages if pages >= self.huge_total else 0
+        share, rest = divmod(pages - self.huge_total if kept else pages, max(len(nodes), 1))
         movable = {block.nid for block in self.memory.blocks.values() if not block.boot and block.movable}
-        found = sum(share + (index < rest) for index, nid in enumerate(nodes) if nid not in movable)
+        found = kept + sum(share + (index < rest) for index, nid in enumerate(nodes) if nid not in movable)
         if self.settings.hugetlb_frees_maps:
             self.memory.growth += (found - self.huge_pages) * self.rules.hugetlb_freed_map
-        self.huge_pages = found
+        self.huge_total, self.huge_pages = pages, found
 
     def huge_map_bytes(self) -> int:
         """What huge pages have allocated for their maps in place of boot memory's."""

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from memplan.machine.cmdline import CommandLine
-from memplan.units import memparse
+from memplan.units import SIZE_2M, memparse
 
 if TYPE_CHECKING:
     from memplan.hotadd.rules import HotplugRules
@@ -35,7 +35,8 @@ class Settings(NamedTuple):
     """What decides of added memory; `notes` say what was taken for granted, and which words have no effect.
 
     `ratio` is a percentage, `mem_limit` the address above which mem= refuses memory (None: nowhere).  `driver` is
-    whether anything listens to the firmware's notifications at all.
+    whether anything listens to the firmware's notifications at all, `boot_huge_pages` how many pages of 2M the boot
+    options ask for.
     """
 
     driver: bool = True
@@ -49,6 +50,7 @@ class Settings(NamedTuple):
     mem_limit: int | None = None
     numa_off: bool = False
     hugetlb_frees_maps: bool = False
+    boot_huge_pages: int = 0
     notes: tuple[str, ...] = ()
 
     def online_type(self) -> OnlineType | None:
@@ -100,6 +102,7 @@ class _Reader:
             mem_limit=self._mem_limit(),
             numa_off=any(word.startswith("off") for word in options.all("numa")),
             hugetlb_frees_maps=frees,
+            boot_huge_pages=self._boot_huge_pages(),
             notes=tuple(self._notes),
         )
 
@@ -192,6 +195,18 @@ class _Reader:
             return None
         sizes = [memparse(word)[0] for word in self._options.all("mem") if word[:1].isdigit()]
         return sizes[-1] if sizes and sizes[-1] else None
+
+    def _boot_huge_pages(self) -> int:
+        """How many pages of 2M hugepages= asks for, on all nodes together; the size named before it counts."""
+        size = memparse(self._options.last("default_hugepagesz") or "2M")[0]
+        pages = 0
+        for name, value in self._options.args:
+            if name == "hugepagesz":
+                size = memparse(value or "")[0]
+            elif name == "hugepages" and size == SIZE_2M:
+                shares = [share.rpartition(":")[2] for share in (value or "").split(",")]
+                pages = sum(int(share) for share in shares if re.fullmatch(r"[0-9]{1,9}", share))
+        return pages
 
     def _hugetlb_frees_maps(self) -> bool:
         built = ("HUGETLB_PAGE_OPTIMIZE_VMEMMAP", "HUGETLB_PAGE_FREE_VMEMMAP")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from memplan.hotadd.settings import settings_of
 from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import E820_RAM
 from memplan.owner import Purpose
@@ -109,6 +110,8 @@ class Start(NamedTuple):
 def start_of(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | None = None) -> Start:
     """The machine after the boot that `plan` tells of; `logged` is what its own log tells."""
     total, note = _total(plan, machine, kernel, logged)
+    if total is not None:
+        total += _freed_maps(kernel, machine.cmdline)
     ram = _ram(plan)
     size = plan.block_size if logged is None or logged.block_size is None else logged.block_size
     randomized = machine.kernel.randomized and kernel.config("RANDOMIZE_MEMORY")
@@ -212,6 +215,9 @@ def _total(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | None)
     if logged is not None and logged.handed_over is not None:
         # CMA's areas are counted by the log's line already.
         later = _FREED_LATER - _CMA - ({Purpose.INITRD} if logged.initrd is not None else set())
+        if logged.locks_before:
+            # The line comes so late in this version that EFI's boot services have been freed before it, too.
+            later -= {Purpose.EFI_BOOT_SERVICES}
         return logged.handed_over + freed + _freed_later(plan, machine, later) + (logged.initrd or 0), ""
     if any(fact.startswith(("image.", "struct.")) for fact in kernel.borrowed - _NOT_COUNTED):
         return None, (
@@ -223,7 +229,18 @@ def _total(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | None)
             "MemTotal is not known, only its growth: KASLR decides how many page tables there are; the boot's log "
             "tells it"
         )
+    if any(own.owner.kind is Purpose.EFI_BOOT_SERVICES for own in plan.reservations):
+        return None, (
+            "MemTotal is not known, only its growth: how many pages EFI's boot services give back is not known; the "
+            "boot's log tells it"
+        )
     return plan.free_size + freed + _freed_later(plan, machine, _FREED_LATER), ""
+
+
+def _freed_maps(kernel: Kernel, cmdline: str) -> int:
+    """Bytes of memory maps that huge pages give back as the boot allocates them."""
+    settings = settings_of(kernel, cmdline)
+    return settings.boot_huge_pages * kernel.rules.hotplug.hugetlb_freed_map if settings.hugetlb_frees_maps else 0
 
 
 def _freed(machine: Machine, kernel: Kernel, logged: BootLog | None) -> int | None:

@@ -69,4 +69,4 @@ def _headline(result: HowMuch) -> str:
         most = f"Never more than {what} ({size_text(result.dimms * result.size)}) can be added"
     if result.movable is None:
         return most
-    return f"{most}, and {result.movable} of them can be movable, so that they go again for certain"
+    return f"{most}; the bounds below leave room for {result.movable} that are movable, and so can go again"

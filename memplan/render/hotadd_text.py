@@ -9,19 +9,33 @@ from memplan.render.table import Table, Text
 from memplan.units import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from memplan.hotadd.result import BlockRange, DimmReport, HotaddPlan, RatioReport, StepResult
     from memplan.render.table import Block
 
 _UNKNOWN = "not known"
 _ANSWERS = {True: "", False: "refused: ", None: ""}
-_REMOVAL = {"yes": "yes", "no promise": "no promise", "nothing there": "-"}
+_REMOVAL = {"nothing there": "-"}
+#: What became of DIMMs, and whether they can go again, in the words of the report's first lines.
+_OUTCOMES = {
+    "there": "{size} of added memory is there in the end",
+    "at risk": "{size} is at risk, as its memory map may not fit",
+    "perhaps there": "{size} may be gone, and is taken to be there",
+    "perhaps gone": "{size} may still be there, and is taken to be gone",
+    "gone": "{size} is gone again",
+    "refused": "{size} is refused",
+}
+_GOES = {
+    "yes": "Can go again, as nothing of it is the kernel's",
+    "not before": "not before a later one",
+    "no promise": "no promise that it goes, as some of it is the kernel's",
+}
 
 
 def hotadd_blocks(result: HotaddPlan) -> Iterator[Block]:
     """The report of `result`."""
-    yield Text("", (_headline(result),))
+    yield Text("", tuple(_answers(result)))
     yield Text(
         "",
         (
@@ -43,15 +57,35 @@ def hotadd_blocks(result: HotaddPlan) -> Iterator[Block]:
         yield Text("Look out", result.warnings)
 
 
-def _headline(result: HotaddPlan) -> str:
-    taken = [dimm for dimm in result.dimms if dimm.accepted]
+def _answers(result: HotaddPlan) -> Iterator[str]:
+    """What became of each DIMM, and whether it can go again, alike ones together."""
     if not result.dimms:
-        return "No memory is added"
-    size = size_text(sum(dimm.size for dimm in taken))
-    safe = size_text(sum(dimm.size for dimm in taken if dimm.removal == "yes"))
-    refused = [step for step in result.steps if step.text.startswith("add ") and step.accepted is False]
-    text = f"{size if taken else 'Nothing'} of added memory is there in the end; {safe} of it can go again for certain"
-    return f"{text}; {len(refused)} of {len(result.dimms)} DIMMs refused" if refused else text
+        yield "No memory is added"
+        return
+    parts = []
+    for outcome, text in _OUTCOMES.items():
+        dimms = [dimm for dimm in result.dimms if dimm.outcome == outcome]
+        if dimms:
+            parts.append(f"{text.format(size=size_text(sum(dimm.size for dimm in dimms)))}: {_names(dimms)}")
+    yield "; ".join(parts)
+    parts = []
+    for removal, text in _GOES.items():
+        dimms = [dimm for dimm in result.dimms if dimm.accepted and dimm.removal == removal]
+        if dimms:
+            parts.append(f"{text}: {_names(dimms)}")
+    if parts:
+        yield "; ".join(parts)
+
+
+def _names(dimms: Sequence[DimmReport]) -> str:
+    """DIMMs by their names, neighbours put together: ``d0-d2, d4``."""
+    runs: list[list[int]] = []
+    for number in (int(dimm.name[1:]) for dimm in dimms):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(f"d{first}" if first == last else f"d{first}-d{last}" for first, last in runs)
 
 
 def _default(result: HotaddPlan) -> str:
@@ -72,14 +106,20 @@ def _dimms(result: HotaddPlan) -> Table:
                 size_text(dimm.size),
                 "-" if dimm.address is None else f"{dimm.address:#x}",
                 "-" if dimm.nid is None else str(dimm.nid),
-                _zones(dimm.blocks) if dimm.accepted else "no blocks",
+                _found(dimm),
                 _size(dimm.map_bytes) if dimm.accepted else "-",
                 _growth(dimm),
-                _REMOVAL[dimm.removal],
+                _REMOVAL.get(dimm.removal, dimm.removal),
             )
         )
     columns = ("DIMM", "size>", "address", "node>", "in the end", "memory map>", "MemTotal>", "can go again")
     return Table("DIMMs", columns, tuple(rows))
+
+
+def _found(dimm: DimmReport) -> str:
+    if not dimm.accepted:
+        return "no blocks"
+    return f"at risk: {_zones(dimm.blocks)}" if dimm.risk else _zones(dimm.blocks)
 
 
 def _growth(dimm: DimmReport) -> str:

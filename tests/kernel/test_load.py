@@ -29,8 +29,11 @@ def test_kernels_that_come_along() -> None:
         "lab-6.6.87",
         DEBIAN_6_12,
         "debian-6.16.12+deb13-amd64",
+        "debian-6.17.13+deb13-amd64",
         "lab-6.18.8",
         "debian-6.18.15+deb13-amd64",
+        "debian-6.19.14+deb13-amd64",
+        "debian-7.0.13+deb13-amd64",
         "lab-7.1.5",
         "debian-7.1.13+deb13-amd64",
     ]
