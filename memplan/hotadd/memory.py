@@ -112,6 +112,7 @@ class Memory:
             (zone.nid, zone.name): ZoneState(zone.start_pfn, zone.end_pfn, zone.present, zone.early, zone.cma)
             for zone in start.zones
         }
+        self._of_dimm: dict[int, list[Block]] = {}
         #: Boot blocks that lie in more than one zone, and in which.
         self._mixed = {block.number: block.zones for block in start.blocks if block.zone is None}
 
@@ -130,7 +131,7 @@ class Memory:
 
     def of_dimm(self, dimm: int) -> list[Block]:
         """The blocks that a DIMM brought, upwards."""
-        return [block for _, block in sorted(self.blocks.items()) if block.dimm == dimm]
+        return self._of_dimm.get(dimm, [])
 
     def map_bytes(self) -> int:
         """The memory maps of added blocks, wherever they lie (nr_memmap_pages), in bytes."""
@@ -148,9 +149,11 @@ class Memory:
         return ((name, zone) for (own, name), zone in self.zones.items() if nid in (None, own))
 
     def add(self, blocks: Iterable[Block]) -> None:
-        """New blocks, off-line."""
+        """New blocks, off-line, upwards."""
         for block in blocks:
             self.blocks[block.index] = block
+            if block.dimm is not None:
+                self._of_dimm.setdefault(block.dimm, []).append(block)
 
     def online(self, block: Block, zone: str) -> None:
         """Put an off-line block into `zone` (online_pages)."""
@@ -179,7 +182,7 @@ class Memory:
 
     def remove(self, dimm: int, *, shrink: bool) -> None:
         """Take a DIMM's blocks away; where `shrink`, the zone that its first page carried last may shrink."""
-        blocks = self.of_dimm(dimm)
+        blocks = self._of_dimm.pop(dimm, [])
         zone = blocks[0].last_zone if blocks else None
         for block in blocks:
             del self.blocks[block.index]

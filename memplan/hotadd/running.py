@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.hotadd.memory import MOVABLE, Memory
 from memplan.hotadd.place import blocks_of, window_of
+from memplan.hotadd.scenario import unknown_dimm
 from memplan.hotadd.zones import choose
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, SIZE_2M
 
@@ -29,8 +30,7 @@ class UnknownDimm(Exception):
     """A step names a DIMM that was not added before it."""
 
     def __init__(self, dimm: int, known: int) -> None:
-        before = "no DIMM was added before" if not known else f"only d0 to d{known - 1} were added before"
-        super().__init__(f"d{dimm} is not there: {before}")
+        super().__init__(unknown_dimm(dimm, known))
 
 
 class Build(NamedTuple):
@@ -152,6 +152,21 @@ class Running:
             else:
                 found += numbers[target.first : None if target.last is None else target.last + 1]
         return found
+
+    def lacking(self, targets: Sequence[Target]) -> list[str]:
+        """What `targets` name of DIMMs that they have not, in words."""
+        texts = []
+        for target in targets:
+            if target.dimm is None:
+                continue
+            dimm = self.dimm(target.dimm)
+            blocks = len(blocks_of(self.start, dimm.range)) if dimm.address is not None else 0
+            last = target.first if target.last is None else target.last
+            if not dimm.accepted:
+                texts.append(f"{dimm.name} has no blocks")
+            elif last >= blocks or last < -blocks:
+                texts.append(f"{dimm.name} has {blocks} block{'s' if blocks > 1 else ''}: {target} is not there")
+        return texts
 
     def added_kernel_bytes(self) -> int:
         """Added memory in kernel zones."""

@@ -38,6 +38,8 @@ _STEP_KEYS = ("add", *ONLINE_TYPES, "offline", "remove", "show", "sh")
 _ADD_KEYS = frozenset(("size", "node", "addr", "backend", "wait"))
 _TARGET = re.compile(r"d(\d{1,4})(?::(-?\d{1,9})(?:-(\d{1,9}))?)?")
 _MOST_STEPS = 10_000
+#: DIMMs, of which no machine has slots for so many.
+_MOST_DIMMS = 1024
 _MOST_BYTES = 4 << 20
 _LARGEST = 1 << 52
 
@@ -164,6 +166,7 @@ class _Reader:
     def __init__(self, document: Document, source: str) -> None:
         self._document = document
         self._source = source
+        self._added = 0
 
     def scenario(self) -> Scenario:
         value = self._document.value
@@ -234,6 +237,9 @@ class _Reader:
         for key in value:
             if key not in _ADD_KEYS:
                 raise self._wrong((*path, key), "is no field of a DIMM; size, node and addr are", key=True)
+        self._added += 1
+        if self._added > _MOST_DIMMS:
+            raise self._wrong(path, f"is one DIMM more than {_MOST_DIMMS}, for which no machine has slots")
         size = self._size(value["size"], (*path, "size"))
         node = self._number(value["node"], (*path, "node")) if value.get("node") is not None else None
         address = None
@@ -250,10 +256,18 @@ class _Reader:
     def _targets(self, value: Any, path: Path) -> tuple[Target, ...]:
         values = value if isinstance(value, list) else [value]
         places: Iterable[Path] = ((*path, index) for index in range(len(values))) if value is values else [path]
-        return tuple(self._parsed(parse_target, str(one), place) for one, place in zip(values, places, strict=True))
+        return tuple(self._target(one, place) for one, place in zip(values, places, strict=True))
+
+    def _target(self, value: Any, path: Path) -> Target:
+        if isinstance(value, (list, dict)):
+            raise self._wrong(path, "should be blocks like d0, d0:2-5 or 8")
+        target: Target = self._parsed(parse_target, str(value), path)
+        if target.dimm is not None and target.dimm >= self._added:
+            raise self._wrong(path, unknown_dimm(target.dimm, self._added))
+        return target
 
     def _dimm(self, value: Any, path: Path) -> int:
-        target: Target = self._parsed(parse_target, str(value), path)
+        target = self._target(value, path)
         if target.dimm is None or target.first or target.last is not None:
             raise self._wrong(path, f"should be a DIMM such as d0, found {value}")
         return target.dimm
@@ -276,6 +290,12 @@ class _Reader:
     def _wrong(self, path: Path, message: str, *, key: bool = False) -> InputError:
         line, column = self._document.place(path, key=key)
         return InputError.single(self._source, message, line=line, column=column, field=field_text(path))
+
+
+def unknown_dimm(dimm: int, known: int) -> str:
+    """That a step names DIMM number `dimm`, while only `known` were added before it."""
+    before = "no DIMM was added before" if not known else f"only d0 to d{known - 1} were added before"
+    return f"d{dimm} is not there: {before}"
 
 
 # -- words of the command line ----------------------------------------------------------------------------------------

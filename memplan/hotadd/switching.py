@@ -24,7 +24,7 @@ def online(running: Running, step: Online) -> Outcome:
     numbers = running.blocks_at(step.targets)
     if running.dead:
         return Outcome(False, running.dead)
-    problems: list[str] = []
+    problems = running.lacking(step.targets)
     done: list[Block] = []
     for number in numbers:
         block = running.memory.blocks.get(number)
@@ -48,7 +48,7 @@ def offline(running: Running, step: Offline) -> Outcome:
     told = None if step.stuck is None else set(running.blocks_at(step.stuck))
     if running.dead:
         return Outcome(False, running.dead)
-    problems: list[str] = []
+    problems = running.lacking(step.targets)
     guessed: list[int] = []
     done = 0
     for number in numbers:

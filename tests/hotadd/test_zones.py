@@ -118,6 +118,14 @@ def test_boot_memory_that_is_movable_can_go_and_come() -> None:
     assert done[1].total == GIB
 
 
+def test_blocks_that_a_dimm_has_not() -> None:
+    done = steps("6.1.192", Add(GIB), Online("online", (Target(0, 6, 9),)), Offline((Target(0, 99, 99),)))
+    assert [step.accepted for step in done] == [True, False, False]
+    assert "d0 has 8 blocks: d0:6-9 is not there" in done[1].reason
+    assert "2 on-line" in done[1].reason
+    assert "d0 has 8 blocks: d0:99 is not there" in done[2].reason
+
+
 @pytest.mark.parametrize(
     ("version", "refused"),
     [("4.19.72", False), ("5.4.273", True), ("5.6.4", True), ("5.7.14", False), ("6.1.192", False)],
