@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan.checks.coverage import enabled, ram_of, range_of
 from memplan.checks.model import Found, Subject, rule
-from memplan.hotadd.memory import MAP_SHARE, MOVABLE
+from memplan.hotadd.memory import MAP_SHARE, MOST_MOVABLE, MOVABLE
 from memplan.hotadd.place import map_pages
 from memplan.hotadd.replay import hotadd
 from memplan.hotadd.scenario import Scenario, parse_add
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _GROUP = "hot-plug"
 _GUIDE = "Documentation/admin-guide/mm/memory-hotplug.rst"
-#: More movable memory than this for each byte of the kernel's is known to starve the kernel.
-_MOST_MOVABLE = 4
 _STATE = "memhp_default_state"
 
 
@@ -139,7 +137,7 @@ def hot_range_beyond_map(subject: Subject) -> Iterator[Found]:
     "hotadd-starves-kernel",
     "warning",
     group=_GROUP,
-    checks=f"Where added memory becomes movable by itself, at most {_MOST_MOVABLE} times the kernel's memory can be.",
+    checks=f"Where added memory becomes movable by itself, at most {MOST_MOVABLE} times the kernel's memory can be.",
     linux="Memory maps (1/64 of what is added), page tables and slabs can't come from ZONE_MOVABLE: the kernel runs "
     "out of memory, and dies, while most is free. online_movable and movable_node ask for no ratio.",
     mend="Add less, give the kernel more at boot, or boot with memory_hotplug.online_policy=auto-movable (5.15 on).",
@@ -159,7 +157,7 @@ def hotadd_starves_kernel(subject: Subject) -> Iterator[Found]:
     maps = 0 if on_memory else room // MAP_SHARE
     movable = room + (sum(zone.present for zone in start.zones if zone.name == MOVABLE) << PAGE_SHIFT)
     kernel = start.kernel_memory
-    if room and movable > _MOST_MOVABLE * max(kernel - maps, 1):
+    if room and movable > MOST_MOVABLE * max(kernel - maps, 1):
         text = f"up to {size_text(room)} can be added, all of it movable, beside {kernel >> 20}M of the kernel's"
         if maps:
             text += f", of which memory maps take {size_text(maps)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.hotadd import zones
-from memplan.hotadd.memory import MAP_SHARE, MOVABLE
+from memplan.hotadd.memory import MAP_SHARE, MOST_MOVABLE, MOVABLE
 from memplan.hotadd.replay import build_of, run
 from memplan.hotadd.running import Running
 from memplan.hotadd.scenario import Add, Scenario
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.plan import Plan
-
-#: More movable memory than this for each byte of the kernel's is known to starve the kernel.
-_MOST_MOVABLE = 4
 
 
 class HowMuchBound(NamedTuple):
@@ -176,13 +173,13 @@ def _by_ratio(start: Start, running: Running, size: int, *, movable: bool) -> tu
         return HowMuchBound("ratio", None, False, text), 0
     kernel = start.kernel_memory
     here = sum(zone.present for zone in start.zones if zone.name == MOVABLE) << PAGE_SHIFT
-    left = max(0, _MOST_MOVABLE * kernel - here)
+    left = max(0, MOST_MOVABLE * kernel - here)
     return (
         HowMuchBound(
             "ratio",
             left // size,
             False,
-            f"more movable memory than {_MOST_MOVABLE} times the kernel's ({_mib(kernel)}) starves the kernel while "
+            f"more movable memory than {MOST_MOVABLE} times the kernel's ({_mib(kernel)}) starves the kernel while "
             "most of it is free; nothing in this policy stops that",
         ),
         None,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MOVABLE = "Movable"
 #: A memory map takes this part of what it describes, with a struct page of 64 bytes.
 MAP_SHARE = 64
+#: More movable memory than this for each byte of the kernel's is known to starve the kernel.
+MOST_MOVABLE = 4
 #: The kernel's zones, lowest first; the last one takes what lies in none.
 KERNEL_ZONES = ("DMA", "DMA32", "Normal")
 

@@ -75,6 +75,9 @@ def node_of(
     if settings.numa_off:
         nid, why = _by_address(start, address)
         return NodeChoice(nid, f"numa=off takes no notice of the device's domain, and {why}")
+    if start.balloon:
+        nid, why = _by_address(start, address)
+        return NodeChoice(nid, f"Hyper-V's balloon driver tells no domain, and {why}")
     if pxm in domains:
         return NodeChoice(domains[pxm], f"domain {pxm} of its device (_PXM) is node {domains[pxm]}")
     if rules.unknown_domain == "new node":
@@ -176,6 +179,8 @@ def map_pages(start: Start, rules: HotplugRules, settings: Settings, size: int, 
     asked = settings.memmap_on_memory
     if asked == "no" or rules.memmap_on_memory == "none":
         return 0, ""
+    if start.balloon:
+        return 0, "memmap_on_memory is of no use here: Hyper-V's balloon driver does not ask for it"
     if rules.memmap_on_memory == "single blocks" and size != start.block_size:
         return 0, (
             "memmap_on_memory is of no use here: this version puts the map into DIMMs of exactly one block "

@@ -98,6 +98,7 @@ def _step(running: Running, number: int, step: ScenarioStep) -> StepResult:
         outcome = _do(running, step)
     except UnknownDimm as error:
         raise UsageError(f"step {number} ({step}): {error}") from None
+    running.watch_ratio()
     dimm = None
     if isinstance(step, Add):
         dimm = running.dimms[-1]

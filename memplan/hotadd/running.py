@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.hotadd.memory import MOVABLE, Memory
+from memplan.hotadd.memory import MOST_MOVABLE, MOVABLE, Memory
 from memplan.hotadd.place import blocks_of, window_of
 from memplan.hotadd.scenario import unknown_dimm
 from memplan.hotadd.zones import choose
@@ -115,6 +115,7 @@ class Running:
         self.warnings: list[str] = []
         #: What the memory maps of added memory have left of the kernel's boot memory, at most.
         self.kernel_left = start.kernel_memory if start.total is None else min(start.total, start.kernel_memory)
+        self._starved = False
         #: Why nothing more happens: an oops while the lock for hot-plugging was held ("": it goes on).
         self.dead = ""
         #: 2M pages in the pool for huge pages, and those of them that lie in boot memory.
@@ -124,6 +125,22 @@ class Running:
         """A warning, once."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    def watch_ratio(self) -> None:
+        """Warns, once, where added memory has made more movable than the kernel can serve."""
+        memory = self.memory
+        present = (block.present for block in memory.blocks.values() if block.online and not block.movable)
+        movable, kernel = memory.movable_present() << PAGE_SHIFT, sum(present) << PAGE_SHIFT
+        added = any(block.movable and not block.boot for block in memory.blocks.values())
+        if self._starved or not added or movable <= MOST_MOVABLE * kernel:
+            return
+        self._starved = True
+        self.warn(
+            f"at risk: {movable >> 20}M are movable beside {kernel >> 20}M of the kernel's, "
+            f"{movable // max(kernel, 1)} to 1: memory maps, page tables and slabs come out of the kernel's alone, so "
+            "that the machine can run out of memory and die while most of it is free; only "
+            "memory_hotplug.online_policy=auto-movable (5.15 on) keeps a ratio"
+        )
 
     @property
     def total(self) -> int | None:

@@ -82,7 +82,8 @@ class Start(NamedTuple):
     addresses belonged to which node at boot, and `fallback` is the node of addresses that belonged to none.  `ram` and
     `reserved` are taken in the resource tree, `cpu_nodes` have CPUs.  `window` is where hot-plugged memory lies unless
     it is told otherwise.  `direct_map_end` is the end of what KASLR has left room for (None: as far as `address_bits`
-    go).  `total` is MemTotal (None: not known), and `total_note` says why it isn't.
+    go).  `total` is MemTotal (None: not known), and `total_note` says why it isn't.  With a
+    `balloon` (Hyper-V's) memory comes without an ACPI device, and so without a domain.
     """
 
     block_size: int
@@ -100,6 +101,7 @@ class Start(NamedTuple):
     direct_map_end: int | None
     total: int | None
     total_note: str = ""
+    balloon: bool = False
 
     @property
     def kernel_memory(self) -> int:
@@ -138,6 +140,7 @@ def start_of(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | Non
         direct_map_end=_direct_map_end(ram, kernel) if randomized else None,
         total=total,
         total_note=note,
+        balloon=machine.hypervisor == "hyperv",
     )
 
 
