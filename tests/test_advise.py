@@ -30,7 +30,7 @@ from memplan.machine.model import (
     SetupData,
 )
 from memplan.owner import Mover
-from memplan.render.advice import advice_schema
+from memplan.render.advice_json import advice_schema
 from memplan.sweep.settings import changed
 from memplan.sweep.wants import Want, read_want
 from memplan.units import GIB, MIB

@@ -59,7 +59,7 @@ def command(
         ]
     )
     if format_ == "json":
-        from memplan.render.advice import advice_document
+        from memplan.render.advice_json import advice_document
 
         document = advice_document(machine, kernel, wanted, advice, simulate)
         write_lines(json.dumps(document, indent=2).splitlines(), output)

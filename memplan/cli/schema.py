@@ -55,7 +55,7 @@ def _schema(what: str) -> dict[str, Any]:
 
         return sweep_schema()
     if what == "advice":
-        from memplan.render.advice import advice_schema
+        from memplan.render.advice_json import advice_schema
 
         return advice_schema()
     if what == "summary":
