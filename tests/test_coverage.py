@@ -13,7 +13,8 @@ import pytest
 from memplan.boot.registry import registered
 from memplan.coverage import coverage
 from memplan.kernel.resolve import all_rules
-from memplan.render.limits import limits_document, limits_lines, limits_schema
+from memplan.render.limits import limits_lines
+from memplan.render.limits_json import limits_document, limits_schema
 from tests import oracle_replay
 from tests.boot import real
 from tests.hotadd import recorded

@@ -17,7 +17,8 @@ def command(format_: str, output: str | None) -> int:
     A plan that comes to something that is not modelled names it in every format.  Exit status: 0.
     """
     from memplan.coverage import coverage
-    from memplan.render.limits import limits_document, limits_lines
+    from memplan.render.limits import limits_lines
+    from memplan.render.limits_json import limits_document
 
     if format_ == "json":
         from memplan.render.json_ import document_lines

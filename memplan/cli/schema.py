@@ -39,7 +39,7 @@ def _schema(what: str) -> dict[str, Any]:
 
         return page_schema()
     if what == "limits":
-        from memplan.render.limits import limits_schema
+        from memplan.render.limits_json import limits_schema
 
         return limits_schema()
     if what == "check":

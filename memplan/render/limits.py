@@ -1,17 +1,16 @@
-"""What is modelled, verified and left out (``memplan limits``): as text, as JSON, and JSON's schema."""
+"""What is modelled, verified and left out (``memplan limits``), as text."""
 
 from __future__ import annotations
 
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from memplan.coverage import Coverage
-    from memplan.kernel.unreplayed import Case, Unreplayed
+    from memplan.kernel.unreplayed import Case
 
-VERSION = 1
 _WIDTH = 100
 
 
@@ -67,93 +66,3 @@ def _case_text(case: Case) -> str:
     if not case.options:
         return f"CONFIG_{case.config}"
     return f"{', '.join(case.options)}{' (some values)' if case.value else ''}"
-
-
-def limits_document(found: Coverage) -> dict[str, Any]:
-    """The list as JSON has it."""
-    return {
-        "format": "memplan limits",
-        "version": VERSION,
-        "modelled": {
-            "oldest": found.oldest,
-            "newest": found.newest,
-            "steps": [{"source": source, "names": list(names)} for source, names in found.steps.items()],
-        },
-        "verified": {**found.verified._asdict(), "sources": list(found.read)},
-        "not_modelled": [_limit(limit) for limit in found.limits],
-        "not_told": list(found.unseen),
-    }
-
-
-def _limit(limit: Unreplayed) -> dict[str, Any]:
-    return {
-        "name": limit.name,
-        "what": limit.what,
-        "from": limit.first or None,
-        "until": limit.until or None,
-        "when": [
-            {
-                "options": list(case.options),
-                "value": case.value or None,
-                "config": case.config or None,
-                "table": case.table or None,
-                "machine": case.machine or None,
-            }
-            for case in limit.cases
-        ],
-    }
-
-
-def limits_schema() -> dict[str, Any]:
-    """The schema of what ``memplan limits --format json`` writes."""
-    text = {"type": "string"}
-    texts = {"type": "array", "items": text}
-    maybe = {"type": ["string", "null"]}
-    number = {"type": "integer", "minimum": 0}
-    counts = {"type": "object", "additionalProperties": number}
-    case = _object(
-        "one way to come to it: all that is not null holds",
-        options={**texts, "description": "one of these boot options is given"},
-        value={**maybe, "description": "a regular expression for the option's whole value"},
-        config={**maybe, "description": "the kernel's configuration has this option"},
-        table={**maybe, "description": "there is this ACPI table"},
-        machine={**maybe, "description": "the description says so"},
-    )
-    limit = _object(
-        "one thing that is not modelled",
-        name=text,
-        what=text,
-        **{"from": {**maybe, "description": "the first release that has it"}},
-        until={**maybe, "description": "the first release without it"},
-        when={"type": "array", "items": case},
-    )
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "memplan limits",
-        **_object(
-            "what memplan models, what that was verified against, and what it leaves out",
-            format={"const": "memplan limits"},
-            version={"const": VERSION},
-            modelled=_object(
-                "the steps of early boot",
-                oldest=text,
-                newest=text,
-                steps={"type": "array", "items": _object("the functions of one file", source=text, names=texts)},
-            ),
-            verified=_object(
-                "counts of what the tests hold plans against",
-                boots={**counts, "description": "real boots by release"},
-                traces={**counts, "description": "recorded traces of memblock by release"},
-                operations={**number, "description": "operations in all traces"},
-                reports={**number, "description": "logs that people published"},
-                hotadd_runs={**number, "description": "recorded runs of memory that came and went"},
-                sources={**texts, "description": "versions whose source was read"},
-            ),
-            not_modelled={"type": "array", "items": limit, "description": "what a plan names where it comes to it"},
-            not_told={**texts, "description": "what no plan can tell of"},
-        ),
-    }
-
-
-def _object(description: str, **members: Any) -> dict[str, Any]:
-    return {"type": "object", "description": description, "properties": members, "required": list(members)}
