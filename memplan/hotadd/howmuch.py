@@ -66,9 +66,10 @@ def how_much(
     """
     start = start_of(plan, machine, kernel)
     settings = settings_of(kernel, machine.cmdline)
-    running = Running(
-        start, kernel.rules.hotplug, settings, scenario._replace(steps=(Add(size, pxm),)), build_of(kernel)
-    )
+    dropped = _dropped(start, size)
+    address = start.window + _first_outside(dropped) * size if dropped else None
+    trial = scenario._replace(steps=(Add(size, pxm, address),))
+    running = Running(start, kernel.rules.hotplug, settings, trial, build_of(kernel))
     first = run(running)[0]
     head = (plan.machine_name, plan.kernel, plan.kernel_version, machine.cmdline, size, pxm)
     warnings = (
@@ -126,8 +127,25 @@ def _by_address(start: Start, kernel: Kernel, size: int) -> HowMuchBound:
         limit, why = min(limit, start.direct_map_end), "the direct map as KASLR has sized it at boot"
         if kernel.rules.hotplug.address_limit != "direct map":
             why += ", which this version does not look at: what is added above overwrites other mappings"
-    room = max(0, limit - start.window)
-    return HowMuchBound("address space", room // size, True, f"{why}: from {start.window:#x} to {limit:#x}")
+    places = max(0, limit - start.window) // size
+    lost = sum(high - low for low, high in _dropped(start, size).within(0, places))
+    why += f": from {start.window:#x} to {limit:#x}"
+    if lost:
+        why += f", without {lost} whose places overlap what is reserved there: they are dropped without a word"
+    return HowMuchBound("address space", places - lost, True, why)
+
+
+def _dropped(start: Start, size: int) -> RangeSet:
+    """Which DIMMs, put in a row from the window's start, overlap what is reserved there."""
+    base = start.window
+    return RangeSet(
+        (max(low - base, 0) // size, -(-(high - base) // size)) for low, high in start.reserved if high > base
+    )
+
+
+def _first_outside(numbers: RangeSet) -> int:
+    """The lowest number that is not among `numbers`."""
+    return next((high for low, high in numbers if low == 0), 0)
 
 
 def _by_map(start: Start, size: int, *, on_memory: bool, hosts: bool) -> HowMuchBound:
