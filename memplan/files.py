@@ -1,12 +1,19 @@
-"""Reading files that somebody else named: regular files only, and no more of one than it can sensibly hold."""
+"""Reading files that somebody else named: regular files only, and no more of one than it can sensibly hold.
+
+Files that the user names may be pipes, too, as a shell makes them of commands.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from memplan.errors import InputError
 from memplan.units import MIB
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -15,6 +22,35 @@ _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
 }
+#: So long a named pipe may stay without a word.
+_SECONDS_OF_SILENCE = 5
+
+
+def open_input(path: str | os.PathLike[str], expected: str) -> BinaryIO:
+    """The regular file or the pipe at `path`, open for reading.
+
+    Raises InputError for anything else, and for a named pipe into which nobody writes; OSError and ValueError where it
+    can't be opened.
+    """
+    source = os.fspath(path)
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        _check_kind(mode, source, expected)
+    # Opening a pipe that has no writer would wait for one.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    named = stat.S_ISFIFO(mode) and os.path.lexists(os.path.realpath(path))
+    if named and not _has_something_to_say(descriptor):
+        os.close(descriptor)
+        raise InputError.single(source, f"is a pipe into which nobody writes, expected {expected}")
+    os.set_blocking(descriptor, True)
+    return open(descriptor, "rb")
+
+
+def _has_something_to_say(descriptor: int) -> bool:
+    """Whether a pipe has data, or came to its end, before too long."""
+    from select import select
+
+    return bool(select([descriptor], [], [], _SECONDS_OF_SILENCE)[0])
 
 
 def read_regular(path: str | os.PathLike[str], most: int, expected: str) -> bytes:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from memplan import files
 from memplan.errors import InputError
-from memplan.files import read_regular
+from memplan.files import open_input, read_regular
+from memplan.firmware.combine import import_files
+from memplan.firmware.source import open_source
+from memplan.machine.load import load_machine
 
 
 def test_a_file_of_just_the_allowed_length(tmp_path: Path) -> None:
@@ -44,3 +48,36 @@ def test_what_can_not_be_opened(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(InputError, match="can't be read: Too many levels of symbolic links"):
         read_regular(tmp_path / "loop", 100, "words")
+
+
+def test_a_pipe_into_which_nobody_writes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_SECONDS_OF_SILENCE", 0)
+    os.mkfifo(tmp_path / "pipe")
+    for read in (load_machine, lambda path: import_files([path]), open_source):
+        with pytest.raises(InputError, match=r"pipe: is a pipe into which nobody writes"):
+            read(tmp_path / "pipe")
+
+
+def test_what_a_pipe_says_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    os.write(writer, b"some text")
+    with open_input(tmp_path / "pipe", "text") as stream:
+        os.close(writer)
+        assert stream.read() == b"some text"
+
+
+def test_a_pipe_without_a_name_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_SECONDS_OF_SILENCE", 0)
+    end, other = os.pipe()
+    with open_input(f"/dev/fd/{end}", "text") as stream:
+        os.write(other, b"late")
+        os.close(other)
+        assert stream.read() == b"late"
+    os.close(end)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/"])
+def test_devices_and_folders_are_no_input(path: str) -> None:
+    with pytest.raises(InputError, match="expected text"):
+        open_input(path, "text")

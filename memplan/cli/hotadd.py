@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from memplan.machine.model import Machine
     from memplan.plan import Plan
 
-#: How much of a file is looked at to tell a boot log from a description.
-_HEAD = 64 * 1024
-
 
 @click.command("hotadd", cls=OrderedSteps)
 @click.argument("machine", type=click.Path())
@@ -132,15 +129,18 @@ def _how_much(
 def _load(path: str) -> tuple[Machine, bool]:
     """The machine that the file `path` describes, or whose boot it is the log of, and whether it is a log."""
     if not path.endswith((".yaml", ".yml", ".json")):
-        from memplan.firmware.dmesg import recognises
+        from pathlib import Path
 
-        try:
-            with open(path, "rb") as file:
-                head = file.read(_HEAD)
-        except (OSError, ValueError):
-            head = b""
-        if recognises(head):
+        from memplan.firmware.dmesg import recognises
+        from memplan.firmware.source import open_source
+
+        source = open_source(Path(path))
+        if recognises(source.head):
             return _imported(path), True
+        if source.data is not None:
+            from memplan.machine.load import parse_machine
+
+            return parse_machine(source.data, source.name), False
     return load(path), False
 
 

@@ -104,9 +104,10 @@ def _in_place_of(output: str) -> Iterator[BinaryIO]:
     """A file to write to: one beside `output` that takes its place in the end, or a device or pipe itself."""
     target = os.path.realpath(output)
     with _failures_of(output):
-        before = os.stat(target) if os.path.lexists(target) else None
+        before = os.stat(output) if os.path.exists(output) else None
         if before is not None and not stat.S_ISREG(before.st_mode):
-            file, beside = cast(BinaryIO, open(target, "wb")), ""  # noqa: SIM115 closed below
+            # By its own name: the place that a link of /proc names, "pipe:[1]" say, can't be opened.
+            file, beside = cast(BinaryIO, open(output, "wb")), ""  # noqa: SIM115 closed below
         else:
             file, beside = _beside(target, 0o666 if before is None else 0o600)
     try:

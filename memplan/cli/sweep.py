@@ -9,6 +9,7 @@ import click
 
 from memplan.cli.options import format_option, kernel_option, output_option
 from memplan.cli.output import write_lines
+from memplan.cli.streams import tell
 from memplan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,15 +63,22 @@ def command(
 
 
 class _Tally:
-    """Whether a case could not be planned."""
+    """Why cases could not be planned: told once each, and whether there was any."""
 
     def __init__(self) -> None:
-        self.failed = False
+        self._told: set[str] = set()
+
+    @property
+    def failed(self) -> bool:
+        """Whether a case could not be planned."""
+        return bool(self._told)
 
     def watch(self, records: Iterable[Record]) -> Iterator[Record]:
         """The same records."""
         for record in records:
-            self.failed = self.failed or "error" in record
+            if (error := record.get("error", "")) and error not in self._told:
+                self._told.add(error)
+                tell(error)
             yield record
 
 

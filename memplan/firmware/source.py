@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
 from memplan.errors import InputError, Problem
+from memplan.files import open_input
 from memplan.firmware.unpack import unpacked
 
 if TYPE_CHECKING:
@@ -214,18 +215,14 @@ def open_source(path: Path) -> Source:
 
 def _piped(path: Path) -> bytes | None:
     """What comes through the pipe at `path`; None for a file."""
-    if str(path) != "-":
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-            raise InputError.single(str(path), f"is {_kind_of(mode)}, expected a file or a pipe")
-        if stat.S_ISREG(mode):
-            return None
+    if str(path) != "-" and stat.S_ISREG(path.stat().st_mode):
+        return None
     return _content_of_pipe(str(path))
 
 
 @cache
 def _content_of_pipe(path: str) -> bytes:
-    with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as stream:
+    with nullcontext(sys.stdin.buffer) if path == "-" else open_input(path, "a file or a pipe") as stream:
         data = stream.read(_PIPE_LIMIT + 1)
     if len(data) > _PIPE_LIMIT:
         name = "<stdin>" if path == "-" else path
@@ -276,13 +273,3 @@ def read_file(source: Source) -> SourceFacts:
 
 def _readers() -> Iterator[Reader]:
     return (cast(Reader, import_module(f"memplan.firmware.{name}")) for name in READERS)
-
-
-def _kind_of(mode: int) -> str:
-    kinds = {
-        stat.S_IFDIR: "a folder",
-        stat.S_IFCHR: "a character device",
-        stat.S_IFBLK: "a block device",
-        stat.S_IFSOCK: "a socket",
-    }
-    return kinds.get(stat.S_IFMT(mode), "something else")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import ValidationError
 
 from memplan.errors import InputError, Problem
+from memplan.files import open_input
 from memplan.machine.document import Document, Path, field_text, read_document
 from memplan.machine.kinds import ADDRESS, SIZE
 from memplan.machine.model import MAX_CMDLINE
@@ -48,11 +48,7 @@ def load_machine(path: str | os.PathLike[str], changes: Sequence[Assignment] = (
     if source == "-":
         return parse_machine(sys.stdin.buffer.read(_MOST_BYTES + 1)[:_MOST_BYTES], "<stdin>", changes)
     try:
-        mode = os.stat(path).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-            kind = "a directory" if stat.S_ISDIR(mode) else "a device or socket"
-            raise InputError.single(source, f"is {kind}, expected a machine description in YAML")
-        with open(path, "rb") as stream:
+        with open_input(path, "a machine description in YAML") as stream:
             data = stream.read(_MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InputError.single(source, f"can't be read: {getattr(error, 'strerror', None) or error}") from error

@@ -88,3 +88,11 @@ def test_a_device_is_written_to_and_a_full_one_is_named() -> None:
 def test_colours_go_to_terminals_only(tmp_path: Path) -> None:
     write_lines(["\x1b[1mbold\x1b[0m"], str(tmp_path / "out"))
     assert (tmp_path / "out").read_text() == "\\u001b[1mbold\\u001b[0m\n"
+
+
+def test_a_pipe_is_written_by_any_of_its_names() -> None:
+    end, other = os.pipe()
+    write_lines(["text"], f"/dev/fd/{other}")
+    os.close(other)
+    assert os.read(end, 10) == b"text\n"
+    os.close(end)

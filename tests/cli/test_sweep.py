@@ -126,8 +126,10 @@ def test_bad_usage(words: tuple[str, ...], message: str, described: str, capsys:
 
 
 def test_cases_that_cannot_be_planned_do_not_end_the_sweep(described: str, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = run(capsys, "sweep", "nowhere.yaml", described, "--vary", "initrd.start=x,0x2f000000")
+    status, out, err = run(capsys, "sweep", "nowhere.yaml", described, "--vary", "initrd.start=x,0x2f000000")
     assert status == 2
+    assert err.count("nowhere.yaml: can't be read") == 1
+    assert "initrd.start: found" in err
     assert out.count("can't be planned") == 3
     assert "initrd.start: found" in out
     assert "node 1 is removable" in out

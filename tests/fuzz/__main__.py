@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1.0, help="in all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plain", action="store_true", help="without atheris")
+    parser.add_argument("--corpus", type=Path, metavar="FOLDER", help="keep what atheris finds, and begin from it")
     words = parser.parse_args()
     targets = words.targets or list(TARGETS)
     if unknown := set(targets) - set(TARGETS):
@@ -42,7 +43,7 @@ def main() -> int:
     share = words.minutes * 60 / len(targets)
     broken = 0
     for name in targets:
-        broken += _guided(name, share, words.seed) if guided else _mutations(name, share, words.seed)
+        broken += _guided(name, share, words.seed, words.corpus) if guided else _mutations(name, share, words.seed)
     return 1 if broken else 0
 
 
@@ -84,7 +85,7 @@ def _mutations(name: str, seconds: float, seed: int) -> int:
     return broken
 
 
-def _guided(name: str, seconds: float, seed: int) -> int:
+def _guided(name: str, seconds: float, seed: int, kept: Path | None) -> int:
     """The target under atheris, in a process of its own, which libFuzzer ends; 1 where it broke."""
     import os
     import tempfile
@@ -94,13 +95,17 @@ def _guided(name: str, seconds: float, seed: int) -> int:
         return 0 if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 else 1
     import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
-    with tempfile.TemporaryDirectory() as corpus:
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = Path(scratch) if kept is None else kept / name
+        corpus.mkdir(parents=True, exist_ok=True)
         for number, data in enumerate(SEEDS[name]):
-            (Path(corpus) / str(number)).write_bytes(data)
+            (corpus / f"seed-{number}").write_bytes(data)
         atheris.instrument_all()
         limits = [f"-max_total_time={int(seconds)}", f"-timeout={_SECONDS}", "-max_len=65536", f"-seed={seed or 1}"]
-        limits += [f"-rss_limit_mb={_BYTES >> 20}", "-verbosity=1"]
-        atheris.Setup([name, *limits, f"-artifact_prefix=fuzz-{name}-", corpus], lambda data: run(TARGETS[name], data))
+        limits += [f"-rss_limit_mb={_BYTES >> 20}", "-verbosity=1", "-print_final_stats=1"]
+        atheris.Setup(
+            [name, *limits, f"-artifact_prefix=fuzz-{name}-", str(corpus)], lambda data: run(TARGETS[name], data)
+        )
         atheris.Fuzz()
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,16 @@ def test_a_log_and_a_case_are_enough(name: str, run: Run, tmp_path: Path) -> Non
         }, f"step {record.number}"
         if step["memtotal"] is not None:
             assert step["memtotal"] == record.look.total, f"step {record.number}"
+
+
+def test_a_description_may_come_through_a_pipe(run: Run) -> None:
+    end, other = os.pipe()
+    os.write(other, b"e820:\n- {start: 0, size: 640K}\n- {start: 1M, size: 1G}\n")
+    os.close(other)
+    status, out, err = run(f"/dev/fd/{end}", "--add", "1G")
+    os.close(end)
+    assert (status, err) == (0, "")
+    assert out.startswith("1G of added memory is there in the end")
 
 
 def blocks(step: dict[str, Any], unknown: set[int]) -> dict[int, tuple[str, str, list[str]]]:

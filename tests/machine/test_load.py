@@ -39,7 +39,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         load_machine(tmp_path)
     with pytest.raises(InputError, match=r"missing\.yaml: can't be read: No such file"):
         load_machine(tmp_path / "missing.yaml")
-    with pytest.raises(InputError, match=r"is a device or socket"):
+    with pytest.raises(InputError, match=r"is a character device"):
         load_machine("/dev/zero")
     with pytest.raises(InputError, match=r"can't be read"):
         load_machine("a\0b")
