@@ -125,7 +125,7 @@ def test_shells_get_completion(shell: str) -> None:
 
 
 def test_a_folder_is_no_log(tmp_path: Path) -> None:
-    assert str(run("verify", str(tmp_path)).exception) == f"{tmp_path}: is a folder, expected a file or a pipe"
+    assert str(run("verify", str(tmp_path)).exception) == f"{tmp_path}: is a directory, expected a file or a pipe"
 
 
 def test_both_directions_at_once_are_a_contradiction(machine: str) -> None:

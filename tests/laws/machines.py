@@ -12,7 +12,10 @@ from memplan.plan import Plan
 from memplan.units import GIB, KIB, MIB
 
 #: A release of each time in which the rules were the same for long, and those between which most changed.
-KERNELS = ("3.13", "4.4", "4.10", "4.19", "5.4", "5.10", "5.15", "6.1", "6.6", "6.12", "6.18", "7.1")
+KERNELS = (
+    *("3.13", "3.16", "4.1", "4.4", "4.8", "4.10", "4.14", "4.19", "5.4", "5.10", "5.15", "6.1", "6.6", "6.8", "6.12"),
+    *("6.15", "6.18", "7.0", "7.1"),
+)
 OPTIONS = (
     "nokaslr",
     "kernelcore=30%",
@@ -26,6 +29,16 @@ OPTIONS = (
     "numa=off",
     "log_buf_len=4M",
     "swiotlb=noforce",
+    "hugetlb_cma=1G",
+    "kernelcore=mirror",
+    "numa=fake=3",
+    "numa=fake=512M",
+    "memmap=1G!5G",
+    "debug_pagealloc=on",
+    "hashdist=0",
+    "nr_cpus=2",
+    "percpu_alloc=page",
+    "reserve_mem=4M:4096:x",
 )
 
 
