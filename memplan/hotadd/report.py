@@ -73,8 +73,11 @@ def dimm_report(running: Running, dimm: Dimm) -> DimmReport:
 def _zone_reasons(dimm: Dimm, blocks: Sequence[Block]) -> tuple[ZoneReason, ...]:
     """Why those of the DIMM's blocks that are on-line are in their zones."""
     online = {block.index for block in blocks if block.online}
-    found = ((why, tuple(number for number in own if number in online)) for why, own in dimm.why.items())
-    return tuple(ZoneReason(own, why) for why, own in found if own)
+    found: dict[str, list[int]] = {}
+    for number, why in dimm.why.items():
+        if number in online:
+            found.setdefault(why, []).append(number)
+    return tuple(ZoneReason(tuple(own), why) for why, own in found.items())
 
 
 def _map_place(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> str:

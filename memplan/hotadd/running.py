@@ -68,7 +68,8 @@ class Dimm:
         self.plugged = False
         self.accepted = False
         self.device = 0
-        self.why: dict[str, list[int]] = {}
+        #: Why a block is in its zone, by its number.
+        self.why: dict[int, str] = {}
         self.map_note = ""
         self.growth = 0
         self.outcome: DimmOutcome = "refused"
@@ -83,10 +84,8 @@ class Dimm:
 
     def tell(self, block: int, why: str) -> None:
         """That `block` went to its zone for this reason, and for no earlier one."""
-        for blocks in self.why.values():
-            if block in blocks:
-                blocks.remove(block)
-        self.why.setdefault(why, []).append(block)
+        self.why.pop(block, None)
+        self.why[block] = why
 
     @property
     def range(self) -> tuple[int, int]:
