@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import islice, zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.causes import Context, likely_cause, other_build, other_options
 from memplan.errors import InputError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memplan.events import Event
+    from memplan.firmware.source import Source
     from memplan.kernel.model import Kernel
     from memplan.klog.boot import BootLines
     from memplan.klog.facts import Told
@@ -63,11 +64,24 @@ class Unknown:
     reason: str
 
 
+class Pair(NamedTuple):
+    """A fact as the kernel tells it and as the plan does; None where the other side has one more."""
+
+    kernel: Fact | None
+    plan: Fact | None
+
+    @property
+    def equal(self) -> bool:
+        """Whether both tell the same."""
+        return self.kernel is not None and self.plan is not None and self.kernel.key == self.plan.key
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """How far plan and log agree: `equal` of `total` facts, by kind in `kinds` (kind, equal, total).
 
-    `differences` has the first one of each kind, in the plan's order.  `unknown` facts are counted nowhere.
+    `differences` has the first one of each kind, in the plan's order.  `pairs` are all facts that were compared, side
+    by side.  `unknown` facts are counted nowhere, and are no pairs.
     """
 
     release: str
@@ -78,6 +92,7 @@ class Comparison:
     kinds: tuple[tuple[str, int, int], ...]
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
+    pairs: tuple[Pair, ...]
     unknown: tuple[Unknown, ...] = ()
 
     @property
@@ -101,30 +116,54 @@ def verify(
     one that an import takes.  Raises InputError for a log that can't be used, and what `memplan.simulate` raises.
     """
     from memplan.boot.replay import replay
-    from memplan.firmware.source import open_source
     from memplan.kernel.load import kernel_of
-    from memplan.klog.boots import boots_of, choose, lines_of
+
+    logged = read_logged(log, machine, kernel=kernel, boot=boot)
+    return logged.held_against(replay(logged.machine, kernel_of(logged.machine.kernel, kernel)))
+
+
+class Logged(NamedTuple):
+    """A boot that a log tells of, and the machine that booted; `notes` is what its import remarks."""
+
+    source: Source
+    boot: BootLines | None
+    machine: Machine
+    notes: tuple[str, ...]
+    #: Firmware's memory map of the log, where the machine is not the log's own.
+    e820: tuple[E820Entry, ...]
+
+    def held_against(self, plan: Plan) -> Comparison:
+        """`plan`, which is the machine's, compared with what the log tells; errors as in :func:`verify`."""
+        from memplan.klog.boots import lines_of
+        from memplan.klog.layout import kernel_lines
+
+        lines: Iterable[Line] = kernel_lines(self.source)
+        if self.boot is not None:
+            lines = lines_of(lines, self.boot)
+        context = Context(self.machine, self.e820, _uncovered(self.boot))
+        return compare(((line.number, line.text) for line in lines), plan, context=context, source=self.source.name)
+
+
+def read_logged(
+    log: Path, machine: Machine | None = None, *, kernel: str | Kernel | None = None, boot: int = 0
+) -> Logged:
+    """The boot that the file `log` tells of; arguments and errors as in :func:`verify`."""
+    from memplan.firmware.source import open_source
+    from memplan.klog.boots import boots_of, choose
     from memplan.klog.layout import kernel_lines
 
     named = kernel if isinstance(kernel, str) else None
     source = replace(open_source(log), boot=boot, kernel=named)
-    log_e820: tuple[E820Entry, ...] = ()
-    chosen: BootLines | None
     if machine is None:
         from memplan.firmware.combine import machine_of
         from memplan.firmware.dmesg import read_boot
 
-        chosen, found = read_boot(source)
-        machine = machine_of([found], kernel=named).machine
-    else:
-        chosen = choose(boots_of(kernel_lines(source)), boot, source.name)
-        log_e820 = tuple(chosen.maps["BIOS-e820"]) if chosen is not None else ()
-    plan = replay(machine, kernel_of(machine.kernel, kernel))
-    lines: Iterable[Line] = kernel_lines(source)
-    if chosen is not None:
-        lines = lines_of(lines, chosen)
-    context = Context(machine, log_e820, _uncovered(chosen))
-    return compare(((line.number, line.text) for line in lines), plan, context=context, source=source.name)
+        own, found = read_boot(source)
+        imported = machine_of([found], kernel=named)
+        return Logged(source, own, imported.machine, tuple(imported.notes), ())
+    chosen = choose(boots_of(kernel_lines(source)), boot, source.name)
+    e820 = tuple(chosen.maps["BIOS-e820"]) if chosen is not None else ()
+    return Logged(source, chosen, machine, (), e820)
 
 
 def _uncovered(boot: BootLines | None) -> str:
@@ -274,18 +313,33 @@ def _beginning(logged: Sequence[Fact], planned: Sequence[Fact]) -> int | None:
     return max(votes.most_common(1)[0][0], 0) if votes else None
 
 
-def _equal(logged: Sequence[Fact], planned: Sequence[Fact]) -> list[int]:
-    """The indices of the facts of the log that the plan has too, in the same order."""
+def _equal(logged: Sequence[Fact], planned: Sequence[Fact]) -> list[tuple[int, int]]:
+    """The indices in the log and in the plan of the facts that both have, in the same order."""
     theirs, ours = [fact.key for fact in logged], [fact.key for fact in planned]
     both = min(len(theirs), len(ours))
     head = next((i for i in range(both) if theirs[i] != ours[i]), both)
     tail = next((i for i in range(both - head) if theirs[-1 - i] != ours[-1 - i]), both - head)
     end, our_end = len(theirs) - tail, len(ours) - tail
-    same = [*range(head), *range(end, len(theirs))]
     if (end - head) * (our_end - head) <= _MATCHED:
         blocks = SequenceMatcher(None, theirs[head:end], ours[head:our_end], autojunk=False).get_matching_blocks()
-        return same + [head + block.a + i for block in blocks for i in range(block.size)]
-    return same + [i for i in range(head, min(end, our_end)) if theirs[i] == ours[i]]
+        between = [(head + block.a + i, head + block.b + i) for block in blocks for i in range(block.size)]
+    else:
+        between = [(i, i) for i in range(head, min(end, our_end)) if theirs[i] == ours[i]]
+    return [
+        *((i, i) for i in range(head)),
+        *between,
+        *zip(range(end, len(theirs)), range(our_end, len(ours)), strict=True),
+    ]
+
+
+def _side_by_side(logged: Sequence[Fact], planned: Sequence[Fact], equal: Sequence[tuple[int, int]]) -> Iterator[Pair]:
+    """All facts of both sides in their order, `equal` ones beside each other."""
+    theirs = ours = 0
+    for a, b in (*equal, (len(logged), len(planned))):
+        yield from (Pair(*pair) for pair in zip_longest(logged[theirs:a], planned[ours:b]))
+        if a < len(logged):
+            yield Pair(logged[a], planned[b])
+        theirs, ours = a + 1, b + 1
 
 
 def _in_order(
@@ -298,7 +352,7 @@ def _in_order(
     if at < max(len(logged), len(planned)):
         ours, theirs = (side[at] if at < len(side) else None for side in (planned, logged))
         differences.append(Difference(at, theirs, ours, likely_cause(log, plan, logged, planned, at, context)))
-    had, found = Counter(fact.kind for fact in logged), Counter(logged[index].kind for index in equal)
+    had, found = Counter(fact.kind for fact in logged), Counter(logged[index].kind for index, _ in equal)
     return Comparison(
         log.release,
         plan.kernel,
@@ -308,6 +362,7 @@ def _in_order(
         tuple((kind, found[kind], count) for kind, count in had.items()),
         tuple(differences),
         tuple(notes),
+        tuple(_side_by_side(logged, planned, equal)),
     )
 
 
@@ -324,6 +379,7 @@ def _by_kind(log: Told, plan: Plan, planned: Sequence[Fact], notes: list[str], c
     order = dict.fromkeys(fact.kind for fact in (*log.facts, *(planned if whole else ())))
     kinds, differences, position, equal = [], [], 0, 0
     unknown: list[Unknown] = []
+    pairs: list[Pair] = []
     for kind in order:
         if (kind not in had and kind not in _ALWAYS) or (kind == "reserved memory" and other_build(log, plan)):
             # The image counts as reserved, and another build's has another size.
@@ -352,6 +408,7 @@ def _by_kind(log: Told, plan: Plan, planned: Sequence[Fact], notes: list[str], c
         part = _in_order(log, plan, theirs, ours, [], context)
         kinds.append((kind, part.equal, part.total))
         differences += [replace(own, index=position + own.index) for own in part.differences]
+        pairs += part.pairs
         position += part.total
         equal += part.equal
     return Comparison(
@@ -363,6 +420,7 @@ def _by_kind(log: Told, plan: Plan, planned: Sequence[Fact], notes: list[str], c
         tuple(kinds),
         tuple(differences),
         tuple(notes),
+        tuple(pairs),
         tuple(unknown),
     )
 

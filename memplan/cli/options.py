@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+#: How much of a file is looked at to tell a boot log from a description.
+_HEAD = 64 * 1024
 OTHER_KERNEL = "Another kernel's rules and facts: a version, a build, a distribution, or a file."
 
 cmdline_option = click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
@@ -144,6 +146,17 @@ def changes(sets: Iterable[str]) -> tuple[Assignment, ...]:
     from memplan.machine.assignment import Assignment
 
     return tuple(map(Assignment.parse, sets))
+
+
+def is_boot_log(path: str) -> bool:
+    """Whether the file begins as a boot log does."""
+    from memplan.firmware.dmesg import recognises
+
+    try:
+        with open(path, "rb") as file:
+            return recognises(file.read(_HEAD))
+    except (OSError, ValueError):
+        return False
 
 
 def load(path: str, sets: Iterable[str] = (), cmdline: str | None = None, append: tuple[str, ...] = ()) -> Machine:

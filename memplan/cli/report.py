@@ -1,47 +1,85 @@
-"""``memplan report``: a plan as an HTML page that needs nothing else."""
+"""``memplan report``: plans as an HTML page that needs nothing else."""
 
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import OTHER_KERNEL, WhatIf, kernel_option, what_if_options
+from memplan.cli.options import is_boot_log
 from memplan.cli.output import write_lines
+from memplan.cli.sides import rules_between, side_options
 from memplan.errors import UsageError
+
+if TYPE_CHECKING:
+    from memplan.cli.sides import Side, Sides
+    from memplan.machine.model import Machine
+    from memplan.report.film import Film
 
 
 @click.command("report")
-@click.argument("machine", type=click.Path())
-@kernel_option(OTHER_KERNEL)
-@what_if_options
+@side_options
+@click.option("--boot", metavar="N", type=click.IntRange(1), help="Take the Nth boot of a log that holds several.")
 @click.option(
     "-o", "--output", metavar="FILE", required=True, type=click.Path(dir_okay=False, writable=True), help="The page."
 )
-def command(machine: str, kernel: str | None, what_if: WhatIf, output: str) -> int:
+def command(sides: Sides, boot: int | None, output: str) -> int:
     """Write a page with MACHINE's plan: the verdict, the map, and the boot as a film.
+
+    What is given twice makes two plans side by side: two machines, two kernels, two sets of boot options, or both
+    directions; where nothing else differs, --set and --append make the second one.  MACHINE may be a boot log: its
+    machine is imported and planned, and the page tells what the log says beside what the plan says.
 
     The page is one file that needs no network; it holds the plan's JSON and the description, and every command that
     reads a machine reads it back.  Its library is jinja2: pip install 'memplan[report]'.
 
-    Exit status: 0; 1 where the boot dies on the way (the page tells how far it comes); 2 for bad input.
+    Exit status: 0; 1 where a boot dies on the way (the page tells how far it comes); 2 for bad input.
     """
-    from memplan.kernel.load import kernel_of
-
     try:
         from memplan.report.page import Shown, page_text
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
         raise UsageError("a page is made with jinja2, which is not installed: pip install 'memplan[report]'") from None
+    given = [*sides.words(), *(("--boot", str(boot)) if boot is not None else ())]
+    made_by = shlex.join(["memplan", "report", *given, "-o", output])
+    pair = sides.pair()
+    if pair is not None:
+        from memplan.differences import compare
+        from memplan.report.lead import lead_of_plans
+
+        both, labels = pair
+        films = _film(both[0], both[0].load()), _film(both[1], both[1].load())
+        plans = films[0].plan, films[1].plan
+        diff = compare(*plans)
+        shown = [Shown(film, label) for film, label in zip(films, labels, strict=True)]
+        lead = lead_of_plans(plans, diff, labels, rules_between(both, plans))
+        text = page_text(shown, made_by, lead=lead, diff=diff)
+    elif is_boot_log(sides.machines[0]):
+        from memplan.report.lead import lead_of_log
+        from memplan.verification import read_logged
+
+        side = sides.single()
+        if side.cmdline is not None:
+            raise UsageError("--cmdline: a log is compared with what booted; memplan import makes a description of it")
+        logged = read_logged(Path(side.machine), kernel=side.kernel, boot=boot or 0)
+        film = _film(side, logged.machine)
+        shown = [Shown(film, "")]
+        text = page_text(shown, made_by, lead=lead_of_log(logged.held_against(film.plan), logged.notes))
+    else:
+        if boot is not None:
+            raise UsageError(f"--boot: {sides.machines[0]} is no boot log")
+        side = sides.single()
+        shown = [Shown(_film(side, side.load()), "")]
+        text = page_text(shown, made_by)
+    write_lines(text.split("\n")[:-1], output)
+    return 0 if all(own.film.plan.end.completed for own in shown) else 1
+
+
+def _film(side: Side, machine: Machine) -> Film:
+    from memplan.kernel.load import kernel_of
     from memplan.report.film import film
 
-    described = what_if.load(machine)
-    shot = film(described, kernel_of(described.kernel, kernel))
-    given = [("--kernel", (kernel,)), ("--set", what_if.sets), ("--cmdline", (what_if.cmdline,))]
-    given += [("--append", what_if.append), ("-o", (output,))]
-    words = [word for option, values in given for value in values if value is not None for word in (option, value)]
-    write_lines(
-        page_text([Shown(shot, "")], shlex.join(["memplan", "report", machine, *words])).split("\n")[:-1], output
-    )
-    return 0 if shot.plan.end.completed else 1
+    return film(machine, kernel_of(machine.kernel, side.kernel), bottom_up=side.bottom_up)

@@ -77,9 +77,21 @@ class Sides(NamedTuple):
         """The one plan that is told where :meth:`pair` is None."""
         return _side([values[0] if values else None for _, values, _ in self._choices()])
 
+    def words(self) -> list[str]:
+        """What was given, as words of a command line."""
+        given = [
+            ("--kernel", self.kernels),
+            ("--set", self.sets),
+            ("--cmdline", self.cmdlines),
+            ("--append", self.appends),
+        ]
+        options = [word for option, values in given for value in values for word in (option, value)]
+        directions = [f"--{_direction_name(up)}" for up in self.directions]
+        return [*self.machines, *options, *directions]
+
     def _choices(self) -> list[tuple[str, tuple[Any, ...], tuple[str, ...]]]:
         """Each thing that can be given twice: its option, the values given, and what to call them."""
-        names = tuple("bottom-up" if up else "top-down" for up in self.directions)
+        names = tuple(map(_direction_name, self.directions))
         choices: list[tuple[str, tuple[Any, ...], tuple[str, ...]]] = [
             ("MACHINE", self.machines, self.machines),
             ("--kernel", self.kernels, self.kernels),
@@ -112,8 +124,8 @@ def side_options(command: Callable[..., int]) -> Callable[..., int]:
 
     decorators = [
         click.argument("machines", metavar="MACHINE [MACHINE]", nargs=-1, required=True, type=click.Path()),
-        _direction("--top-down", bottom_up=False),
-        _direction("--bottom-up", bottom_up=True),
+        _direction(bottom_up=False),
+        _direction(bottom_up=True),
         kernel_option("A kernel; once for both plans, or twice.", multiple=True),
         set_option("Change a key of the description; a key given twice makes the two plans."),
         click.option(
@@ -147,17 +159,22 @@ def _side(values: list[Any]) -> Side:
     return Side(machine, kernel, cmdline, append, bottom_up, tuple(text for text in sets if text is not None))
 
 
-def _direction(name: str, *, bottom_up: bool) -> Callable[[Any], Any]:
+def _direction_name(bottom_up: bool) -> str:
+    return "bottom-up" if bottom_up else "top-down"
+
+
+def _direction(*, bottom_up: bool) -> Callable[[Any], Any]:
     """A direction's flag; the order in which both were given says which plan is which."""
 
     def note(ctx: click.Context, _: click.Parameter, given: bool) -> None:
         if given:
             ctx.meta.setdefault(_DIRECTIONS, []).append(bottom_up)
 
+    name = _direction_name(bottom_up)
     return click.option(
-        name,
+        f"--{name}",
         is_flag=True,
         expose_value=False,
         callback=note,
-        help=f"A plan whose allocations before the SRAT go {name[2:]}.",
+        help=f"A plan whose allocations before the SRAT go {name}.",
     )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memplan.klog.facts import Fact
-    from memplan.verification import Comparison, Difference
+    from memplan.verification import Comparison, Difference, Unknown
 
 
 def text_lines(result: Comparison, source: str) -> Iterator[str]:
@@ -21,20 +21,47 @@ def text_lines(result: Comparison, source: str) -> Iterator[str]:
     yield f"  log of Linux {result.release or '(unknown)'}, planned with kernel {result.kernel}"
     yield "  " + ", ".join(f"{kind} {equal}/{total}" for kind, equal, total in result.kinds)
     for own in result.unknown:
-        yield f"  not known: line {own.kernel.line}: {own.kernel.text.strip()}"
-        place = f"the plan has it at {_range(own.plan)}" if own.plan is not None else "the plan has none"
-        yield f"             {place}; nobody told {own.reason}"
+        logged, why = unknown_texts(own)
+        yield f"  not known: {logged}"
+        yield f"             {why}"
     for note in result.notes:
         yield f"  note: {note}"
     for number, difference in enumerate(result.differences):
-        theirs, ours = difference.kernel, difference.plan
-        kind = theirs.kind if theirs else ours.kind if ours else ""
+        kind = kind_of(difference)
         yield f"{'first difference' if not number else f'first of {kind}'}, at fact {difference.index + 1}:"
-        yield f"  kernel: {f'line {theirs.line}: {theirs.text.strip()}' if theirs else 'nothing more'}"
-        yield f"  plan:   {ours.text.strip() if ours else 'nothing more'}"
-        if ours is not None:
-            yield f"          step {ours.step}" + (f", owner {ours.owner}" if ours.owner else "")
-        yield f"  likely cause: {difference.cause}"
+        kernel, plan, cause = difference_texts(difference)
+        yield f"  kernel: {kernel}"
+        yield f"  plan:   {plan}"
+        if difference.plan is not None:
+            yield f"          {planned_in(difference.plan)}"
+        yield f"  likely cause: {cause}"
+
+
+def unknown_texts(own: Unknown) -> tuple[str, str]:
+    """The line of the log, and what the plan says instead and why it can't know."""
+    place = f"the plan has it at {_range(own.plan)}" if own.plan is not None else "the plan has none"
+    return f"line {own.kernel.line}: {own.kernel.text.strip()}", f"{place}; nobody told {own.reason}"
+
+
+def difference_texts(difference: Difference) -> tuple[str, str, str]:
+    """What the kernel says, what the plan says, and the likely cause."""
+    theirs, ours = difference.kernel, difference.plan
+    return (
+        f"line {theirs.line}: {theirs.text.strip()}" if theirs else "nothing more",
+        ours.text.strip() if ours else "nothing more",
+        difference.cause,
+    )
+
+
+def kind_of(difference: Difference) -> str:
+    """The kind of the facts that differ."""
+    fact = difference.kernel or difference.plan
+    return fact.kind if fact else ""
+
+
+def planned_in(fact: Fact) -> str:
+    """The step of a planned fact, and whose memory it is about."""
+    return f"step {fact.step}" + (f", owner {fact.owner}" if fact.owner else "")
 
 
 def _range(fact: Fact) -> str:

@@ -95,13 +95,14 @@ def content(film: Film, label: str, prefix: str) -> Content:
     """The content of `film`'s page; the ids of its tables begin with `prefix`."""
     plan = film.plan
     text, good = headline(plan, rounded)
+    tables: dict[str, list[Table]] = {}
+    for name, table in _tables(film):
+        tables.setdefault(name, []).append(table)
     grids: dict[str, list[Grid]] = {}
     rest: dict[str, list[tuple[str, ...]]] = {}
-    for name, table in _tables(film):
-        grid = _grid(f"{prefix}{name}-{len(grids.get(name, ()))}", table)
-        grids.setdefault(name, []).append(grid)
-        if grid.more:
-            rest[grid.id] = list(table.rows)
+    for name, own in tables.items():
+        grids[name], more = grids_of(own, f"{prefix}{name}-")
+        rest |= more
     lines = dump_machine(film.machine).splitlines()
     return Content(
         label,
@@ -120,6 +121,17 @@ def content(film: Film, label: str, prefix: str) -> Content:
     )
 
 
+def grids_of(tables: Iterable[Table], prefix: str) -> tuple[list[Grid], dict[str, list[tuple[str, ...]]]]:
+    """`tables` with the ids `prefix`0, 1, ...; and by their ids all rows of those that are too long for the page."""
+    grids, rest = [], {}
+    for number, table in enumerate(tables):
+        grid = _grid(f"{prefix}{number}", table)
+        grids.append(grid)
+        if grid.more:
+            rest[grid.id] = list(table.rows)
+    return grids, rest
+
+
 def _grid(name: str, table: Table) -> Grid:
     columns = tuple(_column(*heading(column)) for column in table.columns)
     rows = list(table.rows[:ROWS])
@@ -128,7 +140,9 @@ def _grid(name: str, table: Table) -> Grid:
 
 def _column(name: str, right: bool) -> Column:
     kinds = {"start": "address", "end": "address", "first byte": "address", "last byte": "address", "step": "step"}
-    return Column(name, right, kinds.get(name, "size" if name in ("size", "memory", "present") else ""))
+    # Of two plans, the label stands before the name.
+    plain = name.rpartition(": ")[2]
+    return Column(name, right, kinds.get(plain, "size" if plain in ("size", "memory", "present") else ""))
 
 
 def _tables(film: Film) -> Iterator[tuple[str, Table]]:

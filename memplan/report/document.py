@@ -6,6 +6,7 @@ written as hexadecimal text.  memplan/report/schema.py says what each part means
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from memplan.render.overview import verdict_word
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from memplan.differences import PlanDiff
     from memplan.events import Event, Region
     from memplan.memblock.requests import Candidate
     from memplan.plan import Plan, Verdict
@@ -67,6 +69,39 @@ def families() -> list[list[str]]:
 def css_class(family: Family) -> str:
     """The class of a family in the page's style."""
     return "of-" + family.name.lower().replace("_", "-")
+
+
+def moments(films: Sequence[Film]) -> list[list[Any]]:
+    """The moments of one film, or of two side by side: the step's name, and for each film the frame that it shows.
+
+    Steps that both have are one moment; at one that a film lacks it shows the frame that it had before.
+    """
+    steps = [[frame.step for frame in film.frames] for film in films]
+    if len(steps) == 1:
+        return [[step, at] for at, step in enumerate(steps[0])]
+    found: list[list[Any]] = []
+    first, second = steps
+    for op, start, end, low, high in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
+        if op == "equal":
+            found += ([first[start + i], start + i, low + i] for i in range(end - start))
+        else:
+            found += ([first[at], at, max(low - 1, 0)] for at in range(start, end))
+            found += ([second[at], max(end - 1, 0), at] for at in range(low, high))
+    return found
+
+
+def moves(diff: PlanDiff | None) -> list[list[Any]]:
+    """The ranges that lie elsewhere in the second plan: the owner, and the range in both."""
+    place = Places()
+    return [
+        [
+            str(change.owner),
+            *place(change.before.start, change.before.end),
+            *place(change.after.start, change.after.end),
+        ]
+        for change in (diff.owners if diff is not None else ())
+        if change.before is not None and change.after is not None and change.before.start != change.after.start
+    ]
 
 
 class _Texts:

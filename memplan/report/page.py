@@ -22,12 +22,14 @@ from memplan.memblock.flags import FLAG_NAMES, flag_word
 from memplan.render.families import Family
 from memplan.render.plan_json import plan_document
 from memplan.report.content import content
-from memplan.report.document import VERSION, css_class, families, film_document
+from memplan.report.document import VERSION, css_class, families, film_document, moments, moves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from memplan.differences import PlanDiff
     from memplan.report.film import Film
+    from memplan.report.lead import Lead
 
 #: The script's modules, each behind those that it imports from.
 MODULES = (
@@ -64,16 +66,24 @@ class _Carried(NamedTuple):
     text: str
 
 
-def page_text(shown: Sequence[Shown], command: str) -> str:
-    """The HTML of a report on one plan or two; `command` is what made it."""
+def page_text(shown: Sequence[Shown], command: str, *, lead: Lead | None = None, diff: PlanDiff | None = None) -> str:
+    """The HTML of a report on one plan or two; `command` is what made it.
+
+    `lead` is the answer of a comparison, which stands above the plans' own; `diff` is how two plans differ.
+    """
     contents = [content(each.film, each.label, f"plan{at}-") for at, each in enumerate(shown, 1)]
+    rows = {} if lead is None else dict(lead.rest)
+    for own in contents:
+        rows |= own.rest
     scene = {
         "format": "memplan report",
         "version": VERSION,
         "families": families(),
         "flags": [flag_word(bit) for bit in FLAG_NAMES],
         "plans": [film_document(each.film, each.label) for each in shown],
-        "rows": {name: rows for each in contents for name, rows in each.rest.items()},
+        "moments": moments([each.film for each in shown]),
+        "moves": moves(diff),
+        "rows": rows,
     }
     documents = [_document("film", scene, plain_up_to=0)]
     for at, each in enumerate(shown, 1):
@@ -81,6 +91,7 @@ def page_text(shown: Sequence[Shown], command: str) -> str:
         documents.append(_document(f"plan-{at}", plan_document(each.film.plan)))
     style, script = style_text(), script_text()
     text: str = _template().render(
+        lead=lead,
         plans=contents,
         documents=documents,
         families=[(str(family), family.letter, css_class(family)) for family in Family],

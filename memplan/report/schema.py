@@ -28,6 +28,24 @@ def page_schema() -> dict[str, Any]:
             families=_list("What owners are shown as: name, letter, class in the page's style.", _TEXTS),
             flags={**_TEXTS, "description": "memblock's flags in words, by their bits from the lowest on"},
             plans=_list("One plan, or the two that are compared.", _plan()),
+            moments=_list(
+                "The positions of the slider: a step's name, and for each plan the index of the frame that it shows.",
+                {
+                    "type": "array",
+                    "prefixItems": [{"type": "string"}, _INDEX, _INDEX],
+                    "minItems": 2,
+                    "items": False,
+                },
+            ),
+            moves=_list(
+                "What lies elsewhere in the second plan: the owner, and its range in both; distances run through all.",
+                {
+                    "type": "array",
+                    "prefixItems": [{"type": "string"}, _NUMBER, _NUMBER, _NUMBER, _NUMBER],
+                    "minItems": 5,
+                    "items": False,
+                },
+            ),
             rows={
                 "type": "object",
                 "description": "All rows of the tables that the page has no room for, by the tables' ids.",

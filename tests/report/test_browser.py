@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import memplan
 from tests.report.browser import Reader, needs_browser, started
 
 pytest.importorskip("axe_core_python", reason="axe-core is needed: pip install --editable '.[dev]'")
@@ -17,7 +18,7 @@ from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.common.print_page_options import PrintOptions
 
-from tests.report.pages import HOSTILE, example, filmed, page
+from tests.report.pages import HOSTILE, example, filmed, log_in, made, page, path_of
 
 pytestmark = needs_browser
 
@@ -36,6 +37,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     machine = example("blocked-by-acpi").machine
     hostile = machine._replace(name=HOSTILE, cmdline=f"{machine.cmdline} x={HOSTILE}")
     (folder / "hostile.html").write_text(page(filmed(hostile)), encoding="utf-8")
+    two = made(folder, path_of("hotplug-nodes"), "--top-down", "--bottom-up")
+    (folder / "two-plans.html").write_text(two, encoding="utf-8")
+    (folder / "boot-log.html").write_text(made(folder, log_in(folder, "f05-mtrr-hole")), encoding="utf-8")
+    hostile_file = folder / "hostile.yaml"
+    hostile_file.write_text(memplan.dump_machine(hostile), encoding="utf-8")
+    two = made(folder, str(hostile_file), "--append", f"y={HOSTILE}")
+    (folder / "hostile-two.html").write_text(two, encoding="utf-8")
     return folder
 
 
@@ -159,18 +167,55 @@ def test_tables_filter_and_sort(reader: Reader, pages: Path) -> None:
     assert reader.text(f"{table} tbody tr td:nth-child(3)") == "64M"
 
 
-def test_hostile_names_are_only_text(reader: Reader, pages: Path) -> None:
-    reader.open(pages / "hostile.html")
+def test_moved_ranges_are_joined_as_soon_as_both_plans_have_them(reader: Reader, pages: Path) -> None:
+    reader.open(pages / "two-plans.html")
+    lanes = len(reader.all("#map .lane"))
+    assert len(reader.all("#map .strip")) == 2 * lanes
+    joined = reader.all("#map .joins path")
+    assert joined
+    titles = {reader.run("return arguments[0].textContent", path) for path in joined}
+    assert "memory map (node 3)" in titles
+    reader.one("#player input[type=range]").send_keys(Keys.HOME)
+    reader.until(lambda: not reader.all("#map .joins path"))
+    assert len(reader.all("#player .direction span.up")) + len(reader.all("#player .direction span.down")) == 2
+
+
+def test_a_step_of_both_plans_tells_what_each_did(reader: Reader, pages: Path) -> None:
+    reader.open(pages / "two-plans.html", "#step=init_mem_mapping")
+    assert [head.text.split(" ")[0] for head in reader.all(".step h3")] == ["top-down:", "bottom-up:"]
+    assert "upwards" in reader.text("#player .direction")
+    assert "downwards" in reader.text("#player .direction")
+
+
+def test_a_log_beside_its_plan_can_be_filtered(reader: Reader, pages: Path) -> None:
+    reader.open(pages / "boot-log.html")
+    assert reader.text("#lead h2").startswith("13 of 13 facts")
+    reader.one("#lead-1 input").send_keys("node range")
+    assert all("node range" in row.text.replace("\n", " ") for row in reader.all("#lead-1 tbody tr"))
+
+
+@pytest.mark.parametrize("name", ["hostile", "hostile-two"])
+def test_hostile_names_are_only_text(reader: Reader, pages: Path, name: str) -> None:
+    reader.open(pages / f"{name}.html")
     assert reader.text("h1") == HOSTILE
     assert HOSTILE in reader.driver.title
+    assert not reader.all("main script")
 
 
-@pytest.mark.parametrize("fragment", ["", "#step=initmem_init&at=0x7ffd5000"])
+@pytest.mark.parametrize(
+    ("name", "fragment"),
+    [
+        ("blocked-by-acpi", ""),
+        ("blocked-by-acpi", "#step=initmem_init&at=0x7ffd5000"),
+        ("hostile-two", "#step=initmem_init"),
+        ("boot-log", ""),
+    ],
+)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(reader: Reader, pages: Path, scheme: str, fragment: str) -> None:
+def test_axe_finds_nothing(reader: Reader, pages: Path, scheme: str, name: str, fragment: str) -> None:
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     reader.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    reader.open(pages / "blocked-by-acpi.html", fragment)
+    reader.open(pages / f"{name}.html", fragment)
     found = [
         (each["id"], [node["html"][:200] for node in each["nodes"][:3]])
         for each in Axe().run(reader.driver)["violations"]
@@ -186,7 +231,7 @@ def test_prints_with_the_map(reader: Reader, pages: Path) -> None:
     assert len(printed) > 20_000
 
 
-@pytest.mark.parametrize("name", ["blocked-by-acpi", "hotplug-nodes"])
+@pytest.mark.parametrize("name", ["blocked-by-acpi", "hotplug-nodes", "two-plans", "boot-log"])
 def test_nothing_is_wider_than_a_phone(pages: Path, name: str) -> None:
     with started(width=380) as driver:
         reader = Reader(driver)

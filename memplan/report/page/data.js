@@ -31,7 +31,12 @@
  *   searchesLeftOut: number}} Plan
  */
 /** @typedef {{name: string, letter: string, css: string}} Family */
-/** @typedef {{families: Family[], flags: string[], plans: Plan[], rows: Record<string, string[][]>}} Scene */
+/** A position of the slider: a step's name, and for each plan the index of its frame.  @typedef {{name: string, frames: number[]}} Moment */
+/** A range that lies elsewhere in the second plan.  @typedef {{owner: string, from: Range, to: Range}} Move */
+/**
+ * @typedef {{families: Family[], flags: string[], plans: Plan[], moments: Moment[], moves: Move[],
+ *   rows: Record<string, string[][]>}} Scene
+ */
 
 /**
  * The document of that name; null where the page has none.
@@ -181,10 +186,13 @@ function planOf(raw) {
  */
 export async function scene() {
   const raw = await carried("film");
+  const place = places();
   return {
     families: raw.families.map((/** @type {string[]} */ own) => ({ name: own[0], letter: own[1], css: own[2] })),
     flags: raw.flags,
     plans: raw.plans.map(planOf),
+    moments: raw.moments.map((/** @type {[string, ...number[]]} */ [name, ...frames]) => ({ name, frames })),
+    moves: raw.moves.map((/** @type {any[]} */ row) => ({ owner: row[0], from: place(row[1], row[2]), to: place(row[3], row[4]) })),
     rows: raw.rows,
   };
 }

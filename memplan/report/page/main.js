@@ -16,21 +16,21 @@ class Page {
   /** @param {Scene} shown */
   constructor(shown) {
     this.families = shown.families;
+    this.moments = shown.moments;
     /** @type {Track[]} */
     this.tracks = shown.plans.map((plan) => {
       const all = states(plan);
       return { plan, states: all, state: all[all.length - 1] };
     });
     this.details = new Details(this.tracks);
-    this.map = new MemoryMap(this.tracks, this.families, [], (choice) => {
+    this.map = new MemoryMap(this.tracks, this.families, shown.moves, (choice) => {
       this.details.show(choice);
       this.keepPlace();
     });
     this.arrays = new Arrays(this.tracks, shown.flags);
     this.legend = el("ul", { class: "legend", "aria-label": "What the map shows" });
     byId("map").append(this.legend);
-    const frames = this.tracks[0].plan.frames;
-    this.player = new Player(this.tracks, frames.length, (moment) => frames[moment].step, (moment) => this.moveTo(moment));
+    this.player = new Player(this.tracks, this.moments, (moment) => this.moveTo(moment));
     for (const section of document.querySelectorAll("section.grid"))
       new Grid(/** @type {HTMLElement} */ (section), shown.rows[section.id]);
     this.showStep();
@@ -40,7 +40,7 @@ class Page {
 
   /** @param {number} moment */
   moveTo(moment) {
-    for (const track of this.tracks) track.state = track.states[Math.min(moment, track.states.length - 1)];
+    this.tracks.forEach((track, number) => (track.state = track.states[this.moments[moment].frames[number]]));
     this.map.redraw();
     this.showStep();
     this.keepPlace();
@@ -81,7 +81,7 @@ class Page {
     const step = given.get("step");
     const at = given.get("at");
     if (step !== null) {
-      const moment = this.tracks[0].plan.frames.findIndex((frame) => frame.step === step);
+      const moment = this.moments.findIndex(({ name }) => name === step);
       if (moment >= 0 && moment !== this.player.moment) this.player.leap(moment);
     }
     if (at !== null && /^(0x[0-9a-f]+|[0-9]+)$/i.test(at)) this.map.goTo(Number(at));
@@ -90,10 +90,10 @@ class Page {
 
   /** Writes the moment and the place into the address line, so that it can be passed on. */
   keepPlace() {
-    const frame = this.tracks[0].plan.frames[Math.min(this.player?.moment ?? 0, this.tracks[0].plan.frames.length - 1)];
     if (!this.player) return;
+    const { name } = this.moments[this.player.moment];
     const at = this.map.choice ? `&at=0x${this.map.choice.address.toString(16)}` : "";
-    history.replaceState(null, "", `#step=${frame.step}${at}`);
+    history.replaceState(null, "", `#step=${name}${at}`);
   }
 }
 

@@ -1,14 +1,14 @@
 /** The map: memory to scale, a strip a node; one place is chosen, and the view moves by wheel, keys, drag and pinch. */
 
-/** @import { Family, Plan, PlanNode, Range } from "./data.js" */
+/** @import { Family, Move, Plan, PlanNode, Range } from "./data.js" */
 /** @import { State } from "./film.js" */
 /** @import { Drawn, Lane, Piece, View } from "./pieces.js" */
 
+import { holding } from "./film.js";
 import { drawn, lanes, outsideOf } from "./pieces.js";
 import { button, byId, el, hex, rounded, set, svg } from "./text.js";
 
 /** A plan, its states, and which of them is shown.  @typedef {{plan: Plan, states: State[], state: State}} Track */
-/** A range that lies elsewhere in the second plan.  @typedef {{owner: string, from: Range, to: Range}} Move */
 /** @typedef {{piece: Piece, lane: Lane, track: number}} Choice */
 /** @typedef {{piece: Piece, lane: number, track: number, shape: SVGGElement, top: number}} Spot */
 
@@ -17,6 +17,8 @@ const STRIP = 30;
 const LABEL = 20;
 const GAP = 14;
 const BETWEEN = 26;
+/** How far a line between two plans goes straight down before it bends. */
+const BEND = 12;
 const AXIS = 22;
 const OVERVIEW = 16;
 /** So wide must a piece be, in pixels, for its letter. */
@@ -183,19 +185,23 @@ export class MemoryMap {
     const shown = lanes(this.nodes, this.outside, this.view);
     const body = document.createDocumentFragment();
     this.spots = [];
+    /** The top of each lane's first strip. @type {number[]} */
+    const tops = [];
     let top = OVERVIEW + AXIS;
     shown.forEach((lane, index) => {
       top += LABEL;
       const group = svg("g", { class: "lane", role: "group", "aria-label": laneName(lane) });
       group.append(svg("text", { x: 0, y: top - 6, class: "name" }, lane.label, word(lane)));
+      tops.push(top);
       this.tracks.forEach((track, number) => {
         const strip = drawn(track.state, track.plan, this.families, lane, this.view, this.width);
         group.append(this.strip(strip, index, number, top));
         top += STRIP + (number < this.tracks.length - 1 ? BETWEEN : 0);
       });
       body.append(group);
-      top += GAP;
+      top += this.tracks.length > 1 ? GAP + LABEL / 2 : GAP;
     });
+    if (this.moves.length) body.append(this.joins(shown, tops));
     body.prepend(this.ground(top));
     this.picture.replaceChildren(body);
     set(this.picture, { viewBox: `0 0 ${this.width} ${top}`, width: this.width, height: top });
@@ -235,6 +241,35 @@ export class MemoryMap {
       if (limit <= this.view.low || limit >= this.view.high) continue;
       const x = (limit - this.view.low) * scale;
       made.append(svg("line", { class: "limit", x1: x, x2: x, y1: OVERVIEW + AXIS, y2: height - GAP }));
+    }
+    return made;
+  }
+
+  /**
+   * Lines from where ranges lie in the first plan to where they lie in the second, as far as both have them by now.
+   * @param {Lane[]} shown
+   * @param {number[]} tops
+   */
+  joins(shown, tops) {
+    const made = svg("g", { class: "joins", "aria-hidden": "true" });
+    const scale = this.width / (this.view.high - this.view.low);
+    const spot = (/** @type {Range} */ range, /** @type {number} */ track) => {
+      const { state } = this.tracks[track];
+      const middle = (range.start + range.end) / 2;
+      const lane = shown.findIndex((own) => own.ranges.some((part) => part.start <= middle && middle < part.end));
+      const x = Math.round((middle - this.view.low) * scale);
+      const held = holding(state.held, range.start);
+      return lane < 0 || !held ? null : { x, lane, owner: held.claim.owner.name };
+    };
+    const seen = new Set();
+    for (const { owner, from, to } of this.moves) {
+      if (Math.max(from.end, to.end) < this.view.low || Math.min(from.start, to.start) > this.view.high) continue;
+      const [left, right] = [spot(from, 0), spot(to, 1)];
+      if (left?.owner !== owner || right?.owner !== owner) continue;
+      const [y1, y2] = [tops[left.lane] + STRIP, tops[right.lane] + STRIP + BETWEEN];
+      const path = `M${left.x} ${y1}C${left.x} ${y1 + BEND} ${right.x} ${y2 - BEND} ${right.x} ${y2}`;
+      if (!seen.has(path)) made.append(svg("path", { d: path }, svg("title", {}, owner)));
+      seen.add(path);
     }
     return made;
   }

@@ -1,5 +1,6 @@
 /** The slider over the boot's steps, with play and pause, and the direction in which memblock allocates. */
 
+/** @import { Moment } from "./data.js" */
 /** @import { Track } from "./map.js" */
 
 import { active } from "./film.js";
@@ -12,19 +13,18 @@ const CALM = 1500;
 export class Player {
   /**
    * @param {Track[]} tracks
-   * @param {number} moments how many there are
-   * @param {(moment: number) => string} name
+   * @param {Moment[]} moments
    * @param {(moment: number) => void} moved
    */
-  constructor(tracks, moments, name, moved) {
+  constructor(tracks, moments, moved) {
     this.tracks = tracks;
     this.moments = moments;
-    this.name = name;
+    this.last = moments.length - 1;
     this.moved = moved;
-    this.moment = moments - 1;
+    this.moment = this.last;
     this.timer = 0;
     this.playButton = button("Play", "Play", () => this.toggle());
-    this.slider = el("input", { type: "range", min: 0, max: moments - 1, step: 1, value: this.moment, "aria-label": "Step of the boot" });
+    this.slider = el("input", { type: "range", min: 0, max: this.last, step: 1, value: this.moment, "aria-label": "Step of the boot" });
     this.slider.addEventListener("input", () => {
       this.pause();
       this.go(Number(this.slider.value));
@@ -40,7 +40,7 @@ export class Player {
         button("◀", "Step back", () => this.leap(this.next(-1))),
         this.playButton,
         button("▶", "Step forward", () => this.leap(this.next(1))),
-        button("▶|", "Last step", () => this.leap(this.moments - 1)),
+        button("▶|", "Last step", () => this.leap(this.last)),
         this.slider,
       ),
       this.where,
@@ -53,26 +53,18 @@ export class Player {
   /** The next moment in that direction in which memory changes; the last one where there is none. @param {number} by */
   next(by) {
     let at = this.moment + by;
-    while (at > 0 && at < this.moments - 1 && !this.changes(at)) at += by;
-    return Math.min(Math.max(at, 0), this.moments - 1);
-  }
-
-  /** @param {number} moment */
-  changes(moment) {
-    return this.tracks.some((track) => {
-      const at = this.frameAt(track, moment);
-      return at !== null && active(track.plan.frames[at]);
-    });
+    while (at > 0 && at < this.last && !this.changes(at)) at += by;
+    return Math.min(Math.max(at, 0), this.last);
   }
 
   /**
-   * The frame that a plan has of its own at a moment.
-   * @param {Track} track
+   * Whether memory changes in a plan at this moment.
    * @param {number} moment
-   * @returns {number | null}
    */
-  frameAt(track, moment) {
-    return moment < track.states.length ? moment : null;
+  changes(moment) {
+    const { frames } = this.moments[moment];
+    const before = moment ? this.moments[moment - 1].frames : [];
+    return frames.some((at, number) => at !== before[number] && active(this.tracks[number].plan.frames[at]));
   }
 
   /** @param {number} moment */
@@ -94,7 +86,7 @@ export class Player {
       this.pause();
       return;
     }
-    if (this.moment === this.moments - 1) this.go(0);
+    if (this.moment === this.last) this.go(0);
     this.playButton.textContent = "Pause";
     this.playButton.setAttribute("aria-label", "Pause");
     this.playButton.title = "Pause";
@@ -102,7 +94,7 @@ export class Player {
     this.timer = window.setInterval(
       () => {
         this.go(this.next(1));
-        if (this.moment === this.moments - 1) this.pause();
+        if (this.moment === this.last) this.pause();
       },
       calm ? CALM : PACE,
     );
@@ -117,9 +109,9 @@ export class Player {
   }
 
   tell() {
-    const name = this.name(this.moment);
-    this.where.textContent = `step ${this.moment + 1} of ${this.moments}: ${name}`;
-    this.slider.setAttribute("aria-valuetext", `step ${this.moment + 1} of ${this.moments}: ${name}`);
+    const where = `step ${this.moment + 1} of ${this.moments.length}: ${this.moments[this.moment].name}`;
+    this.where.textContent = where;
+    this.slider.setAttribute("aria-valuetext", where);
     this.direction.replaceChildren(
       ...this.tracks.map(({ plan, state }) => {
         const { up, beforeSrat } = state.frame;
