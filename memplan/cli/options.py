@@ -149,7 +149,9 @@ def changes(sets: Iterable[str]) -> tuple[Assignment, ...]:
 
 
 def is_boot_log(path: str) -> bool:
-    """Whether the file begins as a boot log does."""
+    """Whether the file begins as a boot log does; one that is named as a description or a page is none."""
+    if path.endswith((".yaml", ".yml", ".json", ".html")):
+        return False
     from memplan.firmware.dmesg import recognises
 
     try:

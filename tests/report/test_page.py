@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -14,7 +15,18 @@ import memplan
 from memplan.machine.dump import dump_machine
 from memplan.render.plan_json import plan_document
 from memplan.report.schema import page_schema
-from tests.report.pages import EXAMPLES, HOSTILE, MODULES, document, example, filmed, page, script_text
+from tests.report.pages import (
+    EXAMPLES,
+    HOSTILE,
+    MODULES,
+    document,
+    example,
+    filmed,
+    made,
+    page,
+    path_of,
+    script_text,
+)
 
 NAMES = [path.stem for path in EXAMPLES]
 
@@ -50,6 +62,12 @@ def test_a_page_holds_plan_description_and_film(name: str) -> None:
     assert document(text, "plan-1") == plan_document(shown.plan)
     assert document(text, "description-1") == dump_machine(shown.machine)
     jsonschema.validate(document(text, "film"), page_schema(), cls=jsonschema.Draft202012Validator)
+
+
+def test_a_description_that_names_its_kernel_is_no_log(tmp_path: Path) -> None:
+    text = made(tmp_path, path_of("blocked-by-acpi"))
+    assert document(text, "plan-1") == plan_document(example("blocked-by-acpi").plan)
+    assert 'id="lead"' not in text
 
 
 def test_only_what_the_policy_names_by_its_hash_can_run() -> None:
