@@ -21,8 +21,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-#: Seconds within which the page must come to what is waited for.
-PATIENCE = 20
+#: Seconds within which the page must come to what is waited for, however busy the machine is.
+PATIENCE = 120
 
 needs_browser = pytest.mark.skipif(
     (BROWSER is None or DRIVER is None) and "CI" not in os.environ,
@@ -47,6 +47,7 @@ def started(*, width: int = 1280, script: bool = True) -> Iterator[webdriver.Chr
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(PATIENCE)
     try:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

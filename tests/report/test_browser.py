@@ -59,6 +59,28 @@ def press(reader: Reader, *keys: str) -> None:
     ActionChains(reader.driver).send_keys(*keys).perform()
 
 
+def emulate(reader: Reader, media: str = "", **features: str) -> None:
+    """What the page is shown on, and what its reader's system is set to; without any, as the browser is."""
+    given = [{"name": name, "value": value} for name, value in features.items()]
+    reader.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": given})
+
+
+def touch(reader: Reader, kind: str, *places: tuple[float, float]) -> None:
+    """Fingers that touch, move or leave ("touchStart", "touchMove", "touchEnd"), each at its place in the window."""
+    points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+    reader.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def centre(reader: Reader) -> tuple[float, float]:
+    """The middle of the map's first strip, once it is in view."""
+    reader.run("document.querySelector('#map').scrollIntoView({block: 'center', behavior: 'instant'})")
+    x, y = reader.run(
+        "const box = document.querySelector('#map .strip').getBoundingClientRect();"
+        "return [innerWidth / 2, box.top + box.height / 2]"
+    )
+    return x, y
+
+
 def scale(reader: Reader) -> str:
     return reader.text("#map .scale")
 
@@ -129,6 +151,50 @@ def test_wheel_and_buttons_zoom_down_to_a_page(reader: Reader, pages: Path) -> N
     reader.until(lambda: ": 4 KiB," in scale(reader))
     reader.one("button[aria-label='Show all memory']").click()
     reader.until(lambda: scale(reader) == whole)
+
+
+def test_dragging_moves_the_view(reader: Reader, pages: Path) -> None:
+    reader.open(pages / "blocked-by-acpi.html")
+    for _ in range(2):
+        reader.one("button[aria-label='Zoom in']").click()
+    reader.until(lambda: ": 1.25 GiB," in scale(reader))
+    before = scale(reader)
+    x, y = centre(reader)
+    chain = ActionChains(reader.driver)
+    chain.w3c_actions.pointer_action.move_to_location(int(x), int(y))
+    chain.w3c_actions.pointer_action.pointer_down().move_to_location(int(x) - 200, int(y)).pointer_up()
+    chain.perform()
+    reader.until(lambda: scale(reader) != before)
+    assert ": 1.25 GiB," in scale(reader), "a drag does not zoom"
+    assert int(scale(reader).split()[0], 16) > int(before.split()[0], 16), (
+        "what is drawn to the left uncovers what is right"
+    )
+
+
+def test_the_overview_moves_the_view(reader: Reader, pages: Path) -> None:
+    reader.open(pages / "blocked-by-acpi.html")
+    for _ in range(4):
+        reader.one("button[aria-label='Zoom in']").click()
+    centre(reader)
+    picture = reader.one("#map .picture")
+    width, height = picture.size["width"], picture.size["height"]
+    ActionChains(reader.driver).move_to_element_with_offset(picture, width // 2 - 4, 8 - height // 2).click().perform()
+    reader.until(lambda: scale(reader).startswith("0x0001") and "0x00013fffffff" in scale(reader))
+
+
+def test_two_fingers_zoom(reader: Reader, pages: Path) -> None:
+    reader.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
+    reader.open(pages / "blocked-by-acpi.html")
+    whole = scale(reader)
+    x, y = centre(reader)
+    touch(reader, "touchStart", (x - 40, y), (x + 40, y))
+    for apart in (60, 90, 120, 160):
+        touch(reader, "touchMove", (x - apart, y), (x + apart, y))
+    touch(reader, "touchEnd")
+    reader.until(lambda: scale(reader) != whole)
+    low, high = (int(word.rstrip(":"), 16) for word in scale(reader).split()[:3:2])
+    assert (5 << 30) / 5 < high - low < (5 << 30) / 3, "fingers four times as far apart show a fourth"
+    reader.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
 
 def test_keys_go_from_piece_to_piece_and_zoom(reader: Reader, pages: Path) -> None:
@@ -213,22 +279,67 @@ def test_hostile_names_are_only_text(reader: Reader, pages: Path, name: str) -> 
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(reader: Reader, pages: Path, scheme: str, name: str, fragment: str) -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    reader.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    emulate(reader, **{"prefers-color-scheme": scheme})
     reader.open(pages / f"{name}.html", fragment)
     found = [
         (each["id"], [node["html"][:200] for node in each["nodes"][:3]])
         for each in Axe().run(reader.driver)["violations"]
     ]
-    reader.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    emulate(reader)
     assert found == []
 
 
-def test_prints_with_the_map(reader: Reader, pages: Path) -> None:
-    reader.open(pages / "blocked-by-acpi.html")
+@pytest.mark.parametrize("name", ["blocked-by-acpi", "two-plans", "boot-log"])
+def test_prints_with_the_map(reader: Reader, pages: Path, name: str) -> None:
+    reader.open(pages / f"{name}.html")
+    width = "return Number(document.querySelector('#map .picture').getAttribute('width'))"
+    on_screen = reader.run(width)
+    reader.run(f"addEventListener('beforeprint', () => (window.drawn = (() => {{ {width} }})()))")
     printed = base64.b64decode(reader.driver.print_page(PrintOptions()))
     assert printed.startswith(b"%PDF-")
-    assert len(printed) > 20_000
+    assert reader.run("return window.drawn") < 720 < on_screen, "the map must be drawn as wide as a sheet"
+    reader.until(lambda: reader.run(width) == on_screen)
+
+
+def test_paper_shows_map_and_tables_without_what_can_be_pressed(reader: Reader, pages: Path) -> None:
+    emulate(reader, "print", **{"prefers-color-scheme": "dark"})
+    reader.open(pages / "blocked-by-acpi.html")
+    assert reader.one("#map .picture").is_displayed()
+    assert reader.one("#plan1-reserved-0 td").is_displayed()
+    assert not any(each.is_displayed() for each in reader.all("nav, .controls, .tools, .filter"))
+    assert reader.run("return getComputedStyle(document.body).color") == "rgb(28, 30, 33)", "paper is white"
+    emulate(reader)
+
+
+def test_a_calm_reader_gets_a_calm_film(reader: Reader, pages: Path) -> None:
+    paces = []
+    for motion in ("no-preference", "reduce"):
+        emulate(reader, **{"prefers-reduced-motion": motion})
+        reader.open(pages / "hotplug-nodes.html")
+        reader.run("const set = setInterval; window.setInterval = (run, pace) => set(run, (window.pace = pace))")
+        reader.one("#player button[aria-label=Play]").click()
+        paces.append(reader.run("return window.pace"))
+        assert reader.run("return document.getAnimations().length") == 0
+        reader.one("#player button[aria-label=Pause]").click()
+    emulate(reader)
+    assert paces[0] < paces[1]
+
+
+def test_the_focus_goes_through_the_page_as_it_is_read(reader: Reader, pages: Path) -> None:
+    """Every stop can be seen, and none comes before one that stands above it in the document."""
+    reader.open(pages / "blocked-by-acpi.html")
+    reader.run("document.body.focus(); window.stops = []")
+    for _ in range(40):
+        press(reader, Keys.TAB)
+        reader.run("window.stops.push(document.activeElement)")
+    assert reader.run(
+        "return stops.every((own, at) => !at || stops[at - 1] === own ||"
+        " (stops[at - 1].compareDocumentPosition(own) & Node.DOCUMENT_POSITION_FOLLOWING))"
+    )
+    assert reader.run("return stops[0].className") == "skip"
+    assert reader.run("return stops.filter((own) => own.closest('#map .picture')).length") == 1
+    assert reader.run("return stops.every((own) => own.getClientRects().length)")
+    assert reader.run("return new Set(stops).size") == 40
 
 
 @pytest.mark.parametrize("name", ["blocked-by-acpi", "hotplug-nodes", "two-plans", "boot-log"])

@@ -42,7 +42,9 @@ export class Arrays {
       { class: "step", "aria-label": `Step ${name}` },
       el("h3", {}, name, el("small", {}, ` ${frame.source}`)),
       el("p", {}, frame.what),
-      this.list("changes", `What this step did: ${did(frame.changes)}`, () => rows(frame.changes, (change) => changeRow(change, state, plan), ["", "what", "from", "to", "size", "owner", "called by"])),
+      frame.changes.length === 0
+        ? el("p", { class: "note" }, "This step changes nothing in memory.")
+        : this.list("changes", `What this step did: ${did(frame.changes)}`, () => rows(frame.changes, (change) => changeRow(change, state, plan), ["", "what", "from", "to", "size", "owner", "called by"])),
       said.length ? this.list("said", `What the kernel says: ${counted(frame.said.length + frame.unsaid, "line")}`, () => el("ul", { class: "said" }, ...said)) : null,
       this.list("memory", `memblock.memory after it: ${array(state.memory)}`, () => regions(state.memory, frame.memory.come, this.flags)),
       this.list("reserved", `memblock.reserved after it: ${array(state.reserved)}`, () => regions(state.reserved, frame.reserved.come, this.flags)),
@@ -83,7 +85,7 @@ function did(changes) {
     .map(([op, name]) => ({ name, count: changes.filter((change) => change.op === op).length, size: bytes(op) }))
     .filter(({ count }) => count)
     .map(({ name, count, size }) => `${name} ${count} × (${rounded(size)})`);
-  return parts.join(", ") || "nothing to memory";
+  return parts.join(", ");
 }
 
 /**

@@ -12,11 +12,15 @@ import { Player } from "./player.js";
 import { Grid } from "./tables.js";
 import { byId, el, rounded, svg } from "./text.js";
 
+/** Milliseconds after which a moment and a place are worth a link. */
+const SETTLED = 200;
+
 class Page {
   /** @param {Scene} shown */
   constructor(shown) {
     this.families = shown.families;
     this.moments = shown.moments;
+    this.keeping = 0;
     /** @type {Track[]} */
     this.tracks = shown.plans.map((plan) => {
       const all = states(plan);
@@ -88,9 +92,13 @@ class Page {
     if (step !== null || at !== null) byId("boot").scrollIntoView({ block: "start" });
   }
 
-  /** Writes the moment and the place into the address line, so that it can be passed on. */
+  /** Writes the moment and the place into the address line, once they stay: browsers let few changes through. */
   keepPlace() {
-    if (!this.player) return;
+    window.clearTimeout(this.keeping);
+    this.keeping = window.setTimeout(() => this.writePlace(), SETTLED);
+  }
+
+  writePlace() {
     const { name } = this.moments[this.player.moment];
     const at = this.map.choice ? `&at=0x${this.map.choice.address.toString(16)}` : "";
     history.replaceState(null, "", `#step=${name}${at}`);

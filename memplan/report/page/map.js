@@ -2,10 +2,10 @@
 
 /** @import { Family, Move, Plan, PlanNode, Range } from "./data.js" */
 /** @import { State } from "./film.js" */
-/** @import { Drawn, Lane, Piece, View } from "./pieces.js" */
+/** @import { Drawn, Lane, Piece, Stretch, View } from "./pieces.js" */
 
 import { holding } from "./film.js";
-import { drawn, lanes, outsideOf } from "./pieces.js";
+import { cover, drawn, lanes, outsideOf } from "./pieces.js";
 import { button, byId, el, hex, rounded, set, svg } from "./text.js";
 
 /** A plan, its states, and which of them is shown.  @typedef {{plan: Plan, states: State[], state: State}} Track */
@@ -23,6 +23,10 @@ const AXIS = 22;
 const OVERVIEW = 16;
 /** So wide must a piece be, in pixels, for its letter. */
 const LETTER = 12;
+/** So wide, in pixels, for its hatching to be seen: as wide as the pattern. */
+const HATCH = 7;
+/** The width of a sheet between its margins. */
+const PAPER = 680;
 /** A wheel that has just scrolled the page does not begin to zoom. */
 const SCROLLED = 350;
 
@@ -50,11 +54,14 @@ export class MemoryMap {
     /** The chosen place: an address and the lane's first node. @type {{address: number, node: number, track: number} | null} */
     this.choice = null;
     this.width = 0;
+    /** All memory, small: it changes with the width alone. */
+    this.overview = svg("g");
     this.pending = 0;
     this.scrolled = 0;
     const container = byId("map");
     this.tools = el("div", { class: "tools", role: "toolbar", "aria-label": "Map" });
-    this.picture = svg("svg", { class: "picture", role: "group", "aria-label": "Memory to scale" });
+    // Without a tabindex a browser may make the picture itself a stop, as it listens for the focus of its pieces.
+    this.picture = svg("svg", { class: "picture", role: "group", "aria-label": "Memory to scale", tabindex: -1 });
     this.tip = el("div", { class: "tip", hidden: true, role: "presentation" });
     this.scale = el("p", { class: "note scale" });
     container.replaceChildren(
@@ -70,6 +77,8 @@ export class MemoryMap {
     this.buildTools();
     this.listen(container);
     new ResizeObserver(() => this.resized()).observe(container);
+    window.addEventListener("beforeprint", () => this.fit(PAPER));
+    window.addEventListener("afterprint", () => this.resized());
     this.resized();
   }
 
@@ -165,11 +174,40 @@ export class MemoryMap {
   // -- drawing ----------------------------------------------------------------------------------------------------
 
   resized() {
-    const width = Math.floor(byId("map").clientWidth);
-    if (width && width !== this.width) {
-      this.width = width;
-      this.draw();
-    }
+    this.fit(Math.floor(byId("map").clientWidth));
+  }
+
+  /**
+   * Draws anew where the width is another one.
+   * @param {number} width in pixels; 0 while nothing is shown
+   */
+  fit(width) {
+    if (!width || width === this.width) return;
+    this.width = width;
+    this.buildOverview();
+    this.draw();
+  }
+
+  /** Draws each node at its place in all memory; neighbours are told apart by their shade. */
+  buildOverview() {
+    const whole = this.width / this.all.high;
+    /** @type {[Stretch[], Stretch[]]} */
+    const shades = [[], []];
+    let right = -1;
+    this.nodes.forEach((node, index) => {
+      for (const range of node.ranges) {
+        const left = range.start * whole;
+        const end = Math.max(left + 1, range.end * whole);
+        if (end <= right) continue;
+        right = end;
+        cover(shades[index % 2], { left, width: end - left });
+      }
+    });
+    this.overview.replaceChildren(
+      svg("rect", { class: "overview", x: 0, y: 2, width: this.width, height: OVERVIEW - 4 }),
+      blocks("node", shades[0], 2, OVERVIEW - 4),
+      blocks("node odd", shades[1], 2, OVERVIEW - 4),
+    );
   }
 
   /** Draws in the next frame, once however often it is asked for. */
@@ -216,17 +254,7 @@ export class MemoryMap {
   ground(height) {
     const made = svg("g", { class: "ground", "aria-hidden": "true" });
     const whole = this.width / this.all.high;
-    made.append(svg("rect", { class: "overview", x: 0, y: 2, width: this.width, height: OVERVIEW - 4 }));
-    let right = -1;
-    this.nodes.forEach((node, index) => {
-      for (const range of node.ranges) {
-        const left = range.start * whole;
-        const end = Math.max(left + 1, range.end * whole);
-        if (end <= right) continue;
-        right = end;
-        made.append(svg("rect", { class: index % 2 ? "node odd" : "node", x: left, y: 2, width: end - left, height: OVERVIEW - 4 }));
-      }
-    });
+    made.append(this.overview);
     const [from, to] = [this.view.low * whole, this.view.high * whole];
     made.append(svg("rect", { class: "window", x: from, y: 1, width: Math.max(3, to - from), height: OVERVIEW - 2 }));
     const scale = this.width / (this.view.high - this.view.low);
@@ -283,13 +311,12 @@ export class MemoryMap {
   strip(strip, index, track, top) {
     const made = svg("g", { class: "strip" });
     const label = this.tracks[track].plan.label;
-    for (const { left, width, css } of strip.ground)
-      made.append(svg("rect", { class: css, x: left, y: top, width, height: STRIP }));
+    for (const [css, stretches] of Object.entries(strip.ground)) if (stretches.length) made.append(blocks(css, stretches, top, STRIP));
     for (const piece of strip.pieces) {
       const name = this.tracks.length > 1 ? `${label}: ${piece.label}` : piece.label;
       const shape = svg("g", { class: `piece ${piece.css}${piece.fresh ? " fresh" : ""}`, role: "button", tabindex: -1, "aria-label": name });
       shape.append(svg("rect", { x: piece.left, y: top, width: piece.width, height: STRIP }));
-      if (piece.memory && piece.memory.flags & 1 && piece.held.length)
+      if (piece.memory && piece.memory.flags & 1 && piece.held.length && piece.width >= HATCH)
         shape.append(svg("rect", { class: "hot", x: piece.left, y: top, width: piece.width, height: STRIP }));
       if (piece.letter && piece.width >= LETTER)
         shape.append(svg("text", { x: piece.left + piece.width / 2, y: top + STRIP / 2 + 5, class: "letter" }, piece.letter));
@@ -317,7 +344,7 @@ export class MemoryMap {
    */
   markChoice(focused) {
     const spot = this.chosenSpot();
-    for (const own of this.spots) own.shape.classList.toggle("chosen", own === spot);
+    spot?.shape.classList.add("chosen");
     const entry = spot ?? this.spots[0];
     if (!entry) return;
     entry.shape.setAttribute("tabindex", "0");
@@ -329,10 +356,10 @@ export class MemoryMap {
    * @param {boolean} focus
    */
   choose(spot, focus) {
-    const before = this.picture.querySelector('[tabindex="0"]');
-    if (before) before.setAttribute("tabindex", "-1");
+    this.chosenSpot()?.shape.classList.remove("chosen");
+    this.picture.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
     this.choice = { address: spot.piece.start, node: this.nodeAt(spot.piece.start), track: spot.track };
-    for (const own of this.spots) own.shape.classList.toggle("chosen", own === spot);
+    spot.shape.classList.add("chosen");
     spot.shape.setAttribute("tabindex", "0");
     if (focus) spot.shape.focus({ preventScroll: true });
     this.tell();
@@ -498,6 +525,18 @@ export class MemoryMap {
     const half = (this.view.high - this.view.low) / 2;
     this.setView(address - half, address + half);
   }
+}
+
+/**
+ * Stretches of one height as one shape: a page with thousands of them stays quick.
+ * @param {string} css
+ * @param {Stretch[]} stretches
+ * @param {number} top
+ * @param {number} height
+ */
+function blocks(css, stretches, top, height) {
+  const path = stretches.map(({ left, right }) => `M${left.toFixed(2)} ${top}H${right.toFixed(2)}v${height}H${left.toFixed(2)}z`);
+  return svg("path", { class: css, d: path.join("") });
 }
 
 /**

@@ -16,13 +16,18 @@ import { counted, rounded, span } from "./text.js";
  * @typedef {{left: number, width: number, start: number, end: number, css: string, letter: string, held: Held[],
  *   fresh: boolean, memory: Region | null, label: string}} Piece
  */
-/** What is drawn behind the pieces.  @typedef {{left: number, width: number, css: string}} Ground */
-/** @typedef {{pieces: Piece[], ground: Ground[], gone: Ground[]}} Drawn */
+/** From where to where something goes, in pixels.  @typedef {{left: number, right: number}} Stretch */
+/** What lies behind the pieces: for each class of the style the stretches that have it, upwards.  @typedef {Record<string, Stretch[]>} Ground */
+/** @typedef {{pieces: Piece[], ground: Ground}} Drawn */
 
 const HOTPLUG = 1;
 /** So narrow, in pixels, are pieces put together with a neighbour that touches them. */
 const NARROW = 2;
 const LEAST = 1.5;
+/** Free memory that is narrower, in pixels, can't be pointed at; it is seen all the same. */
+const POINTED = 4;
+/** Stretches that are nearer to each other, in pixels, look like one. */
+const APART = 0.5;
 /** The most lanes that are shown at once. */
 const LANES = 12;
 
@@ -151,18 +156,17 @@ export function drawn(state, plan, families, lane, view, width) {
     return { left, width: Math.max(LEAST, Math.min(width, (part.end - view.low) * scale) - left) };
   };
   /** @type {Drawn} */
-  const made = { pieces: [], ground: [], gone: [] };
+  const made = { pieces: [], ground: { ram: [], movable: [], hot: [] } };
   const seen = { start: view.low, end: view.high };
   for (const { start, end } of within(seen, lane.ranges)) {
     const range = { start, end };
     for (const part of within(range, state.memory)) {
-      const at = place(part);
-      if (at.width >= LEAST) made.ground.push({ ...at, css: "ram" });
-      if (part.of.flags & HOTPLUG) made.ground.push({ ...at, css: "hot" });
+      cover(made.ground.ram, place(part));
+      if (part.of.flags & HOTPLUG) cover(made.ground.hot, place(part));
       for (const cut of state.last ? cuts(part, plan.movable) : [{ ...part, movable: false }]) {
-        if (cut.movable) made.ground.push({ ...place(cut), css: "movable" });
+        if (cut.movable) cover(made.ground.movable, place(cut));
         for (const free of without(cut, state.held)) {
-          if ((free.end - free.start) * scale < NARROW) continue;
+          if ((free.end - free.start) * scale < POINTED) continue;
           made.pieces.push(freePiece(state, plan, lane, free, place(free), part.of, cut.movable));
         }
       }
@@ -184,6 +188,17 @@ export function drawn(state, plan, families, lane, view, width) {
   for (const piece of made.pieces) if (piece.held.length) named(piece, families);
   made.pieces.sort((one, other) => one.start - other.start || one.end - other.end);
   return made;
+}
+
+/**
+ * Adds a stretch to others, upwards; one that can't be told from the last makes that one longer.
+ * @param {Stretch[]} stretches
+ * @param {{left: number, width: number}} at
+ */
+export function cover(stretches, { left, width }) {
+  const last = stretches[stretches.length - 1];
+  if (last && left - last.right < APART) last.right = Math.max(last.right, left + width);
+  else stretches.push({ left, right: left + width });
 }
 
 /**

@@ -2,6 +2,8 @@
 
 /** @import { Range } from "./data.js" */
 
+/** Digits in groups of three; made once, as it is costly to make. */
+const NUMBERS = new Intl.NumberFormat("en");
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /**
@@ -29,7 +31,7 @@ export function exact(bytes) {
     value /= 1024;
     unit += 1;
   }
-  return `${value.toLocaleString("en")} ${UNITS[unit]}`;
+  return `${NUMBERS.format(value)} ${UNITS[unit]}`;
 }
 
 /**
@@ -62,7 +64,7 @@ export function span(range) {
  * @param {string} [many]
  */
 export function counted(count, one, many = `${one}s`) {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+  return `${NUMBERS.format(count)} ${count === 1 ? one : many}`;
 }
 
 /** @typedef {Node | string | null | undefined | false} Child */
