@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from memplan.report.film import Film
 
 #: Rows of a table that stand in the page itself; more are among its data, and its script shows them.
-ROWS = 200
+ROWS = 100
 #: Lines of a description that stand in the page; all of it is among its data.
 _LINES = 400
 _BLOCKERS = 8

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import memplan
+from tests.bench import machine_text
 from tests.report.browser import Reader, needs_browser, started
 
 pytest.importorskip("axe_core_python", reason="axe-core is needed: pip install --editable '.[dev]'")
@@ -45,6 +46,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     two = made(folder, str(hostile_file), "--append", f"y={HOSTILE}")
     (folder / "hostile-two.html").write_text(two, encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a machine with 10,000 map entries and 1,024 nodes."""
+    folder = tmp_path_factory.mktemp("large")
+    machine = folder / "large.yaml"
+    machine.write_text(machine_text(1024, 4 << 30, entries=10_000, cmdline="quiet"))
+    made(folder, str(machine))
+    return folder / "made.html"
 
 
 @pytest.fixture
@@ -159,11 +170,10 @@ def test_dragging_moves_the_view(reader: Reader, pages: Path) -> None:
         reader.one("button[aria-label='Zoom in']").click()
     reader.until(lambda: ": 1.25 GiB," in scale(reader))
     before = scale(reader)
-    x, y = centre(reader)
-    chain = ActionChains(reader.driver)
-    chain.w3c_actions.pointer_action.move_to_location(int(x), int(y))
-    chain.w3c_actions.pointer_action.pointer_down().move_to_location(int(x) - 200, int(y)).pointer_up()
-    chain.perform()
+    centre(reader)
+    picture = reader.one("#map .picture")
+    chain = ActionChains(reader.driver).move_to_element(picture).click_and_hold()
+    chain.move_by_offset(-100, 0).move_by_offset(-100, 0).release().perform()
     reader.until(lambda: scale(reader) != before)
     assert ": 1.25 GiB," in scale(reader), "a drag does not zoom"
     assert int(scale(reader).split()[0], 16) > int(before.split()[0], 16), (
@@ -213,6 +223,34 @@ def test_keys_go_from_piece_to_piece_and_zoom(reader: Reader, pages: Path) -> No
     press(reader, "0")
     reader.until(lambda: scale(reader) == whole)
     assert reader.run("return document.activeElement.closest('.picture') !== null")
+
+
+def test_thousands_of_ranges_are_drawn_by_what_can_be_seen(reader: Reader, large: Path) -> None:
+    assert large.stat().st_size < 2_000_000
+    reader.open(large)
+    zoom_in = reader.one("button[aria-label='Zoom in']")
+    for _ in range(12):
+        before = scale(reader)
+        shapes = reader.run("return document.querySelectorAll('#map .picture *').length")
+        assert shapes < 2 * 1280, f"{shapes} shapes on 1,280 pixels: {before}"
+        zoom_in.click()
+        reader.until(lambda before=before: scale(reader) != before)
+    rows = len(reader.all(".step tbody tr, section.grid tbody tr"))
+    assert rows < 3000, "tables show their first rows, and more when asked"
+
+
+def test_what_comes_within_one_frame_is_drawn_once(reader: Reader, large: Path) -> None:
+    reader.open(large)
+    drawn = reader.run(
+        "const picture = document.querySelector('#map .picture');"
+        "let drawn = 0;"
+        "new MutationObserver((seen) => (drawn += seen.length)).observe(picture, {childList: true});"
+        "const box = picture.getBoundingClientRect();"
+        "const turn = {deltaY: -5, clientX: box.left + 200, ctrlKey: true, bubbles: true, cancelable: true};"
+        "for (let at = 0; at < 40; at += 1) picture.dispatchEvent(new WheelEvent('wheel', turn));"
+        "return new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(drawn))))"
+    )
+    assert drawn == 1
 
 
 def test_tables_filter_and_sort(reader: Reader, pages: Path) -> None:

@@ -5,7 +5,7 @@ import { counted, el } from "./text.js";
 /** @typedef {{name: string, right: boolean, kind: string}} Column */
 
 /** So many rows are shown at first, and so many more each time. */
-const ROWS = 200;
+const ROWS = 100;
 /** Below so many rows a filter is of no use. */
 const FEW = 6;
 const UNITS = "KMGTPE";
