@@ -74,7 +74,8 @@ def css_class(family: Family) -> str:
 def moments(films: Sequence[Film]) -> list[list[Any]]:
     """The moments of one film, or of two side by side: the step's name, and for each film the frame that it shows.
 
-    Steps that both have are one moment; at one that a film lacks it shows the frame that it had before.
+    Steps that both have are one moment; at one that a film lacks it shows the frame that it had before, or its first
+    one where it had none.
     """
     steps = [[frame.step for frame in film.frames] for film in films]
     if len(steps) == 1:

@@ -40,7 +40,9 @@ def test_two_plans_have_one_slider_with_every_step_of_both(tmp_path: Path, words
         assert shown == sorted(shown)
         assert set(shown) == set(range(len(plan["frames"])))
         own = [after for before, after in pairwise([["", -1, -1], *moments]) if after[number] != before[number]]
-        assert [moment[0] for moment in own] == [frame["step"] for frame in plan["frames"]]
+        steps = [frame["step"] for frame in plan["frames"]]
+        assert [moment[0] for moment in own][1:] == steps[1:]
+        assert steps[0] in (moment[0] for moment in moments if moment[number] == 0)
 
 
 def test_moved_ranges_are_those_that_a_comparison_finds(tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_what_changes_stands_above_both_plans(tmp_path: Path) -> None:
     assert "--top-down --bottom-up -o " in text
     because = made(tmp_path, *KERNELS)
     assert "differs because of" in because
-    assert "since 3.14" in because
+    assert "srat_hotplug_marks: false became true (commit a0acda917284)" in because
 
 
 def test_a_page_of_one_machine_is_read_back_and_one_of_two_is_not(tmp_path: Path) -> None:
