@@ -279,6 +279,28 @@ def test_no_ram_is_large_enough() -> None:
     assert "the largest stretch of RAM has 3071 MiB" in advice.refusal.reasons[0]
 
 
+def test_parts_of_nodes_where_whole_ones_can_not_be_had() -> None:
+    """Without an SRAT there is nothing to mark; a size gives parts of the nodes that numa=fake= makes."""
+    own = machine("numa=fake=4")._replace(srat=None)
+    assert memplan.simulate(own, kernel=BUILD).nodes[3].memory
+    advice = advise(own, BUILD, [read_want("removable:node3")])
+    assert [step.settings[0][0] for step in advice.steps] == ["kernelcore"]
+    assert read_want("removable:node3").is_met(memplan.simulate(advice.machine, kernel=BUILD))
+
+
+def test_several_wishes_take_the_steps_of_each() -> None:
+    own = with_table(with_initrd(machine("", hot=False), GIB + 64 * MIB), 2 * GIB - 0x8000)
+    found = hands(own, "removable:all", "crashkernel>=300M")
+    assert sorted(found) == [Hand.OPTION, Hand.OPTION, Hand.LOADER, Hand.FIRMWARE, Hand.FIRMWARE]
+
+
+def test_nodes_that_there_are_not() -> None:
+    advice = advise(machine("movable_node"), BUILD, [read_want("removable:node9")])
+    assert advice.refusal is not None
+    assert advice.refusal.reasons == ("there is no node 9 with memory",)
+    assert (advice.refusal.proved, advice.refusal.tried_all) == (False, True)
+
+
 def test_nodes_that_options_hide() -> None:
     for cmdline, step in (("movable_node numa=off", ("numa", "on")), ("movable_node mem=900M", ("mem", "off"))):
         advice = advise(machine(cmdline), BUILD, [read_want("removable:node2")])

@@ -1,6 +1,8 @@
 """A history tells every version's verdict as its plan has it, and changes of it by the rules that make them."""
 
 import json
+import shlex
+from itertools import combinations
 from pathlib import Path
 
 import jsonschema
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 import memplan
 from memplan.cli import main
 from memplan.errors import NotCoveredError, UsageError
-from memplan.history import history, minimal, versions_between
+from memplan.history import Build, _mixed, history, minimal, versions_between
+from memplan.kernel.load import find_kernel
+from memplan.kernel.model import Kernel
 from memplan.machine.dump import dump_machine
 from memplan.machine.model import Machine
 from memplan.render.history_json import history_schema
@@ -57,6 +61,41 @@ def test_wants_part_the_versions() -> None:
     found = history(own, versions_between("4.14", "4.20"), wants)
     assert [(one.first, one.met) for one in found] == [("4.14", False), ("4.17", True)]
     assert [one.met for one in history(own, ["4.16", "rhel-8"], wants)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "first", "last", "wishes"),
+    [
+        ("kernelcore=40%", "4.16", "4.17", []),
+        ("movable_node", "3.13", "3.14", []),
+        ("crashkernel=900M", "3.13", "6.12", []),
+        ("movable_node crashkernel=900M,high", "3.13", "6.12", ["crashkernel>=900M"]),
+        ("movable_node", "3.13", "6.1", ["removable:node2", "boots"]),
+        ("movable_node", "3.13", "rhel-9", ["removable:all"]),
+        ("crashkernel=900M", "rhel-8", "3.13", ["crashkernel"]),
+    ],
+)
+def test_nothing_of_a_cause_can_be_left_out(cmdline: str, first: str, last: str, wishes: list[str]) -> None:
+    """With all of it the older kernel gives the newer verdict; with a part of it, or none, it does not."""
+    own = machine(cmdline, nodes=3, hot="movable_node" in cmdline)
+    wants = [read_want(text) for text in wishes]
+    older, newer = (Build(name, find_kernel(name)) for name in (first, last))
+
+    def answer(kernel: Kernel) -> object:
+        try:
+            plan = memplan.simulate(own, kernel=kernel)
+        except NotCoveredError:
+            return None
+        return all(want.is_met(plan) for want in wants) if wants else Verdict.of(plan)
+
+    wanted = answer(newer.kernel)
+    assert wanted != answer(older.kernel)
+    (_, change) = history(own, [first, last], wants)
+    names = [cause.name for cause in change.causes]
+    assert names
+    for count in range(len(names) + 1):
+        for some in combinations(names, count):
+            assert (answer(_mixed(older, newer, frozenset(some))) == wanted) == (count == len(names)), some
 
 
 @given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))
@@ -115,8 +154,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         texts.append(capsys.readouterr().out)
     found = json.loads(texts[1])
     jsonschema.validate(found, history_schema())
+    for own in found["stretches"]:
+        with pytest.raises(SystemExit):
+            main([*shlex.split(own["simulate"])[1:], "-f", "json"])
+        plan = json.loads(capsys.readouterr().out)
+        assert sorted({part["node"] for part in plan["movable"]}) == own["removable"]
     assert [one["met"] for one in found["stretches"]] == [False, True]
     assert "because of" in texts[0]
+    assert "crash kernel" not in texts[0]
     assert texts[0].count(f"memplan simulate {path} --kernel") == 2
     with pytest.raises(SystemExit) as left:
         main([*words[:4], "--to", "4.16.0", "--want", "removable:1"])

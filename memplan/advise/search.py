@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from memplan.advise.placed import overlaps
 from memplan.advise.steps import steps as steps_for
@@ -55,7 +55,7 @@ class Refusal(NamedTuple):
 
     `missing` are the wishes that the best change that was tried leaves open, and `reasons` what stands in their way, in
     words; the reservations of `immovable` nobody can move.  `apart` tells that each wish can be had without the others.
-    `proved` is False where the search ended before all changes were tried.
+    `proved` tells that what no step changes rules it out, `tried_all` that all changes there are were tried.
     """
 
     missing: tuple[Want, ...]
@@ -63,6 +63,7 @@ class Refusal(NamedTuple):
     immovable: tuple[Reservation, ...]
     apart: bool
     proved: bool
+    tried_all: bool
 
 
 class Advice(NamedTuple):
@@ -82,17 +83,29 @@ class Advice(NamedTuple):
 
 def advise(machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> Advice:
     """The smallest change with which `machine` meets all `wants`, each change tried by planning it."""
-    search = _Search(machine, kernel, wants)
-    found = search.run()
+    search, found, plans = _searched(machine, kernel, wants)
     if found is not None:
         steps, own, plan = found
-        return Advice(steps, own, _cost(search.first, plan), None, search.plans, plan.limits)
-    plans, apart = search.plans, False
+        return Advice(steps, own, _cost(search.first, plan), None, plans, plan.limits)
+    apart = False
     if len(wants) > 1:
-        alone = [_Search(machine, kernel, [want]) for want in wants]
-        apart = all(own.run() is not None for own in alone)
-        plans += sum(own.plans for own in alone)
+        alone = [_searched(machine, kernel, [want]) for want in wants]
+        apart = all(each is not None for _, each, _ in alone)
+        plans += sum(more for *_, more in alone)
     return Advice((), machine, None, search.refusal(apart=apart), plans, search.first.limits)
+
+
+def _searched(machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> tuple[_Search, _Found | None, int]:
+    """A search for whole nodes, and where there are none for parts of them; what it found, and how many plans it took.
+
+    Parts that go off-line by their size are no answer where something in the node can't be moved by anyone.
+    """
+    search = _Search(machine, kernel, wants, by_size=False)
+    found = search.run()
+    if found is not None or search.is_hopeless() or all(want.node is None for want in wants):
+        return search, found, search.plans
+    other = _Search(machine, kernel, wants, by_size=True)
+    return other, other.run(), search.plans + other.plans
 
 
 def settings_of(steps: Sequence[Measure]) -> tuple[tuple[str, str], ...]:
@@ -100,13 +113,18 @@ def settings_of(steps: Sequence[Measure]) -> tuple[tuple[str, str], ...]:
     return tuple(setting for step in steps for setting in step.settings)
 
 
+#: The smallest change, the machine with it, and its plan.
+_Found: TypeAlias = "tuple[tuple[Measure, ...], Machine, Plan]"
+
+
 class _Search:
     """The search for one change."""
 
-    def __init__(self, machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> None:
+    def __init__(self, machine: Machine, kernel: Kernel, wants: Sequence[Want], *, by_size: bool) -> None:
         self._machine = machine
         self._kernel = kernel
         self._wants = tuple(wants)
+        self._by_size = by_size
         self._overlaps = overlaps(machine, kernel)
         self.first = replay(machine, kernel)
         #: The nodes that are meant, as the machine is: no change may make "all" mean others.
@@ -117,14 +135,12 @@ class _Search:
         self._whole = True
         self._best = (self._wants, self.first)
 
-    def run(self) -> tuple[tuple[Measure, ...], Machine, Plan] | None:
+    def run(self) -> _Found | None:
         """The smallest change, the machine with it, and its plan; None where there is none."""
         order = count()
         queue: list[tuple[int, tuple[int, ...], int, tuple[Measure, ...]]] = [(0, (), next(order), ())]
         seen: set[frozenset[Measure]] = set()
         while queue:
-            if self.plans and self._is_hopeless():
-                return None
             if self.plans == _MOST_PLANS:
                 self._whole = False
                 return None
@@ -136,9 +152,12 @@ class _Search:
             missing = tuple(want for want in self._wants if not self._is_met(want, plan))
             if not missing:
                 return steps, own, plan
+            if not steps and self.is_hopeless():
+                return None
             if len(missing) < len(self._best[0]) or not self._best[1].end.completed:
                 self._best = missing, plan
-            for step in steps_for(own, self._kernel, plan, missing, self._unmet_nodes(plan, missing)):
+            nodes = self._unmet_nodes(plan, missing)
+            for step in steps_for(own, self._kernel, plan, missing, nodes, by_size=self._by_size):
                 more = (*steps, step)
                 if frozenset(more) in seen or _clash(steps, step):
                     continue
@@ -153,18 +172,20 @@ class _Search:
     def refusal(self, *, apart: bool) -> Refusal:
         """Why nothing was found."""
         missing, plan = self._best
-        return Refusal(missing, tuple(self._reasons(missing, plan)), self._immovable(plan, missing), apart, self._whole)
+        return Refusal(
+            missing,
+            tuple(self._reasons(missing, plan)),
+            self._immovable(plan, missing),
+            apart,
+            self.is_hopeless(),
+            self._whole,
+        )
 
-    def _is_hopeless(self) -> bool:
-        """Whether what no step changes rules a wish out: memory that nobody can move, or no RAM that is large enough.
-
-        Where ZONE_MOVABLE is made by size, a node with such memory has other parts that can go off-line.
-        """
-        rules = self._kernel.rules
+    def is_hopeless(self) -> bool:
+        """Whether what no step changes rules a wish out: memory that nobody can move, or too little RAM."""
         if any(want.crash_kernel is not None and want.crash_kernel > self._largest_ram for want in self._wants):
             return True
-        by_marks = rules.movable_node_zone and self._kernel.config(rules.movable_node_config)
-        return bool(by_marks and self.first.end.completed and self._immovable(self.first, self._wants))
+        return self.first.end.completed and bool(self._immovable(self.first, self._wants))
 
     def _immovable(self, plan: Plan, wants: Sequence[Want]) -> tuple[Reservation, ...]:
         """What nobody can move out of the nodes that should be removable."""

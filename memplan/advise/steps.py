@@ -65,13 +65,15 @@ class Measure(NamedTuple):
     settings: tuple[tuple[str, str], ...]
 
 
-def steps(machine: Machine, kernel: Kernel, plan: Plan, missing: Sequence[Want], nodes: set[int]) -> Iterator[Measure]:
+def steps(
+    machine: Machine, kernel: Kernel, plan: Plan, missing: Sequence[Want], nodes: set[int], *, by_size: bool
+) -> Iterator[Measure]:
     """The steps that may bring `machine`, as `plan` has it, nearer to the `missing` wishes, each once.
 
-    `nodes` are those which should be removable and are not.
+    `nodes` are those which should be removable and are not; `by_size` tells whether a part of each will do.
     """
     found: dict[tuple[tuple[str, str], ...], Measure] = {}
-    for step in _Steps(machine, kernel, plan, nodes).all(missing):
+    for step in _Steps(machine, kernel, plan, nodes, by_size=by_size).all(missing):
         found.setdefault(step.settings, step)
     yield from found.values()
 
@@ -79,11 +81,12 @@ def steps(machine: Machine, kernel: Kernel, plan: Plan, missing: Sequence[Want],
 class _Steps:
     """The steps for one machine and its plan."""
 
-    def __init__(self, machine: Machine, kernel: Kernel, plan: Plan, nodes: set[int]) -> None:
+    def __init__(self, machine: Machine, kernel: Kernel, plan: Plan, nodes: set[int], *, by_size: bool) -> None:
         self._machine = machine
         self._kernel = kernel
         self._plan = plan
         self._nodes = nodes
+        self._by_size = by_size
         self._cmdline = CommandLine(machine.cmdline)
         srat = machine.srat.memory if machine.srat is not None else ()
         domains = {node.pxm for node in plan.nodes if node.nid in nodes}
@@ -94,10 +97,17 @@ class _Steps:
 
     def all(self, missing: Sequence[Want]) -> Iterator[Measure]:
         """Steps for nodes, for a crash kernel, and for a boot that dies."""
-        crash = [want.crash_kernel or _USUAL_CRASH_KERNEL for want in missing if want.crash_kernel is not None]
-        for size in crash:
-            yield _option("crashkernel", size_text(size))
-            yield _option("crashkernel", f"{size_text(size)},high")
+        sizes = [
+            size_text(want.crash_kernel or _USUAL_CRASH_KERNEL) for want in missing if want.crash_kernel is not None
+        ]
+        asked = self._cmdline.last("crashkernel")
+        for size in sizes:
+            if asked not in (size, f"{size},high"):
+                yield _option("crashkernel", size)
+                yield _option("crashkernel", f"{size},high")
+        # What makes room is no help before it is asked for.
+        crash = asked is not None and any(asked in (size, f"{size},high") for size in sizes)
+        if crash:
             # Memory is searched node by node, and not where it may be removed.
             if self._cmdline.has("movable_node"):
                 yield _option("movable_node", "off")
@@ -108,8 +118,9 @@ class _Steps:
         blockers = [own for verdict in self._plan.verdicts if verdict.nid in self._nodes for own in verdict.blockers]
         for blocker in blockers:
             yield from self._remedy(blocker)
-        yield from self._left_out(keeps_crash_kernel=bool(crash))
-        anywhere = bool(crash) or not self._plan.end.completed
+        anywhere = crash or not self._plan.end.completed
+        if anywhere or self._nodes:
+            yield from self._left_out(keeps_crash_kernel=bool(sizes))
         yield from self._loaded_elsewhere(anywhere=anywhere)
         if anywhere or any(own.owner.kind in KERNEL for own in blockers):
             yield from self._image_elsewhere()
@@ -121,10 +132,9 @@ class _Steps:
     # -- options ------------------------------------------------------------------------------------------------
 
     def _options_for_nodes(self) -> Iterator[Measure]:
-        rules = self._kernel.rules
         if not self._cmdline.has("movable_node"):
             yield _option("movable_node", "on")
-        if not rules.movable_node_zone or not self._kernel.config(rules.movable_node_config):
+        if self._by_size:
             yield from self._shares()
         yield from self._smaller_blocks()
 

@@ -47,7 +47,11 @@ def command(
         document = history_document(machine, words, wanted, stretches)
         write_lines(json.dumps(document, indent=2).splitlines(), output)
     else:
+        from memplan.machine.cmdline import CommandLine
         from memplan.render.history import history_lines
 
-        write_lines(history_lines(words, stretches), output)
+        crash = CommandLine(described.cmdline).has("crashkernel") or any(
+            want.crash_kernel is not None for want in wants
+        )
+        write_lines(history_lines(words, stretches, crash=crash), output)
     return 1 if wants and not stretches[-1].met else 0

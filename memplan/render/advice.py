@@ -53,9 +53,11 @@ def _refusal(what: str, refusal: Refusal, plans: int) -> Iterator[str]:
         yield "  kernelcore= or movablecore= would let parts of the node go off-line, not the node"
         return
     if refusal.proved:
-        yield f"{what}: nothing gives {missing}, whatever options, boot loader and firmware do (plans made: {plans})"
+        yield f"{what}: nothing gives {missing}:"
+    elif refusal.tried_all:
+        yield f"{what}: no option, no place and no mark was found that gives {missing}; all were tried ({plans} plans)"
     else:
-        yield f"{what}: no change was found that gives {missing} (plans made: {plans}); there may be one"
+        yield f"{what}: no change was found that gives {missing} ({plans} plans); not all were tried"
     for reason in refusal.reasons[:_MOST_TOLD]:
         yield f"  {reason}"
     if refusal.apart:

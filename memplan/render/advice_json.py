@@ -102,6 +102,11 @@ _ADVICE: Form[_Told] = record(
             lambda advice: advice.refusal is not None and advice.refusal.proved,
         ),
         Member(
+            "tried_all",
+            flag("whether all changes there are were tried, or one was found"),
+            lambda advice: advice.refusal is None or advice.refusal.tried_all,
+        ),
+        Member(
             "immovable",
             listed(_IMMOVABLE),
             lambda advice: advice.refusal.immovable if advice.refusal is not None else (),

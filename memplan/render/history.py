@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from memplan.history import Cause, Stretch
 
 
-def history_lines(command: Sequence[str], stretches: Sequence[Stretch]) -> Iterator[str]:
+def history_lines(command: Sequence[str], stretches: Sequence[Stretch], *, crash: bool) -> Iterator[str]:
     """Each stretch of versions with its verdict, why it differs from the one before, and the command that shows it.
 
-    `command` is that command's beginning, without the kernel.
+    `command` is that command's beginning, without the kernel; `crash` tells whether a crash kernel is asked for.
     """
     width = max(len(_versions(own)) for own in stretches)
     for index, own in enumerate(stretches):
         if index:
             yield ""
-        yield _line(f"{_versions(own):{width}}  {_verdict(own)}")
+        yield _line(f"{_versions(own):{width}}  {_verdict(own, crash=crash)}")
         for cause in own.causes:
             yield _line(f"  because of {cause_text(cause)}")
         for text in own.limits:
@@ -35,13 +35,14 @@ def _versions(own: Stretch) -> str:
     return own.first if own.first == own.last else f"{own.first} to {own.last}"
 
 
-def _verdict(own: Stretch) -> str:
+def _verdict(own: Stretch, *, crash: bool) -> str:
     if own.verdict is None:
         return f"not known: {own.problem}"
     met = {None: "", True: "yes: ", False: "no: "}[own.met]
     if own.verdict.death:
         return f"{met}the boot dies: {own.verdict.death}"
-    return f"{met}{removable_words(list(own.verdict.removable))}, {crash_words(own.verdict.crash_kernel)}"
+    nodes = removable_words(list(own.verdict.removable))
+    return f"{met}{nodes}, {crash_words(own.verdict.crash_kernel)}" if crash else f"{met}{nodes}"
 
 
 def cause_text(cause: Cause) -> str:

@@ -40,6 +40,7 @@ def _lines(case: Case, record: Record) -> Iterator[str]:
         if "simulate" in record:
             yield record["simulate"]
     yield from (f"not modelled: {text}" for text in record.get("not_modelled", ()))
+    yield from (f"no effect: {text}" for text in record.get("unheeded_options", ()))
 
 
 def _answer(record: Record) -> str:

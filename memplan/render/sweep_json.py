@@ -96,6 +96,11 @@ def sweep_schema() -> dict[str, Any]:
             "classes": classes,
             "segments": {"type": "array", "items": segment},
             "not_modelled": left_out,
+            "unheeded_options": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "options that are varied and that the kernel does not know, where there are any",
+            },
             "exact": {"type": "boolean", "description": "whether all values are answered for"},
             "simulate": simulate,
             **answer,

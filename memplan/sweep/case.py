@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memplan.boot.limits import limits
 from memplan.boot.parameters import Parameters
+from memplan.boot.unheeded import unheeded
 from memplan.errors import MemplanError
+from memplan.machine.cmdline import CommandLine
 from memplan.machine.load import load_machine
 from memplan.sweep.outcome import crash_place, outcome_of
 from memplan.sweep.settings import changed, setting_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
@@ -54,8 +56,22 @@ def run_case(case: Case) -> Record:
 def _answer(case: Case) -> Record:
     machine = changed(_loaded(case.machine), case.settings)
     kernel = kernel_of(machine, case.kernel)
-    left_out = [str(limit) for limit in limits(Parameters(machine, kernel))]
-    return {**_swept(case, machine, kernel), **({"not_modelled": left_out} if left_out else {})}
+    remarks = {
+        "not_modelled": [str(limit) for limit in limits(Parameters(machine, kernel))],
+        "unheeded_options": list(_unheeded(case, machine, kernel)),
+    }
+    return {**_swept(case, machine, kernel), **{name: texts for name, texts in remarks.items() if texts}}
+
+
+def _unheeded(case: Case, machine: Machine, kernel: Kernel) -> Iterator[str]:
+    """What is to be said of the options that are varied, where the kernel does not know them."""
+    varied = {name for name, _ in case.settings}
+    if case.span is not None:
+        varied.add(case.span.name)
+        machine = machine._replace(cmdline=f"{machine.cmdline} {case.span.name}=")
+    for own in unheeded(CommandLine(machine.cmdline), kernel):
+        if own.name in varied:
+            yield own.text
 
 
 def _swept(case: Case, machine: Machine, kernel: Kernel) -> Record:

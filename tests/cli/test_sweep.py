@@ -2,6 +2,9 @@
 
 import json
 import shlex
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +136,61 @@ def test_cases_that_cannot_be_planned_do_not_end_the_sweep(described: str, capsy
     assert out.count("can't be planned") == 3
     assert "initrd.start: found" in out
     assert "node 1 is removable" in out
+
+
+def test_options_that_the_kernel_does_not_know_are_told(described: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = "crashkernle is no option of Linux; crashkernel is"
+    for values in ("64M,128M", "64M..128M"):
+        status, out, _ = run(capsys, "sweep", described, "--vary", f"crashkernle={values}")
+        assert status == 0
+        assert f"no effect: {told}" in out
+        document = json.loads(run(capsys, "sweep", described, "--vary", f"crashkernle={values}", "-f", "json")[1])
+        jsonschema.validate(document, sweep_schema())
+        assert all(own["unheeded_options"] == [told] for own in document.get("cases", [document]))
+    assert "no effect" not in run(capsys, "sweep", described, "--vary", "crashkernel=64M..128M")[1]
+
+
+def test_a_sweep_that_is_killed_loses_at_most_the_case_in_hand(
+    described: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal, printed = tmp_path / "journal", tmp_path / "printed"
+    words = (
+        "sweep",
+        described,
+        "--vary",
+        "crashkernel=" + ",".join(f"{size}M" for size in range(16, 416)),
+        "-f",
+        "ndjson",
+    )
+    with printed.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-m", "memplan", *words, "--resume", str(journal)], stdout=out)
+        try:
+            deadline = time.monotonic() + 120
+            while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        finally:
+            process.kill()
+            process.wait()
+    kept = journal.read_bytes()
+    done = kept[: kept.rfind(b"\n") + 1].splitlines()
+    assert 5 <= len(done) < 400
+    # What was shown is kept.
+    assert printed.read_bytes().count(b"\n") <= len(done)
+    resumed = run(capsys, *words, "--resume", str(journal))
+    lines = journal.read_bytes().splitlines()
+    assert lines[: len(done)] == done
+    assert len(lines) == 400
+    assert resumed == run(capsys, *words)
+
+
+def test_progress_is_shown_on_a_terminal_alone(
+    described: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("sweep", described, "--vary", "crashkernel=64M,128M,256M")
+    silent = run(capsys, *words)
+    assert silent[2] == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    shown = run(capsys, *words)
+    assert shown[:2] == silent[:2]
+    assert "sweeping" in shown[2]

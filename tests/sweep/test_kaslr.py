@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 import memplan
 from memplan.errors import NotCoveredError
 from memplan.kaslr.choice import possible_places
-from memplan.machine.model import AcpiTable, E820Entry, Efi, Initrd, Machine, MemoryAffinity, TableUpgrade
+from memplan.machine.model import (
+    AcpiTable,
+    E820Entry,
+    Efi,
+    EfiRange,
+    Extent,
+    Initrd,
+    Machine,
+    MemoryAffinity,
+    TableUpgrade,
+)
 from memplan.owner import Purpose
 from memplan.sweep.kaslr import KaslrSweep, Result, placed, sweep_kaslr
 from memplan.sweep.outcome import outcome_of, rough_outcome
@@ -31,7 +41,7 @@ def by_place(swept: KaslrSweep) -> dict[int, Result]:
     """The result of every place; each is in one range of one class, and the classes count right."""
     found: dict[int, Result] = {}
     for own in swept.classes:
-        places = [at for start, end in own.ranges for at in range(start, end + 1, swept.places.align)]
+        places = [at for start, end in own.ranges for at in range(start, end + 1, swept.places.align or 1)]
         assert len(places) == own.slots
         assert not found.keys() & set(places)
         found.update(dict.fromkeys(places, own.result))
@@ -76,6 +86,46 @@ def test_some_thousand_places(kernel: str, cmdline: str, hot: bool) -> None:
     found = by_place(swept)
     ends = [at for one in swept.classes for pair in one.ranges[:4] for at in pair]
     for at in {*sorted(found)[::97], *ends}:
+        assert found[at] == planned(own, kernel, at), hex(at)
+
+
+def by_efi(own: Machine) -> Machine:
+    """The machine booted by EFI: its map has the RAM as free memory, but for what firmware keeps at 512 MiB."""
+    taken = (512 * MIB, 520 * MIB)
+    (_, _), (low, high) = ((entry.start, entry.end) for entry in own.e820)
+    ranges = (
+        EfiRange(0, 0x9F000, 7),
+        EfiRange(low, taken[0], 7),
+        EfiRange(*taken, 4),
+        EfiRange(taken[1], high, 7),
+    )
+    return own._replace(efi=Efi(memmap=Extent(0x9000, 0x1000), descriptors=ranges))
+
+
+@pytest.mark.parametrize("kernel", ["3.13.10", "4.4.0", "4.14.0", "4.19.72", "5.10.89", "6.1.192", "6.12.107", "7.1.5"])
+@pytest.mark.parametrize("efi", [False, True])
+@pytest.mark.parametrize(
+    "cmdline",
+    [
+        "movable_node mem=1300M",
+        "movable_node memmap=64M$256M,16M$1200M crashkernel=100M",
+        "hugepagesz=1G hugepages=1 movable_node",
+    ],
+)
+def test_kernels_with_options_that_the_choice_looks_at(kernel: str, efi: bool, cmdline: str) -> None:
+    """The ends of all ranges, and every 41st place."""
+    own = machine(cmdline, nodes=2)
+    own = by_efi(own) if efi else own
+    if efi and kernel == "5.10.89":
+        # The stub leaves the compressed image where firmware has put it.
+        with pytest.raises(NotCoveredError, match="where firmware has loaded the compressed kernel"):
+            sweep_kaslr(own, kernel_of(kernel))
+        return
+    swept = sweep_kaslr(own, kernel_of(kernel))
+    found = by_place(swept)
+    assert len(found) == swept.places.slots
+    ends = [at for one in swept.classes for pair in one.ranges[:4] for at in pair]
+    for at in {*sorted(found)[::41], *ends}:
         assert found[at] == planned(own, kernel, at), hex(at)
 
 
