@@ -71,7 +71,7 @@ class Page {
     });
     const { state } = this.tracks[0];
     const free = total(state.memory);
-    rows.push(entry("ram", "", one ? `free, of ${rounded(free)} in all` : "free"));
+    if (free) rows.push(entry("ram", "", one ? `free, of ${rounded(free)} in all` : "free"));
     rows.push(entry("hot", "", "hatched: hot-pluggable for the kernel at this moment"));
     if (this.tracks.some(({ state: own, plan }) => own.last && plan.movable.length)) rows.push(entry("movable", "", "free, can be removed"));
     if (this.tracks.some(({ state: own }) => own.frame.limit < this.map.all.high)) rows.push(entry("limit", "", "dashed: memory is allocated below it"));
