@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
+from os.path import isfile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -149,8 +150,8 @@ def changes(sets: Iterable[str]) -> tuple[Assignment, ...]:
 
 
 def is_boot_log(path: str) -> bool:
-    """Whether the file begins as a boot log does; one that is named as a description or a page is none."""
-    if path.endswith((".yaml", ".yml", ".json", ".html")):
+    """Whether the file begins as a boot log does; a pipe, and what is named as a description or a page, is none."""
+    if path.endswith((".yaml", ".yml", ".json", ".html")) or not isfile(path):
         return False
     from memplan.firmware.dmesg import recognises
 

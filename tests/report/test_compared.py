@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -102,6 +103,12 @@ def test_what_differs_from_the_log_is_told(tmp_path: Path) -> None:
     assert "0x0000000002000000" in different[0][3]
     assert "0x0000000001000000" in different[0][4]
     assert "likely cause: " in text
+
+
+def test_a_pipe_that_nobody_writes_into_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(AssertionError, match="pipe"):
+        made(tmp_path, str(tmp_path / "pipe"))
 
 
 @pytest.mark.parametrize(
