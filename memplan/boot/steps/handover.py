@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @step("mm/memblock.c")
 def memblock_free_all(boot: Boot) -> None:
-    """The hand-over: the arrays as they are are what stays reserved (3.13: free_all_bootmem).
+    """The hand-over: the arrays, as they then are, tell what stays reserved (3.13: free_all_bootmem).
 
     From 6.5 on reserved regions first get the node that their memory has, in some versions with what lies beyond it.
     """
