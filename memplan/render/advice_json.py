@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memplan.advise.steps import Hand
 from memplan.render.forms import (
+    Document,
     Form,
     Member,
-    document_schema,
     flag,
-    heading,
     inside,
     listed,
     mapping,
@@ -19,8 +18,9 @@ from memplan.render.forms import (
     one_of,
     record,
     text,
+    versioned,
 )
-from memplan.render.json_ import SPAN, TEXTS
+from memplan.render.json_ import CRASH_PLACE, EDGES, TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,16 +47,14 @@ def advice_document(
     path: str, kernel: str | None, wanted: Sequence[str], advice: Advice, simulate: str
 ) -> dict[str, Any]:
     """The answer as JSON has it."""
-    document: dict[str, Any] = _ADVICE.write(_Told(path, kernel, wanted, advice, simulate))
-    return document
+    return _ADVICE.written(_Told(path, kernel, wanted, advice, simulate))
 
 
 def advice_schema() -> dict[str, Any]:
     """The schema of what ``memplan advise --format json`` writes."""
-    return document_schema("memplan advice", _ADVICE)
+    return _ADVICE.schema()
 
 
-_PLACE = one_of("low", "high", "none")
 _STEP: Form[Measure] = record(
     "",
     Member(
@@ -76,18 +74,19 @@ _COST: Form[Cost] = record(
     Member("lost_nodes", listed(number()), lambda cost: cost.lost_nodes),
     Member("lost_bytes", number("less memory that can go off-line"), lambda cost: cost.lost_bytes),
     Member("lost_ram", number("less RAM"), lambda cost: cost.lost_ram),
-    Member("crash_kernel_before", _PLACE, lambda cost: cost.crash_before),
-    Member("crash_kernel_after", _PLACE, lambda cost: cost.crash_after),
+    Member("crash_kernel_before", CRASH_PLACE, lambda cost: cost.crash_before),
+    Member("crash_kernel_after", CRASH_PLACE, lambda cost: cost.crash_after),
 )
 _IMMOVABLE: Form[Reservation] = record(
     "what nobody can move; its end is inclusive",
-    *SPAN[:2],
+    *EDGES,
     Member("node", maybe(number()), lambda own: own.nid),
     Member("owner", text(), lambda own: own.owner),
 )
-_ADVICE: Form[_Told] = record(
+_ADVICE: Document[_Told] = versioned(
+    "memplan advice",
+    VERSION,
     "",
-    *heading("memplan advice", VERSION),
     Member("machine", text(), lambda told: told.machine),
     Member("kernel", maybe(text()), lambda told: told.kernel),
     Member("want", TEXTS, lambda told: told.wanted),

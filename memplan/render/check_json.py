@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memplan.checks.model import SEVERITIES
 from memplan.render.forms import (
+    Document,
     Form,
     Member,
-    document_schema,
     flag,
     heading,
     listed,
@@ -55,9 +55,8 @@ def check_lines(reports: Iterable[Report], tally: Tally) -> Iterator[str]:
 def check_schema() -> dict[str, Any]:
     """The schema of what ``memplan check --format json`` writes."""
     findings: Member[Any] = Member("findings", listed(_FINDING, "In the order of inputs and places."), lambda _: ())
-    return document_schema(
-        "memplan check", record("What rules found. New members may come without a new version.", findings, *_SUMS)
-    )
+    description = "What rules found. New members may come without a new version."
+    return Document("memplan check", description, findings, *_SUMS).schema()
 
 
 _FINDING: Form[_Found] = record(

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memplan.differences import DifferenceKind
 from memplan.render.forms import (
+    Document,
     Form,
     Member,
-    document_schema,
     flag,
-    heading,
     listed,
     literal,
     maybe,
@@ -21,6 +20,7 @@ from memplan.render.forms import (
     pair,
     record,
     text,
+    versioned,
 )
 from memplan.render.json_ import (
     END,
@@ -69,13 +69,12 @@ def diff_document(
     plans: tuple[Plan, Plan], diff: PlanDiff, labels: tuple[str, str], rules: Sequence[RuleChange] = ()
 ) -> dict[str, Any]:
     """The differences as JSON has them; `labels` name the `plans`, `rules` make their outcomes differ."""
-    document: dict[str, Any] = _DIFF.write(_Told(plans, diff, labels, rules))
-    return document
+    return _DIFF.written(_Told(plans, diff, labels, rules))
 
 
 def diff_schema() -> dict[str, Any]:
     """The schema of what ``memplan diff --format json`` writes."""
-    return document_schema("memplan diff", _DIFF)
+    return _DIFF.schema()
 
 
 _PLACE: Form[ReservedRange] = record(
@@ -136,10 +135,11 @@ _RULE: Form[RuleChange] = record(
     ),
     Member("causes", listed(CAUSE, "Rules, steps and facts."), lambda own: own.causes),
 )
-_DIFF: Form[_Told] = record(
+_DIFF: Document[_Told] = versioned(
+    "memplan diff",
+    VERSION,
     "What changes from one plan to another; numbers and ranges as in a plan. Pairs are [first, second]; null where "
     "that plan has no such thing.",
-    *heading("memplan diff", VERSION),
     Member("plans", pair(text(), "what the plans are called"), lambda told: told.labels),
     Member("equal", flag("whether both boots leave the same behind"), lambda told: told.diff.empty),
     Member("movable", pair(number(), "bytes that can go off-line"), lambda told: told.diff.movable),

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memplan.explain.answers import AnswerKind
 from memplan.render.explain import reason
 from memplan.render.forms import (
+    Document,
     Form,
     Member,
-    document_schema,
     flag,
-    heading,
     inside,
     listed,
     literal,
@@ -21,8 +20,9 @@ from memplan.render.forms import (
     record,
     reference,
     text,
+    versioned,
 )
-from memplan.render.json_ import REMARKS, SPAN, TEXTS, Extent
+from memplan.render.json_ import EDGES, REMARKS, TEXTS, Extent
 
 if TYPE_CHECKING:
     from memplan.events import Request
@@ -43,17 +43,15 @@ class _Told(NamedTuple):
 
 def answer_document(answer: Answer, plan: Plan) -> dict[str, Any]:
     """The answer from `plan` as JSON has it."""
-    document: dict[str, Any] = _EXPLANATION.write(_Told(answer, plan))
-    return document
+    return _EXPLANATION.written(_Told(answer, plan))
 
 
 def explain_schema() -> dict[str, Any]:
     """The schema of what ``memplan explain --format json`` writes."""
-    return document_schema("memplan explanation", _EXPLANATION, part=_PART)
+    return _EXPLANATION.schema()
 
 
-_EDGES = SPAN[:2]
-_RANGE: Form[Extent] = record("", *_EDGES)
+_RANGE: Form[Extent] = record("", *EDGES)
 _REQUEST: Form[Request] = record(
     "",
     Member("call", text("the memblock function"), lambda request: request.call.value),
@@ -73,7 +71,7 @@ _REQUEST: Form[Request] = record(
 )
 _CANDIDATE: Form[Candidate] = record(
     "",
-    *_EDGES,
+    *EDGES,
     Member("node", maybe(number()), lambda each: None if each.nid is None or each.nid < 0 else each.nid),
     Member("try", number("which of the request's searches, from 1"), lambda each: each.attempt + 1),
     Member("reason", text("why it was passed over, or that it was taken"), reason),
@@ -104,10 +102,12 @@ _ANSWER: tuple[Member[Answer], ...] = (
     Member("parts", listed(_ANSWERS_PART), lambda answer: answer.parts),
 )
 _PART: Form[Answer] = record("", *_ANSWER)
-_EXPLANATION: Form[_Told] = record(
+_EXPLANATION: Document[_Told] = versioned(
+    "memplan explanation",
+    VERSION,
     "An answer about one address, node, owner, boot step, or DIMM added after boot. Addresses and sizes are bytes, and "
     "every end is the last byte.",
-    *heading("memplan explanation", VERSION),
     *inside(lambda told: told.answer, *_ANSWER),
     *inside(lambda told: told.plan, *REMARKS[::-1]),
+    part=_PART,
 )

@@ -154,10 +154,29 @@ def reference(name: str, write: Callable[[T], Any]) -> Form[T]:
     return Form({"$ref": f"#/$defs/{name}"}, write)
 
 
-def document_schema(title: str, form: Form[Any], **parts: Form[Any]) -> dict[str, Any]:
-    """The JSON Schema of a whole document of that form; `parts` are those that only references name."""
-    definitions = {**form.definitions, **{name: own.schema for name, own in parts.items()}}
-    return {"$schema": _DRAFT, "title": title, **({"$defs": definitions} if definitions else {}), **form.schema}
+class Document(Generic[T]):
+    """A whole document: an object with `members`, called `title`; `parts` are those that only references name."""
+
+    def __init__(self, title: str, description: str, *members: Member[T], **parts: Form[Any]) -> None:
+        self._title = title
+        self._form: Form[T] = record(description, *members)
+        self._parts = parts
+
+    def written(self, value: T) -> dict[str, Any]:
+        """The object that shows `value`: dicts, lists, strings, numbers."""
+        document: dict[str, Any] = self._form.write(value)
+        return document
+
+    def schema(self) -> dict[str, Any]:
+        """Its JSON Schema."""
+        definitions = {**self._form.definitions, **{name: own.schema for name, own in self._parts.items()}}
+        defs = {"$defs": definitions} if definitions else {}
+        return {"$schema": _DRAFT, "title": self._title, **defs, **self._form.schema}
+
+
+def versioned(name: str, version: int, description: str, *members: Member[T], **parts: Form[Any]) -> Document[T]:
+    """A document that begins by saying what it is, and which version of its form it has."""
+    return Document(name, description, *heading(name, version), *members, **parts)
 
 
 def heading(name: str, version: int) -> tuple[Member[Any], Member[Any]]:

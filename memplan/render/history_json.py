@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memplan.render.diff_json import CAUSE
 from memplan.render.forms import (
+    Document,
     Form,
     Member,
-    document_schema,
     flag,
-    heading,
     inside,
     listed,
     maybe,
     number,
-    one_of,
     record,
     text,
+    versioned,
 )
 from memplan.render.history import stretch_command
-from memplan.render.json_ import TEXTS
+from memplan.render.json_ import CRASH_PLACE, TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,13 +47,12 @@ def history_document(
     path: str, command: Sequence[str], wants: Sequence[str], stretches: Sequence[Stretch]
 ) -> dict[str, Any]:
     """The history as JSON has it; `command` begins the command that shows a plan."""
-    document: dict[str, Any] = _HISTORY.write(_History(path, wants, [_Told(own, command) for own in stretches]))
-    return document
+    return _HISTORY.written(_History(path, wants, [_Told(own, command) for own in stretches]))
 
 
 def history_schema() -> dict[str, Any]:
     """The schema of what ``memplan history --format json`` writes."""
-    return document_schema("memplan history", _HISTORY)
+    return _HISTORY.schema()
 
 
 _STRETCH: Form[_Told] = record(
@@ -71,7 +69,7 @@ _STRETCH: Form[_Told] = record(
         ),
         Member(
             "crash_kernel_place",
-            maybe(one_of("low", "high", "none")),
+            maybe(CRASH_PLACE),
             lambda own: None if own.verdict is None else own.verdict.crash_kernel,
         ),
         Member(
@@ -89,9 +87,10 @@ _STRETCH: Form[_Told] = record(
     ),
     Member("simulate", text("the command that shows the plan"), lambda told: stretch_command(told.command, told.own)),
 )
-_HISTORY: Form[_History] = record(
+_HISTORY: Document[_History] = versioned(
+    "memplan history",
+    VERSION,
     "",
-    *heading("memplan history", VERSION),
     Member("machine", text("the description's path"), lambda history: history.machine),
     Member("want", TEXTS, lambda history: history.wants),
     Member("stretches", listed(_STRETCH), lambda history: history.stretches),

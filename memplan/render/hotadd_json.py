@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from memplan.hotadd.result import State
 from memplan.render.forms import (
+    Document,
     Form,
     Member,
-    document_schema,
     flag,
     listed,
     literal,
@@ -33,13 +33,12 @@ def hotadd_lines(result: HotaddPlan) -> Iterator[str]:
 
 def hotadd_document(result: HotaddPlan) -> dict[str, Any]:
     """`result` as the object that is written: dicts, lists, strings, numbers."""
-    document: dict[str, Any] = _HOTADD.write(result)
-    return document
+    return _HOTADD.written(result)
 
 
 def hotadd_schema() -> dict[str, Any]:
     """The schema of what ``memplan hotadd --format json`` writes."""
-    return document_schema("memplan hotadd", _HOTADD)
+    return _HOTADD.schema()
 
 
 _BLOCKS: Form[BlockRange] = record(
@@ -94,7 +93,8 @@ _STEP: Form[StepResult] = record(
         lambda step: step.total,
     ),
 )
-_HOTADD: Form[HotaddPlan] = record(
+_HOTADD: Document[HotaddPlan] = Document(
+    "memplan hotadd",
     "Memory that is added after boot, step by step. New members may come.",
     Member("block_size", number("bytes in one memory block", least=0), lambda plan: plan.block_size),
     Member("steps", listed(_STEP, "the state after each step of the scenario"), lambda plan: plan.steps),

@@ -49,11 +49,14 @@ SPAN: tuple[Member[Any], ...] = (
     Member("end", number("the last byte"), lambda own: own.end - 1),
     Member("size", number("bytes"), lambda own: own.end - own.start),
 )
+#: The first and the last byte alone.
+EDGES = SPAN[:2]
 NODE = number("node")
 NODE_OR_NONE = maybe(number("node, null for none"))
 OWNER = text("what the memory is for")
 STEP = text("the boot step that asked")
 TEXTS = listed(text())
+CRASH_PLACE = one_of("low", "high", "none")
 PAGE_TABLE_LEVEL = text("p4d, pud, pmd or pte")
 PAGE_TABLE_SOURCE = one_of("brk", "memblock")
 PLACE: Form[Extent] = part("place", record("A range of physical memory.", *SPAN))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from memplan.render.forms import Form, Member, document_schema, heading, listed, mapping, maybe, number, record, text
+from memplan.render.forms import Document, Form, Member, listed, mapping, maybe, number, record, text, versioned
 from memplan.render.json_ import TEXTS
 
 if TYPE_CHECKING:
@@ -17,13 +17,12 @@ VERSION = 1
 
 def limits_document(found: Coverage) -> dict[str, Any]:
     """The list as JSON has it."""
-    document: dict[str, Any] = _LIMITS.write(found)
-    return document
+    return _LIMITS.written(found)
 
 
 def limits_schema() -> dict[str, Any]:
     """The schema of what ``memplan limits --format json`` writes."""
-    return document_schema("memplan limits", _LIMITS)
+    return _LIMITS.schema()
 
 
 _COUNT = number(least=0)
@@ -70,9 +69,10 @@ _VERIFIED: Form[Coverage] = record(
     ),
     Member("sources", TEXTS.told("versions whose source was read"), lambda found: found.read),
 )
-_LIMITS: Form[Coverage] = record(
+_LIMITS: Document[Coverage] = versioned(
+    "memplan limits",
+    VERSION,
     "what memplan models, what that was verified against, and what it leaves out",
-    *heading("memplan limits", VERSION),
     Member("modelled", _MODELLED, lambda found: found),
     Member("verified", _VERIFIED, lambda found: found),
     Member("not_modelled", listed(_LIMIT, "what a plan names where it comes to it"), lambda found: found.limits),

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from memplan.events import Change, Checkpoint, Mark, Message, Op, Refused
 from memplan.memblock.flags import FLAG_NAMES, flag_word
 from memplan.render.forms import (
+    Document,
     Form,
     Member,
-    document_schema,
     flag,
-    heading,
     inside,
     listed,
     literal,
@@ -21,6 +20,7 @@ from memplan.render.forms import (
     part,
     record,
     text,
+    versioned,
 )
 from memplan.render.json_ import (
     BLOCKERS,
@@ -61,13 +61,12 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """`plan` as the object that is written: dicts, lists, strings, numbers."""
-    document: dict[str, Any] = _PLAN.write(_told(plan))
-    return document
+    return _PLAN.written(_told(plan))
 
 
 def plan_schema() -> dict[str, Any]:
     """The schema of what ``memplan simulate --format json`` writes."""
-    return document_schema("memplan plan", _PLAN)
+    return _PLAN.schema()
 
 
 E = TypeVar("E", bound="Event")
@@ -255,10 +254,11 @@ _KERNEL: Form[Plan] = record(
     Member("version", text("the version whose rules it follows"), lambda plan: plan.kernel_version),
     Member("notes", TEXTS.told("what its facts fall back on"), lambda plan: plan.kernel_notes),
 )
-_PLAN: Form[_Told] = record(
+_PLAN: Document[_Told] = versioned(
+    "memplan plan",
+    VERSION,
     "One replayed boot. Addresses and sizes are bytes; every end is inclusive, as the kernel prints ranges (an empty "
     "range ends one below its start). New members may come without a new version.",
-    *heading("memplan plan", VERSION),
     Member("machine", text("the machine's name"), lambda told: told.plan.machine_name),
     Member("kernel", _KERNEL, lambda told: told.plan),
     Member("cmdline", text("the boot options"), lambda told: told.plan.cmdline),

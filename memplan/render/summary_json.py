@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memplan.owner import CRASH_KERNEL
 from memplan.render.forms import (
+    Document,
     Form,
     Member,
-    document_schema,
     flag,
-    heading,
     inside,
     listed,
     number,
     pair,
     record,
     text,
+    versioned,
 )
 from memplan.render.json_ import REMARKS, TEXTS
 from memplan.render.summary import lost_nodes, memory, staying_nodes, whole_nodes
@@ -44,13 +44,12 @@ def summary_document(plans: Sequence[Planned], kernels: Sequence[str]) -> dict[s
     """The plans as JSON has them; `changes` where there are two `kernels`, whose plans of a machine are neighbours."""
     pairs = [(plans[at], plans[at + 1]) for at in range(0, len(plans), 2)] if len(kernels) == 2 else []
     changes = [_Change(before[0], kernels, before[2], after[2]) for before, after in pairs]
-    document: dict[str, Any] = _SUMMARY.write((plans, changes))
-    return document
+    return _SUMMARY.written((plans, changes))
 
 
 def summary_schema() -> dict[str, Any]:
     """The schema of what ``memplan simulate --summary --format json`` writes."""
-    return document_schema("memplan summary", _SUMMARY)
+    return _SUMMARY.schema()
 
 
 _SIZE = number("bytes")
@@ -97,9 +96,10 @@ _CHANGE: Form[_Change] = record(
         lambda change: sorted(lost_nodes(change.after, change.before)),
     ),
 )
-_SUMMARY: Form[tuple[Sequence[Planned], Sequence[_Change]]] = record(
+_SUMMARY: Document[tuple[Sequence[Planned], Sequence[_Change]]] = versioned(
+    "memplan summary",
+    VERSION,
     "",
-    *heading("memplan summary", VERSION),
     Member("plans", listed(_PLAN), lambda told: told[0]),
     Member("changes", listed(_CHANGE, "A machine each, where two kernels are given; else none."), lambda told: told[1]),
 )
