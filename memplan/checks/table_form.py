@@ -40,9 +40,3 @@ def defects(subject: Subject, *kinds: DefectKind) -> Iterator[tuple[str, RawTabl
         for defect in table.defects:
             if defect.kind in kinds:
                 yield name, table, defect
-
-
-def each_defect(subject: Subject, kind: DefectKind) -> Iterator[Found]:
-    """A finding for each defect of this kind."""
-    for name, _, defect in defects(subject, kind):
-        yield found_at(name, defect.offset, defect.message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.checks.model import Found, Subject, rule
-from memplan.checks.table_form import GROUP, defects, each_defect, found_at, named_tables, srat_table
+from memplan.checks.table_form import GROUP, defects, found_at, named_tables, srat_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,8 @@ _ALONE = frozenset(("SRAT", "SLIT", "APIC", "HMAT", "CEDT", "MSCT", "FACP"))
 )
 def table_length(subject: Subject) -> Iterator[Found]:
     """Tables longer or shorter than they say."""
-    yield from each_defect(subject, "length")
+    for name, _, defect in defects(subject, "length"):
+        yield found_at(name, defect.offset, defect.message)
 
 
 @rule(
