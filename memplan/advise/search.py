@@ -83,28 +83,32 @@ class Advice(NamedTuple):
 
 def advise(machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> Advice:
     """The smallest change with which `machine` meets all `wants`, each change tried by planning it."""
-    search, found, plans = _searched(machine, kernel, wants)
+    first = replay(machine, kernel)
+    search, found, plans = _searched(machine, kernel, first, wants)
     if found is not None:
         steps, own, plan = found
-        return Advice(steps, own, _cost(search.first, plan), None, plans, plan.limits)
+        return Advice(steps, own, _cost(first, plan), None, plans, plan.limits)
     apart = False
     if len(wants) > 1:
-        alone = [_searched(machine, kernel, [want]) for want in wants]
+        alone = [_searched(machine, kernel, first, [want]) for want in wants]
         apart = all(each is not None for _, each, _ in alone)
         plans += sum(more for *_, more in alone)
-    return Advice((), machine, None, search.refusal(apart=apart), plans, search.first.limits)
+    return Advice((), machine, None, search.refusal(apart=apart), plans, first.limits)
 
 
-def _searched(machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> tuple[_Search, _Found | None, int]:
+def _searched(
+    machine: Machine, kernel: Kernel, first: Plan, wants: Sequence[Want]
+) -> tuple[_Search, _Found | None, int]:
     """A search for whole nodes, and where there are none for parts of them; what it found, and how many plans it took.
 
+    `first` is the machine's own plan.
     Parts that go off-line by their size are no answer where something in the node can't be moved by anyone.
     """
-    search = _Search(machine, kernel, wants, by_size=False)
+    search = _Search(machine, kernel, first, wants, by_size=False)
     found = search.run()
     if found is not None or search.is_hopeless() or all(want.node is None for want in wants):
         return search, found, search.plans
-    other = _Search(machine, kernel, wants, by_size=True)
+    other = _Search(machine, kernel, first, wants, by_size=True)
     return other, other.run(), search.plans + other.plans
 
 
@@ -120,20 +124,20 @@ _Found: TypeAlias = "tuple[tuple[Measure, ...], Machine, Plan]"
 class _Search:
     """The search for one change."""
 
-    def __init__(self, machine: Machine, kernel: Kernel, wants: Sequence[Want], *, by_size: bool) -> None:
+    def __init__(self, machine: Machine, kernel: Kernel, first: Plan, wants: Sequence[Want], *, by_size: bool) -> None:
         self._machine = machine
         self._kernel = kernel
         self._wants = tuple(wants)
         self._by_size = by_size
         self._overlaps = overlaps(machine, kernel)
-        self.first = replay(machine, kernel)
+        self._first = first
         #: The nodes that are meant, as the machine is: no change may make "all" mean others.
-        self._nodes = {want: want.nodes(self.first) for want in wants} if self.first.end.completed else {}
+        self._nodes = {want: want.nodes(self._first) for want in wants} if self._first.end.completed else {}
         ram = RangeSet((own.start, own.end) for own in machine.e820 if own.type == E820_RAM)
         self._largest_ram = max((end - start for start, end in ram), default=0)
         self.plans = 0
         self._whole = True
-        self._best = (self._wants, self.first)
+        self._best = (self._wants, self._first)
 
     def run(self) -> _Found | None:
         """The smallest change, the machine with it, and its plan; None where there is none."""
@@ -185,7 +189,7 @@ class _Search:
         """Whether what no step changes rules a wish out: memory that nobody can move, or too little RAM."""
         if any(want.crash_kernel is not None and want.crash_kernel > self._largest_ram for want in self._wants):
             return True
-        return self.first.end.completed and bool(self._immovable(self.first, self._wants))
+        return self._first.end.completed and bool(self._immovable(self._first, self._wants))
 
     def _immovable(self, plan: Plan, wants: Sequence[Want]) -> tuple[Reservation, ...]:
         """What nobody can move out of the nodes that should be removable."""
@@ -196,7 +200,7 @@ class _Search:
         """The machine with `steps` taken, and its plan; None where that is no machine, or can't be planned."""
         self.plans += 1
         if not steps:
-            return self._machine, self.first
+            return self._machine, self._first
         try:
             own = changed(self._machine, settings_of(steps))
             if overlaps(own, self._kernel) - self._overlaps:
