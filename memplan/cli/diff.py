@@ -10,11 +10,12 @@ import click
 
 from memplan.cli.options import exact_option, format_option, output_option, pager_option, verbose_option
 from memplan.cli.output import show_lines, write_lines
-from memplan.cli.sides import rules_between, side_options
+from memplan.cli.sides import machines_of, rules_between, side_options
 from memplan.errors import UsageError
 
 if TYPE_CHECKING:
     from memplan.cli.sides import Side, Sides
+    from memplan.machine.model import Machine
     from memplan.plan import Plan
 
 
@@ -52,9 +53,10 @@ def command(
             "--top-down --bottom-up, or a change (--set, --append)"
         )
     (first, second), labels = pair
-    plans = _plan(first), _plan(second)
+    machines = machines_of((first, second))
+    plans = _plan(first, machines[0]), _plan(second, machines[1])
     diff = compare(*plans)
-    rules = rules_between((first, second), plans)
+    rules = rules_between((first, second), machines[0], plans)
     terminal = output is None and sys.stdout.isatty()
     if format_ == "json":
         from memplan.render.diff_json import diff_document
@@ -77,7 +79,7 @@ def command(
     return 1 if exit_code and not diff.empty else 0
 
 
-def _plan(side: Side) -> Plan:
+def _plan(side: Side, machine: Machine) -> Plan:
     import memplan
 
-    return memplan.simulate(side.load(), kernel=side.kernel, bottom_up=side.bottom_up)
+    return memplan.simulate(machine, kernel=side.kernel, bottom_up=side.bottom_up)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-#: How much of a file is looked at to tell a boot log from a description.
-_HEAD = 64 * 1024
 OTHER_KERNEL = "Another kernel's rules and facts: a version, a build, a distribution, or a file."
 
 cmdline_option = click.option("--cmdline", metavar="TEXT", help="Replace the machine's boot options.")
@@ -153,13 +151,12 @@ def is_boot_log(path: str) -> bool:
     """Whether the file begins as a boot log does; a pipe, and what is named as a description or a page, is none."""
     if path.endswith((".yaml", ".yml", ".json", ".html")) or not isfile(path):
         return False
-    from memplan.firmware.dmesg import recognises
+    from pathlib import Path
 
-    try:
-        with open(path, "rb") as file:
-            return recognises(file.read(_HEAD))
-    except (OSError, ValueError):
-        return False
+    from memplan.firmware.dmesg import recognises
+    from memplan.firmware.source import open_source
+
+    return recognises(open_source(Path(path)).head)
 
 
 def load(path: str, sets: Iterable[str] = (), cmdline: str | None = None, append: tuple[str, ...] = ()) -> Machine:

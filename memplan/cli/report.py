@@ -10,7 +10,7 @@ import click
 
 from memplan.cli.options import is_boot_log
 from memplan.cli.output import write_lines
-from memplan.cli.sides import rules_between, side_options
+from memplan.cli.sides import machines_of, rules_between, side_options
 from memplan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,12 +50,15 @@ def command(sides: Sides, boot: int | None, output: str) -> int:
         from memplan.differences import compare
         from memplan.report.lead import lead_of_plans
 
+        if boot is not None:
+            raise UsageError("--boot: two plans are made of descriptions, not of a log")
         both, labels = pair
-        films = _film(both[0], both[0].load()), _film(both[1], both[1].load())
+        machines = machines_of(both)
+        films = _film(both[0], machines[0]), _film(both[1], machines[1])
         plans = films[0].plan, films[1].plan
         diff = compare(*plans)
         shown = [Shown(film, label) for film, label in zip(films, labels, strict=True)]
-        lead = lead_of_plans(plans, diff, labels, rules_between(both, plans))
+        lead = lead_of_plans(plans, diff, labels, rules_between(both, machines[0], plans))
         text = page_text(shown, made_by, lead=lead, diff=diff)
     elif is_boot_log(sides.machines[0]):
         from memplan.report.lead import lead_of_log

@@ -139,8 +139,16 @@ def side_options(command: Callable[..., int]) -> Callable[..., int]:
     return decorated
 
 
-def rules_between(sides: tuple[Side, Side], plans: tuple[Plan, Plan]) -> tuple[RuleChange, ...]:
-    """What makes the outcomes differ, where only the kernels do."""
+def machines_of(sides: tuple[Side, Side]) -> tuple[Machine, Machine]:
+    """The machines of both sides; one that both share is read once.  InputError where one can't be used."""
+    first, second = sides
+    machine = first.load()
+    shared = second._replace(kernel=first.kernel, bottom_up=first.bottom_up) == first
+    return machine, machine if shared else second.load()
+
+
+def rules_between(sides: tuple[Side, Side], machine: Machine, plans: tuple[Plan, Plan]) -> tuple[RuleChange, ...]:
+    """What makes the outcomes differ, where only the kernels do that the first side's `machine` boots."""
     first, second = sides
     if first.kernel is None or second.kernel is None or first._replace(kernel=second.kernel) != second:
         return ()
@@ -148,7 +156,6 @@ def rules_between(sides: tuple[Side, Side], plans: tuple[Plan, Plan]) -> tuple[R
     from memplan.kernel.load import kernel_of
     from memplan.rule_changes import rule_changes
 
-    machine = first.load()
     builds = [Build(name, kernel_of(machine.kernel, name)) for name in (first.kernel, second.kernel)]
     return rule_changes(machine, (builds[0], builds[1]), plans, bottom_up=first.bottom_up)
 

@@ -116,6 +116,7 @@ def test_a_pipe_that_nobody_writes_into_is_refused_at_once(tmp_path: Path) -> No
     [
         ((NODES, NODES, NODES), "MACHINE: given 3 times"),
         ((NODES, "--boot", "2"), "is no boot log"),
+        ((*DIRECTIONS, "--boot", "2"), "two plans are made of descriptions"),
         (("LOG", "--cmdline", "quiet"), "a log is compared with what booted"),
     ],
 )
