@@ -6,6 +6,7 @@ Files that the user names may be pipes, too, as a shell makes them of commands.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
 }
+#: Regular by their mode, but they wait for the next line where other files end, and take away what they give.
+_ENDLESS = re.compile(r"/proc/kmsg|/sys/kernel/(debug/)?tracing/(.+/)?trace_pipe(_raw)?")
 #: So long a named pipe may stay without a word.
 _SECONDS_OF_SILENCE = 5
 
@@ -34,7 +37,7 @@ def open_input(path: str | os.PathLike[str], expected: str) -> BinaryIO:
     """
     source = os.fspath(path)
     mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+    if not stat.S_ISFIFO(mode):
         _check_kind(mode, source, expected)
     # Opening a pipe that has no writer would wait for one.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -53,6 +56,22 @@ def _has_something_to_say(descriptor: int) -> bool:
     return bool(select([descriptor], [], [], _SECONDS_OF_SILENCE)[0])
 
 
+def read_input(path: str | os.PathLike[str], most: int, expected: str) -> bytes:
+    """The content of the regular file or the pipe at `path`, at most `most` bytes.
+
+    Raises InputError as :func:`open_input` does, for what is longer, and for what can't be opened.
+    """
+    source = os.fspath(path)
+    try:
+        with open_input(path, expected) as stream:
+            data = stream.read(most + 1)
+    except (OSError, ValueError) as error:
+        raise _unreadable(source, error) from None
+    if len(data) > most:
+        raise _too_long(source, most, expected)
+    return data
+
+
 def read_regular(path: str | os.PathLike[str], most: int, expected: str) -> bytes:
     """The content of the regular file at `path`.
 
@@ -69,10 +88,9 @@ def read_regular(path: str | os.PathLike[str], most: int, expected: str) -> byte
             _check_kind(status.st_mode, source, expected)
             data = b"" if status.st_size > most else file.read(most + 1)
     except (OSError, ValueError) as error:
-        raise InputError.single(source, f"can't be read: {getattr(error, 'strerror', None) or error}") from None
+        raise _unreadable(source, error) from None
     if len(data) > most or status.st_size > most:
-        limit = f"{most // MIB} MiB" if most >= MIB else f"{most} bytes"
-        raise InputError.single(source, f"is longer than {limit}, expected {expected}")
+        raise _too_long(source, most, expected)
     return data
 
 
@@ -83,7 +101,18 @@ def read_entry(path: str | os.PathLike[str], most: int, expected: str) -> bytes:
     return read_regular(path, most, expected)
 
 
+def _unreadable(source: str, error: OSError | ValueError) -> InputError:
+    return InputError.single(source, f"can't be read: {getattr(error, 'strerror', None) or error}")
+
+
+def _too_long(source: str, most: int, expected: str) -> InputError:
+    limit = f"{most // MIB} MiB" if most >= MIB else f"{most} bytes"
+    return InputError.single(source, f"is longer than {limit}, expected {expected}")
+
+
 def _check_kind(mode: int, source: str, expected: str) -> None:
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
         raise InputError.single(source, f"is {kind}, expected {expected}")
+    if _ENDLESS.fullmatch(os.path.realpath(source)):
+        raise InputError.single(source, f"has no end, expected {expected}; save what dmesg prints, and name that file")

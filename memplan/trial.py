@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memplan import qemu
 from memplan.errors import InputError
+from memplan.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,13 +34,9 @@ def learned_kernel(image: Path, config: Path | None, folder: Path) -> Kernel:
 def check_image(image: Path) -> None:
     """Raises InputError where `image` is nothing that QEMU can boot as a kernel."""
     from memplan.kernel.bzimage import is_bzimage
+    from memplan.kernel.learn import MOST_IMAGE
 
-    try:
-        with image.open("rb") as file:
-            head = file.read(0x1000)
-    except OSError as error:
-        raise InputError.single(str(image), f"can't be read: {error.strerror}") from None
-    if not is_bzimage(head):
+    if not is_bzimage(read_regular(image, MOST_IMAGE, "a bzImage")):
         raise InputError.single(
             str(image),
             "is no bzImage (there is no setup header at 0x1f1), so QEMU can't boot it",

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from memplan import files
+from memplan.cli import main
 from memplan.errors import InputError
 from memplan.files import open_input, read_regular
 from memplan.firmware.combine import import_files
 from memplan.firmware.source import open_source
 from memplan.machine.load import load_machine
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "annotated.yaml"
 
 
 def test_a_file_of_just_the_allowed_length(tmp_path: Path) -> None:
@@ -81,3 +84,37 @@ def test_a_pipe_without_a_name_may_take_its_time(monkeypatch: pytest.MonkeyPatch
 def test_devices_and_folders_are_no_input(path: str) -> None:
     with pytest.raises(InputError, match="expected text"):
         open_input(path, "text")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/kmsg"), reason="this machine's kernel shows no messages")
+def test_files_without_an_end_are_no_input(tmp_path: Path) -> None:
+    link = tmp_path / "boot.log"
+    link.symlink_to("/proc/kmsg")
+    for path in (link, "/proc/kmsg"):
+        with pytest.raises(InputError, match="has no end, expected text; save what dmesg prints"):
+            open_input(path, "text")
+        with pytest.raises(InputError, match="has no end, expected text"):
+            read_regular(path, 1000, "text")
+        with pytest.raises(InputError, match="has no end, expected a file or a pipe"):
+            open_source(Path(path))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("hotadd MACHINE --scenario PIPE", "a list of steps in YAML"),
+        ("check MACHINE --config PIPE", "a configuration in YAML"),
+        ("sweep MACHINE --resume PIPE", "a journal of a sweep"),
+        ("boot MACHINE --show --kernel-image PIPE", "a bzImage"),
+    ],
+)
+def test_no_option_waits_for_a_pipe(
+    words: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(files, "_SECONDS_OF_SILENCE", 0)
+    os.mkfifo(tmp_path / "pipe")
+    names = {"MACHINE": str(EXAMPLE), "PIPE": str(tmp_path / "pipe")}
+    with pytest.raises(SystemExit, match="2"):
+        main([names.get(word, word) for word in words.split()])
+    assert f"{tmp_path}/pipe: is a" in (said := capsys.readouterr().err)
+    assert f"expected {expected}" in said

@@ -26,6 +26,7 @@ from memplan.checks.model import SEVERITIES, Expectation, Severity
 from memplan.checks.rules import nearest_rule, rules_named
 from memplan.configs import config_folder
 from memplan.errors import InputError, MemplanError, Problem, UsageError
+from memplan.files import read_input
 from memplan.kernel.load import find_kernel
 from memplan.kernel.names import nearest
 from memplan.machine.document import Document, field_text, read_document
@@ -137,7 +138,7 @@ class _Reader:
         self._name = name
         self._depth = depth
         self._problems: list[Problem] = []
-        self._document = _read(file, name)
+        self._document = _read(name)
 
     def settings(self, profile: str | None) -> Settings:
         """The settings; InputError with every mistake of the file."""
@@ -282,15 +283,9 @@ class _Reader:
         return Suppression(entry["fingerprint"], until, entry["reason"], place)
 
 
-def _read(file: Path, name: str) -> Document:
+def _read(name: str) -> Document:
     try:
-        with file.open("rb") as stream:
-            data = stream.read(_MOST_BYTES + 1)
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise InputError.single(name, f"can't be read: {error.strerror}") from error
+        text = read_input(name, _MOST_BYTES, "a configuration in YAML").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError.single(name, f"not UTF-8 text: byte {error.start}") from error
-    if len(data) > _MOST_BYTES:
-        raise InputError.single(name, "is longer than 1 MiB, no configuration is")
     return read_document(text, name)

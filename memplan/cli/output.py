@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -9,7 +10,7 @@ import sys
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from itertools import count
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from memplan.errors import UsageError
 from memplan.printable import printable
@@ -107,7 +108,7 @@ def _in_place_of(output: str) -> Iterator[BinaryIO]:
         before = os.stat(output) if os.path.exists(output) else None
         if before is not None and not stat.S_ISREG(before.st_mode):
             # By its own name: the place that a link of /proc names, "pipe:[1]" say, can't be opened.
-            file, beside = cast(BinaryIO, open(output, "wb")), ""  # noqa: SIM115 closed below
+            file, beside = _opened(output), ""
         else:
             file, beside = _beside(target, 0o666 if before is None else 0o600)
     try:
@@ -123,6 +124,18 @@ def _in_place_of(output: str) -> Iterator[BinaryIO]:
         if beside:
             with suppress(FileNotFoundError):
                 os.unlink(beside)
+
+
+def _opened(output: str) -> BinaryIO:
+    """A device or a pipe open for writing, without waiting for one who reads."""
+    try:
+        descriptor = os.open(output, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(output).st_mode):
+            raise UsageError(f"{output}: is a pipe that nobody reads") from None
+        raise
+    os.set_blocking(descriptor, True)
+    return open(descriptor, "wb")
 
 
 def _beside(target: str, mode: int) -> tuple[BinaryIO, str]:

@@ -39,6 +39,7 @@ LINE_LIMIT = 64 * 1024
 WHOLE_LIMIT = 64 * 1024 * 1024
 #: The most that is read from a pipe.
 _PIPE_LIMIT = 256 << 20
+_INPUT = "a file or a pipe"
 
 #: The readers in the order in which they are asked; the boot log's, which is the most lenient, comes last.
 READERS = (
@@ -147,7 +148,7 @@ class Source:
 
     def open(self) -> BinaryIO:
         """The bytes, unpacked."""
-        return unpacked(self.path.open("rb") if self.data is None else io.BytesIO(self.data), self.name)
+        return unpacked(open_input(self.path, _INPUT) if self.data is None else io.BytesIO(self.data), self.name)
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """The lines with their numbers from 1, without line ends; memory stays bounded.
@@ -222,7 +223,7 @@ def _piped(path: Path) -> bytes | None:
 
 @cache
 def _content_of_pipe(path: str) -> bytes:
-    with nullcontext(sys.stdin.buffer) if path == "-" else open_input(path, "a file or a pipe") as stream:
+    with nullcontext(sys.stdin.buffer) if path == "-" else open_input(path, _INPUT) as stream:
         data = stream.read(_PIPE_LIMIT + 1)
     if len(data) > _PIPE_LIMIT:
         name = "<stdin>" if path == "-" else path

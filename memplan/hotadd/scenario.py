@@ -19,13 +19,15 @@ import re
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from memplan.errors import InputError, UsageError
+from memplan.files import read_input
 from memplan.machine.document import Document, field_text, read_document
 from memplan.units import PAGE_SIZE, memparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from memplan.machine.document import Path
+    from memplan.files import read_input
+from memplan.machine.document import Path
 
 OnlineType = Literal["online", "online_kernel", "online_movable"]
 ONLINE_TYPES: tuple[OnlineType, ...] = ("online", "online_kernel", "online_movable")
@@ -138,13 +140,7 @@ class Scenario(NamedTuple):
 
 def load_scenario(path: str) -> Scenario:
     """The scenario in the file at `path`; InputError with every place for what is wrong."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise InputError.single(path, f"can't be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > _MOST_BYTES:
-        raise InputError.single(path, f"is longer than {_MOST_BYTES >> 20} MiB, no list of steps is")
+    data = read_input(path, _MOST_BYTES, "a list of steps in YAML")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

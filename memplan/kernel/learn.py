@@ -69,7 +69,7 @@ _PHYSICAL = 0xFFFFFFFF80000000
 #: Facts of the image that no other build's stand in for: no plan needs them, and a wrong one would look right.
 _ONLY_OWN = frozenset(("freed", "smp_locks"))
 #: A vmlinux with all its debug information may be read; a configuration has some hundred KiB.
-_MOST_IMAGE, _MOST_CONFIG = GIB, 4 * MIB
+MOST_IMAGE, _MOST_CONFIG = GIB, 4 * MIB
 #: uname -r: UTS_RELEASE has room for 64 characters.
 _RELEASE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}[\w.+~:@,=%^-]{0,60}", re.ASCII)
 
@@ -159,7 +159,7 @@ def _read_image(path: Path | None) -> tuple[BzImage | None, Elf | None]:
     """The bzImage's header (None for a vmlinux) and the kernel's ELF file."""
     if path is None:
         return None, None
-    data, source = read_regular(path, _MOST_IMAGE, "a bzImage or a vmlinux"), str(path)
+    data, source = read_regular(path, MOST_IMAGE, "a bzImage or a vmlinux"), str(path)
     if data[:4] == b"\x7fELF":
         return None, Elf(data, source)
     if not is_bzimage(data):
@@ -240,7 +240,7 @@ def _freed(symbols: dict[str, int]) -> int | None:
 
 def _learn_structs(build: _Build, btf: Path | None, elf: Elf | None) -> None:
     if btf is not None:
-        data, source = read_regular(btf, _MOST_IMAGE, "type information (BTF)"), str(btf)
+        data, source = read_regular(btf, MOST_IMAGE, "type information (BTF)"), str(btf)
         if data[:4] == b"\x7fELF":
             data = Elf(data, source).content(".BTF") or b""
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import ValidationError
 
 from memplan.errors import InputError, Problem
-from memplan.files import open_input
+from memplan.files import read_input
 from memplan.machine.document import Document, Path, field_text, read_document
 from memplan.machine.kinds import ADDRESS, SIZE
 from memplan.machine.model import MAX_CMDLINE
@@ -47,14 +47,7 @@ def load_machine(path: str | os.PathLike[str], changes: Sequence[Assignment] = (
     source = os.fspath(path)
     if source == "-":
         return parse_machine(sys.stdin.buffer.read(_MOST_BYTES + 1)[:_MOST_BYTES], "<stdin>", changes)
-    try:
-        with open_input(path, "a machine description in YAML") as stream:
-            data = stream.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise InputError.single(source, f"can't be read: {getattr(error, 'strerror', None) or error}") from error
-    if len(data) > _MOST_BYTES:
-        raise InputError.single(source, f"is longer than {_MOST_BYTES >> 20} MiB, no machine description is")
-    return parse_machine(data, source, changes)
+    return parse_machine(read_input(path, _MOST_BYTES, "a machine description in YAML"), source, changes)
 
 
 def parse_machine(text: bytes | str, source: str, changes: Sequence[Assignment] = ()) -> Machine:

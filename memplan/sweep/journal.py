@@ -9,11 +9,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from memplan.errors import InputError
+from memplan.files import read_regular
+from memplan.units import GIB
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from memplan.sweep.case import Case, Record
+
+
+_MOST_BYTES = GIB
 
 
 class Journal:
@@ -25,13 +30,7 @@ class Journal:
     def __init__(self, path: str) -> None:
         self._path = path
         self._done: dict[str, Record] = {}
-        try:
-            with open(path, "rb") as file:
-                data = file.read()
-        except FileNotFoundError:
-            data = b""
-        except OSError as error:
-            raise InputError.single(path, f"can't be read: {error.strerror}") from None
+        data = read_regular(path, _MOST_BYTES, "a journal of a sweep") if os.path.exists(path) else b""
         whole = data[: data.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
             self._note(line, number)
@@ -66,7 +65,7 @@ class Journal:
         try:
             entry = json.loads(line)
             self._done[str(entry["case"])] = dict(entry["record"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise InputError.single(self._path, "is no journal of a sweep", line=number) from None
 
 

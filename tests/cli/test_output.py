@@ -96,3 +96,9 @@ def test_a_pipe_is_written_by_any_of_its_names() -> None:
     os.close(other)
     assert os.read(end, 10) == b"text\n"
     os.close(end)
+
+
+def test_a_pipe_that_nobody_reads_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="pipe: is a pipe that nobody reads"):
+        write_lines(["text"], str(tmp_path / "pipe"))
