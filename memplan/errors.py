@@ -41,10 +41,11 @@ class Problem:
 
 
 class InputError(MemplanError):
-    """Input that can't be used; carries every problem found in it, in the order of their lines."""
+    """Input that can't be used; carries every problem found in it, in the order of their places, those of a whole line
+    behind those within it."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        self.problems = sorted(problems, key=lambda p: (p.source, p.line, p.column))
+        self.problems = sorted(problems, key=lambda p: (p.source, p.line, p.column == 0, p.column))
         super().__init__("\n".join(map(str, self.problems)))
 
     @classmethod

@@ -1,6 +1,7 @@
 """Reading files that somebody else named: regular files only, and no more of one than it can sensibly hold.
 
-Files that the user names may be pipes, too, as a shell makes them of commands.
+Files that the user names may be pipes, too, as a shell makes them of commands; "-" is standard input.  A pipe gives
+what it holds once, so this is kept for who asks for the same pipe again.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from memplan.errors import InputError
@@ -27,6 +30,18 @@ _KINDS = {
 _ENDLESS = re.compile(r"/proc/kmsg|/sys/kernel/(debug/)?tracing/(.+/)?trace_pipe(_raw)?")
 #: So long a named pipe may stay without a word.
 _SECONDS_OF_SILENCE = 5
+#: What came through pipes: path -> which pipe it was, and its content.
+_kept: dict[str, tuple[object, bytes]] = {}
+
+
+def is_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is standard input ("-") or a pipe's; a file that is not there is none."""
+    if os.fspath(path) == "-":
+        return True
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def open_input(path: str | os.PathLike[str], expected: str) -> BinaryIO:
@@ -57,18 +72,38 @@ def _has_something_to_say(descriptor: int) -> bool:
 
 
 def read_input(path: str | os.PathLike[str], most: int, expected: str) -> bytes:
-    """The content of the regular file or the pipe at `path`, at most `most` bytes.
+    """The content of the regular file or the pipe at `path`, or of standard input, at most `most` bytes.
 
     Raises InputError as :func:`open_input` does, for what is longer, and for what can't be opened.
     """
     source = os.fspath(path)
+    name = "<stdin>" if source == "-" else source
     try:
-        with open_input(path, expected) as stream:
-            data = stream.read(most + 1)
+        if is_pipe(path):
+            data = _content_of_pipe(source, most, expected)
+        else:
+            with open_input(path, expected) as stream:
+                data = stream.read(most + 1)
     except (OSError, ValueError) as error:
-        raise _unreadable(source, error) from None
+        raise _unreadable(name, error) from None
     if len(data) > most:
-        raise _too_long(source, most, expected)
+        raise _too_long(name, most, expected)
+    return data
+
+
+def _content_of_pipe(path: str, most: int, expected: str) -> bytes:
+    """What comes through the pipe at `path`; one byte more than `most` of what is longer."""
+    if path == "-":
+        which: object = sys.stdin
+    else:
+        status = os.stat(path)
+        which = status.st_dev, status.st_ino
+    if path in _kept and _kept[path][0] == which:
+        return _kept[path][1]
+    with nullcontext(sys.stdin.buffer) if path == "-" else open_input(path, expected) as stream:
+        data = stream.read(most + 1)
+    if len(data) <= most:
+        _kept[path] = which, data
     return data
 
 

@@ -52,13 +52,19 @@ def spread(
 
 
 class _Worker(Generic[Item, Result]):
-    """One process; `item` is the number of the item that it has, None while it has none."""
+    """One process; `item` is the number of the item that it has, None while it has none.
+
+    It is forked, whatever Python's default is: it has all modules loaded then, and knows its parent.
+    """
 
     def __init__(self, function: Callable[[Item], Result]) -> None:
-        context = get_context()
+        context = get_context("fork")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(function, theirs, os.getpid()), daemon=True)
+        # An interrupt is for the process that starts it, from the first moment on.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.item: int | None = None
 
@@ -92,6 +98,7 @@ def _serve(function: Callable[[Item], Result], connection: Connection, parent: i
     """What a process does: an item in, its result out, until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
         while os.getppid() == parent:
             if connection.poll(_PATIENCE):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from memplan import files
 from memplan.cli import main
 from memplan.errors import InputError
-from memplan.files import open_input, read_regular
+from memplan.files import is_pipe, open_input, read_input, read_regular
 from memplan.firmware.combine import import_files
 from memplan.firmware.source import open_source
 from memplan.machine.load import load_machine
@@ -118,3 +119,38 @@ def test_no_option_waits_for_a_pipe(
         main([names.get(word, word) for word in words.split()])
     assert f"{tmp_path}/pipe: is a" in (said := capsys.readouterr().err)
     assert f"expected {expected}" in said
+
+
+def test_what_came_through_a_pipe_is_there_for_who_asks_again() -> None:
+    first, second = (_pipe_with(text) for text in (b"one", b"two"))
+    assert [read_input(f"/dev/fd/{first}", 10, "text") for _ in range(2)] == [b"one", b"one"]
+    # Another pipe by the same name is another one.
+    os.dup2(second, first)
+    assert read_input(f"/dev/fd/{first}", 10, "text") == b"two"
+    os.close(first)
+    os.close(second)
+
+
+def _pipe_with(text: bytes) -> int:
+    end, other = os.pipe()
+    os.write(other, text)
+    os.close(other)
+    return end
+
+
+def test_standard_input_is_read_once_and_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in (b"one", b"two"):
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(text)))
+        assert [read_input("-", 3, "text") for _ in range(2)] == [text, text]
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"four")))
+    with pytest.raises(InputError, match=r"^<stdin>: is longer than 3 bytes, expected text$"):
+        read_input("-", 3, "text")
+
+
+def test_which_names_are_pipes(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("fifo")
+    found = {name: is_pipe(tmp_path / name) for name in ("file", "fifo", "link", "none")}
+    assert found == {"file": False, "fifo": True, "link": True, "none": False}
+    assert (is_pipe("-"), is_pipe("a\0b"), is_pipe("/dev/zero")) == (True, False, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from memplan.errors import InputError
 from memplan.firmware.acpi import read_tables
 from memplan.firmware.acpi_facts import problem_of
 from memplan.firmware.combine import combine
-from memplan.firmware.source import SourceFacts, read_source
+from memplan.firmware.source import SourceFacts, is_recognised, open_source, read_source
 from memplan.kernel.load import find_kernel, override
 from memplan.machine.load import changed, load_machine
 from memplan.machine.model import KernelImage, Machine
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: A page of memplan report carries a description.
 _DESCRIPTIONS = (".yaml", ".yml", ".html", ".htm")
+#: What a description begins a line with, by which one is known that has another name, or none.
+_KEY = re.compile(rb"^(?:e820|srat) *:", re.MULTILINE)
 _cached_kernel = cache(find_kernel)
 
 
@@ -44,10 +47,10 @@ def load_subject(
     tables: list[RawTable] = []
     descriptions: dict[Path, Places] = {}
     paths = sources(text)
-    single = len(paths) == 1 and paths[0].suffix.lower() in _DESCRIPTIONS
+    described_alone = len(paths) == 1 and _is_description(paths[0])
     for path in paths:
-        if path.suffix.lower() in _DESCRIPTIONS:
-            described = load_machine(path, changes if single else ())
+        if _is_description(path):
+            described = load_machine(path, changes if described_alone else ())
             descriptions[path] = described.places
             found.append(_described(path, described))
         else:
@@ -58,7 +61,7 @@ def load_subject(
     blank = SourceFacts(text, "nothing")
     blank.put("e820", (), weak=True)
     machine, _ = combine(found if has_map else [blank, *found])
-    if changes and has_map and not single:
+    if changes and has_map and not described_alone:
         machine = changed(machine, changes)
     if not has_map and not tables and machine.srat is None:
         raise InputError.single(text, "tells of no memory map, no SRAT and no ACPI table: there is nothing to check")
@@ -88,6 +91,16 @@ def sources(text: str) -> list[Path]:
         ends = range(cuts[-1] + 1, len(words) + 1)
         cuts.append(next((end for end in ends if Path("+".join(words[cuts[-1] : end])).exists()), cuts[-1] + 1))
     return [Path("+".join(words[start:end])) for start, end in pairwise(cuts)]
+
+
+def _is_description(path: Path) -> bool:
+    """Whether the file, or what comes through the pipe, is a description: by its name, or what it holds."""
+    if path.suffix.lower() in _DESCRIPTIONS:
+        return True
+    if str(path) != "-" and path.is_dir():
+        return False
+    source = open_source(path)
+    return _KEY.search(source.head) is not None and not is_recognised(source)
 
 
 def _described(path: Path, machine: Machine) -> SourceFacts:

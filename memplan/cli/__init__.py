@@ -112,10 +112,7 @@ def _dispatch(words: list[str]) -> int:
     if words in ([], ["-h"], ["--help"]) and COMPLETION not in os.environ:
         print(help_text(), file=sys.stdout if words else sys.stderr)
         return 0 if words else _INPUT_ERROR
-    import signal
-
-    signal.signal(signal.SIGTERM, _terminated)
-    signal.signal(signal.SIGHUP, _terminated)
+    _heed_signals()
     import click
 
     from memplan.cli.group import run, told
@@ -134,9 +131,27 @@ def _dispatch(words: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _heed_signals() -> None:
+    """End by exception where a signal asks for it, so that what was begun is undone; what is ignored stays so."""
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminated)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
+
+
 def _terminated(number: int, _: object) -> None:
-    """Ends by exception, so that what was begun is undone."""
     sys.exit(128 + number)
+
+
+def _interrupted(number: int, _: object) -> None:
+    """Takes the first interrupt alone: a second one would keep the first from being cleaned up after."""
+    import signal
+
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _internal(error: Exception) -> str:

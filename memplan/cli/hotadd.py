@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memplan.cli.options import append_option, cmdline_option, format_option, kernel_option, load, output_option
+from memplan.cli.options import (
+    append_option,
+    cmdline_option,
+    format_option,
+    is_boot_log,
+    kernel_option,
+    load,
+    output_option,
+)
 from memplan.cli.output import write_lines
 from memplan.cli.steps import OrderedSteps, scenario_of, step_options
+from memplan.cli.streams import tell
 from memplan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,29 +137,14 @@ def _how_much(
 
 def _load(path: str) -> tuple[Machine, bool]:
     """The machine that the file `path` describes, or whose boot it is the log of, and whether it is a log."""
-    if not path.endswith((".yaml", ".yml", ".json")):
-        from pathlib import Path
-
-        from memplan.firmware.dmesg import recognises
-        from memplan.firmware.source import open_source
-
-        source = open_source(Path(path))
-        if recognises(source.head):
-            return _imported(path), True
-        if source.data is not None:
-            from memplan.machine.load import parse_machine
-
-            return parse_machine(source.data, source.name), False
-    return load(path), False
-
-
-def _imported(path: str) -> Machine:
+    if not is_boot_log(path):
+        return load(path), False
     from memplan.firmware.combine import import_files
 
     machine, _, notes = import_files([path])
     for note in notes:
-        click.echo(note, err=True)
-    return machine
+        tell(note)
+    return machine, True
 
 
 def _limited(scenario: Scenario, maxmem: str | None, slots: int | None) -> Scenario:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import wraps
-from os.path import isfile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -148,8 +147,11 @@ def changes(sets: Iterable[str]) -> tuple[Assignment, ...]:
 
 
 def is_boot_log(path: str) -> bool:
-    """Whether the file begins as a boot log does; a pipe, and what is named as a description or a page, is none."""
-    if path.endswith((".yaml", ".yml", ".json", ".html")) or not isfile(path):
+    """Whether the file, or what comes through the pipe, begins as a boot log does.
+
+    What is named as a description or a page is none.  InputError where it can't be read.
+    """
+    if path.endswith((".yaml", ".yml", ".json", ".html")):
         return False
     from pathlib import Path
 

@@ -103,14 +103,22 @@ def _failures_of(output: str) -> Iterator[None]:
 @contextmanager
 def _in_place_of(output: str) -> Iterator[BinaryIO]:
     """A file to write to: one beside `output` that takes its place in the end, or a device or pipe itself."""
+    if not output:
+        raise UsageError("--output: the name of a file is empty")
     target = os.path.realpath(output)
     with _failures_of(output):
         before = os.stat(output) if os.path.exists(output) else None
         if before is not None and not stat.S_ISREG(before.st_mode):
             # By its own name: the place that a link of /proc names, "pipe:[1]" say, can't be opened.
             file, beside = _opened(output), ""
+        elif before is None:
+            file, beside = _beside(target, 0o666)
         else:
-            file, beside = _beside(target, 0o666 if before is None else 0o600)
+            try:
+                file, beside = _beside(target, 0o600)
+            except OSError:
+                # In a folder that nobody may change, a file may still be one that can be written.
+                file, beside = _elsewhere()
     try:
         try:
             yield file
@@ -149,10 +157,19 @@ def _beside(target: str, mode: int) -> tuple[BinaryIO, str]:
     raise AssertionError
 
 
+def _elsewhere() -> tuple[BinaryIO, str]:
+    """A new file in the folder for temporary ones, and its path."""
+    from tempfile import mkstemp
+
+    descriptor, path = mkstemp(prefix="memplan-")
+    return open(descriptor, "wb"), path
+
+
 def _take_place(beside: str, target: str, before: os.stat_result | None) -> None:
     """Make the file at `beside` the one at `target`, with the mode and the owner that were there `before`."""
     if before is not None:
-        if before.st_nlink > 1 or not _owned_alike(beside, before):
+        apart = os.path.dirname(beside) != os.path.dirname(target)
+        if apart or before.st_nlink > 1 or not _owned_alike(beside, before):
             _rewrite(target, beside, before.st_size)
             return
         os.chmod(beside, stat.S_IMODE(before.st_mode))

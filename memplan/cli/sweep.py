@@ -55,11 +55,20 @@ def command(
     """
     if (engine == "dask") != (scheduler is not None):
         raise UsageError("--engine dask and --scheduler ADDRESS go together")
+    if jobs > 1 or scheduler is not None:
+        _refuse_pipes(machines)
     cases = list(_cases(machines, kernels, varied, kaslr=kaslr))
     tally = _Tally()
     records = tally.watch(_shown(_records(cases, jobs, scheduler, resume), len(cases)))
     write_lines(_lines(cases, records, format_), output)
     return 2 if tally.failed else 0
+
+
+def _refuse_pipes(machines: Sequence[str]) -> None:
+    from memplan.files import is_pipe
+
+    for path in filter(is_pipe, machines):
+        raise UsageError(f"{path}: is a pipe, which only one process can read: save it to a file, or leave --jobs out")
 
 
 class _Tally:

@@ -16,18 +16,14 @@ may be used (``--force``) is decided by the caller.  Readers raise `InputError` 
 from __future__ import annotations
 
 import io
-import stat
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
 from memplan.errors import InputError, Problem
-from memplan.files import open_input
+from memplan.files import is_pipe, open_input, read_input
 from memplan.firmware.unpack import unpacked
 
 if TYPE_CHECKING:
@@ -204,7 +200,7 @@ def open_source(path: Path) -> Source:
     """
     name = "<stdin>" if str(path) == "-" else str(path)
     try:
-        data = _piped(path)
+        data = read_input(path, _PIPE_LIMIT, _INPUT) if is_pipe(path) else None
         with Source(path, name, b"", data).open() as file:
             head = file.read(HEAD_SIZE)
     except (OSError, ValueError) as error:
@@ -212,23 +208,6 @@ def open_source(path: Path) -> Source:
     if not head:
         raise InputError.single(name, "is empty")
     return Source(path, name, head, data)
-
-
-def _piped(path: Path) -> bytes | None:
-    """What comes through the pipe at `path`; None for a file."""
-    if str(path) != "-" and stat.S_ISREG(path.stat().st_mode):
-        return None
-    return _content_of_pipe(str(path))
-
-
-@cache
-def _content_of_pipe(path: str) -> bytes:
-    with nullcontext(sys.stdin.buffer) if path == "-" else open_input(path, _INPUT) as stream:
-        data = stream.read(_PIPE_LIMIT + 1)
-    if len(data) > _PIPE_LIMIT:
-        name = "<stdin>" if path == "-" else path
-        raise InputError.single(name, f"sends more than {_PIPE_LIMIT >> 20} MiB", hint="save it to a file first")
-    return data
 
 
 def read_source(path: Path, boot: int = 0, kernel: str | None = None) -> SourceFacts:
@@ -262,14 +241,23 @@ def read_file(source: Source) -> SourceFacts:
 
     Raises InputError where no reader does.
     """
-    for reader in _readers():
-        if reader.recognises(source.head):
-            return reader.read(source)
+    reader = _reader_of(source)
+    if reader is not None:
+        return reader.read(source)
     raise InputError.single(
         source.name,
         "not recognised: neither a Linux boot log nor an ACPI table, acpidump, iasl listing, memory map or list of "
         "memory blocks",
     )
+
+
+def is_recognised(source: Source) -> bool:
+    """Whether one of the readers takes `source`."""
+    return _reader_of(source) is not None
+
+
+def _reader_of(source: Source) -> Reader | None:
+    return next((reader for reader in _readers() if reader.recognises(source.head)), None)
 
 
 def _readers() -> Iterator[Reader]:

@@ -140,9 +140,8 @@ class Scenario(NamedTuple):
 
 def load_scenario(path: str) -> Scenario:
     """The scenario in the file at `path`; InputError with every place for what is wrong."""
-    data = read_input(path, _MOST_BYTES, "a list of steps in YAML")
     try:
-        text = data.decode("utf-8-sig")
+        text = read_input(path, _MOST_BYTES, "a list of steps in YAML").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError.single(path, f"is not text: byte {error.start} is no UTF-8") from None
     return parse_scenario(text, path)

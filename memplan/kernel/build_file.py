@@ -208,4 +208,4 @@ def _first(problems: list[Problem], source: str) -> list[Problem]:
     if more <= 0:
         return problems
     told = problems[:_MOST_PROBLEMS]
-    return [*told, Problem(source, f"and {more} more problems of this file", line=told[-1].line, column=1 << 30)]
+    return [*told, Problem(source, f"and {more} more problems of this file", line=told[-1].line)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 _DECIMAL_UNIT = r"([0-9]+) ?([KMGTPEkmgtpe])i?[Bb]"
 _BARE_HEX = r"0[0-9a-fA-F]+|[0-9]+[a-fA-F][0-9a-fA-F]*"
 #: The longest description that is read, in bytes; 10,000 e820 entries and 1,024 nodes are less than one MiB.
-_MOST_BYTES = 32 << 20
+MOST_BYTES = 32 << 20
 #: So much of a file is looked at to tell a page from a description, and what may stand before a page's first tag.
 _HEAD, _BEFORE_A_TAG = 4096, b"\xef\xbb\xbf \t\r\n"
 #: How many problems are told one by one.
@@ -45,9 +44,8 @@ def load_machine(path: str | os.PathLike[str], changes: Sequence[Assignment] = (
     Raises InputError, which carries every problem of the file with its line.
     """
     source = os.fspath(path)
-    if source == "-":
-        return parse_machine(sys.stdin.buffer.read(_MOST_BYTES + 1)[:_MOST_BYTES], "<stdin>", changes)
-    return parse_machine(read_input(path, _MOST_BYTES, "a machine description in YAML"), source, changes)
+    data = read_input(path, MOST_BYTES, "a machine description in YAML")
+    return parse_machine(data, "<stdin>" if source == "-" else source, changes)
 
 
 def parse_machine(text: bytes | str, source: str, changes: Sequence[Assignment] = ()) -> Machine:
@@ -103,7 +101,7 @@ def _first(problems: list[Problem], source: str, more: int) -> list[Problem]:
     if not more:
         return problems
     told = problems[:_MOST_PROBLEMS]
-    return [*told, Problem(source, f"and {more} more problems of this file", line=told[-1].line, column=1 << 30)]
+    return [*told, Problem(source, f"and {more} more problems of this file", line=told[-1].line)]
 
 
 def _description(data: bytes, source: str) -> str:

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from memplan.errors import InputError
-from memplan.files import read_regular
+from memplan.files import read_input, read_regular
+from memplan.machine.load import MOST_BYTES
 from memplan.units import GIB
 
 if TYPE_CHECKING:
@@ -77,7 +78,6 @@ def key_of(case: Case) -> str:
 @lru_cache(None)
 def _digest(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_input(path, MOST_BYTES, "a machine description in YAML")).hexdigest()
+    except InputError:
         return ""

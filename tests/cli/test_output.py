@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +99,26 @@ def test_a_pipe_is_written_by_any_of_its_names() -> None:
     os.close(end)
 
 
-def test_a_pipe_that_nobody_reads_is_refused_at_once(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageError, match="pipe: is a pipe that nobody reads"):
-        write_lines(["text"], str(tmp_path / "pipe"))
+def test_an_empty_name_is_no_file() -> None:
+    with pytest.raises(UsageError, match="name of a file is empty"):
+        write_lines(["text"], "")
+
+
+def test_a_file_in_a_folder_that_nobody_may_change_is_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For root, who may change any folder, it is as if it were one on a medium that can only be read."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "out").write_text("a longer old text")
+    own = (tmp_path / "out").stat().st_ino
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("memplan.cli.output._beside", refused)
+    write_lines(["new"], str(tmp_path / "out"))
+    assert ((tmp_path / "out").read_text(), (tmp_path / "out").stat().st_ino) == ("new\n", own)
+    assert os.listdir(tmp_path / "temporary") == []
+    with pytest.raises(UsageError, match=r"fresh: can't be written: Permission denied$"):
+        write_lines(["new"], str(tmp_path / "fresh"))
