@@ -60,7 +60,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("m.yaml --select MP2xx,initrd-outside-ram --quiet", "some rules"),
         ("m.yaml --expect movable:node1 --expect crashkernel", "what must hold"),
     ),
-    "report": (("m.yaml -o m.html", "one file, the boot as a film"),),
+    "report": (
+        ("m.yaml -o m.html", "one file, the boot as a film"),
+        ("m.yaml --add 1G@node1 --offline d0 -o m.html", "and what comes after boot"),
+    ),
     "limits": (("", "what is modelled, and what is not"),),
     "hotadd": (
         ("m.yaml --add 1G@node1 --online movable:d0", "plug a DIMM in"),

@@ -56,6 +56,15 @@ def scenario_of(path: str | None) -> Scenario:
     return scenario._replace(steps=(*scenario.steps, *(_step(option, text) for option, text in given)))
 
 
+def step_words(path: str | None) -> list[str]:
+    """What was given, as words of a command line."""
+    given = click.get_current_context().meta[_META]
+    return [
+        *(("--scenario", path) if path is not None else ()),
+        *(word for name, text in given for word in (f"--{name}", text)),
+    ]
+
+
 def wants_steps(path: str | None) -> bool:
     """Whether any step is given, by a file or by options."""
     return path is not None or bool(click.get_current_context().meta[_META])

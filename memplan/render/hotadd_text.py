@@ -35,7 +35,7 @@ _GOES = {
 
 def hotadd_blocks(result: HotaddPlan) -> Iterator[Block]:
     """The report of `result`."""
-    yield Text("", tuple(_answers(result)))
+    yield Text("", tuple(answers(result)))
     yield Text(
         "",
         (
@@ -44,20 +44,20 @@ def hotadd_blocks(result: HotaddPlan) -> Iterator[Block]:
             f"boot options  {result.cmdline or '-'}",
             f"memory block  {size_text(result.block_size)}",
             f"added memory  {_default(result)}",
-            f"MemTotal      {_size(result.before_total)} after boot, {_size(_last_total(result))} in the end",
+            f"MemTotal      {_totals(result)}",
         ),
     )
     if result.dimms:
-        yield _dimms(result)
+        yield dimm_table(result)
     for step in result.steps:
         yield Text(f"Step {step.number}: {step.text}", tuple(_step_lines(step)))
     last = result.steps[-1].blocks if result.steps else result.before
-    yield _blocks("Memory blocks in the end", last)
+    yield block_table("Memory blocks in the end", last)
     if result.warnings:
         yield Text("Look out", result.warnings)
 
 
-def _answers(result: HotaddPlan) -> Iterator[str]:
+def answers(result: HotaddPlan) -> Iterator[str]:
     """What became of each DIMM, and whether it can go again, alike ones together."""
     if not result.dimms:
         yield "No memory is added"
@@ -93,11 +93,13 @@ def _default(result: HotaddPlan) -> str:
     return f"{state or f'comes on-line by itself ({result.default_state})'}; policy {result.policy}"
 
 
-def _last_total(result: HotaddPlan) -> int | None:
-    return result.steps[-1].total if result.steps else result.before_total
+def _totals(result: HotaddPlan) -> str:
+    last = result.steps[-1].total if result.steps else result.before_total
+    return f"{memory_text(result.before_total)} after boot, {memory_text(last)} in the end"
 
 
-def _dimms(result: HotaddPlan) -> Table:
+def dimm_table(result: HotaddPlan) -> Table:
+    """The DIMMs as they are in the end, a row each."""
     rows = []
     for dimm in result.dimms:
         rows.append(
@@ -107,7 +109,7 @@ def _dimms(result: HotaddPlan) -> Table:
                 "-" if dimm.address is None else f"{dimm.address:#x}",
                 "-" if dimm.nid is None else str(dimm.nid),
                 _found(dimm),
-                _size(dimm.map_bytes) if dimm.accepted else "-",
+                memory_text(dimm.map_bytes) if dimm.accepted else "-",
                 _growth(dimm),
                 _REMOVAL.get(dimm.removal, dimm.removal),
             )
@@ -123,7 +125,7 @@ def _found(dimm: DimmReport) -> str:
 
 
 def _growth(dimm: DimmReport) -> str:
-    return f"+{_size(dimm.total_growth)}" if dimm.total_growth else "+0"
+    return f"+{memory_text(dimm.total_growth)}" if dimm.total_growth else "+0"
 
 
 def _zones(blocks: tuple[BlockRange, ...]) -> str:
@@ -139,23 +141,27 @@ def _step_lines(step: StepResult) -> Iterator[str]:
         yield f"{_ANSWERS[step.accepted]}{step.reason}"
     for line in step.lines:
         yield f"the kernel says: {line}"
-    dimm = step.dimm
-    if dimm is not None and step.text.startswith("add "):
-        if dimm.address is not None:
-            yield f"address     [{dimm.address:#x}-{dimm.address + dimm.size - 1:#x}]"
-        if dimm.nid is not None:
-            yield f"node        {dimm.nid}: {dimm.node_why}"
-        for reason in dimm.zone_why:
-            yield f"zone        blocks {block_numbers(reason.blocks)}: {reason.why}"
-        if dimm.map_place:
-            yield f"memory map  {_size(dimm.map_bytes)} out of {dimm.map_place}"
-        if dimm.accepted:
-            yield f"goes again  {dimm.removal}: {dimm.removal_why}"
+    if step.dimm is not None and step.text.startswith("add "):
+        yield from (f"{name:<12}{text}" for name, text in dimm_facts(step.dimm))
     if not step.text.startswith("show"):
         yield from _ratio(step.ratio)
-        yield f"MemTotal    {_size(step.total)}"
+        yield f"MemTotal    {memory_text(step.total)}"
     else:
         yield from (_block_text(part) for part in step.blocks)
+
+
+def dimm_facts(dimm: DimmReport) -> Iterator[tuple[str, str]]:
+    """What is to be told of a DIMM, each thing with its name: where it is and why, and whether it can go again."""
+    if dimm.address is not None:
+        yield "address", f"[{dimm.address:#x}-{dimm.address + dimm.size - 1:#x}]"
+    if dimm.nid is not None:
+        yield "node", f"{dimm.nid}: {dimm.node_why}"
+    for reason in dimm.zone_why:
+        yield "zone", f"blocks {block_numbers(reason.blocks)}: {reason.why}"
+    if dimm.map_place:
+        yield "memory map", f"{memory_text(dimm.map_bytes)} out of {dimm.map_place}"
+    if dimm.accepted:
+        yield "goes again", f"{dimm.removal}: {dimm.removal_why}"
 
 
 def _ratio(ratio: tuple[RatioReport, ...]) -> Iterator[str]:
@@ -165,7 +171,8 @@ def _ratio(ratio: tuple[RatioReport, ...]) -> Iterator[str]:
         yield f"ratio       {where}: {_mib(one.movable)} of at most {_mib(one.limit)} are movable, {_mib(left)} left"
 
 
-def _blocks(title: str, blocks: tuple[BlockRange, ...]) -> Table:
+def block_table(title: str, blocks: tuple[BlockRange, ...]) -> Table:
+    """Memory blocks as sysfs shows them, a row for neighbours that are alike."""
     rows = tuple(
         (
             f"{part.first}-{part.last}" if part.last > part.first else str(part.first),
@@ -182,7 +189,8 @@ def _block_text(part: BlockRange) -> str:
     return f"blocks {part.first}-{part.last} node{part.nid} {part.state} {' '.join(part.zones)}"
 
 
-def _size(size: int | None) -> str:
+def memory_text(size: int | None) -> str:
+    """Bytes of memory in the largest unit that divides them, KiB at the least; None is not known."""
     if size is None:
         return _UNKNOWN
     return size_text(size) if size % (1 << 20) == 0 and size else f"{size >> 10}K"

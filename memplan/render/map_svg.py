@@ -21,8 +21,9 @@ _WIDTH, _MARGIN, _NODE, _BAR = 960, 16, 64, 24
 #: Horizontal units of a strip; each is one pixel of the bar.
 _CELLS = _WIDTH - 2 * _MARGIN
 _LEGEND_COLUMNS, _LEGEND_ROW = 3, 20
-_FREE_FILLS = {Free.MOVABLE: "#d5f0d5", Free.HOTPLUG: "#fff3c4", Free.STAYS: "#eeeeee", Free.HOLE: "none"}
-_FREE_FILLS |= {Free.ADDED_MOVABLE: "#8fd694", Free.ADDED_KERNEL: "#f4a6a0", Free.ADDED_OFFLINE: "#c9d3e6"}
+#: Colours of memory without an owner.
+FREE_FILLS = {Free.MOVABLE: "#d5f0d5", Free.HOTPLUG: "#fff3c4", Free.STAYS: "#eeeeee", Free.HOLE: "none"}
+FREE_FILLS |= {Free.ADDED_MOVABLE: "#8fd694", Free.ADDED_KERNEL: "#f4a6a0", Free.ADDED_OFFLINE: "#c9d3e6"}
 #: So many pixels must a piece have for its letter.
 _LETTER_WIDTH = 12
 
@@ -98,4 +99,4 @@ def _entry(index: int, y: int, letter: str, text: str, fill: str) -> Iterator[st
 
 
 def _fill(content: Content) -> str:
-    return content.colour if isinstance(content, Family) else _FREE_FILLS[content]
+    return content.colour if isinstance(content, Family) else FREE_FILLS[content]

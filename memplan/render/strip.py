@@ -16,7 +16,7 @@ from memplan.units import PAGE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from memplan.hotadd.result import HotaddPlan
+    from memplan.hotadd.result import BlockRange, HotaddPlan
     from memplan.plan import Plan
 
 
@@ -84,12 +84,16 @@ def added_pieces(added: HotaddPlan) -> dict[int, list[Piece]]:
     """What the DIMMs of `added` hold after its last step, by node."""
     found: dict[int, list[Piece]] = {}
     for part in (part for dimm in added.dimms if dimm.accepted for part in dimm.blocks):
-        content = Free.ADDED_OFFLINE
-        if part.state == "online":
-            content = Free.ADDED_MOVABLE if part.zones[0] == "Movable" else Free.ADDED_KERNEL
         low, high = part.first * added.block_size, (part.last + 1) * added.block_size
-        found.setdefault(part.nid, []).append(Piece(low, high, content, hotplug=False))
+        found.setdefault(part.nid, []).append(Piece(low, high, added_as(part), hotplug=False))
     return found
+
+
+def added_as(blocks: BlockRange) -> Free:
+    """What added memory blocks are shown as."""
+    if blocks.state == "offline":
+        return Free.ADDED_OFFLINE
+    return Free.ADDED_MOVABLE if blocks.zones[0] == "Movable" else Free.ADDED_KERNEL
 
 
 def _with_holes(found: list[Piece]) -> list[Piece]:

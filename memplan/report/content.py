@@ -13,40 +13,24 @@ from memplan.render.report import plan_report
 from memplan.render.rules import rule_rows
 from memplan.render.sections import SECTIONS
 from memplan.render.sizes import nodes_text, rounded
-from memplan.render.table import Table, heading
+from memplan.render.table import Table
+from memplan.report.added import added_content
+from memplan.report.grids import grids_of
 from memplan.units import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from memplan.hotadd.result import HotaddPlan
     from memplan.kernel.model import Kernel
     from memplan.plan import Blocker, Plan, Verdict
+    from memplan.report.added import Added
     from memplan.report.film import Film
+    from memplan.report.grids import Grid
 
-#: Rows of a table that stand in the page itself; more are among its data, and its script shows them.
-ROWS = 100
 #: Lines of a description that stand in the page; all of it is among its data.
 _LINES = 400
 _BLOCKERS = 8
-
-
-class Column(NamedTuple):
-    """A table's column; `kind` is "address", "step", "size" or "" for what its cells are."""
-
-    name: str
-    right: bool
-    kind: str
-
-
-class Grid(NamedTuple):
-    """A table of the page, its first rows and how many more there are; `id` is unique in the page."""
-
-    id: str
-    title: str
-    note: str
-    columns: tuple[Column, ...]
-    rows: list[tuple[str, ...]]
-    more: int
 
 
 class Holder(NamedTuple):
@@ -89,10 +73,11 @@ class Content(NamedTuple):
     rest: dict[str, list[tuple[str, ...]]]
     description: str
     description_more: int
+    added: Added | None
 
 
-def content(film: Film, label: str, prefix: str) -> Content:
-    """The content of `film`'s page; the ids of its tables begin with `prefix`."""
+def content(film: Film, label: str, came: HotaddPlan | None, prefix: str) -> Content:
+    """The content of `film`'s page, and of what `came` after boot; the ids of its tables begin with `prefix`."""
     plan = film.plan
     text, good = headline(plan, rounded)
     tables: dict[str, list[Table]] = {}
@@ -103,6 +88,9 @@ def content(film: Film, label: str, prefix: str) -> Content:
     for name, own in tables.items():
         grids[name], more = grids_of(own, f"{prefix}{name}-")
         rest |= more
+    added = None if came is None else added_content(came, prefix)
+    if added is not None:
+        rest |= added.rest
     lines = dump_machine(film.machine).splitlines()
     return Content(
         label,
@@ -118,31 +106,8 @@ def content(film: Film, label: str, prefix: str) -> Content:
         rest,
         "\n".join(lines[:_LINES]),
         max(len(lines) - _LINES, 0),
+        added,
     )
-
-
-def grids_of(tables: Iterable[Table], prefix: str) -> tuple[list[Grid], dict[str, list[tuple[str, ...]]]]:
-    """`tables` with the ids `prefix`0, 1, ...; and by their ids all rows of those that are too long for the page."""
-    grids, rest = [], {}
-    for number, table in enumerate(tables):
-        grid = _grid(f"{prefix}{number}", table)
-        grids.append(grid)
-        if grid.more:
-            rest[grid.id] = list(table.rows)
-    return grids, rest
-
-
-def _grid(name: str, table: Table) -> Grid:
-    columns = tuple(_column(*heading(column)) for column in table.columns)
-    rows = list(table.rows[:ROWS])
-    return Grid(name, table.title, table.note, columns, rows, len(table.rows) - len(rows))
-
-
-def _column(name: str, right: bool) -> Column:
-    kinds = {"start": "address", "end": "address", "first byte": "address", "last byte": "address", "step": "step"}
-    # Of two plans, the label stands before the name.
-    plain = name.rpartition(": ")[2]
-    return Column(name, right, kinds.get(plain, "size" if plain in ("size", "memory", "present") else ""))
 
 
 def _tables(film: Film) -> Iterator[tuple[str, Table]]:

@@ -15,17 +15,23 @@ from memplan.boot.remedies import sentence
 from memplan.events import Change, Mark, Message, Refused
 from memplan.machine.cmdline import CommandLine
 from memplan.memblock.flags import FLAG_NAMES
+from memplan.ranges import RangeSet
 from memplan.render.explain import asked, reason
 from memplan.render.families import Family, family_of
+from memplan.render.hotadd_text import block_table, memory_text
 from memplan.render.overview import verdict_word
+from memplan.report.added import KINDS, moment_name, moments_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from memplan.differences import PlanDiff
     from memplan.events import Event, Region
+    from memplan.hotadd.result import HotaddPlan
     from memplan.memblock.requests import Candidate
     from memplan.plan import Plan, Verdict
+    from memplan.render.strip import Free
+    from memplan.report.added import AddedPiece, Moment
     from memplan.report.film import Delta, Film, Frame, Held
 
 #: Raised when a field changes its meaning or goes; new fields alone do not raise it.
@@ -34,7 +40,7 @@ VERSION = 1
 _INEXACT = 1 << 53
 #: How many messages of one step are kept; of a search, how many ranges that are passed over for one reason.
 _MESSAGES, _PASSED_OVER = 100, 12
-_FAMILIES = list(Family)
+_FAMILIES: list[Family | Free] = [*Family, *KINDS]
 
 
 def number(value: int) -> int | str:
@@ -62,22 +68,25 @@ class Places:
 
 
 def families() -> list[list[str]]:
-    """The families of owners: name, letter, and the class that has their colour."""
+    """The families of owners, and the kinds of added memory: name, letter, and the class that has their colour."""
     return [[str(family), family.letter, css_class(family)] for family in _FAMILIES]
 
 
-def css_class(family: Family) -> str:
+def css_class(family: Family | Free) -> str:
     """The class of a family in the page's style."""
     return "of-" + family.name.lower().replace("_", "-")
 
 
-def moments(films: Sequence[Film]) -> list[list[Any]]:
+def moments(films: Sequence[Film], added: Sequence[HotaddPlan | None]) -> list[list[Any]]:
     """The moments of one film, or of two side by side: the step's name, and for each film the frame that it shows.
 
-    Steps that both have are one moment; at one that a film lacks it shows the frame that it had before, or its first
-    one where it had none.
+    The steps of `added`, one for each film, come behind those of its boot.  Steps that both have are one moment; at one
+    that a film lacks it shows the frame that it had before, or its first one where it had none.
     """
-    steps = [[frame.step for frame in film.frames] for film in films]
+    steps = [
+        [frame.step for frame in film.frames] + [moment_name(step.number) for step in (after.steps if after else ())]
+        for film, after in zip(films, added, strict=True)
+    ]
     if len(steps) == 1:
         return [[step, at] for at, step in enumerate(steps[0])]
     found: list[list[Any]] = []
@@ -137,18 +146,32 @@ class _Owners:
             self.all.append([str(owner), _FAMILIES.index(family_of(owner)), moved])
         return found
 
+    def added(self, piece: AddedPiece) -> int:
+        """The index of what holds a piece of memory that came after boot."""
+        found = self._known.get(piece.owner)
+        if found is None:
+            found = self._known[piece.owner] = len(self.all)
+            dimm = piece.dimm
+            goes = "" if dimm is None or not dimm.blocks else f"{dimm.removal}: {dimm.removal_why}"
+            self.all.append([piece.owner, _FAMILIES.index(piece.content), goes])
+        return found
 
-def film_document(film: Film, label: str) -> dict[str, Any]:
-    """`film` as plain lists, dicts, texts and numbers; `label` is what the page calls it."""
-    return _Writer(film).document(label)
+
+def film_document(film: Film, label: str, added: HotaddPlan | None = None) -> dict[str, Any]:
+    """`film` as plain lists, dicts, texts and numbers; `label` is what the page calls it, `added` what came later."""
+    return _Writer(film, added).document(label)
 
 
 class _Writer:
-    def __init__(self, film: Film) -> None:
+    def __init__(self, film: Film, added: HotaddPlan | None) -> None:
         self._film = film
+        self._added = added
         self._owners, self._texts = _Owners(film.plan), _Texts()
         self._claims: list[list[int]] = []
         self._claim_numbers: dict[int, int] = {}
+        #: Of added memory: the claims by owner and frame, and the frame since which a DIMM is there.
+        self._added_claims: dict[tuple[int, int], int] = {}
+        self._since: dict[str, int] = {}
         self._steps = {frame.step: index for index, frame in enumerate(film.frames)}
 
     def document(self, label: str) -> dict[str, Any]:
@@ -157,6 +180,11 @@ class _Writer:
         for verdict in plan.verdicts:
             verdicts.setdefault(verdict.nid, []).append(verdict)
         frames = [self._frame(frame) for frame in film.frames]
+        after = [] if self._added is None else list(moments_after(plan, self._added))
+        more: dict[int, set[tuple[int, int]]] = {}
+        for part in (part for moment in after for part in moment.pieces):
+            if part.dimm is not None and part.dimm.nid is not None:
+                more.setdefault(part.dimm.nid, set()).add((part.start, part.end))
         return {
             "label": label,
             "kernel": plan.kernel,
@@ -165,8 +193,10 @@ class _Writer:
                 {"node": node.nid, "ranges": _ranges(node.ranges), **_fate(verdicts.get(node.nid, []))}
                 for node in plan.nodes
             ],
+            "added": [{"node": nid, "ranges": _ranges(RangeSet(parts))} for nid, parts in sorted(more.items())],
             "movable": _ranges((start, end) for _, start, end in plan.movable),
             "frames": frames,
+            "after": [self._moment(moment, at) for at, moment in enumerate(after, len(frames))],
             "owners": self._owners.all,
             "claims": self._claims,
             "texts": self._texts.all,
@@ -190,6 +220,30 @@ class _Writer:
             "memory": _array(frame.memory),
             "reserved": _array(frame.reserved),
             "held": self._held(frame.held),
+        }
+
+    def _moment(self, moment: Moment, at: int) -> dict[str, Any]:
+        """A step after boot, which is the frame `at`."""
+        step, place = moment.step, Places()
+        pieces: list[Any] = []
+        for piece in moment.pieces:
+            owner = self._owners.added(piece)
+            since = self._since.setdefault(piece.owner if piece.dimm is None else piece.dimm.name, at)
+            claim = self._added_claims.get((owner, since))
+            if claim is None:
+                claim = self._added_claims[owner, since] = len(self._claims)
+                self._claims.append([owner, since, 0])
+            pieces += (*place(piece.start, piece.end), claim)
+        return {
+            "step": moment_name(step.number),
+            "what": step.text,
+            "accepted": step.accepted,
+            "why": step.reason,
+            "said": list(step.lines[:_MESSAGES]),
+            "unsaid": max(len(step.lines) - _MESSAGES, 0),
+            "total": memory_text(step.total),
+            "held": pieces,
+            "blocks": block_table("", step.blocks).rows,
         }
 
     def _event(self, at: int, event: Event, place: Places) -> list[Any] | None:

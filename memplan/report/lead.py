@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.render.comparison import difference_texts, kind_of, unknown_texts
 from memplan.render.diff import changed_verdicts, diff_headline, diff_report, rule_texts
+from memplan.render.hotadd_text import answers
 from memplan.render.sizes import rounded
 from memplan.render.table import Table
-from memplan.report.content import grids_of
+from memplan.report.grids import grids_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from memplan.differences import PlanDiff
+    from memplan.hotadd.result import HotaddPlan
     from memplan.plan import Plan
-    from memplan.report.content import Grid
+    from memplan.report.grids import Grid
     from memplan.rule_changes import RuleChange
     from memplan.verification import Comparison, Pair
 
@@ -44,11 +46,19 @@ class Lead(NamedTuple):
 
 
 def lead_of_plans(
-    plans: tuple[Plan, Plan], diff: PlanDiff, labels: tuple[str, str], rules: Sequence[RuleChange]
+    plans: tuple[Plan, Plan],
+    diff: PlanDiff,
+    labels: tuple[str, str],
+    rules: Sequence[RuleChange],
+    added: Sequence[HotaddPlan | None] = (),
 ) -> Lead:
-    """How two plans differ; the arguments are those of :func:`memplan.render.diff.diff_report`."""
+    """How two plans differ, and what was `added` after them; the others are as for :func:`diff_report`."""
     text, more = diff_headline(diff, labels, rounded)
     points = [Point(own.nodes, own.word, _TONES[own.word], [own.reason]) for own in changed_verdicts(diff, labels)]
+    told = [tuple(answers(own)) for own in added if own is not None]
+    if len(set(told)) > 1:
+        texts = [f"{label}: {text}" for label, own in zip(labels, told, strict=True) for text in own]
+        points.append(Point("added memory", "differs", "partly", texts))
     points += [Point(outcome, "differs because of", "", texts) for outcome, texts in rule_texts(rules)]
     tables = [block for block in diff_report(plans, diff, labels, rules) if isinstance(block, Table)]
     return _lead(text, {None: "", True: "good", False: "bad"}[more], points, [], "What differs", tables)

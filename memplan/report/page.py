@@ -20,7 +20,10 @@ from memplan.machine.carried import DESCRIPTION, carried
 from memplan.machine.dump import dump_machine
 from memplan.memblock.flags import FLAG_NAMES, flag_word
 from memplan.render.families import Family
+from memplan.render.hotadd_json import hotadd_document
+from memplan.render.map_svg import FREE_FILLS
 from memplan.render.plan_json import plan_document
+from memplan.report.added import KINDS
 from memplan.report.content import content
 from memplan.report.document import VERSION, css_class, families, film_document, moments, moves
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memplan.differences import PlanDiff
+    from memplan.hotadd.result import HotaddPlan
     from memplan.report.film import Film
     from memplan.report.lead import Lead
 
@@ -39,9 +43,9 @@ MODULES = (
     "pieces.js",
     "map.js",
     "details.js",
+    "player.js",
     "arrays.js",
     "tables.js",
-    "player.js",
     "main.js",
 )
 _FOLDER = "page"
@@ -52,10 +56,11 @@ _EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.
 
 
 class Shown(NamedTuple):
-    """A plan that the page shows: its film, and what it is called (empty where it is the only one)."""
+    """A plan that the page shows: its film, what came after boot, and its label (empty where it is the only one)."""
 
     film: Film
     label: str
+    added: HotaddPlan | None = None
 
 
 class _Carried(NamedTuple):
@@ -71,7 +76,7 @@ def page_text(shown: Sequence[Shown], command: str, *, lead: Lead | None = None,
 
     `lead` is the answer of a comparison, which stands above the plans' own; `diff` is how two plans differ.
     """
-    contents = [content(each.film, each.label, f"plan{at}-") for at, each in enumerate(shown, 1)]
+    contents = [content(each.film, each.label, each.added, f"plan{at}-") for at, each in enumerate(shown, 1)]
     rows = {} if lead is None else dict(lead.rest)
     for own in contents:
         rows |= own.rest
@@ -80,8 +85,8 @@ def page_text(shown: Sequence[Shown], command: str, *, lead: Lead | None = None,
         "version": VERSION,
         "families": families(),
         "flags": [flag_word(bit) for bit in FLAG_NAMES],
-        "plans": [film_document(each.film, each.label) for each in shown],
-        "moments": moments([each.film for each in shown]),
+        "plans": [film_document(each.film, each.label, each.added) for each in shown],
+        "moments": moments([each.film for each in shown], [each.added for each in shown]),
         "moves": moves(diff),
         "rows": rows,
     }
@@ -89,12 +94,13 @@ def page_text(shown: Sequence[Shown], command: str, *, lead: Lead | None = None,
     for at, each in enumerate(shown, 1):
         documents.append(_document(f"{DESCRIPTION}{at}", dump_machine(each.film.machine)))
         documents.append(_document(f"plan-{at}", plan_document(each.film.plan)))
+        if each.added is not None:
+            documents.append(_document(f"hotadd-{at}", hotadd_document(each.added)))
     style, script = style_text(), script_text()
     text: str = _template().render(
         lead=lead,
         plans=contents,
         documents=documents,
-        families=[(str(family), family.letter, css_class(family)) for family in Family],
         command=command,
         version=__version__,
         style=style,
@@ -120,6 +126,7 @@ def _module(name: str) -> str:
 def style_text() -> str:
     """The page's style, with the colours of the families of owners behind it."""
     colours = "".join(f".{css_class(family)} {{ --own: {family.colour}; }}\n" for family in Family)
+    colours += "".join(f".{css_class(kind)} {{ --own: {FREE_FILLS[kind]}; }}\n" for kind in KINDS)
     return f"\n{_source('style.css')}\n{colours}"
 
 

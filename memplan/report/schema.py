@@ -69,8 +69,13 @@ def _plan() -> dict[str, Any]:
                 why={"type": "string"},
             ),
         ),
+        added=_list(
+            "What is added to nodes after boot, wherever it is in the end.",
+            _object(node={"type": "integer"}, ranges=_flat("ranges")),
+        ),
         movable=_flat("what can be removed: ranges"),
         frames=_list("The steps of the boot, in order.", _frame()),
+        after=_list("The steps after boot, which are frames behind those.", _after()),
         owners=_list("Name, index of the family, and what would move it.", _row("string", "integer", "string")),
         claims=_list(
             "What reserved memory is for: index of the owner, of the frame that reserved it (-1: none), and 1 before "
@@ -79,6 +84,23 @@ def _plan() -> dict[str, Any]:
         ),
         texts={**_TEXTS, "description": "texts that events name by their index"},
         searches_left_out={"type": "integer", "description": "allocations whose search is not kept"},
+    )
+
+
+def _after() -> dict[str, Any]:
+    return _object(
+        step={"type": "string", "description": "what links call it"},
+        what={"type": "string", "description": "what is asked for"},
+        accepted={
+            "type": ["boolean", "null"],
+            "description": "whether the kernel does it; null where that isn't known",
+        },
+        why={"type": "string"},
+        said={**_TEXTS, "description": "the first lines that the kernel prints"},
+        unsaid={"type": "integer", "description": "how many more lines there are"},
+        total={"type": "string", "description": "MemTotal after it"},
+        held=_flat("what is there of added memory, and what of the boot's is off-line: range, index of the claim"),
+        blocks=_list("All memory blocks: numbers, node, state, zones.", _TEXTS),
     )
 
 

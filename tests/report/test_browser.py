@@ -38,6 +38,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     machine = example("blocked-by-acpi").machine
     hostile = machine._replace(name=HOSTILE, cmdline=f"{machine.cmdline} x={HOSTILE}")
     (folder / "hostile.html").write_text(page(filmed(hostile)), encoding="utf-8")
+    steps = ("--add", "1G@node1", "--offline", "d0:0-3", "--remove", "d0", "--add", "512M@node1")
+    (folder / "added.html").write_text(made(folder, path_of("hotplug-nodes"), *steps), encoding="utf-8")
     two = made(folder, path_of("hotplug-nodes"), "--top-down", "--bottom-up")
     (folder / "two-plans.html").write_text(two, encoding="utf-8")
     (folder / "boot-log.html").write_text(made(folder, log_in(folder, "f05-mtrr-hole")), encoding="utf-8")
@@ -140,6 +142,25 @@ def test_a_link_leads_to_a_moment_and_a_place(reader: Reader, pages: Path) -> No
     reader.one(".holders a").click()
     reader.until(lambda: reader.text("#details h3") == "initrd")
     assert "#step=early_reserve_initrd&at=0xbffdf000" in reader.driver.current_url
+
+
+def test_the_film_goes_on_after_the_boot(reader: Reader, pages: Path) -> None:
+    reader.open(pages / "added.html")
+    assert reader.text("#player .where").endswith("after boot, add 512M@node1")
+    names = "return [...document.querySelectorAll('#map .picture .piece')].map((own) => own.getAttribute('aria-label'))"
+    assert [name for name in reader.run(names) if name.startswith("d1, on-line in Movable: 512 MiB")]
+    reader.open(pages / "added.html", "#step=after-1&at=0x440000000")
+    assert reader.text("#player .where").endswith("after boot, offline d0:0-3")
+    assert {name.partition(":")[0] for name in reader.run(names) if name.startswith("d")} == {
+        "d0, off-line",
+        "d0, on-line in Movable",
+    }
+    assert reader.text("#details h3") == "d0, off-line"
+    assert reader.text("#step h3") == "After boot: offline d0:0-3"
+    reader.one("#details dd a").click()
+    reader.until(lambda: reader.text("#player .where").endswith("after boot, add 1G@node1"))
+    reader.open(pages / "added.html", "#step=after-2")
+    assert not [name for name in reader.run(names) if name.startswith("d0")]
 
 
 def test_the_search_of_an_allocation_is_told(reader: Reader, pages: Path) -> None:
@@ -313,6 +334,7 @@ def test_hostile_names_are_only_text(reader: Reader, pages: Path, name: str) -> 
         ("blocked-by-acpi", "#step=initmem_init&at=0x7ffd5000"),
         ("hostile-two", "#step=initmem_init"),
         ("boot-log", ""),
+        ("added", "#step=after-1&at=0x440000000"),
     ],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -327,7 +349,7 @@ def test_axe_finds_nothing(reader: Reader, pages: Path, scheme: str, name: str, 
     assert found == []
 
 
-@pytest.mark.parametrize("name", ["blocked-by-acpi", "two-plans", "boot-log"])
+@pytest.mark.parametrize("name", ["blocked-by-acpi", "two-plans", "boot-log", "added"])
 def test_prints_with_the_map(reader: Reader, pages: Path, name: str) -> None:
     reader.open(pages / f"{name}.html")
     width = "return Number(document.querySelector('#map .picture').getAttribute('width'))"
@@ -380,7 +402,7 @@ def test_the_focus_goes_through_the_page_as_it_is_read(reader: Reader, pages: Pa
     assert reader.run("return new Set(stops).size") == 40
 
 
-@pytest.mark.parametrize("name", ["blocked-by-acpi", "hotplug-nodes", "two-plans", "boot-log"])
+@pytest.mark.parametrize("name", ["blocked-by-acpi", "hotplug-nodes", "two-plans", "boot-log", "added"])
 def test_nothing_is_wider_than_a_phone(pages: Path, name: str) -> None:
     with started(width=380) as driver:
         reader = Reader(driver)

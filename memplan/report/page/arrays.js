@@ -6,6 +6,7 @@
 
 import { searchOf } from "./details.js";
 import { total } from "./film.js";
+import { answer } from "./player.js";
 import { byId, counted, el, exact, firstByte, lastByte, link, rounded } from "./text.js";
 
 /** So many rows of a list are shown at first, and so many more each time. */
@@ -34,9 +35,20 @@ export class Arrays {
   /** @param {Track} track */
   track({ plan, state }) {
     const { frame } = state;
-    const name = this.tracks.length > 1 ? `${plan.label}: ${frame.step}` : frame.step;
+    const { later } = frame;
+    const title = later ? `After boot: ${frame.what}` : frame.step;
+    const name = this.tracks.length > 1 ? `${plan.label}: ${title}` : title;
     const said = frame.said.map((text) => el("li", {}, text));
     if (frame.unsaid) said.push(el("li", {}, `and ${counted(frame.unsaid, "more line")}`));
+    if (later)
+      return el(
+        "section",
+        { class: "step", "aria-label": `Step ${name}` },
+        el("h3", {}, name),
+        el("p", {}, `${answer(later.accepted)}${later.why ? `: ${later.why}` : ""}; MemTotal ${later.total}`),
+        said.length ? this.list("said", `What the kernel says: ${counted(frame.said.length + frame.unsaid, "line")}`, () => el("ul", { class: "said" }, ...said)) : null,
+        this.list("blocks", "Memory blocks after it", () => rows(later.blocks, blockRow, ["blocks", "node", "state", "zones"])),
+      );
     return el(
       "section",
       { class: "step", "aria-label": `Step ${name}` },
@@ -71,6 +83,11 @@ export class Arrays {
     fill();
     return made;
   }
+}
+
+/** @param {string[]} cells */
+function blockRow(cells) {
+  return el("tr", {}, ...cells.map((cell, at) => el("td", { class: at === 1 ? "right" : null }, cell)));
 }
 
 /** @param {Region[]} all */

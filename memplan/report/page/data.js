@@ -21,11 +21,17 @@
  */
 /** @template T @typedef {{gone: number[], come: T[]}} Delta */
 /**
+ * What a step after boot did: whether the kernel took it (null: not known), why, MemTotal after it as text, what is there
+ * of added memory, and all memory blocks as sysfs shows them: numbers, node, state, zones.
+ * @typedef {{accepted: boolean | null, why: string, total: string, pieces: Held[], blocks: string[][]}} Later
+ */
+/**
+ * A step of the boot, or one after it, which has `later`.
  * @typedef {{step: string, source: string, what: string, up: boolean, beforeSrat: boolean, limit: number,
- *   changes: Change[], said: string[], unsaid: number,
+ *   changes: Change[], said: string[], unsaid: number, later: Later | null,
  *   memory: Delta<Region>, reserved: Delta<Region>, held: Delta<Held>}} Frame
  */
-/** @typedef {{node: number, ranges: Range[], word: string, why: string}} PlanNode */
+/** A node, with what is added to it after boot.  @typedef {{node: number, ranges: Range[], word: string, why: string}} PlanNode */
 /**
  * @typedef {{label: string, kernel: string, blockSize: number, nodes: PlanNode[], movable: Range[], frames: Frame[],
  *   searchesLeftOut: number}} Plan
@@ -37,6 +43,9 @@
  * @typedef {{families: Family[], flags: string[], plans: Plan[], moments: Moment[], moves: Move[],
  *   rows: Record<string, string[][]>}} Scene
  */
+
+/** What a step changes that changes nothing.  @type {Delta<any>} */
+const UNCHANGED = { gone: [], come: [] };
 
 /**
  * The document of that name; null where the page has none.
@@ -118,6 +127,21 @@ function regions([gone, come]) {
 }
 
 /**
+ * The nodes with what is added to each after boot; a node that has nothing else comes last.
+ * @param {PlanNode[]} nodes
+ * @param {{node: number, ranges: Range[]}[]} added
+ */
+function withAdded(nodes, added) {
+  const found = new Map(nodes.map((own) => [own.node, own]));
+  for (const { node, ranges } of added) {
+    const known = found.get(node);
+    if (known) known.ranges.push(...ranges);
+    else found.set(node, { node, ranges, word: "added after boot", why: "" });
+  }
+  return [...found.values()];
+}
+
+/**
  * @param {any} raw
  * @returns {Plan}
  */
@@ -148,6 +172,7 @@ function planOf(raw) {
     asked: text(row[6]),
     search: row.length > 7 ? search(row[7]) : [],
   });
+  const held = (/** @type {any[]} */ flat) => rows(flat, 3, (row, place) => ({ ...place(row[0], row[1]), claim: claims[row[2]] }));
   const frame = (/** @type {any} */ own) => {
     const place = places();
     return {
@@ -160,22 +185,41 @@ function planOf(raw) {
       changes: own.events.map((/** @type {any[]} */ row) => change(row, place)),
       said: own.said,
       unsaid: own.unsaid,
+      later: null,
       memory: regions(own.memory),
       reserved: regions(own.reserved),
       held: {
         gone: rising(own.held[0]),
-        come: rows(own.held[1], 3, (row, from) => ({ ...from(row[0], row[1]), claim: claims[row[2]] })),
+        come: held(own.held[1]),
       },
     };
   };
   const ranges = (/** @type {any[]} */ flat) => rows(flat, 2, (row, place) => place(row[0], row[1]));
+  /** @type {Frame[]} */
+  const boot = raw.frames.map(frame);
+  const after = raw.after.map((/** @type {any} */ own) => ({
+    ...boot[boot.length - 1],
+    step: own.step,
+    source: "",
+    what: own.what,
+    changes: [],
+    said: own.said,
+    unsaid: own.unsaid,
+    later: { accepted: own.accepted, why: own.why, total: own.total, pieces: held(own.held), blocks: own.blocks },
+    memory: UNCHANGED,
+    reserved: UNCHANGED,
+    held: UNCHANGED,
+  }));
   return {
     label: raw.label,
     kernel: raw.kernel,
     blockSize: raw.block_size,
-    nodes: raw.nodes.map((/** @type {any} */ own) => ({ ...own, ranges: ranges(own.ranges) })),
+    nodes: withAdded(
+      raw.nodes.map((/** @type {any} */ own) => ({ ...own, ranges: ranges(own.ranges) })),
+      raw.added.map((/** @type {any} */ own) => ({ node: own.node, ranges: ranges(own.ranges) })),
+    ),
     movable: ranges(raw.movable),
-    frames: raw.frames.map(frame),
+    frames: [...boot, ...after],
     searchesLeftOut: raw.searches_left_out,
   };
 }

@@ -58,6 +58,19 @@ export class Details {
   one(held, plan, where, label) {
     const { owner, frame, beforeSrat } = held.claim;
     const step = plan.frames[frame];
+    if (step?.later) {
+      set(this.panel, [
+        el("h3", {}, owner.name, label),
+        facts([
+          ["range", `[mem ${firstByte(held)}-${lastByte(held)}]`],
+          ["size", exact(held.end - held.start)],
+          ["where", where],
+          ["since", el("span", {}, link("a step after boot", { step: step.step }), `: ${step.what}`)],
+          ["can go again, in the end", owner.remedy],
+        ]),
+      ]);
+      return;
+    }
     const made = step && step.changes.find((change) => change.op === "reserve" && covers(change, held));
     const when = beforeSrat ? "before the SRAT was read" : "after the SRAT was read";
     set(this.panel, [

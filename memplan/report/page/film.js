@@ -3,8 +3,8 @@
 /** @import { Delta, Frame, Held, Plan, Range, Region } from "./data.js" */
 
 /**
- * Both arrays after a step, and who has what.
- * @typedef {{frame: Frame, index: number, last: boolean, memory: Region[], reserved: Region[], held: Held[]}} State
+ * Both arrays after a step, and who has what; `fresh` is what came with it, `last` says that the boot is over.
+ * @typedef {{frame: Frame, index: number, last: boolean, fresh: Set<Held>, memory: Region[], reserved: Region[], held: Held[]}} State
  */
 
 /**
@@ -43,11 +43,22 @@ export function states(plan) {
   let reserved = [];
   /** @type {Held[]} */
   let held = [];
+  const boot = plan.frames.filter((frame) => !frame.later).length;
+  /** What there was of added memory.  @type {Set<string>} */
+  let known = new Set();
   return plan.frames.map((frame, index) => {
     memory = changed(memory, frame.memory);
     reserved = changed(reserved, frame.reserved);
     held = changed(held, frame.held);
-    return { frame, index, last: index === plan.frames.length - 1, memory, reserved, held };
+    const state = { frame, index, last: index >= boot - 1, fresh: new Set(frame.held.come), memory, reserved, held };
+    if (frame.later) {
+      const { pieces } = frame.later;
+      const names = pieces.map((own) => `${own.start} ${own.end} ${own.claim.owner.name}`);
+      state.held = changed(held, { gone: [], come: pieces });
+      state.fresh = new Set(pieces.filter((_, at) => !known.has(names[at])));
+      known = new Set(names);
+    }
+    return state;
   });
 }
 
@@ -87,7 +98,7 @@ export function holding(ranges, address) {
   return found && found.start <= address ? found : undefined;
 }
 
-/** Whether a step changed memory at all.  @param {Frame} frame */
+/** Whether a step changed memory at all, or asked for it after boot.  @param {Frame} frame */
 export function active(frame) {
-  return frame.changes.length > 0;
+  return frame.changes.length > 0 || frame.later !== null;
 }

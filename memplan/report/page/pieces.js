@@ -150,7 +150,7 @@ function within(range, others) {
  */
 export function drawn(state, plan, families, lane, view, width) {
   const scale = width / (view.high - view.low);
-  const fresh = new Set(state.frame.held.come);
+  const { fresh } = state;
   const place = (/** @type {Range} */ part) => {
     const left = Math.max(0, (part.start - view.low) * scale);
     return { left, width: Math.max(LEAST, Math.min(width, (part.end - view.low) * scale) - left) };

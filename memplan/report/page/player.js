@@ -10,6 +10,15 @@ import { button, byId, el } from "./text.js";
 const PACE = 700;
 const CALM = 1500;
 
+/**
+ * What the kernel answers to a step after boot.
+ * @param {boolean | null} accepted
+ */
+export function answer(accepted) {
+  if (accepted === null) return "whether the kernel does this can't be known";
+  return accepted ? "the kernel does this" : "the kernel refuses this";
+}
+
 export class Player {
   /**
    * @param {Track[]} tracks
@@ -109,14 +118,17 @@ export class Player {
   }
 
   tell() {
-    const where = `step ${this.moment + 1} of ${this.moments.length}: ${this.moments[this.moment].name}`;
+    const { later, what } = this.tracks[0].state.frame;
+    const name = later ? `after boot, ${what}` : this.moments[this.moment].name;
+    const where = `step ${this.moment + 1} of ${this.moments.length}: ${name}`;
     this.where.textContent = where;
     this.slider.setAttribute("aria-valuetext", where);
     this.direction.replaceChildren(
       ...this.tracks.map(({ plan, state }) => {
-        const { up, beforeSrat } = state.frame;
-        const text = `${up ? "allocates upwards, from the kernel image" : "allocates downwards, from the limit"}; the SRAT ${beforeSrat ? "is not read yet" : "has been read"}`;
+        const { up, beforeSrat, later: after } = state.frame;
         const who = this.tracks.length > 1 ? `${plan.label}: ` : "";
+        if (after) return el("span", {}, `${who}${answer(after.accepted)}; MemTotal ${after.total}`);
+        const text = `${up ? "allocates upwards, from the kernel image" : "allocates downwards, from the limit"}; the SRAT ${beforeSrat ? "is not read yet" : "has been read"}`;
         return el("span", { class: up ? "up" : "down" }, el("span", { class: "arrow", "aria-hidden": "true" }, up ? "→" : "←"), ` ${who}${text}`);
       }),
     );
