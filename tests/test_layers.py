@@ -52,7 +52,7 @@ ALLOWED: Mapping[str, str] = {
     # The edge: what people and programs see.
     "render": "advise checks coverage differences events explain history hotadd kernel klog.facts memblock.flags "
     "memblock.requests plan rule_changes sweep.case verification wording memplan",
-    "report": "boot differences events kernel machine memblock plan render rule_changes verification memplan",
+    "report": "boot differences events hotadd kernel machine memblock plan render rule_changes verification memplan",
     "memplan": "boot checks differences firmware kernel machine plan verification",
     "cli": "advise boot checks coverage differences explain firmware history hotadd kernel machine plan qemu render "
     "report rule_changes sweep trial verification memplan",
