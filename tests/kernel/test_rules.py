@@ -142,7 +142,7 @@ def test_what_is_not_known_of_a_version_is_told(version: str, note: str) -> None
 
 def test_doubts() -> None:
     """Between two sources a change may be there or not; on either side nothing is in doubt."""
-    assert "unavailable_ranges" in load_rules("5.13.0").doubts
+    assert "memory_map_block" in load_rules("5.5.0").doubts
     assert "memblock.bottom_up_above_kernel" in load_rules("5.10.50").doubts
     assert not load_rules("5.12.9").doubts
     assert any("memblock.bottom_up_above_kernel" in note for note in notes_on(KernelVersion.parse("5.10.50")))
