@@ -12,7 +12,7 @@ SEED    ?= 1
 # LOCKED=1 installs the exact versions of requirements.lock.
 PIP     := $(BIN)/pip install --quiet$(if $(LOCKED), --constraint requirements.lock)
 
-.PHONY: run test coverage lint lint-page bench boot-test oracle fuzz mutants audit lock clean
+.PHONY: run test coverage compat lint lint-page bench boot-test oracle fuzz mutants audit lock clean
 
 run: $(VENV)/installed
 	$(BIN)/memplan simulate $(MACHINE)
@@ -23,6 +23,10 @@ test: $(VENV)/installed-dev
 # Lines and branches that the tests run; fails below the share that pyproject.toml wants.
 coverage: $(VENV)/installed-dev
 	$(BIN)/pytest -n auto --cov --cov-report=term tests
+
+# On every Python that is found, and with the lowest and the newest dependencies.
+compat: $(VENV)/installed-dev
+	nice -n 19 $(BIN)/python -m tests.compat
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

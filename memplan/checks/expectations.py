@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from memplan.plan import Plan
 
 _WORDS = "movable:node1,node2, dimm:1G@node1 or crashkernel"
-_NODE = re.compile(r"(?:node)?(\d{1,4})")
+_NODE = re.compile(r"(?:node)?([0-9]{1,4})")
 
 
 def read_expectations(text: str, place: Place) -> tuple[Expectation, ...]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from memplan.explain.answers import Subject
     from memplan.hotadd.result import BlockRange, DimmReport, HotaddPlan, StepResult
 
-_DIMM = re.compile(r"d(\d{1,4})")
+_DIMM = re.compile(r"d([0-9]{1,4})")
 
 
 def is_dimm(question: str) -> bool:

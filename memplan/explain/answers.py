@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 AnswerKind: TypeAlias = Literal["address", "node", "owner", "step", "DIMM"]
 
-_NODE = re.compile(r"node ?(\d{1,20})", re.IGNORECASE)
-_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{1,16}|\d{1,20}")
+_NODE = re.compile(r"node ?([0-9]{1,20})", re.IGNORECASE)
+_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}")
 #: How many places of one owner are explained by their searches; the others are listed.
 _SEARCHES = 4
 

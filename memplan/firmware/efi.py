@@ -35,9 +35,10 @@ _LIMIT = 1 << 16
 _UTF16_LIMIT = 8 << 20
 
 _KERNEL = re.compile(
-    r"(?:efi|EFI): mem ?(?P<index>\d+): (?:\[(?P<name>[^|\]=]++)\|(?:attr=0x(?P<bits>[0-9a-f]+)|(?P<flags>[^\]]*))\]"
-    r"|\[type=(?P<typed>\d+)\|(?:attr=0x(?P<typed_bits>[0-9a-f]+)|(?P<typed_flags>[^\]]*))\]"
-    r"|type=(?P<number>\d+), attr=0x(?P<attribute>[0-9a-f]+),)"
+    r"(?:efi|EFI): mem ?(?P<index>\d{1,20}): "
+    r"(?:\[(?P<name>[^|\]=]++)\|(?:attr=0x(?P<bits>[0-9a-f]+)|(?P<flags>[^\]]*))\]"
+    r"|\[type=(?P<typed>\d{1,20})\|(?:attr=0x(?P<typed_bits>[0-9a-f]+)|(?P<typed_flags>[^\]]*))\]"
+    r"|type=(?P<number>\d{1,20}), attr=0x(?P<attribute>[0-9a-f]+),)"
     r" range=\[0x(?P<start>[0-9a-f]+)-0x(?P<end>[0-9a-f]+)(?P<bracket>[\])])"
 )
 _SHELL = re.compile(

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_LINES = 200_000
-_MEMORY = re.compile(r"Memory: (\d+)K/(\d+)K available \((.*)\)")
-_PART = re.compile(r"(\d+)K ([a-z-]+(?: [a-z-]+)*)")
-_FREEING = re.compile(r"Freeing (.*?)(?: memory)?: (\d+)[kK]")
-_BLOCK_SIZE = re.compile(r"x86/mm: Memory block size: (\d+)MB")
+_MEMORY = re.compile(r"(?a)Memory: (\d{1,20})K/(\d{1,20})K available \((.*)\)")
+_PART = re.compile(r"(?a)(\d{1,20})K ([a-z-]+(?: [a-z-]+)*)")
+_FREEING = re.compile(r"(?a)Freeing (.*?)(?: memory)?: (\d{1,20})[kK]")
+_BLOCK_SIZE = re.compile(r"(?a)x86/mm: Memory block size: (\d{1,20})MB")
 _INITRD = "initrd"
 _LOCKS = "SMP alternatives"
 

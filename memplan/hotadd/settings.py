@@ -159,7 +159,7 @@ class _Reader:
             self._notes.append(f"online_policy={asked} is refused: policies are {' and '.join(_POLICIES)}")
         number = options.last(f"{_MODULE}auto_movable_ratio")
         if number is not None:
-            if re.fullmatch(r"\d{1,9}", number):
+            if re.fullmatch(r"[0-9]{1,9}", number):
                 ratio = int(number)
             else:
                 self._notes.append(f"auto_movable_ratio={number} is refused: it should be a number of percent")

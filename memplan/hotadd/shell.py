@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _ECHO = re.compile(r"""\becho\s+(?:-n\s+)?["']?([\w-]+)["']?\s*>\s*(\S+)""")
 _PARAMETER = re.compile(r"/sys/module/memory_hotplug/parameters/(\w+)")
 _AUTO_ONLINE = "/sys/devices/system/memory/auto_online_blocks"
-_STATE = re.compile(r"/sys/devices/system/memory/memory(\d{1,9})/state")
+_STATE = re.compile(r"/sys/devices/system/memory/memory([0-9]{1,9})/state")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _HUGE_PAGES = ("/proc/sys/vm/nr_hugepages", "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
 _STATES: dict[str, DefaultState] = {
     "offline": "offline",
@@ -58,7 +59,7 @@ def written_states(text: str) -> Iterator[tuple[int, DefaultState]]:
 
 def huge_pages(text: str) -> int | None:
     """The number of huge pages of 2M that the command asks for; None where it asks for none."""
-    found = [int(word) for word, path in _written(text) if path in _HUGE_PAGES and word.isdecimal()]
+    found = [int(word) for word, path in _written(text) if path in _HUGE_PAGES and _NUMBER.fullmatch(word)]
     return found[-1] if found else None
 
 
@@ -75,7 +76,7 @@ def _words(rules: HotplugRules) -> tuple[str, ...]:
 def _changed(settings: Settings, name: str, word: str) -> Settings:
     if name == "online_policy" and word in _POLICIES:
         return settings._replace(policy=_POLICIES[word])
-    if name == "auto_movable_ratio" and word.isdecimal():
+    if name == "auto_movable_ratio" and _NUMBER.fullmatch(word):
         return settings._replace(ratio=int(word))
     if name == "auto_movable_numa_aware" and (value := parse_bool(word)) is not None:
         return settings._replace(numa_aware=value)

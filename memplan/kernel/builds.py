@@ -120,8 +120,8 @@ def _real_version(version: KernelVersion, release: str, build: str) -> KernelVer
     """`version` with the sublevel that the build tells: its release 5.15.135, or Debian's "6.1.192-1" behind it."""
     if version.sublevel is not None:
         return version
-    own = re.match(rf"{re.escape(str(version))}\.([1-9]\d*)", release) or re.search(
-        rf"\b{re.escape(str(version))}\.(\d+)-\d", build
+    own = re.match(rf"(?a){re.escape(str(version))}\.([1-9]\d{{0,4}})\b", release) or re.search(
+        rf"(?a)\b{re.escape(str(version))}\.(\d{{1,5}})-\d", build
     )
     return version._replace(sublevel=int(own[1])) if own else version
 
@@ -195,7 +195,7 @@ def is_older(release: str) -> bool:
     try:
         return target(release).version.release < OLDEST
     except UsageError:
-        found = re.match(r"(\d+)\.(\d+)", release)
+        found = re.match(r"(?a)(\d{1,3})\.(\d{1,3})\b", release)
         return found is not None and (int(found[1]), int(found[2])) < (OLDEST.major, OLDEST.minor)
 
 

@@ -211,5 +211,5 @@ def nearest(word: str, right: list[str]) -> str:
 
 def _ordinal(name: str) -> int | None:
     """The number of the release in `name`, in the row of releases; None where it names none."""
-    found = re.search(r"\d+\.\d+", name)
+    found = re.search(r"(?<![0-9])[0-9]{1,3}\.[0-9]{1,3}(?![0-9])", name)
     return Release.parse(found[0]).ordinal if found else None

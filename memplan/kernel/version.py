@@ -11,7 +11,8 @@ from memplan.errors import UsageError
 #: The last release of each major version that is over; from 7 on one has twenty, as far as can be told.
 _LAST = {3: 19, 4: 20, 5: 19, 6: 19}
 _LAST_TO_COME = 19
-_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:-rc\d+)?")
+_RELEASE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
+_VERSION = re.compile(r"(?a)v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:-rc\d+)?")
 
 
 @cache
@@ -28,10 +29,10 @@ class Release(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Release:
         """The release "5.15"; ValueError for anything else."""
-        major, dot, minor = text.partition(".")
-        if not (dot and major.isdecimal() and minor.isdecimal()):
+        found = _RELEASE.fullmatch(text)
+        if found is None:
             raise ValueError(text)
-        return cls(int(major), int(minor))
+        return cls(int(found[1]), int(found[2]))
 
     @property
     def exists(self) -> bool:

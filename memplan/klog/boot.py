@@ -227,7 +227,7 @@ class BootLines(AcpiLines, EfiLines, NodeLines, SizeLines, PlaceLines):
 
     def _on_ramdisk(self, text: str, _: int) -> None:
         if text.startswith("initrd too large"):
-            if found := re.search(r"\((\d+) needed", text):
+            if found := re.search(r"\((\d{1,20}) needed", text):
                 self.initrd_size = int(found[1])
         elif found := _RANGE.search(text):
             place = extent(found[1], found[2])

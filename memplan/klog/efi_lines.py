@@ -10,7 +10,7 @@ from memplan.machine.model import EfiRange
 
 _EFI_TABLE = re.compile(r"(?a)([A-Za-z0-9. ]+)=0x([0-9a-f]+)")
 _EFI_MEM = re.compile(
-    r"(?a)mem ?\d+: (?:\[([^|\]]*)\|?([^\]]*)\]|type=(\d+), attr=0x([0-9a-f]+),) *"
+    r"(?a)mem ?\d+: (?:\[([^|\]]*)\|?([^\]]*)\]|type=(\d{1,20}), attr=0x([0-9a-f]+),) *"
     r"range=\[0x([0-9a-f]+)-0x([0-9a-f]+)([\])])"
 )
 _EFI_MMIO_RANGE = re.compile(r"(?a)range=\[0x([0-9a-f]+)-0x([0-9a-f]+)\]")

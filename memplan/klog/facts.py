@@ -15,32 +15,35 @@ _CHANGE = re.compile(
 )
 _DUMPED = re.compile(
     r"(?a)^\s?(memory|reserved)\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\],? 0x[0-9a-f]+ bytes"
-    r"(?: on node (\d+))?(?: flags: (0x[0-9a-f]+))?"
+    r"(?: on node (\d{1,20}))?(?: flags: (0x[0-9a-f]+))?"
 )
 _ZONE = re.compile(r"(?a)^\s*(DMA32|DMA|Normal|Device|Movable)\s+(?:\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]|empty)")
-_MOVABLE = re.compile(r"(?a)^\s*Node (\d+): (0x[0-9a-f]+)\s*$")
-_NODE_RANGE = re.compile(r"(?a)^\s*node\s+(\d+): \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
+_MOVABLE = re.compile(r"(?a)^\s*Node (\d{1,20}): (0x[0-9a-f]+)\s*$")
+_NODE_RANGE = re.compile(r"(?a)^\s*node\s+(\d{1,20}): \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
 _MAPPED = re.compile(r"(?a)^init_memory_mapping: \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
-_PERCPU = re.compile(r"(?a)(?:percpu|PERCPU): Embedded (\d+) pages/cpu.*? s(\d+) r(\d+) d(\d+) u(\d+)")
+_PERCPU = re.compile(
+    r"(?a)(?:percpu|PERCPU): Embedded (\d{1,20}) pages/cpu.*? s(\d{1,20}) r(\d{1,20}) d(\d{1,20}) u(\d{1,20})"
+)
 _CRASH = re.compile(r"(?a)crashkernel (?:low memory )?reserved: (0x[0-9a-f]+) - (0x[0-9a-f]+)")
-_CRASH_OLD = re.compile(r"(?a)Reserving (\d+)MB of (?:low )?memory at (\d+)MB for crashkernel")
+_CRASH_OLD = re.compile(r"(?a)Reserving (\d{1,20})MB of (?:low )?memory at (\d{1,20})MB for crashkernel")
 _CMA = re.compile(
-    r"(?a)^(?:cma: )?(?:dma_contiguous: |CMA: )?[Rr]eserved (\d+) MiB at (?:0x)?([0-9a-f]+)(?: on node (-?\d+))?"
+    r"(?a)^(?:cma: )?(?:dma_contiguous: |CMA: )?[Rr]eserved (\d{1,20}) MiB at (?:0x)?([0-9a-f]+)"
+    r"(?: on node (-?\d{1,20}))?"
 )
 _SWIOTLB = re.compile(r"(?a)^(?:PCI-DMA: )?software IO TLB:? (?:mapped )?\[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
-_HASH = re.compile(r"(?a)^(PID|Dentry cache|Dentry-cache|Inode-cache) hash table entries: (\d+) ")
+_HASH = re.compile(r"(?a)^(PID|Dentry cache|Dentry-cache|Inode-cache) hash table entries: (\d{1,20}) ")
 _INITRD = re.compile(r"(?a)^(?:Allocated new )?RAMDISK: \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
-_GIGANTIC = re.compile(r"(?a)^HugeTLB(?: registered|:) .*?\b1(?:\.00)? GiB page size, pre-allocated (\d+) pages")
-_MEMORY = re.compile(r"(?a)^Memory: \d+[Kk]/(\d+)[Kk] available \((?:[^)]*?, (\d+)[Kk] absent)?")
-_RESERVED = re.compile(r"(?a)^Memory: .*, (\d+)[Kk] reserved(?:, (\d+)[Kk] cma-reserved)?")
-_ABSENT = re.compile(r"(?a)^Memory: .*, (\d+)[Kk] absent")
+_GIGANTIC = re.compile(r"(?a)^HugeTLB(?: registered|:) .*?\b1(?:\.00)? GiB page size, pre-allocated (\d{1,20}) pages")
+_MEMORY = re.compile(r"(?a)^Memory: \d+[Kk]/(\d{1,20})[Kk] available \((?:[^)]*?, (\d{1,20})[Kk] absent)?")
+_RESERVED = re.compile(r"(?a)^Memory: .*, (\d{1,20})[Kk] reserved(?:, (\d{1,20})[Kk] cma-reserved)?")
+_ABSENT = re.compile(r"(?a)^Memory: .*, (\d{1,20})[Kk] absent")
 #: What is given back before memory is told, from 6.11 on; it counted as reserved till then.
-_FREED = re.compile(r"(?a)^Freeing SMP alternatives memory: (\d+)[Kk]")
+_FREED = re.compile(r"(?a)^Freeing SMP alternatives memory: (\d{1,20})[Kk]")
 _RELEASE = re.compile(r"(?a)Linux version (\d+\.\d\S*)")
 _KVM_CLOCK = re.compile(r"(?a)^kvm-clock: cpu 0, msr (?:([0-9a-f]{1,8}):)?([0-9a-f]+), ")
 DUMP_HEAD = "MEMBLOCK configuration"
 _CMDLINE = re.compile(r"(?a)(?:Kernel c|C)ommand line: (.*)")
-_LOST = re.compile(r"(?a)^\*\* (\d+) (?:printk )?messages (?:dropped|suppressed)")
+_LOST = re.compile(r"(?a)^\*\* (\d{1,20}) (?:printk )?messages (?:dropped|suppressed)")
 _DEAD = re.compile(r"(?a)Kernel panic - not syncing|PANIC: early exception")
 #: Kinds of facts that no line of memblock=debug has its place among: they are printed at other times in each version.
 UNORDERED = frozenset(

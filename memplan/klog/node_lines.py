@@ -12,11 +12,15 @@ from memplan.klog.entries import cpu_of, memory_of
 from memplan.klog.ranges import HEX
 from memplan.machine.model import CpuAffinity, MemoryAffinity
 
+#: No number has more digits in a kernel's line; of one that has, so many tell that it is none.
+_DIGITS = 20
 _LAPIC = re.compile(r"(?a)(?:lapic_id|apic_id)\[0x([0-9a-f]+)\](?: uid\[0x[0-9a-f]+\])? (enabled|disabled)")
-_CPUS = re.compile(r"(?a)Allowing (\d+) (?:present )?CPUs(?:,| plus) (\d+) hotplug CPUs")
-_NR_CPUS = re.compile(r"(?a)nr_cpu_ids:(\d+)")
-_NR_NODES = re.compile(r"(?a)(?:nr_node_ids:|Nodes=)(\d+)")
-_SIBLING = re.compile(r"(?a)CPU #(\d+)'s \S+ CPU #(\d+) is not on the same node! \[node: (\d+) != (\d+)\]")
+_CPUS = re.compile(r"(?a)Allowing (\d{1,20})\d* (?:present )?CPUs(?:,| plus) (\d{1,20})\d* hotplug CPUs")
+_NR_CPUS = re.compile(r"(?a)nr_cpu_ids:(\d{1,20})\d*")
+_NR_NODES = re.compile(r"(?a)(?:nr_node_ids:|Nodes=)(\d{1,20})\d*")
+_SIBLING = re.compile(
+    r"(?a)CPU #(\d{1,20})\d*'s \S+ CPU #(\d{1,20})\d* is not on the same node! \[node: (\d{1,20})\d* != (\d{1,20})\d*\]"
+)
 #: MAX_NUMNODES and NR_CPUS at their most.
 _MOST_NODES, _MOST_CPUS = 1024, 8192
 
@@ -61,7 +65,7 @@ class NodeLines:
             self.places["srat_cpus"].append(self._here)
 
     def _on_fake_node(self, text: str, number: int) -> None:
-        nid, starts = int(text.split()[2]), HEX.findall(text)
+        nid, starts = int(text.split()[2][:_DIGITS]), HEX.findall(text)
         if starts and self._is_node(nid, number):
             self.fake_nodes.setdefault(nid, int(starts[0], 16))
 
@@ -90,7 +94,7 @@ class NodeLines:
 
     def _on_bringup(self, text: str, number: int) -> None:
         node, cpus = text.split(",", 1)
-        nid = int(node.rpartition("#")[2] if "#" in node else node.split()[-1])
+        nid = int((node.rpartition("#")[2] if "#" in node else node.split()[-1])[:_DIGITS])
         self._node = nid if self._is_node(nid, number) else -1
         self._on_bringup_rest(cpus, number)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from memplan.klog.ranges import extent
 
 #: A node's NODE_DATA: its number (in recent versions), first and last byte.
-NODE_DATA = re.compile(r"NODE_DATA(?:\((\d+)\) allocated)? \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", re.ASCII)
+NODE_DATA = re.compile(r"NODE_DATA(?:\((\d{1,20})\) allocated)? \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\]", re.ASCII)
 _BRK = re.compile(r"BRK \[(0x[0-9a-f]+), (0x[0-9a-f]+)\] PGTABLE", re.ASCII)
 _OFFSET = re.compile(r"Kernel Offset: 0x([0-9a-f]{1,8}) from 0xffffffff8", re.ASCII)
 #: From 4.19 on one number; before that its upper 32 bits are told apart, of a clock that is not in the image.

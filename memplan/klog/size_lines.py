@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-_PERCPU = re.compile(r" s(\d+) r(\d+) d(\d+)", re.ASCII)
-_NUMBER = re.compile(r"(\d+) bytes", re.ASCII)
-_NR_CPUS = re.compile(r"NR_CPUS:(\d+)", re.ASCII)
-_CMA = re.compile(r"[Rr]eserved (\d+) MiB at", re.ASCII)
+_PERCPU = re.compile(r" s(\d{1,20}) r(\d{1,20}) d(\d{1,20})", re.ASCII)
+_NUMBER = re.compile(r"(\d{1,20}) bytes", re.ASCII)
+_NR_CPUS = re.compile(r"NR_CPUS:(\d{1,20})", re.ASCII)
+_CMA = re.compile(r"[Rr]eserved (\d{1,20}) MiB at", re.ASCII)
 #: A zone that begins where ZONE_DMA ends.
 _BEHIND_DMA = re.compile(r"\[mem 0x0*1000000-", re.ASCII)
 

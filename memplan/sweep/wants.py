@@ -12,8 +12,8 @@ from memplan.units import GIB, memparse
 if TYPE_CHECKING:
     from memplan.plan import Plan
 
-_REMOVABLE = re.compile(r"removable:(?:(all)|(?:node)?(\d{1,4}))")
-_CRASH = re.compile(r"crashkernel(?:>=(\d+[kKmMgGtT]?))?")
+_REMOVABLE = re.compile(r"removable:(?:(all)|(?:node)?([0-9]{1,4}))")
+_CRASH = re.compile(r"crashkernel(?:>=([0-9]{1,20}[kKmMgGtT]?))?")
 
 
 class Want(NamedTuple):

@@ -21,6 +21,10 @@ from memplan.hotadd.scenario import (
     parse_scenario,
     parse_target,
 )
+from memplan.hotadd.settings import settings_of
+from memplan.hotadd.shell import changed_settings, huge_pages, written_states
+from memplan.kernel.resolve import load_rules
+from tests.hotadd.recorded import kernel_of
 
 GIB = 1 << 30
 
@@ -117,3 +121,13 @@ def test_words_of_the_command_line() -> None:
     for bad in ("d", "d0:-2-3", "dx", "d0:"):
         with pytest.raises(UsageError, match="names no blocks"):
             parse_target(bad)
+
+
+@pytest.mark.parametrize("word", ["٣", "9" * 5000, "-1", "1e3"])
+def test_numbers_that_the_kernel_would_not_read_change_nothing(word: str) -> None:
+    rules, files = load_rules("6.12").hotplug, "/sys/module/memory_hotplug/parameters/auto_movable_ratio"
+    settings = settings_of(kernel_of("6.12"), f"memory_hotplug.auto_movable_ratio={word}")
+    assert settings.ratio == settings_of(kernel_of("6.12"), "").ratio
+    assert changed_settings(settings, rules, f"echo {word} > {files}") == (settings, ())
+    assert huge_pages(f"echo {word} > /proc/sys/vm/nr_hugepages") is None
+    assert list(written_states(f"echo online > /sys/devices/system/memory/memory{word}/state")) == []

@@ -15,6 +15,9 @@ from memplan.kernel.version import KernelVersion, Release
 #: The first release of each major version, and the last one before it.
 TURNS = [((3, 19), (4, 0)), ((4, 20), (5, 0)), ((5, 19), (6, 0)), ((6, 19), (7, 0))]
 
+#: A number that Python itself refuses to read.
+LONG = "5." + "9" * 5000
+
 
 @pytest.mark.parametrize(("last", "first"), TURNS)
 def test_where_a_major_version_ends(last: tuple[int, int], first: tuple[int, int]) -> None:
@@ -36,7 +39,9 @@ def test_releases_follow_one_another() -> None:
     assert [str(release) for release in row[:2]] == ["3.13", "3.14"]
 
 
-@pytest.mark.parametrize("text", ["5", "5.", ".5", "5.x", "x.5", "5-10", "", "5.10.1", "٥.1٠x"])
+@pytest.mark.parametrize(
+    "text", ["5", "5.", ".5", "5.x", "x.5", "5-10", "", "5.10.1", "٥.1٠x", "٥.١٠", "5." + "9" * 5000]
+)
 def test_what_is_no_release(text: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         Release.parse(text)
@@ -60,7 +65,7 @@ def test_versions(text: str, version: tuple[tuple[int, int], int | None]) -> Non
     assert KernelVersion.at_head_of(f"{text}-91-generic") == parsed
 
 
-@pytest.mark.parametrize("text", ["5.20", "5", "5.15-generic", "5.15.1.2", "linux-5.15", "4.21.3", ""])
+@pytest.mark.parametrize("text", ["5.20", "5", "5.15-generic", "5.15.1.2", "linux-5.15", "4.21.3", "", "5.١٥", LONG])
 def test_what_is_no_version(text: str) -> None:
     with pytest.raises(UsageError, match="is no kernel version: it should be like"):
         KernelVersion.parse(text)
@@ -105,6 +110,11 @@ NAMES = ["3.13", "lab-6.12.3", "debian-6.1.0-55-amd64", "rhel-8"]
 )
 def test_versions_are_near_by_number_and_words_by_letters(word: str, said: str) -> None:
     assert nearest(word, NAMES) == f"; did you mean {said}?"
+
+
+def test_numbers_that_no_version_has_are_words() -> None:
+    for word in ("6.١٢", "6." + "9" * 5000):
+        assert nearest(word, NAMES) == nearest("x", NAMES)
 
 
 def test_nothing_near() -> None:

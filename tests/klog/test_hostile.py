@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import memplan
 from memplan.errors import InputError
 from memplan.firmware.combine import import_files
+from memplan.hotadd.boot_log import read_boot_log
 from memplan.render.trace import trace_lines
 from memplan.verification import verify
 from tests.firmware.logs import ordinary, text
@@ -36,6 +38,74 @@ def test_numbers_that_no_machine_has_are_damage(old: str, new: str, words: str, 
     with pytest.raises(InputError, match=words):
         verify(path)
     import_files([path], force=True)
+
+
+#: What a kernel may say with a number in it; @ is one that no kernel prints.
+NUMBERS = [
+    "Memory: @K/@K available (1K kernel code, @K rwdata, @K reserved, @K cma-reserved, @K absent)",
+    "initrd too large to handle, disabling initrd (@ needed, 1 available)",
+    "x86/mm: Memory block size: @MB",
+    "Freeing unused kernel image (initmem) memory: @K",
+    "Freeing SMP alternatives memory: @K",
+    "PID hash table entries: @ (order: 1, 4096 bytes, linear)",
+    "percpu: Embedded @ pages/cpu s@ r@ d@ u@",
+    "cma: Reserved @ MiB at 0x0000000070000000 on node @",
+    "** @ printk messages dropped **",
+    "Reserving @MB of memory at @MB for crashkernel (System RAM: 4095MB)",
+    "HugeTLB: registered 1.00 GiB page size, pre-allocated @ pages",
+    "NODE_DATA(@) allocated [mem 0x7ffd4000-0x7fffefff]",
+    "  node   @: [mem 0x0000000000001000-0x000000000009efff]",
+    "  Node @: 0x0000000100000000",
+    "SLUB: HWalign=64, Order=0-3, MinObjects=0, CPUs=@, Nodes=@",
+    "Faking node @ at [mem 0x0000000000000000-0x000000007fffffff] (2048MB)",
+    "setup_percpu: NR_CPUS:@ nr_cpumask_bits:@ nr_cpu_ids:@ nr_node_ids:@",
+    "smpboot: Allowing @ CPUs, @ hotplug CPUs",
+    "sched: CPU #@'s smt-sibling CPU #@ is not on the same node! [node: @ != @]. Ignoring dependency.",
+    ".... node  #@, CPUs:        #@",
+    "Booting Node   @, Processors  #@",
+    "log_buf_len individual max cpu contribution: @ bytes",
+    "efi: mem@: type=@, attr=0xf, range=[0x0-0x1000) (0MB)",
+    "ACPI: SRAT: Node @ PXM @ [mem 0x00000000-0x7fffffff]",
+    "SRAT: PXM @ -> APIC 0x00 -> Node @",
+    " reserved[0x0]\t[0x0000000000000000-0x0000000000000fff], 0x1000 bytes on node @ flags: 0x0",
+]
+
+#: Those without which the machine is another one, and so damage.
+DAMAGE = [
+    line for line in NUMBERS if re.search("nr_cpu_ids|Nodes=|SRAT: Node|[nN]ode +#?@, |CPUs,|sibling|Faking", line)
+]
+
+
+@pytest.mark.parametrize("line", NUMBERS)
+def test_a_number_of_thousands_of_digits_is_damage_or_none(line: str, tmp_path: Path) -> None:
+    """Python itself refuses to read such; every reader of logs has met it before."""
+    lines = ordinary(text("two-nodes-6.1")).splitlines()
+    behind = next(number for number, own in enumerate(lines) if "last_pfn" in own)
+    path = tmp_path / "boot.log"
+    path.write_text(
+        "\n".join([*lines[: behind + 1], f"[    0.0] {line.replace('@', '9' * 5000)}", *lines[behind + 1 :]])
+    )
+    read_boot_log(str(path))
+    machine = import_files([path], force=True)[0]
+    assert len(machine.e820) > 1
+    if line in DAMAGE:
+        with pytest.raises(InputError, match=rf"boot\.log:{behind + 2}: "):
+            import_files([path])
+        with pytest.raises(InputError, match=rf"boot\.log:{behind + 2}: "):
+            verify(path)
+    else:
+        import_files([path])
+        verify(path, machine)
+
+
+def test_a_release_of_thousands_of_digits(tmp_path: Path) -> None:
+    log = ordinary(text("two-nodes-6.1"))
+    path = tmp_path / "boot.log"
+    for old in ("6.1.0-55-amd64", "Debian 6.1."):
+        assert old in log
+        path.write_text(log.replace(old, f"{old.rstrip('0123456789')}{'9' * 5000}", 1))
+        machine, _, _ = import_files([path])
+        assert machine.kernel.build.startswith(("6.1", "debian-6.1"))
 
 
 def test_digits_of_other_scripts_are_none(tmp_path: Path) -> None:
