@@ -24,6 +24,8 @@ from memplan.machine.load import load_machine
 from memplan.memblock.memblock import Memblock
 from memplan.sweep.case import Case, run_case
 from memplan.sweep.kaslr import sweep_kaslr
+from memplan.sweep.span import Span
+from memplan.sweep.values import sweep_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,12 +165,16 @@ def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object]
     def one(machine: Machine) -> Callable[[], object]:
         return lambda: memplan.simulate(machine, kernel=kernel)
 
+    def every_mib() -> object:
+        return sweep_span(eight, kernel, Span("mem", GIB, 24 * GIB, MIB))
+
     names = versions_between("3.13", newest())
     return [
         ("every place of KASLR, 8 nodes / one plan", lambda: sweep_kaslr(eight, kernel), one(eight), 300),
         ("every place of KASLR, 64 TiB and 64 nodes / one plan", lambda: sweep_kaslr(nodes, kernel), one(nodes), 60),
         ("the same with movable_node / one plan", lambda: sweep_kaslr(movable, kernel), one(movable), 90),
         ("history over all versions, 8 nodes / one plan", lambda: history(eight, names), one(eight), 250),
+        ("mem= by MiB from 1 GiB to 24 GiB, 8 nodes / one plan", every_mib, one(eight), 1500),
     ]
 
 

@@ -10,6 +10,7 @@ is known, it raises Undecided, and the boot has to be replayed exactly.
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from memplan.boot.memory import Memory
@@ -48,6 +49,14 @@ _QUESTIONS = frozenset({"bottom_up", "has_mirror", "memory", "mirrored_kernelcor
 
 #: Memory as the parts of its regions.
 _Ram: TypeAlias = tuple[tuple[int, int], ...]
+
+
+class _Eligible(NamedTuple):
+    """The memory that a search takes from: what of it is there for certain, what may be, and where it ends."""
+
+    sure: _Ram
+    possible: _Ram
+    end: int
 
 
 class _Taken(NamedTuple):
@@ -113,7 +122,7 @@ class RoughMemory(Memory):
         self._log: list[tuple[_Taken, int]] = []
         self._left: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         self._free: dict[tuple[int, int, int, int], int] = {}
-        self._rams: dict[tuple[bool, int | None, int, int], _Ram] = {}
+        self._rams: dict[tuple[bool, int | None, int, int], _Eligible] = {}
         self._again: dict[Request, _Again] = {}
         #: Addresses above which there may be room, the most hopeful last; what was found full once stays so.
         self._cuts: dict[tuple[int, int, int, int], list[int]] = {}
@@ -129,12 +138,12 @@ class RoughMemory(Memory):
 
     def free_pages(self) -> int:
         """The whole free pages, between limits."""
-        ram = sum(size for _, size, _, _ in self.memblock.memory)
+        least, most = limits(sum(size for _, size, _, _ in self.memblock.memory))
         blocks = sum(count * own.size for own, count in self._taken.items())
         blocks += sum(count * size for (size, _), count in self._small.items())
         fixed = sum(end - start for start, end in self._fixed)
-        low = (ram - blocks - fixed >> PAGE_SHIFT) - self._pages_lost
-        return cast("int", Vague(max(low, 0), ram >> PAGE_SHIFT))
+        low = (least - blocks - fixed >> PAGE_SHIFT) - self._pages_lost
+        return cast("int", Vague(max(low, 0), most >> PAGE_SHIFT))
 
     def free_gaps(self) -> Iterator[tuple[int, int]]:
         """Not known any more."""
@@ -159,12 +168,13 @@ class RoughMemory(Memory):
         self._grow(2 * len(self.memblock.memory))
 
     def _allocate(self, request: Request, owner: Owner | Purpose, *_: object) -> list[Run]:
-        size, count = request.size, request.count
-        if not isinstance(size, int) or not isinstance(count, int) or size <= 0 or count <= 0:
-            raise Undecided
         kind = Owner.of(owner).kind
         if kind in CRASH_KERNEL or kind in (Purpose.CMA, Purpose.GIGANTIC_PAGES):
             raise Undecided
+        size, count = index(request.size), index(request.count)
+        if size <= 0 or count <= 0:
+            raise Undecided
+        request = request._replace(size=size, count=count)
         plain = isinstance(request.min_addr, int) and isinstance(request.max_addr, int)
         again = self._again.get(request) if plain else None
         if again is not None and self._has_room(*again.where, size, again.align, count):
@@ -215,18 +225,19 @@ class RoughMemory(Memory):
             if align & (align - 1):
                 raise Undecided
             for walk, kind in self.memblock.scopes(search):
-                ram = self._eligible(kind)
-                if not ram:
-                    continue
+                eligible = self._eligible(kind)
+                ram = eligible.sure
                 low, high = limits(walk.start)[0], limits(walk.end)[1]
-                parts = [(max(base, low), min(end, high)) for base, end in ram if base < high and end > low]
+                parts = [
+                    (max(base, low), min(end, high)) for base, end in eligible.possible if base < high and end > low
+                ]
                 if not any(end - base >= search.size for base, end in parts):
                     continue
                 sure = self._surely(walk, ram, search.size, align, count)
                 if sure is None:
                     possible += parts
                     continue
-                packed = ram if not possible and limits(walk.end)[0] >= ram[-1][1] else None
+                packed = ram if not possible and walk.end >= eligible.end else None
                 if packed is None or not _is_small(search.size, align):
                     parts = [(max(base, sure), end) for base, end in parts if end > sure]
                 place = self._settle(possible + parts, search.size, align, count, packed=packed)
@@ -250,14 +261,19 @@ class RoughMemory(Memory):
             self.assumptions.append(True)
         return self.assumptions[index]
 
-    def _eligible(self, kind: Criteria) -> _Ram:
+    def _eligible(self, kind: Criteria) -> _Eligible:
         """The memory that a search of this kind takes from, whatever of it is reserved."""
         key = kind.any_node, kind.nid, kind.care, kind.need
-        ram = self._rams.get(key)
-        if ram is None:
-            regions = self.memblock.memory.regions()
-            ram = self._rams[key] = tuple((base, end) for base, end, own in regions if kind.takes(own))
-        return ram
+        found = self._rams.get(key)
+        if found is None:
+            ram = [(base, end) for base, end, own in self.memblock.memory.regions() if kind.takes(own)]
+            borders = [(limits(base), limits(end)) for base, end in ram]
+            found = self._rams[key] = _Eligible(
+                tuple((base[1], end[0]) for base, end in borders if base[1] < end[0]),
+                tuple((base[0], end[1]) for base, end in borders),
+                ram[-1][1] if ram else 0,
+            )
+        return found
 
     def _surely(self, walk: Walk, ram: _Ram, size: int, align: int, count: int) -> int | None:
         """The lowest address at which blocks that a walk surely finds may lie; None where it may find none.
@@ -265,7 +281,9 @@ class RoughMemory(Memory):
         Searches go downwards: where there is room above an address, no block lies below it.
         """
         low, high = limits(walk.start)[1], limits(walk.end)[0]
-        if low < high < ram[-1][1]:
+        if not ram or low >= high:
+            return None
+        if high < ram[-1][1]:
             # A little less than the whole range, so that ranges with ends near each other are looked at once.
             high &= -(1 << max((high - low).bit_length() - 6, 0))
         key = id(ram), low, high, window(size, align)
@@ -358,11 +376,11 @@ class RoughMemory(Memory):
             size = self.memblock.reserved.storage_size(self._room)
             high = limits(self.memblock.current_limit)[0]
             for walk, kind in self.memblock.scopes(Search(size, PAGE_SIZE, 0, high)):
-                ram = self._eligible(kind)
-                sure = self._surely(walk, ram, size, PAGE_SIZE, 1)
+                eligible = self._eligible(kind)
+                sure = self._surely(walk, eligible.sure, size, PAGE_SIZE, 1)
                 if sure is None:
                     raise Undecided
-                parts = [(max(base, sure), end) for base, end in ram if base < high and end > sure]
+                parts = [(max(base, sure), end) for base, end in eligible.possible if base < high and end > sure]
                 self._settle(parts, size, PAGE_SIZE, 1)
                 self._regions += 2
                 break

@@ -69,6 +69,8 @@ UNMARKED = machine("", nodes=3, hot=False)
         (UNMARKED, "6.12", "crashkernel=1G-64G:100M..3G..61M", 2),
         (UNMARKED, "6.12", "mem=64M..3200M..157M", 2),
         (SMALL, "5.15", "mem=900M..3200M..159M", 3),
+        (SMALL, "6.12", "mem=2080M..2190M", 2),
+        (machine("movable_node", nodes=4), "6.12", "memmap=3110M..3220M", 2),
         (UNMARKED, "6.1", "kernelcore=2290M..2315M", 3),
         (machine("", nodes=5, hot=False), "4.19", "kernelcore=64M..5100M..101M", 2),
         (UNMARKED, "6.12", "movablecore=680M..800M", 3),
