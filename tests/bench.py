@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 
 import memplan
 from memplan.history import history, newest, versions_between
-from memplan.kernel.load import find_kernel
+from memplan.kernel.load import find_kernel, kernel_of
 from memplan.machine.load import load_machine
 from memplan.memblock.memblock import Memblock
+from memplan.report.film import film
+from memplan.report.page import Shown, page_text
 from memplan.sweep.case import Case, run_case
 from memplan.sweep.kaslr import sweep_kaslr
 from memplan.sweep.span import Span
@@ -237,6 +239,10 @@ def main() -> int:
         good.append(
             show("10,000 e820 entries and 1,024 nodes", seconds(process(BIN / "memplan", "simulate", huge), 3), 2, "s")
         )
+        crowd = load_machine(huge)
+        build = kernel_of(crowd.kernel)
+        paged = ratio(lambda: page_text([Shown(film(crowd, build), "")], ""), lambda: memplan.simulate(crowd), 5)
+        good.append(show("what a page of them takes beside the plan / the plan", paged - 1, 1.5))
         eighth = load_machine(eight)
         compared = [*sweeps(eighth, folder), *fleet(eighth, folder)]
         good += [show(what, ratio(run, plain, 3), limit) for what, run, plain, limit in compared]

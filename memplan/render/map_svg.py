@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape, quoteattr
 
 from memplan.render.families import Family
 from memplan.render.remarks import remark_texts
@@ -28,6 +28,11 @@ FREE_FILLS |= {Free.ADDED_MOVABLE: "#8fd694", Free.ADDED_KERNEL: "#f4a6a0", Free
 _LETTER_WIDTH = 12
 
 
+def _text(text: str) -> str:
+    """`text` as it stands between tags, where quotes need no escape."""
+    return escape(text, quote=False)
+
+
 def map_svg(plan: Plan, added: HotaddPlan | None = None) -> Iterator[str]:
     """The lines of an SVG document with a strip for each node, as the steps of `added` leave them, and a legend."""
     shown = strips(plan, _CELLS, added)
@@ -44,15 +49,15 @@ def map_svg(plan: Plan, added: HotaddPlan | None = None) -> Iterator[str]:
         f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="title desc" '
         'font-family="sans-serif" font-size="13">'
     )
-    yield f'<title id="title">{escape(f"Memory of {name} after the boot of Linux {plan.kernel}")}</title>'
+    yield f'<title id="title">{_text(f"Memory of {name} after the boot of Linux {plan.kernel}")}</title>'
     removable = f"Memory of {nodes_text(gone)} can be removed." if gone else "No memory can be removed."
-    yield f'<desc id="desc">{escape(" ".join((f"{len(shown)} nodes. {removable}", *notes)))}</desc>'
+    yield f'<desc id="desc">{_text(" ".join((f"{len(shown)} nodes. {removable}", *notes)))}</desc>'
     yield (
         '<defs><pattern id="hotplug" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
         '<path d="M0 0V6" stroke="#000" stroke-opacity=".35" stroke-width="2"/></pattern></defs>'
     )
     yield f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>'
-    yield f'<text x="{_MARGIN}" y="{_MARGIN + 10}" font-weight="bold">{escape(f"{name}, Linux {plan.kernel}")}</text>'
+    yield f'<text x="{_MARGIN}" y="{_MARGIN + 10}" font-weight="bold">{_text(f"{name}, Linux {plan.kernel}")}</text>'
     y = _MARGIN + 24
     for strip in shown:
         yield from _node(strip, y)
@@ -61,7 +66,7 @@ def map_svg(plan: Plan, added: HotaddPlan | None = None) -> Iterator[str]:
         yield from _entry(index, y, content.letter, str(content), _fill(content))
     yield from _entry(len(legend), y, "", "hatched: hot-pluggable", "url(#hotplug)")
     for index, text in enumerate(notes):
-        yield f'<text x="{_MARGIN}" y="{y + _LEGEND_ROW * (rows + index) + 12}">{escape(text)}</text>'
+        yield f'<text x="{_MARGIN}" y="{y + _LEGEND_ROW * (rows + index) + 12}">{_text(text)}</text>'
     yield "</svg>"
 
 
@@ -69,14 +74,14 @@ def _node(strip: Strip, y: int) -> Iterator[str]:
     first, last = strip.pieces[0].start, strip.pieces[-1].end
     size = sum(piece.size for piece in strip.pieces if piece.content is not Free.HOLE)
     label = f"node {strip.nid}, {rounded(size)}, {first:#x}-{last - 1:#x}"
-    yield f'<g role="group" aria-label={quoteattr(label)}>'
-    yield f'<text x="{_MARGIN}" y="{y + 12}">{escape(label)}</text>'
+    yield f'<g role="group" aria-label="{escape(label)}">'
+    yield f'<text x="{_MARGIN}" y="{y + 12}">{_text(label)}</text>'
     x, top = _MARGIN, y + 18
     for piece, width in zip(strip.pieces, strip.cells, strict=True):
         text = f"{piece.content}: {rounded(piece.size)}, {piece.start:#x}-{piece.end - 1:#x}"
         yield (
             f'<rect x="{x}" y="{top}" width="{width}" height="{_BAR}" fill="{_fill(piece.content)}">'
-            f"<title>{escape(text)}</title></rect>"
+            f"<title>{_text(text)}</title></rect>"
         )
         if piece.hotplug:
             shape = f'x="{x}" y="{top}" width="{width}" height="{_BAR}"'
@@ -95,7 +100,7 @@ def _entry(index: int, y: int, letter: str, text: str, fill: str) -> Iterator[st
     x = _MARGIN + index % _LEGEND_COLUMNS * (_CELLS // _LEGEND_COLUMNS)
     top = y + index // _LEGEND_COLUMNS * _LEGEND_ROW
     yield f'<rect x="{x}" y="{top}" width="14" height="14" fill="{fill}" stroke="#555"/>'
-    yield f'<text x="{x + 20}" y="{top + 12}">{escape(f"{letter} {text}".strip())}</text>'
+    yield f'<text x="{x + 20}" y="{top + 12}">{_text(f"{letter} {text}".strip())}</text>'
 
 
 def _fill(content: Content) -> str:

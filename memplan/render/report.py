@@ -23,10 +23,11 @@ def plan_report(plan: Plan, *, verbose: bool = False, sections: Sequence[str] = 
     """
     if sections and plan.limits:
         yield Text("", [f"not modelled  {text}" for text in plan.limits])
-    yield from (block for name, block in _sections(plan, verbose=verbose) if not sections or name in sections)
+    yield from (block for name, block in report_sections(plan, verbose=verbose) if not sections or name in sections)
 
 
-def _sections(plan: Plan, *, verbose: bool) -> Iterator[tuple[str, Block]]:
+def report_sections(plan: Plan, *, verbose: bool = False) -> Iterator[tuple[str, Block]]:
+    """All blocks of the report on `plan`, each with the name of its section; "" for what belongs to none."""
     yield "", Text("", list(_summary(plan)))
     yield "", Text("", list(_header(plan)))
     yield "reserved", reserved_table(plan.reservations, verbose=verbose)

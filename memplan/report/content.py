@@ -9,9 +9,8 @@ from memplan.kernel.resolve import all_rules, resolve
 from memplan.machine.dump import dump_machine
 from memplan.render.overview import headline, memory_within, verdict_groups, verdict_word
 from memplan.render.remarks import remarks
-from memplan.render.report import plan_report
+from memplan.render.report import report_sections
 from memplan.render.rules import rule_rows
-from memplan.render.sections import SECTIONS
 from memplan.render.sizes import nodes_text, rounded
 from memplan.render.table import Table
 from memplan.report.added import added_content
@@ -111,10 +110,9 @@ def content(film: Film, label: str, came: HotaddPlan | None, prefix: str) -> Con
 
 
 def _tables(film: Film) -> Iterator[tuple[str, Table]]:
-    for section in SECTIONS:
-        for block in plan_report(film.plan, sections=(section,)):
-            if isinstance(block, Table) and block.rows:
-                yield section, block
+    for section, block in report_sections(film.plan):
+        if section and isinstance(block, Table) and block.rows:
+            yield section, block
     yield "steps", _steps(film)
     yield "facts", _facts(film.kernel)
     yield "rules", _rules(film.kernel)

@@ -7,7 +7,7 @@ Ranges are half-open ``[start, end)`` in bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from memplan.boot.context import Boot
 from memplan.boot.ledger import Claim, Ledger
@@ -18,19 +18,20 @@ from memplan.events import Change, Region
 from memplan.units import U64_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from memplan.events import Op, Request
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
-    from memplan.memblock.regions import RegionArray
     from memplan.memblock.requests import Candidate
     from memplan.plan import Plan
 
 #: How many regions the searches of a film may look at; those of allocations behind that are not kept.
-_MOST_LOOKED_AT = 300_000
+_MOST_LOOKED_AT = 25_000
 
 _Piece = TypeVar("_Piece")
+#: A range as the boot keeps it: start, end, and what tells it from another of that place.
+_Row: TypeAlias = tuple[int, int, Any]
 
 
 class Held(NamedTuple):
@@ -146,9 +147,11 @@ class _Cutter:
         self._boot = boot
         self._ledger = Ledger()
         self._seen = 0
-        self._memory: list[Region] = []
-        self._reserved: list[Region] = []
-        self._held: list[Held] = []
+        self._memory: list[_Row] = []
+        self._reserved: list[_Row] = []
+        self._held: list[_Row] = []
+        #: The claims by their identities, which their rows have: a claim that is cut stays the same object.
+        self._claims: dict[int, Claim] = {}
 
     def cut(self, step: str) -> None:
         """Adds the frame of `step`, which has just run."""
@@ -159,13 +162,10 @@ class _Cutter:
         if first < len(events):
             for event in events[first:]:
                 if isinstance(event, Change) and event.start < event.end:
-                    end = min(event.end, U64_MAX)
-                    if event.op == "reserve":
-                        self._ledger.reserve(event.start, end, Claim(event.owner, event.step, event.before_srat))
-                    elif event.op == "free":
-                        self._ledger.free(event.start, end)
-            self._memory, self._reserved = _regions(boot.memblock.memory), _regions(boot.memblock.reserved)
-            self._held = [Held(*own) for own in self._ledger]
+                    self._claim(event)
+            self._memory = list(boot.memblock.memory.regions())
+            self._reserved = list(boot.memblock.reserved.regions())
+            self._held = [(start, end, id(claim)) for start, end, claim in self._ledger]
         self.frames.append(
             Frame(
                 step,
@@ -175,32 +175,36 @@ class _Cutter:
                 boot.memblock.bottom_up,
                 boot.recorder.before_srat,
                 boot.memblock.current_limit,
-                _delta(memory, self._memory, memory, self._memory),
-                _delta(reserved, self._reserved, reserved, self._reserved),
-                _delta(held, self._held, _identities(held), _identities(self._held)),
+                _delta(memory, self._memory, _region),
+                _delta(reserved, self._reserved, _region),
+                _delta(held, self._held, lambda row: Held(row[0], row[1], self._claims[row[2]])),
             )
         )
 
-
-def _regions(array: RegionArray) -> list[Region]:
-    """The regions of an array; NUMA_NO_NODE (-1) and no node at all are one."""
-    return [
-        Region(base, base + size, None if nid is None or nid < 0 else nid, flags) for base, size, nid, flags in array
-    ]
-
-
-def _identities(pieces: Iterable[Held]) -> list[tuple[int, int, int]]:
-    """What tells one held range from another, of numbers alone; a claim that is cut stays the same object."""
-    return [(start, end, id(claim)) for start, end, claim in pieces]
+    def _claim(self, change: Change) -> None:
+        end = min(change.end, U64_MAX)
+        if change.op == "reserve":
+            claim = Claim(change.owner, change.step, change.before_srat)
+            self._claims[id(claim)] = claim
+            self._ledger.reserve(change.start, end, claim)
+        elif change.op == "free":
+            self._ledger.free(change.start, end)
 
 
-def _delta(
-    old: Sequence[_Piece], new: Sequence[_Piece], old_keys: Sequence[object], new_keys: Sequence[object]
-) -> Delta[_Piece]:
+def _region(row: _Row) -> Region:
+    """A region of an array; NUMA_NO_NODE (-1) and no node at all are one."""
+    base, end, (nid, flags) = row
+    return Region(base, end, None if nid is None or nid < 0 else nid, flags)
+
+
+def _delta(old: list[_Row], new: list[_Row], made: Callable[[_Row], _Piece]) -> Delta[_Piece]:
+    """What becomes of `old`; a piece is `made` of a row, and rows of which the same is made count as one."""
     if old is new:
         return Delta((), ())
-    before, after = set(old_keys), set(new_keys)
+    before, after = set(old), set(new)
+    gone, come = before - after, after - before
+    same = {made(row) for row in gone} & {made(row) for row in come}
     return Delta(
-        tuple(index for index, key in enumerate(old_keys) if key not in after),
-        tuple(piece for piece, key in zip(new, new_keys, strict=True) if key not in before),
+        tuple(index for index, row in enumerate(old) if row in gone and made(row) not in same) if gone else (),
+        tuple(piece for row in new if row in come and (piece := made(row)) not in same) if come else (),
     )
