@@ -169,7 +169,10 @@ def notes_on(version: KernelVersion, overlay: Overlay | None = None) -> list[str
     if version.release > versions.newest:
         notes.append(f"Linux {version} is newer than {versions.newest}, the newest release whose rules are known")
     elif known is None:
-        notes.append(f"no source of Linux {version.release} was read: its rules follow from the releases around it")
+        notes.append(
+            f"no source of Linux {version.release} was read: its rules follow from the releases around it and from when"
+            " each change was merged"
+        )
     elif version.sublevel is None:
         notes.append(f"Linux {version} means {complete(version)} here, the newest one of {version} that is known")
     elif version.sublevel > known:

@@ -51,7 +51,10 @@ def _proof(release: Release, versions: Versions) -> str:
         sublevels = [str(version) for version in known if version.release == release]
         if sublevels:
             told.append(f"{word} ({', '.join(sublevels)})")
-    return "; ".join(told) or "interpolation: no source was read, its rules follow from the releases around it"
+    return "; ".join(told) or (
+        "interpolation: no source was read, its rules follow from the releases around it and from when each change was"
+        " merged"
+    )
 
 
 def rules_lines(target: Target) -> Iterator[str]:

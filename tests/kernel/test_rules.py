@@ -132,7 +132,11 @@ def test_a_release_alone_means_its_newest_known_sublevel() -> None:
     ("version", "note"),
     [
         ("7.9.3", "Linux 7.9.3 is newer than 7.1, the newest release whose rules are known"),
-        ("5.13.4", "no source of Linux 5.13 was read: its rules follow from the releases around it"),
+        (
+            "5.13.4",
+            "no source of Linux 5.13 was read: its rules follow from the releases around it and from when each change"
+            " was merged",
+        ),
         ("6.12.300", "the rules of Linux 6.12 are known up to 6.12.117, not 6.12.300"),
     ],
 )
@@ -142,10 +146,39 @@ def test_what_is_not_known_of_a_version_is_told(version: str, note: str) -> None
 
 def test_doubts() -> None:
     """Between two sources a change may be there or not; on either side nothing is in doubt."""
-    assert "memory_map_block" in load_rules("5.5.0").doubts
     assert "memblock.bottom_up_above_kernel" in load_rules("5.10.50").doubts
     assert not load_rules("5.12.9").doubts
     assert any("memblock.bottom_up_above_kernel" in note for note in notes_on(KernelVersion.parse("5.10.50")))
+
+
+@pytest.mark.parametrize("release", ["4.15", "5.5", "5.13", "6.15", "6.16"])
+def test_releases_that_were_not_read_are_in_no_doubt(release: str) -> None:
+    """All changes between the releases around one are dated."""
+    rules = load_rules(f"{release}.0")
+    assert (rules.doubts, rules.hotplug.doubts, rules.structs.doubts) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("version", "rule", "value"),
+    [
+        # 122e093c1734 is of the day after 5.13, and went into 5.13.2.
+        ("5.13.1", "unavailable_ranges", False),
+        ("5.13.2", "unavailable_ranges", True),
+        ("5.14.0", "unavailable_ranges", True),
+        # Both waited in the -mm tree, one for 5.5, the other for 5.6.
+        ("5.5.0", "memory_map_block", "sections on the node"),
+        ("5.5.0", "free_line", "   memblock_free"),
+        ("5.6.0", "free_line", "memblock_free"),
+        # ba69e0750b03 was a repair of 6.14-rc, and went into 6.13.4 and 6.12.16.
+        ("6.13.3", "efi_stub_hot_pluggable", False),
+        ("6.13.4", "efi_stub_hot_pluggable", True),
+        ("6.12.15", "efi_stub_hot_pluggable", False),
+        ("6.12.16", "efi_stub_hot_pluggable", True),
+        ("6.14.0", "efi_stub_hot_pluggable", True),
+    ],
+)
+def test_changes_between_two_sources(version: str, rule: str, value: object) -> None:
+    assert resolve(KernelVersion.parse(version))[rule].value == value
 
 
 @pytest.mark.parametrize("version", ["2.6.32", "3.12.74"])

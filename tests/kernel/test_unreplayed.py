@@ -21,8 +21,8 @@ from memplan.kernel.version import Release
         ("made-up EFI memory", "6.11", False),
         ("boot logo", "4.10", False),
         ("boot logo", "4.11", True),
-        ("CXL windows", "6.14", False),
-        ("CXL windows", "6.15", True),
+        ("CXL windows", "6.15", False),
+        ("CXL windows", "6.16", True),
         ("isolation masks", "3.13", True),
     ],
 )
