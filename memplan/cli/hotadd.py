@@ -123,10 +123,9 @@ def _how_much(
         raise UsageError(f"--dimm: {error}") from None
     result = how_much(machine, kernel, plan, steps, size, node)
     if format_ == "json":
-        from memplan.render.hotadd_how_much import how_much_document
-        from memplan.render.json_ import document_lines
+        from memplan.render.hotadd_how_much import how_much_lines
 
-        write_lines(document_lines(how_much_document(result)), output)
+        write_lines(how_much_lines(result), output)
     else:
         from memplan.render.hotadd_how_much import how_much_blocks
         from memplan.render.terminal import report_lines

@@ -8,7 +8,7 @@ import click
 
 _SCHEMAS = (
     *("machine", "plan", "summary", "diff", "check", "explain", "sweep", "history", "advice", "hotadd", "report"),
-    "limits",
+    *("how-much", "limits"),
 )
 
 
@@ -17,8 +17,9 @@ _SCHEMAS = (
 def command(what: str) -> None:
     """Print the JSON Schema of machine descriptions, or of what a command writes with --format json.
 
-    plan is what `simulate` writes, summary what `simulate --summary` does, advice what `advise` does, report the data
-    in a page of `report`; the others are the commands' own.  Exit status: 0; 2 for bad usage.
+    plan is what `simulate` writes, summary what `simulate --summary` does, advice what `advise` does, how-much what
+    `hotadd --how-much` does, report the data in a page of `report`; the others are the commands' own.  Exit status: 0;
+    2 for bad usage.
     """
     import json
 
@@ -34,6 +35,10 @@ def _schema(what: str) -> dict[str, Any]:
         from memplan.render.hotadd_json import hotadd_schema
 
         return hotadd_schema()
+    if what == "how-much":
+        from memplan.render.hotadd_how_much import how_much_schema
+
+        return how_much_schema()
     if what == "report":
         from memplan.report.schema import page_schema
 

@@ -56,6 +56,11 @@ class HowMuch(NamedTuple):
     refused: str = ""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def bytes(self) -> int | None:
+        """What the DIMMs hold; None where nothing bounds them."""
+        return None if self.dimms is None else self.dimms * self.size
+
 
 def how_much(
     machine: Machine, kernel: Kernel, plan: Plan, scenario: Scenario, size: int, pxm: int | None = None

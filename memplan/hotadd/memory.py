@@ -157,6 +157,17 @@ class Memory:
             if block.dimm is not None:
                 self._of_dimm.setdefault(block.dimm, []).append(block)
 
+    def give_up(self, block: Block) -> None:
+        """The zone at whose end an off-line block lies ends before it (move_pfn_range_left and _right, up to 4.12)."""
+        if block.last_zone is None:
+            return
+        start, end = self.span(block)
+        state = self.zone(block.nid, block.last_zone)
+        if state.end == end:
+            state.end = start
+        else:
+            state.start = end
+
     def online(self, block: Block, zone: str) -> None:
         """Put an off-line block into `zone` (online_pages)."""
         start, end = self.span(block)

@@ -66,7 +66,6 @@ def hotadd(
         block_size=start.block_size,
         before=before,
         before_total=before_total,
-        kernel_bytes=start.kernel_memory,
         default_state=settings.default_state,
         policy=settings.policy,
         steps=steps,

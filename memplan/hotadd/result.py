@@ -93,7 +93,6 @@ class HotaddPlan(NamedTuple):
     block_size: int
     before: tuple[BlockRange, ...]
     before_total: int | None
-    kernel_bytes: int
     default_state: str
     policy: str
     steps: tuple[StepResult, ...]

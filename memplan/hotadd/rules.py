@@ -22,7 +22,6 @@ class HotplugRules(NamedTuple):
     short_pfns: bool
     spans_shrink: Literal["on removal", "off-line"]
     boot_block_zone: Literal["pages", "spans"]
-    all_nodes_have_data: bool
     hugetlb_freed_map: int
     #: Rules of which it isn't known whether this version has them already.
     doubts: tuple[str, ...] = ()

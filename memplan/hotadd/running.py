@@ -194,6 +194,8 @@ class Running:
         choice = choose(self.memory, self.rules, self.settings, block, type_)
         if choice.zone is None:
             return choice.why
+        if self.rules.zones.startswith("added") and choice.zone != block.last_zone:
+            self.memory.give_up(block)
         self.memory.online(block, choice.zone)
         if block.dimm is not None:
             self.dimms[block.dimm].tell(block.index, f"{choice.zone}, as {choice.why}")

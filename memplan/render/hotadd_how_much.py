@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from memplan.render.forms import Document, Form, Member, flag, listed, maybe, number, record, text, versioned
+from memplan.render.json_ import TEXTS, document_lines
 from memplan.render.table import Table, Text
 from memplan.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memplan.hotadd.howmuch import HowMuch
+    from memplan.hotadd.howmuch import HowMuch, HowMuchBound
     from memplan.render.table import Block
+
+VERSION = 1
 
 
 def how_much_blocks(result: HowMuch) -> Iterator[Block]:
@@ -42,31 +46,57 @@ def how_much_blocks(result: HowMuch) -> Iterator[Block]:
         yield Text("Look out", result.warnings)
 
 
-def how_much_document(result: HowMuch) -> dict[str, Any]:
-    """`result` as the object that is written as JSON."""
-    return {
-        "dimm": result.size,
-        "node": result.pxm,
-        "dimms": result.dimms,
-        "bytes": None if result.dimms is None else result.dimms * result.size,
-        "movable_dimms": result.movable,
-        "refused": result.refused,
-        "bounds": [
-            {"name": bound.name, "dimms": bound.dimms, "hard": bound.hard, "why": bound.why} for bound in result.bounds
-        ],
-        "warnings": list(result.warnings),
-    }
+def how_much_lines(result: HowMuch) -> Iterator[str]:
+    """The JSON text of `result`, line by line."""
+    return document_lines(_HOW_MUCH.written(result))
+
+
+def how_much_schema() -> dict[str, Any]:
+    """The schema of what ``memplan hotadd --how-much --format json`` writes."""
+    return _HOW_MUCH.schema()
+
+
+_BOUND: Form[HowMuchBound] = record(
+    "",
+    Member("name", text("what bounds it"), lambda bound: bound.name),
+    Member("dimms", maybe(number("so many DIMMs; null where it sets no bound", least=0)), lambda bound: bound.dimms),
+    Member(
+        "hard",
+        flag("whether it can't be passed; else more can be added, but not used as it is meant"),
+        lambda bound: bound.hard,
+    ),
+    Member("why", text(), lambda bound: bound.why),
+)
+_HOW_MUCH: Document[HowMuch] = versioned(
+    "memplan hotadd --how-much",
+    VERSION,
+    "The most memory that can be added after boot, in DIMMs of one size. New members may come.",
+    Member("dimm", number("bytes in a DIMM", least=1), lambda own: own.size),
+    Member(
+        "node", maybe(number("the DIMMs' proximity domain; null where none is named", least=0)), lambda own: own.pxm
+    ),
+    Member("dimms", maybe(number("the most DIMMs; null where nothing bounds them", least=0)), lambda own: own.dimms),
+    Member("bytes", maybe(number("the bytes in them", least=0)), lambda own: own.bytes),
+    Member(
+        "movable_dimms",
+        maybe(number("how many of them can be movable, and so go again; null where nothing bounds them", least=0)),
+        lambda own: own.movable,
+    ),
+    Member("refused", text("why none can be added; else empty"), lambda own: own.refused),
+    Member("bounds", listed(_BOUND, "each bound by itself"), lambda own: own.bounds),
+    Member("warnings", TEXTS.told("what to look out for"), lambda own: own.warnings),
+)
 
 
 def _headline(result: HowMuch) -> str:
     size = size_text(result.size)
     if result.refused:
         return f"No DIMM of {size} can be added: {result.refused}"
-    if result.dimms is None:
+    if result.dimms is None or result.bytes is None:
         most = f"No bound is known for DIMMs of {size}"
     else:
         what = f"{result.dimms} DIMM{'' if result.dimms == 1 else 's'} of {size}"
-        most = f"Never more than {what} ({size_text(result.dimms * result.size)}) can be added"
+        most = f"Never more than {what} ({size_text(result.bytes)}) can be added"
     if result.movable is None:
         return most
     return f"{most}; the bounds below leave room for {result.movable} that are movable, and so can go again"

@@ -142,3 +142,30 @@ def test_what_would_move_it_is_said_of_what_is_in_the_way_alone(blocked: Subject
     assert "has lost its hot-plug marks" in moving(Purpose.NODE_DATA, 1)
     assert "mark the node hot-pluggable in the SRAT" in moving(Purpose.NODE_DATA, 0)
     assert moving(Purpose.KERNEL_IMAGE, 0).startswith("nothing need move it")
+
+
+def test_an_owner_that_this_boot_has_not() -> None:
+    about = subject("hotplug-nodes")
+    found = answer(about, "crash kernel")
+    assert found.answer == "nothing is reserved for crash kernel in this boot"
+    assert found.parts == ()
+
+
+def test_a_place_that_no_event_reserved() -> None:
+    """What lies outside the events that a plan keeps is answered by the reservation alone."""
+    about = subject("hotplug-nodes")
+    bare = about._replace(plan=about.plan._replace(events=()))
+    held = about.plan.reservations[0]
+    found = answer(bare, hex(held.start))
+    assert (found.owner, found.range, found.request) == (held.owner, (held.start, held.end), None)
+
+
+def test_a_node_of_which_a_part_can_go() -> None:
+    machine = memplan.load_machine(EXAMPLES / "hotplug-nodes.yaml")._replace(cmdline="kernelcore=10G")
+    about = subject_of(machine, None)
+    parts = [verdict for verdict in about.plan.verdicts if 0 < verdict.blocks < verdict.total_blocks]
+    assert parts
+    found = answer(about, f"node {parts[0].nid}")
+    assert found.answer.startswith(f"node {parts[0].nid} can be removed in part: ")
+    free = about.plan._replace(reservations=())
+    assert not any("last memory block" in text for text in answer(about._replace(plan=free), found.subject).details)

@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from memplan.cli import main
+from memplan.render.hotadd_how_much import how_much_schema
 from memplan.render.hotadd_json import hotadd_schema
 from tests.hotadd import recorded
 from tests.hotadd.recorded import NAMES, RUNS
@@ -146,22 +147,28 @@ def test_bad_usage_is_one_clear_message(words: tuple[str, ...], message: str, ru
 
 
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["schema", "hotadd"])
-    assert json.loads(capsys.readouterr().out) == hotadd_schema()
+    for what, schema in (("hotadd", hotadd_schema()), ("how-much", how_much_schema())):
+        with pytest.raises(SystemExit):
+            main(["schema", what])
+        assert json.loads(capsys.readouterr().out) == schema
 
 
 def test_how_much(run: Run) -> None:
     movable = ("--append", "memhp_default_state=online_movable")
     status, out, _ = run(str(EXAMPLE), "--how-much", "--dimm", "1G", "-f", "json", *movable)
     result = json.loads(out)
-    assert status == 0
+    jsonschema.validate(result, how_much_schema())
+    assert (status, result["bytes"]) == (0, result["dimms"] << 30)
     by_name = {bound["name"]: bound for bound in result["bounds"]}
     assert by_name["memory map"]["hard"]
     assert result["dimms"] == by_name["memory map"]["dimms"]
     status, out, _ = run(str(EXAMPLE), "--how-much", "--dimm", "64M")
     assert status == 1
     assert "No DIMM of 64M can be added: its size 64M is no multiple of a memory block (128M)" in out
+    refused = json.loads(run(str(EXAMPLE), "--how-much", "--dimm", "64M", "-f", "json")[1])
+    jsonschema.validate(refused, how_much_schema())
+    assert (refused["dimms"], refused["bounds"]) == (0, [])
+    assert refused["refused"].startswith("its size 64M")
 
 
 @pytest.mark.parametrize(
