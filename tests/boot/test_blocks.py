@@ -2,15 +2,19 @@
 
 import re
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memplan.boot.blocks import block_size, movable_ranges
+from memplan.boot.context import Boot
 from memplan.boot.steps.zones import free_area_init
 from memplan.machine.model import Cpus, MemoryAffinity, Srat
-from memplan.units import GIB, MIB, PAGE_SIZE
+from memplan.plan import Zone
+from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE
 from tests.boot import real
 from tests.boot.steps.test_numa import booted, machine
 
@@ -83,3 +87,57 @@ def test_movable_blocks_are_whole_and_hold_nothing(border: int, taken: list[int]
     assert {block for _, start, end in found for block in range(start // size, end // size)} == wanted
     assert all(nid == 1 and start % size == end % size == 0 for nid, start, end in found)
     assert all(before[2] < after[1] for before, after in pairwise(found))
+
+
+#: A node, how many quarters of a memory block of RAM it has there, and how many of a hole are behind it.
+PIECES = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 9), st.integers(0, 3)), min_size=1, max_size=8)
+
+
+@given(PIECES, st.lists(st.integers(0, 100), max_size=4), st.integers(0, 40), st.integers(0, 40))
+def test_a_block_is_movable_where_every_page_of_it_is(
+    layout: list[tuple[int, int, int]], taken: list[int], movable: int, normal: int
+) -> None:
+    """Held against looking at each quarter of each block: RAM of the node, in no other zone, and nothing reserved."""
+    size, quarter = 128 * MIB, 32 * MIB
+    pages = quarter >> PAGE_SHIFT
+    ranges, at = [], 0
+    for nid, quarters, hole in layout:
+        ranges.append((at * pages, (at + quarters) * pages, nid))
+        at += quarters + hole
+    zones = [
+        Zone(nid, name, first * pages, last * pages - first * pages, last * pages - first * pages)
+        for nid in (0, 1)
+        for name, first, last in (("Normal", normal, normal + 6), ("Movable", movable, at))
+        if first < last
+    ]
+    reserved = sorted((own * quarter + 4096, own * quarter + 8192) for own in set(taken))
+    memblock = SimpleNamespace(
+        phys_mem_size=lambda: sum(end - start for start, end, _ in ranges) << PAGE_SHIFT,
+        reserved_ranges=lambda: reserved,
+        pfn_ranges=lambda nid: [own for own in ranges if own[2] == nid],
+    )
+    boot = booted("6.12", machine([(MIB, 2 * GIB)], None))
+    fake = cast(
+        Boot,
+        SimpleNamespace(
+            memblock=memblock,
+            max_pfn=at * pages,
+            rules=boot.rules,
+            machine=boot.machine,
+            zones=SimpleNamespace(zones=zones),
+        ),
+    )
+    assert block_size(fake) == size
+
+    def free(nid: int, number: int) -> bool:
+        ram = any(start <= number * pages < end and own == nid for start, end, own in ranges)
+        zoned = [zone.name for zone in zones if zone.nid == nid and zone.span[0] <= number * quarter < zone.span[1]]
+        return ram and zoned == ["Movable"] and number not in taken
+
+    wanted = [
+        (nid, block) for nid in (0, 1) for block in range(at // 4) if all(free(nid, block * 4 + n) for n in range(4))
+    ]
+    found = movable_ranges(fake)
+    assert [(nid, block) for nid, start, end in found for block in range(start // size, end // size)] == wanted
+    assert all(start < end for _, start, end in found)
+    assert all(one[0] < two[0] or one[2] < two[1] for one, two in pairwise(found))

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import memplan
+from memplan.boot.context import Boot
+from memplan.boot.verdicts import _parts, _pieces
 from memplan.kernel.load import find_kernel, override
 from memplan.machine.model import Acpi, AcpiTable, E820Entry, Initrd, Machine, MemoryAffinity, Srat
 from memplan.owner import Purpose
@@ -168,3 +176,32 @@ def test_of_many_that_cost_them_three_are_named(count: int) -> None:
     told = ", ".join(f"ACPI {name}" for name in names[:3]) + (" and others" if count > 3 else "")
     assert f"lies in node 1's range ({told}), so" in verdict.reason
     assert [b.owner.detail for b in verdict.blockers] == names
+
+
+#: Pages of RAM, of a hole behind them, and the node; and ranges that the SRAT marks.
+RAM = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 4), st.integers(0, 2)), min_size=1, max_size=6)
+MARKS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=4)
+
+
+@given(RAM, MARKS)
+def test_ram_is_cut_where_the_marks_begin_and_end(
+    layout: list[tuple[int, int, int]], marks: list[tuple[int, int]]
+) -> None:
+    """Held against looking at each page: its node, and whether a mark covers it."""
+    regions, at = [], 0
+    for pages, hole, nid in layout:
+        regions.append((at, pages, nid, 0))
+        at += pages + hole
+    hotplug = [(start, start + size) for start, size in marks]
+    boot = SimpleNamespace(memblock=SimpleNamespace(memory=regions), nodes=SimpleNamespace(hotplug=hotplug))
+    pieces = list(_pieces(cast(Boot, boot)))
+    assert all(start < end for start, end, _, _ in pieces)
+    assert {page: (nid, hot) for start, end, nid, hot in pieces for page in range(start, end)} == {
+        page: (nid, any(start <= page < end for start, end in hotplug))
+        for base, pages, nid, _ in regions
+        for page in range(base, base + pages)
+    }
+    assert all(one[1] <= two[0] for one, two in pairwise(pieces))
+    parts = _parts(cast(Boot, boot))
+    assert [piece for part in parts for piece in part.pieces] == [(start, end) for start, end, _, _ in pieces]
+    assert all((one.nid, one.hotplug) != (two.nid, two.hotplug) for one, two in pairwise(parts))

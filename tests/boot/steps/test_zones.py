@@ -3,20 +3,25 @@
 import lzma
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import memplan
 from memplan.boot.context import Boot
-from memplan.boot.steps.zones import free_area_init
+from memplan.boot.panic import BootPanic
+from memplan.boot.steps.zones import _core_pages, _required_kernelcore, _spread_kernelcore, free_area_init
 from memplan.events import Change, Message
 from memplan.firmware.combine import import_files
 from memplan.kernel.load import override
-from memplan.machine.model import MemoryAffinity, Srat
+from memplan.machine.model import CpuAffinity, Cpus, MemoryAffinity, Srat
 from memplan.owner import Purpose
 from memplan.units import GIB, MIB, PAGE_SHIFT
 from tests.boot import real
-from tests.boot.steps.test_numa import KERNELS, booted, machine
+from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
 
 ZONES = re.compile(
     r"Zone ranges:|  (DMA|DMA32|Normal|Device) +(empty|\[mem)|Movable zone start|  Node \d+: 0x|Early memory node"
@@ -264,3 +269,140 @@ def test_wait_queues_where_memory_is_never_added(pages: int, buckets: int) -> No
         if isinstance(event, Change) and event.owner.kind is Purpose.WAIT_TABLE
     }
     assert tables["Normal"] == buckets * boot.kernel.fact("struct.__wait_queue_head")
+
+
+# -- sharing out what kernelcore= asks for ---------------------------------------------------------------------------
+
+#: Pages of RAM and of holes behind them, and the node, upwards.
+LAYOUT = st.lists(st.tuples(st.integers(1, 40), st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=8)
+
+
+def spread(ranges: list[tuple[int, int, int]], needed: int, usable: int) -> dict[int, int]:
+    """How many pages each node keeps for the kernel: those below its start of ZONE_MOVABLE, or below `usable`."""
+    boot = SimpleNamespace(memblock=SimpleNamespace(pfn_ranges=lambda _: ranges))
+    starts = _spread_kernelcore(cast(Boot, boot), needed, usable)
+    kept = dict.fromkeys(starts, 0)
+    for start, end, nid in ranges:
+        kept[nid] += max(0, min(end, max(starts[nid], usable)) - start)
+        assert starts[nid] == 0 or starts[nid] <= max(e for _, e, n in ranges if n == nid)
+    return kept
+
+
+@given(LAYOUT, st.integers(1, 400), st.integers(0, 200))
+def test_the_kernel_gets_what_is_asked_for_and_what_lies_low(
+    layout: list[tuple[int, int, int]], needed: int, usable: int
+) -> None:
+    ranges, at = [], 1
+    for (pages, hole, _), nid in zip(layout, sorted(nid for *_, nid in layout), strict=True):
+        ranges.append((at, at + pages, nid))
+        at += pages + hole
+    kept = spread(ranges, needed, usable)
+    total = sum(end - start for start, end, _ in ranges)
+    low = sum(max(0, min(end, usable) - start) for start, end, _ in ranges)
+    # Fewer pages than nodes are left are not shared out again.
+    assert min(needed, total) - len(kept) <= sum(kept.values()) <= max(needed, low)
+
+
+@given(st.integers(1, 4), st.integers(50, 100), st.integers(1, 50))
+def test_equal_nodes_give_equal_shares(nodes: int, size: int, share: int) -> None:
+    ranges = [(nid * 200 + 7, nid * 200 + 7 + size, nid) for nid in range(nodes)]
+    assert spread(ranges, share * nodes, 0) == dict.fromkeys(range(nodes), share)
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(60, 100))
+def test_what_a_small_node_lacks_the_others_give(small: int, more: int, large: int) -> None:
+    ranges = [(10, 10 + small, 0), (100, 100 + large, 1)]
+    needed = 2 * (small + more)
+    kept = spread(ranges, min(needed, small + large), 0)
+    assert kept[0] == small
+    assert min(needed, small + large) - 2 <= small + kept[1] <= needed
+
+
+# -- nodes without memory, and what is said of each ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        ("5.10", "Initmem setup node 2 [mem 0x0000000000000000-0x0000000000000000]"),
+        ("6.12", "Initmem setup node 2 as memoryless"),
+    ],
+)
+def test_a_node_without_memory_is_named(version: str, line: str) -> None:
+    """A CPU's node that has no RAM; up to 5.17 its range is told as one byte."""
+    srat = SRAT_EVEN._replace(cpus=(CpuAffinity(0, 0), CpuAffinity(2, 1)))
+    boot = booted(version, machine(EVEN, srat, Cpus(apic_ids=(0, 1))))
+    if 2 not in boot.nodes.node_data:
+        boot.nodes.possible.add(2)
+        boot.nodes.node_data[2] = (GIB, GIB + 4096)
+    free_area_init(boot)
+    told = [text for text in messages(boot) if text.startswith("Initmem setup node")]
+    assert told == [
+        "Initmem setup node 0 [mem 0x0000000000100000-0x000000013fffffff]",
+        "Initmem setup node 1 [mem 0x0000000140000000-0x000000023fffffff]",
+        line,
+    ]
+    assert not [zone for zone in boot.zones.zones if zone.nid == 2]
+
+
+def test_pages_that_no_zone_can_use_are_counted_by_section() -> None:
+    """6.12: holes in sections with RAM go to the zone above them, what is behind the last RAM to the one below."""
+    ram = [(16 * MIB, 64 * MIB), (96 * MIB, 3 * GIB - 16 * MIB), (5 * GIB + MIB, 5 * GIB + 3 * MIB)]
+    boot = booted("6.12", machine(ram, None))
+    free_area_init(boot)
+    # The first 16 MiB are DMA32's, as RAM begins there; 5 GiB is 1 MiB behind the section's begin.
+    told = [text for text in messages(boot) if "unavailable" in text]
+    assert told == [
+        f"On node 0, zone DMA32: {16 * 256} pages in unavailable ranges",
+        f"On node 0, zone DMA32: {32 * 256} pages in unavailable ranges",
+        f"On node 0, zone Normal: {16 * 256 + 256} pages in unavailable ranges",
+        f"On node 0, zone Normal: {125 * 256} pages in unavailable ranges",
+    ]
+
+
+def test_ram_without_a_node_is_the_end_since_5_18() -> None:
+    boot = booted("6.12", machine(EVEN, SRAT_EVEN))
+    del boot.nodes.node_data[1]
+    boot.nodes.possible.discard(1)
+    with pytest.raises(BootPanic, match="NULL pointer dereference") as died:
+        free_area_init(boot)
+    assert died.value.cause.startswith("no SRAT entry covers the RAM at 0x140000000;")
+
+
+def test_zones_of_a_node_that_lies_in_another() -> None:
+    """Node 1 has 1 GiB in the middle of node 0, which spans it all the same, and is present without it."""
+    srat = Srat(
+        memory=(
+            MemoryAffinity(0, 0, 5 * GIB),
+            MemoryAffinity(1, 5 * GIB, GIB, hotplug=True),
+            MemoryAffinity(0, 6 * GIB, 3 * GIB),
+        )
+    )
+    boot = booted("6.12", machine(EVEN, srat, cmdline="movable_node"))
+    free_area_init(boot)
+    gib = GIB >> PAGE_SHIFT
+    zones = {(zone.nid, zone.name): (zone.start_pfn, zone.spanned, zone.present) for zone in boot.zones.zones}
+    assert zones[0, "Normal"] == (4 * gib, 5 * gib, 4 * gib)
+    assert zones[1, "Movable"] == (5 * gib, gib, gib)
+    assert (1, "Normal") not in zones
+
+
+@pytest.mark.parametrize(("amount", "pages"), [("5000K", 1250), ("4095", 0), ("4096", 1), ("0x2000", 2)])
+def test_amounts_go_down_to_whole_pages(amount: str, pages: int) -> None:
+    """Seen by what is left where all else is asked for too: one page more, and the next 4 MiB are the kernel's."""
+    boot = booted("6.12", machine(EVEN, SRAT_EVEN, cmdline=f"kernelcore={amount}"))
+    assert _core_pages(boot, "kernelcore", 1 << 21) == pages
+    assert _core_pages(boot, "movablecore", 1 << 21) == 0
+
+
+@pytest.mark.parametrize(("share", "pages"), [("0%", 0), ("1%", 20971), ("50%", 1048576), ("100%", 2097152)])
+def test_shares_of_two_million_pages(share: str, pages: int) -> None:
+    boot = booted("6.12", machine(EVEN, SRAT_EVEN, cmdline=f"kernelcore={share}"))
+    assert _core_pages(boot, "kernelcore", 1 << 21) == pages
+
+
+@pytest.mark.parametrize("version", ["3.13", "4.3"])
+def test_what_wraps_is_almost_two_to_the_64(version: str) -> None:
+    boot = booted(version, machine(EVEN, SRAT_EVEN, cmdline="movablecore=9G"))
+    total = (8 * GIB - MIB) >> PAGE_SHIFT
+    assert _required_kernelcore(boot) == (1 << 64) + total - (9 * GIB >> PAGE_SHIFT)
