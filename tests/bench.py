@@ -172,9 +172,9 @@ def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object]
 
     names = versions_between("3.13", newest())
     return [
-        ("every place of KASLR, 8 nodes / one plan", lambda: sweep_kaslr(eight, kernel), one(eight), 300),
-        ("every place of KASLR, 64 TiB and 64 nodes / one plan", lambda: sweep_kaslr(nodes, kernel), one(nodes), 60),
-        ("the same with movable_node / one plan", lambda: sweep_kaslr(movable, kernel), one(movable), 90),
+        ("every place of KASLR, 8 nodes / one plan", lambda: sweep_kaslr(eight, kernel), one(eight), 60),
+        ("every place of KASLR, 64 TiB and 64 nodes / one plan", lambda: sweep_kaslr(nodes, kernel), one(nodes), 30),
+        ("the same with movable_node / one plan", lambda: sweep_kaslr(movable, kernel), one(movable), 40),
         ("history over all versions, 8 nodes / one plan", lambda: history(eight, names), one(eight), 250),
         ("mem= by MiB from 1 GiB to 24 GiB, 8 nodes / one plan", every_mib, one(eight), 1500),
     ]

@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 _VERSIONS_KEPT = 64
 
 
-def run(boot: Boot) -> Iterator[Step]:
-    """Runs the version's steps in order and yields after each: whoever iterates can look at `boot`, or stop.
+def run(boot: Boot, names: Sequence[str] | None = None) -> Iterator[Step]:
+    """Runs the version's steps in order, or those of `names`, and yields after each.
 
-    Raises BootPanic where the kernel dies; the step in which it does is ``boot.recorder.step``.
+    Whoever iterates can look at `boot`, or stop.  Raises BootPanic where the kernel dies; the step in which it does is
+    ``boot.recorder.step``.
     """
-    for name in boot.rules.steps:
+    for name in boot.rules.steps if names is None else names:
         step = find_step(name)
         boot.recorder.step = name
         try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from memplan.errors import NotCoveredError
 from memplan.kaslr.choice import possible_places
 from memplan.kaslr.places import Area
 from memplan.sweep.outcome import Outcomes, outcome_of
+from memplan.sweep.vague import Vague
 from memplan.sweep.ways import stretches, ways
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Callable[[int], None
         alone = places._replace(areas=(Area(places.fixed, 1),))
         return KaslrSweep(alone, (PlaceClass(result, 1, ((places.fixed, places.fixed),)),), 1)
     found: list[Way[Result]] = []
-    outcomes = Outcomes(kernel)
+    first, last = places.areas[0], places.areas[-1]
+    highest = last.start + (last.slots - 1) * places.align
+    outcomes = Outcomes(kernel, placed(machine, cast("int", Vague(first.start, highest, places.align))))
     for way in ways(lambda address: _result(outcomes.of(placed(machine, address))), places):
         found.append(way)
         if progress is not None:

@@ -12,16 +12,16 @@ from memplan.boot.record import Recorder
 from memplan.boot.replay import run
 from memplan.events import Change
 from memplan.owner import Purpose
-from memplan.sweep.rough import FIRST_STEP, LAST_STEP, RoughMemory, questions
+from memplan.sweep.rest import FIRST_STEP, Rest
 from memplan.sweep.vague import Undecided
 from memplan.units import GIB
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
-
-#: So many ways of requests that may find room or not are tried.
-_MOST_WAYS = 12
+    from memplan.sweep.rest import End
 
 
 class Outcome(NamedTuple):
@@ -45,13 +45,7 @@ def crash_place(outcome: Outcome) -> str:
 
 def outcome_of(machine: Machine, kernel: Kernel) -> Outcome:
     """The outcome of `machine` booting `kernel`, as its plan has it; NotCoveredError where there is none."""
-    boot = Boot(machine, kernel, recorder=Recorder(tells=False))
-    death = ""
-    try:
-        deque(run(boot), maxlen=0)
-    except BootPanic as panic:
-        death = panic.text
-    return _outcome(boot, death)
+    return _outcome_at_end(_boot(machine, kernel), lambda _: None)
 
 
 def rough_outcome(machine: Machine, kernel: Kernel) -> Outcome:
@@ -59,67 +53,92 @@ def rough_outcome(machine: Machine, kernel: Kernel) -> Outcome:
 
     Raises Undecided where that does not do.
     """
-    assumptions: list[bool] = []
-    first: Outcome | None = None
-    for _ in range(_MOST_WAYS):
-        outcome = _roughly(machine, kernel, assumptions)
-        if first not in (None, outcome):
-            raise Undecided
-        first = outcome
-        while assumptions and not assumptions[-1]:
-            assumptions.pop()
-        if not assumptions:
-            return outcome
-        assumptions[-1] = False
-    raise Undecided
+    return _outcome_at_end(_boot(machine, kernel), lambda boot: _with_end(boot, Rest(boot).end()))
+
+
+class Ends:
+    """What the last parts of boots lead to, each replayed once for all boots that hand over the same to it.
+
+    The boots are those of one machine but for numbers that are vague in `common`.
+    """
+
+    def __init__(self, common: Machine) -> None:
+        self._common = common
+        self._found: dict[Hashable, End | None] = {}
+
+    def of(self, boot: Boot) -> End | None:
+        """What `boot` comes to; None where what is the same for others does not tell."""
+        try:
+            rest = Rest(boot, self._common)
+            key = rest.key
+        except Undecided:
+            return None
+        if key not in self._found:
+            try:
+                self._found[key] = rest.end()
+            except Undecided:
+                self._found[key] = None
+        return self._found[key]
 
 
 class Outcomes:
-    """Outcomes of machines that stand for many; the last part of the boot is replayed exactly where it has to be."""
+    """Outcomes of machines that stand for many; the last part of the boot is replayed exactly where it has to be.
+
+    Where all are one machine but for numbers, `common` is that machine with those numbers vague.
+    """
 
     #: Where the rough replay did not do so many times more often than it did, it is tried no more.
     _PATIENCE = 2
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, common: Machine | None = None) -> None:
         self._kernel = kernel
+        self._ends = Ends(common) if common is not None else None
         self._undecided = 0
 
     def of(self, machine: Machine) -> Outcome:
         """As :func:`outcome_of`."""
-        if self._undecided < self._PATIENCE:
-            try:
-                outcome = rough_outcome(machine, self._kernel)
-            except Undecided:
-                self._undecided += 1
-            else:
-                self._undecided -= 1
-                return outcome
-        return outcome_of(machine, self._kernel)
+        return _outcome_at_end(_boot(machine, self._kernel), self._rough)
+
+    def _rough(self, boot: Boot) -> Outcome | None:
+        if self._undecided >= self._PATIENCE:
+            return None
+        try:
+            end = self._ends.of(boot) if self._ends is not None else None
+            outcome = _with_end(boot, end if end is not None else Rest(boot).end())
+        except Undecided:
+            self._undecided += 1
+            return None
+        self._undecided -= 1
+        return outcome
 
 
-def _roughly(machine: Machine, kernel: Kernel, assumptions: list[bool]) -> Outcome:
-    boot = Boot(machine, kernel, recorder=Recorder(tells=False))
-    rough: RoughMemory | None = None
-    exact = boot.memblock
+def _boot(machine: Machine, kernel: Kernel) -> Boot:
+    return Boot(machine, kernel, recorder=Recorder(tells=False))
+
+
+def _outcome_at_end(boot: Boot, guess: Callable[[Boot], Outcome | None]) -> Outcome:
+    """The outcome of `boot`, which goes on to its end unless `guess` knows it before the rest."""
+    steps = run(boot)
     try:
         # Each step is looked at when it is over, by what comes next.
-        for following, _ in zip(boot.rules.steps[1:], run(boot), strict=False):
+        for following, _ in zip(boot.rules.steps[1:], steps, strict=False):
             if following == FIRST_STEP:
-                rough = RoughMemory(boot, assumptions)
-                boot.memory, boot.memblock = rough, questions(boot)
-            if following == LAST_STEP:
+                outcome = guess(boot)
+                if outcome is not None:
+                    return outcome
                 break
+        deque(steps, maxlen=0)
     except BootPanic as panic:
-        if rough is None:
-            return _outcome(boot, panic.text)
-        raise Undecided from None
-    if rough is None:
-        raise Undecided
-    rough.hand_over()
-    boot.memblock = exact
+        return _outcome(boot, panic.text)
+    return _outcome(boot, "")
+
+
+def _with_end(boot: Boot, end: End) -> Outcome:
+    """The outcome of `boot` with such a rest; Undecided where blocks of that may lie in what can be movable."""
+    boot.zones = end.zones
     for zone in boot.zones.zones:
-        start, end = zone.span
-        if zone.name == "Movable" and any(low < end and high > start for low, high in rough.touched):
+        start, stop = zone.span
+        if zone.name == "Movable" and any(low < stop and high > start for low, high in end.touched):
             raise Undecided
     return _outcome(boot, "")
 

@@ -14,8 +14,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from memplan.boot.memory import Memory
-from memplan.boot.steps.handover import memblock_free_all
-from memplan.boot.steps.sparse import sparse_init
+from memplan.boot.record import Recorder
 from memplan.events import Call
 from memplan.memblock.memblock import Run
 from memplan.memblock.requests import Search
@@ -25,7 +24,7 @@ from memplan.sweep.vague import Undecided, Vague, limits, window, windows_within
 from memplan.units import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from memplan.boot.context import Boot
     from memplan.events import Request
@@ -33,12 +32,6 @@ if TYPE_CHECKING:
     from memplan.memblock.memblock import Memblock
     from memplan.memblock.requests import Walk
 
-#: The first step that is replayed so: what comes before decides about nodes, marks and the crash kernel.
-FIRST_STEP = sparse_init.__name__
-#: The hand-over: it gives reserved regions their nodes, for which the array may grow once more.
-LAST_STEP = memblock_free_all.__name__
-#: Reservations at an unknown place that lie no further apart are counted as one.
-_NEAR = 2 << 20
 #: It is told of a block that it lies within this of the end of free memory, or a power of two of it.
 _LEAST_REACH = 32 << 20
 #: Requests that may find room or not, after which a boot is left undecided.
@@ -59,7 +52,7 @@ class _Eligible(NamedTuple):
     end: int
 
 
-class _Taken(NamedTuple):
+class Taken(NamedTuple):
     """Blocks of `size` bytes, at multiples of `align`, each somewhere within ``[low, high)``."""
 
     low: int
@@ -94,32 +87,31 @@ class _Questions:
 
 
 class RoughMemory(Memory):
-    """The memory of `boot` from here on, with blocks at places of which only limits are known.
+    """A boot's memory from here on, with blocks at places of which only limits are known.
 
-    Raises Undecided where the boot is not that far, or of a kind of which this does not speak.
+    By now `fixed` is reserved, and `loose` is, which lies at unknown places.
     """
 
     #: Blocks of a page at most are only known to lie somewhere, and those that need windows are told of in bulk: pages
     #: that come in between find room where the last of these blocks does.
     ordered = False
 
-    def __init__(self, boot: Boot, assumptions: list[bool]) -> None:
-        memblock = boot.memblock
-        if memblock.bottom_up or memblock.has_mirror or memblock.scratch_only:
-            raise Undecided
-        self.rules = boot.memory.rules
-        self.recorder = boot.memory.recorder
-        self.mapped = boot.memory.mapped
+    def __init__(
+        self, memory: Memory, fixed: Iterable[tuple[int, int]], loose: Iterable[Taken], assumptions: list[bool]
+    ) -> None:
+        memblock = memory.memblock
+        self.rules = memory.rules
+        self.recorder = Recorder(tells=False)
         self.memblock = memblock
         #: Where blocks may lie, as parts of regions of memory.
         self.touched: set[tuple[int, int]] = set()
-        self._fixed = RangeSet()
-        self._taken: dict[_Taken, int] = {}
+        self._fixed = RangeSet(fixed)
+        self._taken: dict[Taken, int] = {}
         #: Blocks of a page at most, each the highest free one of the memory that its search goes through.
         self._small: dict[tuple[int, int], int] = {}
         self._packings: set[_Ram] = set()
         #: All blocks in their order, and for parts of memory how many windows were left when so many had come.
-        self._log: list[tuple[_Taken, int]] = []
+        self._log: list[tuple[Taken, int]] = []
         self._left: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         self._free: dict[tuple[int, int, int, int], int] = {}
         self._rams: dict[tuple[bool, int | None, int, int], _Eligible] = {}
@@ -132,7 +124,8 @@ class RoughMemory(Memory):
         self._regions = memblock.reserved.cnt
         self._room = memblock.reserved.max
         self._pages_lost = 2 * (self._regions + memblock.memory.cnt)
-        self._count_reserved()
+        for taken in loose:
+            self._note(taken, 1)
 
     # -- what a step can ask and do -----------------------------------------------------------------------------
 
@@ -192,27 +185,7 @@ class RoughMemory(Memory):
 
     # -- how places are counted ---------------------------------------------------------------------------------
 
-    def _count_reserved(self) -> None:
-        """Sorts what is reserved by now into what lies at a known place and what does not."""
-        at: tuple[Any, Any] | None = None
-        for base, end, _ in self.memblock.reserved.regions():
-            if isinstance(base, int) and isinstance(end, int):
-                self._fixed.add(base, end)
-                continue
-            gap = base - at[1] if at is not None else None
-            if at is not None and isinstance(gap, int) and gap < _NEAR and isinstance(end - at[0], int):
-                at = at[0], end
-                continue
-            self._note_loose(at)
-            at = base, end
-        self._note_loose(at)
-
-    def _note_loose(self, place: tuple[Any, Any] | None) -> None:
-        if place is not None:
-            low, high = limits(place[0])[0], limits(place[1])[1]
-            self._note(_Taken(low, high, limits(place[1] - place[0])[1], 1), 1)
-
-    def _note(self, taken: _Taken, count: int) -> None:
+    def _note(self, taken: Taken, count: int) -> None:
         if taken.size > 0:
             self._taken[taken] = self._taken.get(taken, 0) + count
             self._pages_lost += 2 * count
@@ -359,7 +332,7 @@ class RoughMemory(Memory):
         return Vague(low, high - size, align)
 
     def _note_blocks(self, low: int, high: int, size: int, align: int, count: int, packed: _Ram | None) -> None:
-        taken = _Taken(low, high, size, align)
+        taken = Taken(low, high, size, align)
         self._log.append((taken, count))
         if packed is not None and _is_small(size, align):
             self._packings.add(packed)

@@ -2,6 +2,7 @@
 
 import random
 from contextlib import suppress
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,8 +24,9 @@ from memplan.machine.model import (
 )
 from memplan.owner import Purpose
 from memplan.sweep.kaslr import KaslrSweep, Result, placed, sweep_kaslr
-from memplan.sweep.outcome import outcome_of, rough_outcome
-from memplan.sweep.vague import Undecided
+from memplan.sweep.outcome import Outcomes, outcome_of, rough_outcome
+from memplan.sweep.rest import End, Rest
+from memplan.sweep.vague import Undecided, Vague
 from memplan.units import MIB
 from tests.sweep.machines import BUILD, kernel_of, machine
 
@@ -87,6 +89,20 @@ def test_some_thousand_places(kernel: str, cmdline: str, hot: bool) -> None:
     ends = [at for one in swept.classes for pair in one.ranges[:4] for at in pair]
     for at in {*sorted(found)[::97], *ends}:
         assert found[at] == planned(own, kernel, at), hex(at)
+
+
+def test_ways_that_hand_over_the_same_share_their_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are still as planned (the tests above): here, that there is less to replay than there are ways."""
+    replayed: list[Rest] = []
+    end = Rest.end
+
+    def counted(own: Rest) -> End:
+        replayed.append(own)
+        return end(own)
+
+    monkeypatch.setattr(Rest, "end", counted)
+    swept = sweep_kaslr(machine("movable_node", nodes=4), kernel_of("6.12.107"))
+    assert 0 < len(replayed) < swept.replays / 4
 
 
 def by_efi(own: Machine) -> Machine:
@@ -212,3 +228,22 @@ def test_a_rough_replay_is_the_exact_one_or_undecided(own: Machine, kernel: str,
         return
     with suppress(Undecided):
         assert rough_outcome(placed(own, at), kernel_of(kernel)) == exact
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@given(machines(), st.sampled_from(["4.19.72", "6.1.192", "6.12.107", "7.1.5"]), st.data())
+def test_a_rest_that_was_replayed_for_others_is_the_exact_one_or_none(
+    own: Machine, kernel: str, data: st.DataObject
+) -> None:
+    """Places in any order go by one memory of ends; each outcome is that of the whole boot at that place."""
+    try:
+        places = possible_places(own, kernel_of(kernel))
+        if not places.areas:
+            return
+        every = [area.start + slot * places.align for area in places.areas for slot in range(area.slots)]
+        vague = Vague(every[0], every[-1], places.align)
+        outcomes = Outcomes(kernel_of(kernel), placed(own, cast("int", vague)))
+        for at in data.draw(st.lists(st.sampled_from(every), max_size=8)):
+            assert outcomes.of(placed(own, at)) == outcome_of(placed(own, at), kernel_of(kernel)), hex(at)
+    except NotCoveredError:
+        return

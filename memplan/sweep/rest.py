@@ -1,0 +1,196 @@
+"""The last part of a boot, replayed apart from the first: on what that hands over, and with a rough memory.
+
+It sees of the boot what is handed over here and nothing else, so boots that hand over the same have the same rest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+
+from memplan.boot.context import Boot
+from memplan.boot.panic import BootPanic
+from memplan.boot.parameters import Parameters
+from memplan.boot.replay import run
+from memplan.boot.steps.handover import memblock_free_all
+from memplan.boot.steps.sparse import sparse_init
+from memplan.sweep.rough import RoughMemory, Taken, questions
+from memplan.sweep.unknown import Amount
+from memplan.sweep.vague import Undecided, Vague, limits
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from memplan.boot.results import ZoneLayout
+    from memplan.machine.model import Machine
+
+#: The first step of the rest: what comes before decides about nodes, marks and the crash kernel.
+FIRST_STEP = sparse_init.__name__
+#: The hand-over to the page allocator is no part of it.
+_BEHIND = memblock_free_all.__name__
+#: Reservations at an unknown place that lie no further apart are counted as one.
+_NEAR = 2 << 20
+#: So many ways of requests that may find room or not are tried.
+_MOST_WAYS = 12
+#: What steps of the rest ask of a boot, and of its nodes, as it is; of what else they ask nothing is known.
+_NUMBERS = ("dma_reserve", "hugetlb_cma", "max_low_pfn", "max_pfn", "max_possible_pfn", "new_log_buf")
+_OF_NODES = ("initiators", "online", "possible")
+
+_Span: TypeAlias = tuple[int, int]
+
+
+class End(NamedTuple):
+    """What the rest leads to: the zones, and where blocks may lie, as parts of regions of memory."""
+
+    zones: ZoneLayout
+    touched: frozenset[_Span]
+
+
+class _Told:
+    """Something of which only the attributes that were set are known."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Undecided
+
+
+class Rest:
+    """What `boot`, which comes to FIRST_STEP next, hands over.  It is looked at only, and can go on by itself.
+
+    As `common` it is what many boots hand over: of what lies at an unknown place it is only told in which region of
+    memory that is, and the machine is one that stands for all of theirs.  Raises Undecided where the boot is of a kind
+    of which this does not speak.
+    """
+
+    def __init__(self, boot: Boot, common: Machine | None = None) -> None:
+        memblock = boot.memblock
+        if memblock.bottom_up or memblock.has_mirror or memblock.scratch_only:
+            raise Undecided
+        self._boot = boot
+        self._common = common
+        self._memory = tuple(memblock.memory.regions())
+        if common is not None and not _is_known(self._memory):
+            raise Undecided
+        self._numbers = {name: getattr(boot, name) for name in _NUMBERS}
+        self._maps = {name: tuple(getattr(boot, name)) for name in ("e820", "e820_firmware")}
+        self._nodes = {name: frozenset(getattr(boot.nodes, name)) for name in _OF_NODES}
+        places = boot.nodes.node_data.items()
+        self._node_data = {nid: (self._somewhere(start), self._somewhere(end)) for nid, (start, end) in places}
+        self._fixed: list[_Span] = []
+        self._loose: list[Taken] = []
+        self._sort_reserved()
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for boots with the same common rest; Undecided where it depends on the unknown."""
+        boot, nodes = self._boot, self._boot.nodes
+        key = (
+            self._memory,
+            tuple(self._numbers.values()),
+            tuple(self._maps.values()),
+            tuple(self._nodes.values()),
+            tuple((nid, limits(start), limits(end)) for nid, (start, end) in self._node_data.items()),
+            tuple(nodes.cpu_to_node),
+            tuple(nodes.apic_to_node.items()),
+            tuple(nodes.distances.values.items()),
+            tuple((nid, *spans) for nid, spans in boot.hugetlb_areas.items()),
+            (boot.memblock.current_limit, boot.memblock.movable_node, boot.memblock.mirrored_kernelcore),
+            (tuple(self._fixed), tuple(self._loose), boot.memblock.reserved.cnt, boot.memblock.reserved.max),
+        )
+        if not _is_known(key):
+            raise Undecided
+        return key
+
+    def end(self) -> End:
+        """What becomes of it; Undecided where that can't be told."""
+        assumptions: list[bool] = []
+        found: End | None = None
+        for _ in range(_MOST_WAYS):
+            own = self._replayed(assumptions)
+            if found is not None:
+                if own.zones.zones != found.zones.zones:
+                    raise Undecided
+                own = End(own.zones, own.touched | found.touched)
+            found = own
+            while assumptions and not assumptions[-1]:
+                assumptions.pop()
+            if not assumptions:
+                return found
+            assumptions[-1] = False
+        raise Undecided
+
+    def _replayed(self, assumptions: list[bool]) -> End:
+        rough = RoughMemory(self._boot.memory, self._fixed, self._loose, assumptions)
+        view = self._view(rough)
+        names = self._boot.rules.steps
+        names = names[names.index(FIRST_STEP) : names.index(_BEHIND)]
+        try:
+            deque(run(view, names), maxlen=0)
+        except BootPanic:
+            raise Undecided from None
+        rough.hand_over()
+        return End(view.zones, frozenset(rough.touched))
+
+    def _view(self, rough: RoughMemory) -> Boot:
+        """The boot as the rest sees it, with what steps change being its own."""
+        boot, nodes = self._boot, _Told()
+        view: Any = _Told()
+        view.kernel, view.rules, view.wording = boot.kernel, boot.rules, boot.wording
+        view.machine, view.params, view.cmdline = boot.machine, boot.params, boot.cmdline
+        if self._common is not None:
+            view.machine, view.params = self._common, Parameters(self._common, boot.kernel)
+        view.recorder, view.memory, view.memblock = rough.recorder, rough, questions(boot)
+        view.printk = partial(Boot.printk, view)
+        view.hugetlb_areas = boot.hugetlb_areas
+        vars(view).update(self._numbers, **self._maps)
+        vars(nodes).update({name: set(own) for name, own in self._nodes.items()})
+        vars(nodes).update(
+            node_data=dict(self._node_data),
+            cpu_to_node=list(boot.nodes.cpu_to_node),
+            apic_to_node=boot.nodes.apic_to_node,
+            distances=boot.nodes.distances,
+            nr_node_ids=boot.nodes.nr_node_ids,
+        )
+        view.nodes = nodes
+        return cast("Boot", view)
+
+    def _sort_reserved(self) -> None:
+        """Sorts what is reserved by now into what lies at a known place and what does not."""
+        at: tuple[Any, Any] | None = None
+        for base, end, _ in self._boot.memblock.reserved.regions():
+            if isinstance(base, int) and isinstance(end, int):
+                self._fixed.append((base, end))
+                continue
+            gap = base - at[1] if at is not None else None
+            if at is not None and isinstance(gap, int) and gap < _NEAR and isinstance(end - at[0], int):
+                at = at[0], end
+                continue
+            self._note_loose(at)
+            at = base, end
+        self._note_loose(at)
+
+    def _note_loose(self, place: tuple[Any, Any] | None) -> None:
+        if place is not None:
+            low, high = self._within(limits(place[0])[0], limits(place[1])[1])
+            self._loose.append(Taken(low, high, limits(place[1] - place[0])[1], 1))
+
+    def _somewhere(self, address: int) -> int:
+        """An address as the rest sees it."""
+        if self._common is None or isinstance(address, int):
+            return address
+        return cast("int", Vague(*self._within(*limits(address))))
+
+    def _within(self, low: int, high: int) -> _Span:
+        """The range, or for a common rest the region of memory that holds it."""
+        if self._common is not None:
+            for base, end, _ in self._memory:
+                if base <= low and high <= end:
+                    return base, end
+        return low, high
+
+
+def _is_known(own: object) -> bool:
+    """Whether nothing in `own`, tuples within tuples, depends on the unknown."""
+    if isinstance(own, tuple):
+        return all(map(_is_known, own))
+    return not isinstance(own, Amount | Vague)
