@@ -143,15 +143,14 @@ def _lines(cases: Sequence[Case], records: Iterable[Record], format_: str) -> It
     import json
 
     from memplan.render.sweep import case_lines
-    from memplan.render.sweep_json import json_record
+    from memplan.render.sweep_json import json_record, sweep_document
 
     if format_ == "json":
-        found = [json_record(record, alone=len(cases) == 1) for record in records]
-        yield from json.dumps(found[0] if len(cases) == 1 else {"cases": found}, indent=2).splitlines()
+        yield from json.dumps(sweep_document(list(records)), indent=2).splitlines()
         return
     for index, (case, record) in enumerate(zip(cases, records, strict=True)):
         if format_ == "ndjson":
-            yield json.dumps(json_record(record, alone=False))
+            yield json.dumps(json_record(record))
             continue
         if index:
             yield ""

@@ -32,18 +32,34 @@ class Form(Generic[T]):
 
     def told(self, description: str) -> Form[T]:
         """The same form with a description."""
-        return Form({**self.schema, "description": description}, self.write, self.definitions)
+        return self.bound(description=description)
+
+    def bound(self, **keywords: Any) -> Form[T]:
+        """The same form with further keywords in its schema."""
+        return Form({**self.schema, **keywords}, self.write, self.definitions)
 
 
 class Member(Generic[T]):
-    """A member of a record of the type T: `get` takes what it shows out of that."""
+    """A member of a record of the type T: `get` takes what it shows out of that; an `optional` one may show nothing."""
 
-    __slots__ = ("form", "get", "name")
+    __slots__ = ("form", "get", "name", "optional")
 
-    def __init__(self, name: str, form: Form[V], get: Callable[[T], V]) -> None:
+    def __init__(self, name: str, form: Form[V], get: Callable[[T], V], *, optional: bool = False) -> None:
         self.name = name
         self.form: Form[Any] = form
         self.get: Callable[[T], Any] = get
+        self.optional = optional
+
+
+#: What the `get` of an optional member gives where there is nothing to show.
+ABSENT: Any = object()
+
+
+def keyed(name: str, form: Form[V], *, optional: bool = False) -> Member[Mapping[str, Any]]:
+    """The member of that name of a mapping, by the same name."""
+    if not optional:
+        return Member(name, form, lambda own: own[name])
+    return Member(name, form, lambda own: own.get(name, ABSENT), optional=True)
 
 
 def _same(value: Any) -> Any:
@@ -113,20 +129,24 @@ def pair(form: Form[T], description: str = "") -> Form[Sequence[T]]:
 
 
 def record(description: str, *members: Member[T]) -> Form[T]:
-    """An object with all of these members, in their order."""
+    """An object with these members, in their order: all of them, or all but optional ones that show nothing."""
     rows = [(member.name, member.get, member.form.write) for member in members]
 
     def write(value: T) -> dict[str, Any]:
         return {name: written(get(value)) for name, get, written in rows}
 
+    def write_present(value: T) -> dict[str, Any]:
+        shown = ((name, get(value), written) for name, get, written in rows)
+        return {name: written(own) for name, own, written in shown if own is not ABSENT}
+
     schema = {
         "type": "object",
         **_described(description),
-        "required": [member.name for member in members],
+        "required": [member.name for member in members if not member.optional],
         "properties": {member.name: member.form.schema for member in members},
     }
     definitions = {name: one for member in members for name, one in member.form.definitions.items()}
-    return Form(schema, write, definitions)
+    return Form(schema, write_present if any(member.optional for member in members) else write, definitions)
 
 
 def mapping(form: Form[T], description: str = "") -> Form[Iterable[tuple[str, T]]]:
@@ -172,6 +192,13 @@ class Document(Generic[T]):
         definitions = {**self._form.definitions, **{name: own.schema for name, own in self._parts.items()}}
         defs = {"$defs": definitions} if definitions else {}
         return {"$schema": _DRAFT, "title": self._title, **defs, **self._form.schema}
+
+
+def alternatives(title: str, description: str, *forms: Form[Any]) -> dict[str, Any]:
+    """The JSON Schema of a document, called `title`, that has one of these forms."""
+    definitions = {name: one for form in forms for name, one in form.definitions.items()}
+    head = {"$schema": _DRAFT, "title": title, "description": description, "$defs": definitions}
+    return {**head, "anyOf": [form.schema for form in forms]}
 
 
 def versioned(name: str, version: int, description: str, *members: Member[T], **parts: Form[Any]) -> Document[T]:

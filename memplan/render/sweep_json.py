@@ -2,126 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from memplan.render.forms import (
+    Form,
+    Member,
+    alternatives,
+    flag,
+    keyed,
+    listed,
+    mapping,
+    maybe,
+    number,
+    one_of,
+    part,
+    record,
+    text,
+)
 
 if TYPE_CHECKING:
     from memplan.sweep.case import Record
 
-#: What the record of one KASLR sweep has in JSON where it stands alone.
-_KASLR = ("slots", "classes", "not_modelled")
-#: What only text tells.
-_FOR_PEOPLE = ("chooser", "reason", "notes", "replays")
+_PLACE = number("physical address of _text, in bytes")
+_REMOVABLE = listed(number(), "the nodes that the plan's `movable` names")
+_CRASH = flag("whether the crash kernel has its memory")
+_SIMULATE = text("the command that shows the plan")
+_ERROR = text("why it can't be planned")
+_SLOTS = number("how many places there are")
+_ANSWER = (
+    keyed("removable", _REMOVABLE, optional=True),
+    keyed("crash_kernel", _CRASH, optional=True),
+    keyed(
+        "crash_kernel_place",
+        one_of("low", "high", "none", description="below 4 GiB, above, or nowhere"),
+        optional=True,
+    ),
+    keyed("died", maybe(text("the kernel's last words, where the boot dies")), optional=True),
+)
+_CLASSES: Form[Any] = listed(
+    record(
+        "all places with one answer",
+        keyed("slots", number("how many places")),
+        keyed(
+            "ranges",
+            listed(record("", keyed("start", _PLACE), keyed("end", _PLACE.told("the last place of the range")))),
+        ),
+        keyed("removable", _REMOVABLE),
+        keyed("crash_kernel", _CRASH),
+        keyed("example", _PLACE),
+        keyed("simulate", _SIMULATE),
+    )
+)
+_LEFT_OUT = keyed(
+    "not_modelled", listed(text(), "what the boot asks for and is not replayed, where there is any"), optional=True
+)
+_VALUE, _TEXT = number("bytes"), text("the value as the command line has it")
+_SEGMENT = record(
+    "all values with one answer, both ends included; an answer is that of the last one",
+    keyed("from", _VALUE),
+    keyed("to", _VALUE),
+    keyed("from_text", _TEXT),
+    keyed("to_text", _TEXT),
+    *_ANSWER,
+    keyed("error", _ERROR, optional=True),
+    keyed("simulate", _SIMULATE),
+).bound(oneOf=[{"required": [member.name for member in _ANSWER]}, {"required": ["error"]}])
+_CASE: Form[Mapping[str, Any]] = part(
+    "case",
+    record(
+        "",
+        keyed("machine", text("the description's path")),
+        keyed("kernel", maybe(text("another kernel than the machine's own"))),
+        Member("settings", mapping(text()), lambda own: own["settings"].items()),
+        keyed("error", _ERROR, optional=True),
+        keyed("slots", _SLOTS, optional=True),
+        keyed("classes", _CLASSES, optional=True),
+        keyed("segments", listed(_SEGMENT), optional=True),
+        _LEFT_OUT,
+        keyed(
+            "unheeded_options",
+            listed(text(), "options that are varied and that the kernel does not know, where there are any"),
+            optional=True,
+        ),
+        keyed("exact", flag("whether all values are answered for"), optional=True),
+        keyed("simulate", _SIMULATE, optional=True),
+        *_ANSWER,
+    ),
+)
+#: The places of one machine, where they are all that is asked for.
+_PLACES = record("", keyed("slots", _SLOTS), keyed("classes", _CLASSES), _LEFT_OUT).bound(additionalProperties=False)
+_CASES: Form[Mapping[str, Any]] = record("", keyed("cases", listed(_CASE)))
 
 
-def json_record(record: Record, *, alone: bool) -> Record:
-    """The record of a case as it is printed; `alone` leaves out what only tells it from other cases."""
-    if "classes" not in record:
-        return record
-    classes = [{name: value for name, value in own.items() if name != "died"} for own in record["classes"]]
-    left_out = {*_FOR_PEOPLE, *(record.keys() - set(_KASLR) if alone else ())}
-    return {name: value for name, value in {**record, "classes": classes}.items() if name not in left_out}
+def json_record(record: Record) -> dict[str, Any]:
+    """The record of one of several cases, as a line of ndjson has it."""
+    written: dict[str, Any] = _CASE.write(record)
+    return written
+
+
+def sweep_document(records: Sequence[Record]) -> dict[str, Any]:
+    """What is written of all cases together."""
+    if len(records) != 1:
+        document: dict[str, Any] = _CASES.write({"cases": records})
+        return document
+    alone: dict[str, Any] = (_PLACES if "classes" in records[0] else _CASE).write(records[0])
+    return alone
 
 
 def sweep_schema() -> dict[str, Any]:
     """The schema of what ``memplan sweep --format json`` writes; each line of ndjson is a ``case``."""
-    removable = {
-        "description": "the nodes that the plan's `movable` names",
-        "type": "array",
-        "items": {"type": "integer"},
-    }
-    crash = {"description": "whether the crash kernel has its memory", "type": "boolean"}
-    place = {"type": "integer", "description": "physical address of _text, in bytes"}
-    simulate = {"type": "string", "description": "the command that shows the plan"}
-    classes = {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "description": "all places with one answer",
-            "properties": {
-                "slots": {"type": "integer", "description": "how many places"},
-                "ranges": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {"start": place, "end": {**place, "description": "the last place of the range"}},
-                        "required": ["start", "end"],
-                    },
-                },
-                "removable": removable,
-                "crash_kernel": crash,
-                "example": place,
-                "simulate": simulate,
-            },
-            "required": ["slots", "ranges", "removable", "crash_kernel", "example", "simulate"],
-        },
-    }
-    slots = {"type": "integer", "description": "how many places there are"}
-    answer = {
-        "removable": removable,
-        "crash_kernel": crash,
-        "crash_kernel_place": {"enum": ["low", "high", "none"], "description": "below 4 GiB, above, or nowhere"},
-        "died": {"type": ["string", "null"], "description": "the kernel's last words, where the boot dies"},
-    }
-    left_out = {
-        "type": "array",
-        "items": {"type": "string"},
-        "description": "what the boot asks for and is not replayed, where there is any",
-    }
-    value = {"type": "integer", "description": "bytes"}
-    text = {"type": "string", "description": "the value as the command line has it"}
-    error = {"type": "string", "description": "why it can't be planned"}
-    segment = {
-        "type": "object",
-        "description": "all values with one answer, both ends included; an answer is that of the last one",
-        "properties": {
-            "from": value,
-            "to": value,
-            "from_text": text,
-            "to_text": text,
-            **answer,
-            "error": error,
-            "simulate": simulate,
-        },
-        "required": ["from", "to", "from_text", "to_text", "simulate"],
-        "oneOf": [{"required": list(answer)}, {"required": ["error"]}],
-    }
-    case = {
-        "type": "object",
-        "properties": {
-            "machine": {"type": "string", "description": "the description's path"},
-            "kernel": {"type": ["string", "null"], "description": "another kernel than the machine's own"},
-            "settings": {"type": "object", "additionalProperties": {"type": "string"}},
-            "error": error,
-            "slots": slots,
-            "classes": classes,
-            "segments": {"type": "array", "items": segment},
-            "not_modelled": left_out,
-            "unheeded_options": {
-                "type": "array",
-                "items": {"type": "string"},
-                "description": "options that are varied and that the kernel does not know, where there are any",
-            },
-            "exact": {"type": "boolean", "description": "whether all values are answered for"},
-            "simulate": simulate,
-            **answer,
-        },
-        "required": ["machine", "kernel", "settings"],
-    }
-    kaslr = {
-        "type": "object",
-        "properties": {"slots": slots, "classes": classes, "not_modelled": left_out},
-        "required": ["slots", "classes"],
-        "additionalProperties": False,
-    }
-    cases = {
-        "type": "object",
-        "properties": {"cases": {"type": "array", "items": {"$ref": "#/$defs/case"}}},
-        "required": ["cases"],
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "memplan sweep",
-        "description": "The places of KASLR of one machine, one case, or several cases.",
-        "$defs": {"case": case},
-        "anyOf": [kaslr, cases, {"$ref": "#/$defs/case"}],
-    }
+    description = "The places of KASLR of one machine, one case, or several cases."
+    return alternatives("memplan sweep", description, _PLACES, _CASES, _CASE)

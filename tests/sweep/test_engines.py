@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from memplan.errors import InputError, UsageError
 from memplan.machine.dump import dump_machine
-from memplan.sweep.case import Case, run_case
+from memplan.sweep import engines
+from memplan.sweep.case import Case, Record, run_case
 from memplan.sweep.engines import run_here, run_on_dask
-from memplan.sweep.journal import Journal
+from memplan.sweep.journal import Journal, key_of
 from tests.sweep.machines import machine
 
 
@@ -46,6 +48,32 @@ def test_processes_make_no_difference(cases: list[Case]) -> None:
     assert list(run_here(cases, 3)) == list(run_here(cases, 1))
 
 
+@pytest.mark.parametrize(
+    ("die", "how"),
+    [(lambda: os.kill(os.getpid(), signal.SIGKILL), "killed by signal 9"), (lambda: os._exit(3), "exit status 3")],
+)
+def test_a_worker_that_dies_costs_its_case_alone(
+    die: Callable[[], None], how: str, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when memory runs out; the workers are forked, so what is changed here is changed there."""
+    expected = [run_case(case) for case in cases[:6]]
+
+    def dying(case: Case) -> Record:
+        if case == cases[3]:
+            die()
+        return run_case(case)
+
+    monkeypatch.setattr(engines, "run_case", dying)
+    found = list(run_here(cases[:6], 2))
+    assert found[3] == {
+        "machine": cases[3].machine,
+        "kernel": cases[3].kernel,
+        "settings": dict(cases[3].settings),
+        "error": f"a worker died while planning it ({how})",
+    }
+    assert [*found[:3], *found[4:]] == [*expected[:3], *expected[4:]]
+
+
 def test_a_killed_sweep_goes_on_where_it_was(cases: list[Case], tmp_path: Path) -> None:
     path = tmp_path / "journal"
     records = list(run_here(cases, 1))
@@ -73,7 +101,7 @@ def test_a_journal_is_not_taken_for_another_machine_s(cases: list[Case], tmp_pat
         assert journal.done(cases[0]._replace(kernel="5.10")) is None
 
 
-@pytest.mark.parametrize("text", ["no journal\n", "{}\n", "machine: x"])
+@pytest.mark.parametrize("text", ["no journal\n", "{}\n", "machine: x", "[" * 100_000 + "\n"])
 def test_other_files_are_left_alone(text: str, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text(text)
@@ -115,6 +143,28 @@ def test_a_cluster_makes_no_difference_even_if_a_worker_dies(cases: list[Case], 
         for process in processes:
             process.kill()
             process.wait()
+
+
+def test_dask_is_wanted_where_it_is_missing(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"needs dask\.distributed: pip install 'memplan\[dask\]'"):
+        next(iter(run_on_dask(cases, "tcp://127.0.0.1:1")))
+
+
+def test_a_journal_that_can_not_be_kept(cases: list[Case], tmp_path: Path) -> None:
+    (tmp_path / "dir").mkdir()
+    for name, told in (
+        ("dir", "dir: is a directory, expected a journal"),
+        ("none/x", "can't be written: No such file"),
+    ):
+        with pytest.raises(InputError, match=told):
+            Journal(str(tmp_path / name))
+
+
+def test_a_description_that_is_not_there_has_a_key_as_well(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text("e820: []\n")
+    keys = {key_of(Case(str(tmp_path / name))) for name in ("m.yaml", "none.yaml", "other.yaml")}
+    assert len(keys) == 3
 
 
 def test_a_scheduler_that_is_not_there(cases: list[Case]) -> None:
