@@ -20,9 +20,10 @@ run: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/pytest -n auto tests
 
-# Lines and branches that the tests run; fails below the share that pyproject.toml wants.
+# Lines and branches that the tests run; fails below the share that pyproject.toml wants, which holds for branches alone.
 coverage: $(VENV)/installed-dev
-	$(BIN)/pytest -n auto --cov --cov-report=term tests
+	$(BIN)/pytest -n auto --cov --cov-report=term --cov-report=json:.cache/coverage.json tests
+	$(BIN)/python -m tests.branches .cache/coverage.json
 
 # On every Python that is found, and with the lowest and the newest dependencies.
 compat: $(VENV)/installed-dev

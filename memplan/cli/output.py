@@ -9,7 +9,6 @@ import stat
 import sys
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from itertools import count
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from memplan.errors import UsageError
@@ -148,13 +147,13 @@ def _opened(output: str) -> BinaryIO:
 
 def _beside(target: str, mode: int) -> tuple[BinaryIO, str]:
     """A new file in the folder of `target`, and its path."""
-    for number in count():
+    number = 0
+    while True:
         path = os.path.join(os.path.dirname(target), f".memplan-{os.getpid()}-{number}.tmp")
         try:
             return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb"), path
         except FileExistsError:
-            continue
-    raise AssertionError
+            number += 1
 
 
 def _elsewhere() -> tuple[BinaryIO, str]:

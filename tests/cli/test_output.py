@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,29 @@ def test_a_file_in_a_folder_that_nobody_may_change_is_rewritten(
     assert os.listdir(tmp_path / "temporary") == []
     with pytest.raises(UsageError, match=r"fresh: can't be written: Permission denied$"):
         write_lines(["new"], str(tmp_path / "fresh"))
+
+
+def test_a_stream_that_somebody_put_in_place_of_stdout() -> None:
+    with redirect_stdout(StringIO()) as stream:
+        write_lines(["a\x07", "b"], None)
+        write_lines(["c"], "-")
+    assert stream.getvalue() == "a\\u0007\nb\nc\n"
+
+
+def test_a_file_of_somebody_else_keeps_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "out"
+    target.write_text("old")
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    os.chown(target, 65534, 65534)
+    write_lines(["new"], str(target))
+    assert (target.stat().st_uid, target.stat().st_gid, target.read_text()) == (65534, 65534, "new\n")
+    own = target.stat().st_ino
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    # Who may write to the file, but not give one away, writes into the file itself.
+    monkeypatch.setattr(os, "chown", refused)
+    write_lines(["newer"], str(target))
+    assert (target.stat().st_uid, target.stat().st_ino, target.read_text()) == (65534, own, "newer\n")
