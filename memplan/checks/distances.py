@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from memplan.checks.model import Found, Subject, rule
@@ -72,13 +73,13 @@ def slit_diagonal(subject: Subject) -> Iterator[Found]:
 )
 def slit_too_near(subject: Subject) -> Iterator[Found]:
     """Distances of different domains that say they are one, or less."""
-    wrong = [
+    wrong = (
         (row, column, distance)
         for row, distances in enumerate(_matrix(subject))
         for column, distance in enumerate(distances)
-        if row != column and distance <= _LOCAL
-    ]
-    for row, column, distance in wrong[:_MOST]:
+        if distance <= _LOCAL and row != column
+    )
+    for row, column, distance in islice(wrong, _MOST):
         text = f"the distance from domain {row} to domain {column} is {distance}, should be more than {_LOCAL}"
         yield Found(text, f"acpi.slit[{row}]", f"distance {row} {column}", _refused_line(subject))
 

@@ -40,8 +40,11 @@ _EARLY = frozenset(
 
 def _marked(subject: Subject) -> RangeSet:
     """The SRAT's hot-pluggable ranges."""
-    assert subject.srat is not None
-    return RangeSet(range_of(entry) for _, entry in enabled(subject.srat) if entry.hotplug)
+    srat = subject.srat
+    assert srat is not None
+    return subject.once(
+        "hot-pluggable ranges", lambda: RangeSet(range_of(entry) for _, entry in enabled(srat) if entry.hotplug)
+    )
 
 
 def _inside(subject: Subject, kinds: Collection[Purpose]) -> Iterator[Reservation]:

@@ -129,7 +129,8 @@ def _lines(file: str) -> list[str] | None:
 
 def _line_excerpt(place: Place, text: str) -> tuple[str, ...]:
     text = text.rstrip("\r\n")
-    text = "".join(char if char.isprintable() else " " for char in text)
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
     start = place.column - 1 if place.column else len(text) - len(text.lstrip())
     end = len(re.sub(r"\s+#.*$|\s+$", "", text))
     cut = max(0, start - _LONGEST // 2) if end > _LONGEST else 0

@@ -210,7 +210,9 @@ def _place(subject: Subject, found: Found) -> Place:
         return table_place(table, found.offset, found.field)
     option = subject.places.get(option_path(found.subject)) if found.field == "cmdline" else None
     place = option or subject.place(found.field)
-    return place._replace(file=str(sources(subject.file)[0])) if place.file == subject.file else place
+    if place.file != subject.file:
+        return place
+    return place._replace(file=subject.once("first source", lambda: str(sources(subject.file)[0])))
 
 
 def _order(finding: Finding) -> tuple[object, ...]:

@@ -27,7 +27,7 @@ _UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 _IMPORT = "memplan import makes a description of a boot log"
 _DEEPEST = 16
 _MOST_VALUES = 2_000_000
-_EMPTY = ("", "~", "null", "Null", "NULL")
+_EMPTY = frozenset({"", "~", "null", "Null", "NULL"})
 #: A place is packed as its line, and as many bits for its column; no text that is read has a longer line.
 _COLUMN_BITS = 28
 _COLUMN_MASK = (1 << _COLUMN_BITS) - 1
@@ -178,9 +178,11 @@ class Document:
                 if event.tag is not None:
                     raise self._fatal(f"tags such as {event.tag} are not allowed", event)
                 value: Any = event.value
-                if event.style:
+                style = event.style
+                if style:
                     value = Quoted(value)
-                at: Any = _packed(event.start_mark)
+                mark = event.start_mark
+                at: Any = mark.line << _COLUMN_BITS | mark.column
                 if type(holder) is dict and key is None:
                     key = value
                     if key in holder:
@@ -188,7 +190,7 @@ class Document:
                     else:
                         marks.keys[value] = at
                     continue
-                if not event.style and value in _EMPTY:
+                if not style and value in _EMPTY:
                     value = None
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
                 if event.tag is not None:

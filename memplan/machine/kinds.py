@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -28,6 +29,8 @@ _NUMBER = r"0[xX][0-9a-fA-F]{1,20}|0|[1-9][0-9]{0,23}"
 _SIZE = rf"({_NUMBER})([kKmMgGtTpPeE]?)"
 _NUMBER_FORM = re.compile(_NUMBER)
 _SIZE_FORM = re.compile(_SIZE)
+#: So many numbers of a kind are read once; a matrix has few different ones.
+_NUMBERS_KEPT = 256
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -231,6 +234,7 @@ def count(span: Count) -> Kind:
     """A whole number of `span`."""
     least, most = span
 
+    @lru_cache(_NUMBERS_KEPT)
     def read(text: str) -> int:
         number = read_number(text)
         if not least <= number <= most:
@@ -375,4 +379,4 @@ def _rows(value: Any) -> Any:
 
 
 def _tuple(values: list[Any]) -> tuple[Any, ...]:
-    return tuple(value for value in values if value is not None)
+    return tuple([value for value in values if value is not None])
