@@ -175,7 +175,11 @@ class Owner(NamedTuple):
     @classmethod
     def of(cls, owner: Owner | Purpose) -> Owner:
         """`owner` itself, or the owner of that purpose without node and detail."""
-        return owner if isinstance(owner, Owner) else cls(owner)
+        return owner if isinstance(owner, Owner) else _PLAIN[owner]
 
     def __str__(self) -> str:
         return self.kind.label.format(nid=self.nid, detail=self.detail)
+
+
+#: The owner of each purpose without node and detail.
+_PLAIN = {purpose: Owner(purpose) for purpose in Purpose}

@@ -28,6 +28,10 @@ class RangeSet:
 
     def add(self, start: int, end: int) -> int:
         """Put ``[start, end)`` in; how many of its numbers are new."""
+        if not self._ends or start > self._ends[-1]:
+            self._starts.append(start)
+            self._ends.append(end)
+            return end - start
         first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)
         new = end - start
         if first == last:

@@ -37,7 +37,7 @@ class Ledger:
 
     def reserve(self, start: int, end: int, claim: Claim) -> None:
         """Claim what nobody has yet of ``[start, end)``."""
-        first, last = self._touched(start, end)
+        first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
         if first == last:
             self._starts.insert(first, start)
             self._ends.insert(first, end)
@@ -58,7 +58,7 @@ class Ledger:
 
     def free(self, start: int, end: int) -> None:
         """Give up all claims on ``[start, end)``."""
-        first, last = self._touched(start, end)
+        first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
         pieces, claims = [], []
         for index in range(first, last):
             for low, high in ((self._starts[index], start), (end, self._ends[index])):
@@ -66,10 +66,6 @@ class Ledger:
                     pieces.append((max(low, self._starts[index]), min(high, self._ends[index])))
                     claims.append(self._claims[index])
         self._put(first, last, pieces, claims)
-
-    def _touched(self, start: int, end: int) -> tuple[int, int]:
-        """The indices of the claims that overlap ``[start, end)``."""
-        return bisect_right(self._ends, start), bisect_left(self._starts, end)
 
     def _put(self, first: int, last: int, ranges: Sequence[tuple[int, int]], claims: list[Claim]) -> None:
         self._starts[first:last] = [start for start, _ in ranges]

@@ -115,13 +115,15 @@ def _verdict(
         share.movable,
         share.total,
         reason,
-        ()
-        if whole
-        else tuple(
-            Blocker(r.start, r.end, r.owner, r.step, remedies.remedy(r.owner, hotplug=part.hotplug)) for r in inside
-        ),
+        () if whole else _blockers(inside, remedies, hotplug=part.hotplug),
         unmarked,
     )
+
+
+def _blockers(inside: Sequence[Reservation], remedies: Remedies, *, hotplug: bool) -> tuple[Blocker, ...]:
+    owners = {own.owner.kind: own.owner for own in inside}
+    known = {kind: remedies.remedy(owner, hotplug=hotplug) for kind, owner in owners.items()}
+    return tuple([Blocker(start, end, owner, step, known[owner.kind]) for start, end, _, owner, step, _ in inside])
 
 
 def _marks_decide(boot: Boot) -> bool:

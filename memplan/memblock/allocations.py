@@ -36,7 +36,7 @@ class Allocations(Changes):
         if self._each_its_own:
             return self._alloc_once(size, align, start, end, nid)
         nid = self._requested(nid, "memblock_alloc_range_nid")
-        align = self._sound_align(align, "memblock_alloc_range_nid")
+        align = align or self._sound_align("memblock_alloc_range_nid")
         return self._allocate(Search(size, align, start, self._core_end(end), nid, exact))
 
     def phys_alloc_range(self, size: int, align: int, start: int, end: int) -> int:
@@ -110,7 +110,7 @@ class Allocations(Changes):
 
     def _alloc_once(self, size: int, align: int, start: int, end: int, nid: int | None, flags: int = 0) -> int:
         """One search, as each kind of allocation makes it in versions in which they have no core."""
-        align = self._sound_align(align, "memblock_alloc_range_nid")
+        align = align or self._sound_align("memblock_alloc_range_nid")
         if self.rules.rounds_sizes:
             size = round_up_wrapping(size, align)
         found = self.find_node(start, end, size, align, nid, flags)
@@ -120,7 +120,7 @@ class Allocations(Changes):
         """memblock_alloc_internal, memblock_virt_alloc_internal before 4.20."""
         if self._each_its_own:
             nid = self._requested(nid, "memblock_alloc_internal")
-            align = self._sound_align(align, "memblock_alloc_internal")
+            align = align or self._sound_align("memblock_alloc_internal")
             return self._allocate(Search(size, align, min_addr, max_addr, nid, exact, drops_minimum=True))
         max_addr = min(max_addr, self.current_limit)
         found = self.alloc_range_nid(size, align, min_addr, max_addr, nid, exact)
@@ -128,10 +128,8 @@ class Allocations(Changes):
             found = self.alloc_range_nid(size, align, 0, max_addr, nid, exact)
         return found
 
-    def _sound_align(self, align: int, function: str) -> int:
-        """The alignment, or what stands in for 0."""
-        if align:
-            return align
+    def _sound_align(self, function: str) -> int:
+        """What stands in for an alignment of 0."""
         if self.rules.zero_align_says == "warning":
             self._warn_on("memblock_alloc_base_nid")
         elif self.rules.zero_align_says == "stack dump":

@@ -230,20 +230,19 @@ class Changes(Searches):
             array.total = 0
             self._insert(array, [(0, base, end)], attributes)
             return 0
-        single_pass = self._fits_one_pass(array)
         pieces = array.uncovered(base, end)
-        self._warn_about_mixture(array, pieces, end, attributes)
-        if not pieces and not self.rules.merges_when_covered:
-            return 0
-        if pieces and not single_pass:
-            count = len(pieces)
-            while array.cnt + count > array.max:
-                if not self._double_array(array, base, size):
-                    return -ENOMEM
-                pieces = array.uncovered(base, end)
-            self._warn_about_mixture(array, pieces, end, attributes)
         if pieces:
+            self._warn_about_mixture(array, pieces, end, attributes)
+            if not self._fits_one_pass(array):
+                count = len(pieces)
+                while array.cnt + count > array.max:
+                    if not self._double_array(array, base, size):
+                        return -ENOMEM
+                    pieces = array.uncovered(base, end)
+                self._warn_about_mixture(array, pieces, end, attributes)
             self._insert(array, pieces, attributes)
+        elif not self.rules.merges_when_covered:
+            return 0
         if self.rules.merges_whole_array:
             array.merge_all()
         return 0

@@ -216,7 +216,8 @@ class Gaps:
 
     def highest(self, size: int, start: int, end: int, kind: Criteria) -> Placement | None:
         """The highest block of `size` > 0 bytes within ``[start, end)``."""
-        start, end = self._limits(start, end, kind)
+        if not kind.any_node:
+            start, end = self._limits(start, end, kind)
         if len(self._chunks) == 1:
             return _highest_of(self._chunks[0], size, start, end, kind)
         bounds = self._bounds_of(kind)
@@ -232,7 +233,8 @@ class Gaps:
 
     def lowest(self, size: int, start: int, end: int, kind: Criteria) -> Placement | None:
         """The lowest block of `size` > 0 bytes within ``[start, end)``."""
-        start, end = self._limits(start, end, kind)
+        if not kind.any_node:
+            start, end = self._limits(start, end, kind)
         if len(self._chunks) == 1:
             return _lowest_of(self._chunks[0], size, start, end, kind)
         bounds = self._bounds_of(kind)
@@ -247,9 +249,7 @@ class Gaps:
         return None
 
     def _limits(self, start: int, end: int, kind: Criteria) -> tuple[int, int]:
-        """The limits, no wider than the node: so that a search does not pass over the other nodes' ranges."""
-        if kind.any_node:
-            return start, end
+        """The limits, no wider than the kind's node: so that a search does not pass over the other nodes' ranges."""
         low, high = self._spans.get(kind.nid, (U64_MAX, 0))
         return max(start, low), min(end, high)
 

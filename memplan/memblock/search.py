@@ -175,11 +175,11 @@ class Searches:
             order = dict.fromkeys([(start, flags[0]), (low, flags[0]), (low, flags[1])])
         else:
             order = dict.fromkeys((bottom, wanted) for bottom in (start, low) for wanted in flags)
+        goes_on = not request.exact and not self._any_node(nid)
         before = 0
         for bottom, wanted in order:
-            without_mirror = bool(before & ~wanted & MEMBLOCK_MIRROR)
-            yield Attempt(bottom, end, nid, wanted, without_mirror)
-            if not request.exact and not self._any_node(nid):
+            yield Attempt(bottom, end, nid, wanted, bool(before & ~wanted & MEMBLOCK_MIRROR))
+            if goes_on:
                 yield Attempt(bottom, end, None, wanted, False)
             before = wanted
 
@@ -209,8 +209,10 @@ class Searches:
         """The walks of a search within ``[start, end)``, the second for when the first finds nothing."""
         if end == 0 or (end == 1 and self.rules.end_one_is_accessible):
             end = self.current_limit
-        start = max(start, PAGE_SIZE)
-        end = max(start, end)
+        if start < PAGE_SIZE:
+            start = PAGE_SIZE
+        if end < start:
+            end = start
         downwards = Walk(start, end, True)
         if not self.bottom_up:
             return (downwards,)
@@ -233,8 +235,8 @@ class Searches:
             return next((offer.found for offer in self._offers(walk, size, kind) if offer.found), None)
         if self._gaps is None:
             self._gaps = Gaps(self.memory, self.reserved)
-        search = self._gaps.highest if walk.descending else self._gaps.lowest
-        return search(size, walk.start, walk.end, kind)
+        start, end, descending = walk
+        return (self._gaps.highest if descending else self._gaps.lowest)(size, start, end, kind)
 
     def _offers(self, walk: Walk, size: int, kind: Criteria) -> Iterator[Offer]:
         """The free ranges as the kernel walks over them, and where in each the block would lie."""
