@@ -355,11 +355,12 @@ class Memory:
     ) -> list[Run]:
         """Runs an allocation of several blocks under its request, and notes where it fails."""
         self.recorder.tag(owner, caller, request)
-        before = self.memblock.reserved.total_size
+        cut_short = self.rules.memblock.bottom_up_int and request.call is not Call.RANGE_NID
+        before = self.memblock.reserved.total_size if cut_short else 0
         runs = allocate()
         if (sum([run.count for run in runs]) if runs else 0) < request.count:
             self.recorder.refused()
-        if runs and self.rules.memblock.bottom_up_int and request.call is not Call.RANGE_NID:
+        if runs and cut_short:
             self._touch(owner, before, runs)
         return runs
 

@@ -56,6 +56,7 @@ def registered() -> Mapping[str, Step]:
     return _steps
 
 
+@cache
 def find_step(name: str) -> Step:
     """The step of that name; NotCoveredError where no module has it, though the version's rules name it."""
     found = registered().get(name)

@@ -14,34 +14,32 @@ class CommandLine:
     and ``_`` as the same letter, as the kernel does.
     """
 
-    __slots__ = ("args",)
+    __slots__ = ("_values", "args")
 
     def __init__(self, text: str) -> None:
         self.args: list[tuple[str, str | None]] = []
+        #: The values of each option's words, by its name with underscores.
+        self._values: dict[str, list[str | None]] = {}
         rest = text.lstrip(_SPACES)
         while rest:
             name, value, rest = _next_arg(rest)
             if name == "--" and value is None:
                 break
             self.args.append((name, value))
+            self._values.setdefault(_dash_to_underscore(name), []).append(value)
 
     def has(self, name: str) -> bool:
         """Whether the option is there, with a value or without."""
-        wanted = _dash_to_underscore(name)
-        return any(_dash_to_underscore(own) == wanted for own, _ in self.args)
+        return _dash_to_underscore(name) in self._values
 
     def last(self, name: str) -> str | None:
         """The value of the option's last word; None where it is missing or has no ``=``."""
-        wanted = _dash_to_underscore(name)
-        for own, value in reversed(self.args):
-            if _dash_to_underscore(own) == wanted:
-                return value
-        return None
+        values = self._values.get(_dash_to_underscore(name))
+        return values[-1] if values else None
 
     def all(self, name: str) -> list[str]:
         """The values of all of the option's words that have one, in order."""
-        wanted = _dash_to_underscore(name)
-        return [value for own, value in self.args if value is not None and _dash_to_underscore(own) == wanted]
+        return [value for value in self._values.get(_dash_to_underscore(name), ()) if value is not None]
 
 
 def _dash_to_underscore(name: str) -> str:

@@ -224,7 +224,7 @@ class Changes(Searches):
             return 0
         end = base + size
         attributes = (self._stored(nid), flags)
-        if not array:
+        if not array.bases:
             if array.total_size:
                 self._warn_on(self.rules.add_function)
             array.total = 0

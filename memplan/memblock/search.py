@@ -298,7 +298,9 @@ class Searches:
 
     def _any_node(self, nid: int | None) -> bool:
         """Whether a request for `nid` is one for any node."""
-        if nid is None or self.rules.any_node == "invalid":
+        if nid is None:
+            return True
+        if self.rules.any_node == "invalid":
             return not self._is_node(nid)
         return nid == self.max_numnodes or (nid == NUMA_NO_NODE and self.rules.any_node == "none")
 

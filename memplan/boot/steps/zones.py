@@ -237,7 +237,7 @@ def _zone_of_node(
     """What `zone` spans of the node with pfns `node`, and how much of that is RAM (of the right kind)."""
     movable = layout.movable_start_pfn.get(nid)
     mirror = boot.memblock.mirrored_kernelcore
-    start, end = (max(min(pfn, zone.high), zone.low) for pfn in node)
+    start, end = max(min(node[0], zone.high), zone.low), max(min(node[1], zone.high), zone.low)
     if zone.name == _MOVABLE:
         start, end = (movable, min(node[1], movable_high)) if movable else (0, 0)
     elif movable:
