@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from memplan.ranges import RangeSet
@@ -69,9 +72,7 @@ def _alone(boot: Boot, zone: Zone) -> Iterator[tuple[int, int]]:
 def _whole_blocks(start: int, end: int, size: int, reserved: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """The parts of ``[start, end)`` that are whole blocks without a page of `reserved` (sorted)."""
     at, end = round_up(start, size), round_down(end, size)
-    for low, high in reserved:
-        if high <= at:
-            continue
+    for low, high in islice(reserved, bisect_right(reserved, at, key=itemgetter(1)), None):
         if low >= end:
             break
         first = round_down(round_down(low, PAGE_SIZE), size)

@@ -28,8 +28,12 @@ _GUIDE = "Documentation/admin-guide/mm/memory-hotplug.rst"
 _STATE = "memhp_default_state"
 
 
-def _empty(subject: Subject) -> Iterator[tuple[int, MemoryAffinity]]:
+def _empty(subject: Subject) -> list[tuple[int, MemoryAffinity]]:
     """The SRAT's hot-pluggable entries that hold no RAM at boot, with their places in the table."""
+    return subject.once("hot-pluggable ranges without RAM", lambda: list(_without_ram(subject)))
+
+
+def _without_ram(subject: Subject) -> Iterator[tuple[int, MemoryAffinity]]:
     assert subject.srat is not None
     assert subject.machine is not None
     ram = RangeSet(ram_of(subject.machine))
@@ -40,9 +44,9 @@ def _empty(subject: Subject) -> Iterator[tuple[int, MemoryAffinity]]:
 
 
 def _start(subject: Subject) -> tuple[Start, Settings] | None:
-    """The machine after its boot and how its kernel is set; None where the boot dies."""
+    """The machine after its boot and how its kernel is set; None where the boot dies, or memory has nowhere to go."""
     assert subject.machine is not None
-    if not subject.plan.end.completed:
+    if not subject.plan.end.completed or not _empty(subject):
         return None
     machine = subject.machine
     start = subject.once("start", lambda: start_of(subject.plan, machine, subject.kernel))
@@ -181,7 +185,7 @@ def hotadd_pinned(subject: Subject) -> Iterator[Found]:
     assert subject.machine is not None
     known = _start(subject)
     asked = CommandLine(subject.machine.cmdline).last(_STATE)
-    if known is None or asked is None or not any(True for _ in _empty(subject)):
+    if known is None or asked is None:
         return
     _, settings = known
     plain = settings.default_state == "online" and settings.policy == "contig-zones" and not settings.movable_node

@@ -276,11 +276,13 @@ def _blocks(plan: Plan, size: int, rules: HotplugRules, ram: list[tuple[int, int
     sections = RangeSet((round_down(start, SECTION_SIZE), round_up(end, SECTION_SIZE)) for start, end in ram)
     everything = RangeSet(ram)
     indices = sorted({index for start, end in sections for index in range(start // size, -(-end // size))})
+    ranges = [(low, high, node.nid) for node in plan.nodes for low, high in node.ranges]
+    spans = [(*zone.span, zone) for zone in plan.zones if zone.present > 0]
     for index in indices:
         start, end = index * size, (index + 1) * size
-        nodes = [node.nid for node in plan.nodes if any(a < end and b > start for a, b in node.ranges)]
+        nodes = list(dict.fromkeys([nid for low, high, nid in ranges if low < end and high > start]))
         nid = max(nodes, key=str)
-        touched = [zone for zone in plan.zones if _touches(zone, start, end)]
+        touched = [zone for low, high, zone in spans if low < end and high > start]
         present = sum(high - low for low, high in everything.within(start, end)) >> PAGE_SHIFT
         zone = _zone_of(touched, nodes, start, end, sections, rules)
         fixed = ""
@@ -291,11 +293,6 @@ def _blocks(plan: Plan, size: int, rules: HotplugRules, ram: list[tuple[int, int
         elif zone == _MOVABLE and not any(low <= start and end <= high for _, low, high in plan.movable):
             fixed = "boot memory that was reserved lies in it"
         yield StartBlock(index, nid, True, zone, tuple(z.name for z in touched), present, fixed)
-
-
-def _touches(zone: Zone, start: int, end: int) -> bool:
-    low, high = zone.span
-    return zone.present > 0 and low < end and high > start
 
 
 def _zone_of(
