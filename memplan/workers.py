@@ -20,7 +20,7 @@ _PATIENCE = 2.0
 def spread(
     function: Callable[[Item], Result], items: Sequence[Item], jobs: int, lost: Callable[[Item, int], Result]
 ) -> Generator[Result, None, None]:
-    """The results of `function` for `items`, in their order, worked out by `jobs` processes.
+    """The results of `function` for `items`, in their order, worked out by `jobs` processes, or as many as can be had.
 
     Where a process dies over an item, ``lost(item, status)`` is its result (the status as in
     `multiprocessing.Process.exitcode`), and another process goes on with the rest.
@@ -29,8 +29,7 @@ def spread(
     results: dict[int, Result] = {}
     given = 0
     try:
-        while len(workers) < min(jobs, len(items)):
-            workers.append(_Worker(function))
+        _start(workers, function, min(jobs, len(items)))
         for index in range(len(items)):
             while index not in results:
                 for worker in workers:
@@ -51,6 +50,20 @@ def spread(
             worker.end()
 
 
+def _start(workers: list[_Worker[Item, Result]], function: Callable[[Item], Result], count: int) -> None:
+    """Add up to `count` processes to `workers`; OSError where not even one can be had."""
+    while len(workers) < count:
+        try:
+            workers.append(_Worker(function))
+        except OSError:
+            if not workers:
+                raise
+            if len(workers) > 1:
+                # What it took is left for what else may be needed.
+                workers.pop().end()
+            return
+
+
 class _Worker(Generic[Item, Result]):
     """One process; `item` is the number of the item that it has, None while it has none.
 
@@ -63,9 +76,14 @@ class _Worker(Generic[Item, Result]):
         self._process = context.Process(target=_serve, args=(function, theirs, os.getpid()), daemon=True)
         # An interrupt is for the process that starts it, from the first moment on.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        self._process.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+        try:
+            self._process.start()
+        except OSError:
+            self.connection.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
         self.item: int | None = None
 
     def take(self, number: int, item: Item) -> None:

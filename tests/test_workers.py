@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from memplan.workers import spread
 
@@ -38,6 +41,36 @@ def test_processes_end_when_nobody_wants_more() -> None:
     assert next(results) == "done 0"
     results.close()
     assert children() == []
+
+
+@pytest.mark.parametrize("room", [1, 2, 4])
+def test_as_many_processes_as_there_is_room_for(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where files or processes run out, the work is done by those that could be had."""
+    started: list[int] = []
+    fork = os.fork
+
+    def limited() -> int:
+        if len(started) == room:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        pid = fork()
+        if pid:
+            started.append(pid)
+        return pid
+
+    monkeypatch.setattr(os, "fork", limited)
+    assert list(spread(work, range(20), 10, lost)) == [f"done {item}" for item in range(20)]
+    assert len(started) == room
+    assert children() == []
+
+
+def test_not_even_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refused)
+    with pytest.raises(BlockingIOError):
+        list(spread(work, [1, 2], 2, lost))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def children() -> list[str]:

@@ -43,7 +43,8 @@ Usage: memplan [OPTIONS] COMMAND [ARGS]...
   Plan what Linux does with physical memory in early boot, and what of it can
   be removed again.
 
-  Exit status: 0 fine; 1 the answer is "no"; 2 the input or the usage is bad.
+  Exit status: 0 fine; 1 the answer is "no"; 2 the input or the usage is bad;
+  130 interrupted.
 
 Options:
   --version   Show the version and exit.

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 #: How many lines of a file are looked at; a boot's memory part is over long before.
-SEARCHED_LINES = 2_000_000
+SEARCHED_LINES = 500_000
 
 #: A line of a file that holds more lines than this holds the log.
 _WHOLE_LOG = 20
