@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ from memplan.machine.model import (
     AcpiTable,
     E820Entry,
     Efi,
+    EfiRange,
     EfiReserved,
     Extent,
     Initrd,
     Machine,
     MemoryAffinity,
+    MpTable,
     SetupData,
 )
 from memplan.owner import Mover
@@ -325,6 +327,78 @@ def test_firmware_s_other_tables_and_the_loader_s_data() -> None:
     efi = Efi(memmap=Extent(GIB + 0x5000, 0x1000), reserved=(EfiReserved(GIB + 0x8000, 0x100, "a table"),))
     assert hands(own._replace(efi=efi), "removable:all") == [Hand.FIRMWARE]
     assert hands(own._replace(setup_data=(SetupData(GIB + 0x9000, 100),)), "removable:all") == [Hand.LOADER]
+
+
+def test_an_mp_table_above_the_first_megabyte_is_firmware_s() -> None:
+    own = machine("movable_node")
+    own = own._replace(bios=own.bios._replace(mp_table=MpTable(0xF5000, GIB + 0x9000, 200)))
+    assert hands(own, "removable:all") == [Hand.FIRMWARE]
+
+
+def test_boot_services_of_efi_go_into_free_memory_that_stays() -> None:
+    """The map still says of each byte what it is, once; nothing else is put where boot services lie now."""
+    own = machine("movable_node", nodes=2)
+    low, services, high = (MIB, GIB - 16 * MIB), GIB + 64 * MIB, 2 * GIB
+    own = own._replace(
+        efi=Efi(
+            memmap=Extent(0x9000, 0x1000),
+            descriptors=(
+                EfiRange(0, 0x9F000, 7),
+                EfiRange(*low, 7),
+                EfiRange(low[1], GIB, 2),
+                EfiRange(GIB, services, 7),
+                EfiRange(services, services + MIB, 4),
+                EfiRange(services + MIB, services + 2 * MIB, 3),
+                EfiRange(services + 2 * MIB, high, 7),
+            ),
+        )
+    )
+    assert hands(own, "removable:node1") == [Hand.FIRMWARE]
+    advice = advise(own, BUILD, [read_want("removable:node1")])
+    assert own.efi is not None
+    assert advice.machine.efi is not None
+    before, after = (sorted(efi.descriptors) for efi in (own.efi, advice.machine.efi))
+    assert sum(md.end - md.start for md in after) == sum(md.end - md.start for md in before)
+    assert all(one.end <= other.start for one, other in pairwise(after))
+    (moved,) = (md for md in after if md.type == 4)
+    assert (moved.start, moved.end) == (low[1] - 2 * MIB, low[1])
+    assert not any(md.type == 3 for md in after)
+    # With the initrd in the way too, neither lies on the other.
+    both = with_initrd(own, GIB + 128 * MIB)
+    assert hands(both, "removable:node1") == [Hand.LOADER, Hand.FIRMWARE]
+    found = advise(both, BUILD, [read_want("removable:node1")]).machine
+    assert found.initrd is not None
+    assert found.efi is not None
+    start, end = found.initrd.start, found.initrd.start + found.initrd.size
+    assert all(md.end <= start or md.start >= end for md in found.efi.descriptors if md.type in (3, 4))
+
+
+def test_a_node_without_a_whole_memory_block_is_proved_to_stay() -> None:
+    own = machine("movable_node", nodes=2)
+    assert own.srat is not None
+    first = (0, GIB + 70 * MIB)
+    sizes = [first, (first[1], GIB + 250 * MIB), (GIB + 250 * MIB, 2 * GIB)]
+    memory = tuple(MemoryAffinity(nid, low, high - low, True, nid > 0) for nid, (low, high) in enumerate(sizes))
+    own = own._replace(srat=own.srat._replace(memory=memory))
+    advice = advise(own, BUILD, [read_want("removable:all")])
+    assert advice.refusal is not None
+    assert advice.refusal.proved
+    assert advice.refusal.reasons == ("node 1: no memory block lies wholly in its RAM, and none is smaller than 128M",)
+    assert hands(own, "removable:node2") == []
+    # That an option hides RAM proves nothing.
+    less = machine(f"movable_node mem={1024 + 64}M", nodes=2)
+    assert hands(less, "removable:node1") == [Hand.OPTION]
+
+
+def test_the_reasons_are_those_of_the_change_that_comes_nearest() -> None:
+    """Of fake nodes only those can be marked that are no part of the kernel's own domain."""
+    own = load_machine(EXAMPLES / "many-cpus.yaml")
+    own = own._replace(cmdline=f"{own.cmdline} numa=fake=2U".replace("movable_node", ""))
+    kernel = find_kernel(own.kernel.build)
+    refusal = advise(own, kernel, [read_want("removable:all")]).refusal
+    assert refusal is not None
+    assert refusal.reasons
+    assert not any("no boot option asks for ZONE_MOVABLE" in reason for reason in refusal.reasons)
 
 
 @pytest.mark.parametrize(

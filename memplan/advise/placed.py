@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.parameters import Parameters
+from memplan.boot.steps.efi import EFI_BOOT_SERVICES_CODE, EFI_BOOT_SERVICES_DATA
 from memplan.machine.model import E820_RAM
 from memplan.ranges import RangeSet
 from memplan.units import GIB, PAGE_SIZE, round_down, round_up
@@ -37,7 +38,10 @@ class Piece(NamedTuple):
 
 
 def tables(machine: Machine) -> Iterator[Piece]:
-    """What firmware may put elsewhere."""
+    """What firmware may put elsewhere, by one field each."""
+    mp_table = machine.bios.mp_table
+    if mp_table is not None and mp_table.table:
+        yield Piece("bios.mp_table.table", mp_table.table, mp_table.length)
     for index, table in enumerate(machine.acpi.tables):
         yield Piece(f"acpi.tables[{index}].address", table.address, table.length)
     efi = machine.efi
@@ -86,18 +90,21 @@ class Room:
     ) -> None:
         gone = {own.path for own in moved}
         pieces = [*tables(machine), *loaded(machine), image(machine, kernel)]
-        taken = RangeSet([*avoided, *(own.pages for own in pieces if own.path not in gone)])
+        services = (EFI_BOOT_SERVICES_CODE, EFI_BOOT_SERVICES_DATA)
+        efi = machine.efi.descriptors if machine.efi is not None else ()
+        kept = ((own.start, own.end) for own in efi if own.type in services)
+        taken = RangeSet([*avoided, *kept, *(own.pages for own in pieces if own.path not in gone)])
         others = RangeSet((own.start, own.end) for own in machine.e820 if own.type != E820_RAM)
         ram = RangeSet((own.start, own.end) for own in machine.e820 if own.type == E820_RAM)
         self._free = [
             part for start, end in ram for free in taken.outside(start, end) for part in others.outside(*free)
         ]
 
-    def places(self, size: int, align: int, end: int) -> list[int]:
-        """The highest and the lowest place below `end` for `size` bytes; none where there is no room."""
+    def places(self, size: int, align: int, end: int, start: int = 0) -> list[int]:
+        """The highest and the lowest place in ``[start, end)`` for `size` bytes; none where there is no room."""
         found = []
         for low, high in self._free:
-            first, last = round_up(max(low, _LOADER_START), align), round_down(min(high, end) - size, align)
+            first, last = round_up(max(low, start, _LOADER_START), align), round_down(min(high, end) - size, align)
             if first <= last:
                 found += [first, last]
         return list(dict.fromkeys((max(found), min(found)))) if found else []

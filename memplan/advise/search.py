@@ -13,15 +13,17 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from memplan.advise.placed import overlaps
+from memplan.advise.steps import CHANGES_NODES
 from memplan.advise.steps import steps as steps_for
 from memplan.boot.replay import replay
 from memplan.errors import MemplanError
+from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import E820_RAM
 from memplan.owner import Mover, Purpose
 from memplan.ranges import RangeSet
 from memplan.sweep.settings import changed
 from memplan.sweep.wants import Verdict
-from memplan.units import exact
+from memplan.units import SECTION_SIZE, exact, round_up, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,8 +137,12 @@ class _Search:
         self._nodes = {want: want.nodes(self._first) for want in wants} if self._first.end.completed else {}
         ram = RangeSet((own.start, own.end) for own in machine.e820 if own.type == E820_RAM)
         self._largest_ram = max((end - start for start, end in ram), default=0)
+        self._blockless = frozenset(
+            nid for nid in self._unmet_nodes(first, self._wants) if not _has_block(machine, first, nid, ram)
+        )
         self.plans = 0
         self._whole = True
+        #: The wishes that the nearest change leaves open, and its plan.
         self._best = (self._wants, self._first)
 
     def run(self) -> _Found | None:
@@ -158,8 +164,7 @@ class _Search:
                 return steps, own, plan
             if not steps and self.is_hopeless():
                 return None
-            if len(missing) < len(self._best[0]) or not self._best[1].end.completed:
-                self._best = missing, plan
+            self._best = min(self._best, (missing, plan), key=self._distance)
             nodes = self._unmet_nodes(plan, missing)
             for step in steps_for(own, self._kernel, plan, missing, nodes, by_size=self._by_size):
                 more = (*steps, step)
@@ -172,6 +177,11 @@ class _Search:
                 hands = tuple(sorted((int(one.hand) for one in more), reverse=True))
                 heappush(queue, (len(more), hands, next(order), more))
         return None
+
+    def _distance(self, tried: tuple[tuple[Want, ...], Plan]) -> tuple[bool, int, int]:
+        """How far a change is from what is wanted: it boots at all, wishes left open, nodes that they want."""
+        missing, plan = tried
+        return not plan.end.completed, len(missing), len(self._unmet_nodes(plan, missing))
 
     def refusal(self, *, apart: bool) -> Refusal:
         """Why nothing was found."""
@@ -186,10 +196,10 @@ class _Search:
         )
 
     def is_hopeless(self) -> bool:
-        """Whether what no step changes rules a wish out: memory that nobody can move, or too little RAM."""
+        """Whether what no step changes rules a wish out: memory that nobody can move, no block, too little RAM."""
         if any(want.crash_kernel is not None and want.crash_kernel > self._largest_ram for want in self._wants):
             return True
-        return self._first.end.completed and bool(self._immovable(self._first, self._wants))
+        return bool(self._blockless) or (self._first.end.completed and bool(self._immovable(self._first, self._wants)))
 
     def _immovable(self, plan: Plan, wants: Sequence[Want]) -> tuple[Reservation, ...]:
         """What nobody can move out of the nodes that should be removable."""
@@ -231,7 +241,10 @@ class _Search:
             for want in missing
             if want.node is not None and not self._targets(want, plan)
         ]
-        for nid in sorted(self._unmet_nodes(plan, missing)):
+        size = size_text(SECTION_SIZE)
+        for nid in sorted(self._blockless):
+            found.append(f"node {nid}: no memory block lies wholly in its RAM, and none is smaller than {size}")
+        for nid in sorted(self._unmet_nodes(plan, missing)) if not self._blockless else ():
             own = [verdict for verdict in plan.verdicts if verdict.nid == nid]
             found += [f"node {nid}: {verdict.reason}" for verdict in own] or [f"there is no node {nid} with memory"]
         for want in missing:
@@ -240,7 +253,19 @@ class _Search:
             elif want.crash_kernel is not None:
                 told = [own.text for own in plan.warnings if own.about is Purpose.CRASH_KERNEL]
                 found += [f"{want.text}: {text}" for text in told]
-        return found
+        return list(dict.fromkeys(found))
+
+
+def _has_block(machine: Machine, plan: Plan, nid: int, ram: RangeSet) -> bool:
+    """Whether a memory block of the smallest size may lie in the node's own RAM; true where that is not known."""
+    domain = next((node.pxm for node in plan.nodes if node.nid == nid), None)
+    cmdline = CommandLine(machine.cmdline)
+    if machine.srat is None or domain is None or any(cmdline.has(name) for name in CHANGES_NODES):
+        return True
+    entries = (own for own in machine.srat.memory if own.enabled and own.pxm == domain)
+    own = RangeSet((entry.base, entry.base + entry.length) for entry in entries)
+    parts = (part for start, end in own for part in ram.within(start, end))
+    return any(round_up(start, SECTION_SIZE) + SECTION_SIZE <= end for start, end in parts)
 
 
 def _clash(steps: Sequence[Measure], step: Measure) -> bool:

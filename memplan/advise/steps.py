@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.advise.placed import FIRMWARE_END, LOADER_END, Piece, Room, image, loaded, tables
+from memplan.boot.steps.efi import EFI_BOOT_SERVICES_CODE, EFI_BOOT_SERVICES_DATA
 from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import E820_RAM
 from memplan.owner import KERNEL, Purpose
@@ -38,13 +39,15 @@ _LEFT_OUT = (
     "dhash_entries",
     "ihash_entries",
 )
-#: Options that hide nodes, and of which this value is as good as none.
-_TURNED_ON = ("numa", "acpi")
+#: Options that hide nodes or make others; on is as good as none of them.
+CHANGES_NODES = ("numa", "acpi")
 #: What is reserved for a crash kernel of which no size is named.
 _USUAL_CRASH_KERNEL = 256 * MIB
 #: From here on memory blocks may be larger than the smallest.
 _LARGE_MACHINE = 64 * GIB
 _IMAGE_ALIGN = 2 * MIB
+#: Memory that an EFI map says is free, by its number and the kernel's word; and the word for boot services' data.
+_CONVENTIONAL, _FREE, _BOOT_DATA = 7, "Conventional", "Boot Data"
 #: So many domains, the lowest, are tried without their marks: what lies lowest is what is scarce.
 _MOST_UNMARKED = 4
 
@@ -125,6 +128,8 @@ class _Steps:
         if anywhere or any(own.owner.kind in KERNEL for own in blockers):
             yield from self._image_elsewhere()
         yield from self._tables_elsewhere()
+        if any(own.owner.kind is Purpose.EFI_BOOT_SERVICES for own in blockers):
+            yield from self._boot_services_elsewhere()
         yield from self._marks()
         if crash:
             yield from self._unmarked()
@@ -164,7 +169,7 @@ class _Steps:
         for name in _LEFT_OUT:
             if self._cmdline.has(name) and not (keeps_crash_kernel and name == "crashkernel"):
                 yield _option(name, "off")
-        for name in _TURNED_ON:
+        for name in CHANGES_NODES:
             if self._cmdline.has(name) and self._cmdline.last(name) != "on":
                 yield _option(name, "on")
 
@@ -218,6 +223,34 @@ class _Steps:
             acpi = all(piece.path.startswith("acpi.") for piece in inside)
             what = f"let firmware put its {'ACPI ' if acpi else ''}tables into a node that stays"
             yield Measure(Hand.FIRMWARE, what, tuple(settings))
+
+    def _boot_services_elsewhere(self) -> Iterator[Measure]:
+        """What boot services have of memory that should be free: as high as can be in free memory that stays."""
+        efi = self._machine.efi
+        assert efi is not None
+        own = list(enumerate(efi.descriptors))
+        services = (EFI_BOOT_SERVICES_CODE, EFI_BOOT_SERVICES_DATA)
+        inside = [(i, md) for i, md in own if md.type in services and self._wanted.within(md.start, md.end)]
+        need = sum(md.end - md.start for _, md in inside)
+        room = self._room([])
+        free = [(i, md) for i, md in own if md.type == _CONVENTIONAL]
+        found = [
+            (place, i, md)
+            for i, md in free
+            for place in room.places(need, PAGE_SIZE, min(md.end, FIRMWARE_END), md.start)
+            if place > md.start
+        ]
+        if not found:
+            return
+        place, index, md = max(found)
+        settings = [(f"efi.descriptors[{i}].type", _FREE) for i, _ in inside]
+        settings.append((f"efi.descriptors[{index}].size", f"{place - md.start:#x}"))
+        pieces = [(place, need, _BOOT_DATA), (place + need, md.end - place - need, _FREE)]
+        for number, (start, size, kind) in enumerate((own for own in pieces if own[1]), len(own)):
+            values = (("start", f"{start:#x}"), ("size", f"{size:#x}"), ("type", kind))
+            settings += [(f"efi.descriptors[{number}].{key}", value) for key, value in values]
+        text = f"let firmware keep its boot services' memory in a node that stays, at {place:#x}"
+        yield Measure(Hand.FIRMWARE, text, tuple(settings))
 
     def _marks(self) -> Iterator[Measure]:
         """The hot-plug marks of all nodes that should be removable and lack them."""
