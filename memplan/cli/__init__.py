@@ -56,6 +56,8 @@ Commands:
 COMPLETION = "_MEMPLAN_COMPLETE"
 _INPUT_ERROR = 2
 _INTERRUPTED = 130
+#: Seconds in which an interrupt that was lost comes again.
+_A_LITTLE = 0.001
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
@@ -129,6 +131,8 @@ def _dispatch(words: list[str]) -> int:
     except MemplanError as error:
         tell(str(error))
         return _INPUT_ERROR
+    finally:
+        _heed_no_more()
     return status if isinstance(status, int) else 0
 
 
@@ -141,6 +145,14 @@ def _heed_signals() -> None:
             signal.signal(number, _terminated)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
+        sys.unraisablehook = _unheard
+
+
+def _heed_no_more() -> None:
+    """What was to interrupt a command that is over comes no more."""
+    import signal
+
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _terminated(number: int, _: object) -> None:
@@ -153,6 +165,17 @@ def _interrupted(number: int, _: object) -> None:
 
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _unheard(lost: sys.UnraisableHookArgs) -> None:
+    """Where an interrupt comes while a generator is thrown away, nobody hears of it: it comes again a little later."""
+    import signal
+
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+        return
+    signal.signal(signal.SIGALRM, _interrupted)
+    signal.setitimer(signal.ITIMER_REAL, _A_LITTLE)
 
 
 def _internal(error: Exception) -> str:
