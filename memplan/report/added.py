@@ -48,10 +48,10 @@ class Card(NamedTuple):
 
 
 class Added(NamedTuple):
-    """Added memory as a page tells it; `more` is how many DIMMs have no card, `rest` as a content's."""
+    """Added memory as a page tells it; `more` is how many DIMMs have no card, `tone` and `rest` as a lead's."""
 
     headline: str
-    good: bool
+    tone: str
     answers: list[str]
     cards: list[Card]
     more: int
@@ -93,7 +93,7 @@ def added_content(result: HotaddPlan, prefix: str) -> Added:
     grids, rest = grids_of(tables, f"{prefix}added-")
     return Added(
         first,
-        all(card.tone in ("good", "") for card in cards),
+        _tone({card.tone for card in cards}),
         others,
         cards[:_CARDS],
         max(len(cards) - _CARDS, 0),
@@ -165,6 +165,13 @@ def _card(dimm: DimmReport, step: StepResult) -> Card:
         tone,
         facts,
     )
+
+
+def _tone(found: set[str]) -> str:
+    """The tone of all cards together: bad where one is, good where nothing else is to be said of any."""
+    if "bad" in found:
+        return "bad"
+    return "good" if "good" in found and "partly" not in found else ""
 
 
 def _steps(result: HotaddPlan) -> Table:

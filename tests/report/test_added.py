@@ -79,6 +79,22 @@ def test_each_dimm_has_its_fate_and_the_reasons(tmp_path: Path) -> None:
     assert f"memplan report {GUEST} --scenario {DIMMS} -o" in text_of(page)
 
 
+@pytest.mark.parametrize(
+    ("words", "tone"),
+    [
+        (("--scenario", DIMMS), "bad"),
+        (("--add", "1G", "--remove", "d0"), ""),
+        (("--add", "1G"), "good"),
+        (("--add", "1G", "--offline", "d0", "--online", "kernel:d0"), ""),
+    ],
+)
+def test_the_headline_has_the_tone_of_what_became_of_the_dimms(
+    words: tuple[str, ...], tone: str, tmp_path: Path
+) -> None:
+    page = made(tmp_path, GUEST, *words)
+    assert f'<h2 id="added-1" class="headline {tone}">' in page
+
+
 def test_the_page_holds_the_replay_and_a_longer_film(tmp_path: Path) -> None:
     page = made(tmp_path, GUEST, "--scenario", DIMMS)
     assert document(page, "hotadd-1") == json.loads(json.dumps(hotadd_document(replayed())))
