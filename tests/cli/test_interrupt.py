@@ -19,6 +19,8 @@ BLOCKED = str(EXAMPLES / "blocked-by-acpi.yaml")
 COUNTING = """
 import os, signal, sys
 from memplan import cli
+# A job in the background of a shell is born with interrupts ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 at, times, *words = sys.argv[1:]
 calls = 0
 def count(frame, event, _):
