@@ -144,7 +144,7 @@ def _step_lines(step: StepResult) -> Iterator[str]:
     if step.dimm is not None and step.text.startswith("add "):
         yield from (f"{name:<12}{text}" for name, text in dimm_facts(step.dimm))
     if not step.text.startswith("show"):
-        yield from _ratio(step.ratio)
+        yield from (f"{'ratio':<12}{text}" for text in ratio_texts(step.ratio))
         yield f"MemTotal    {memory_text(step.total)}"
     else:
         yield from (_block_text(part) for part in step.blocks)
@@ -164,11 +164,12 @@ def dimm_facts(dimm: DimmReport) -> Iterator[tuple[str, str]]:
         yield "goes again", f"{dimm.removal}: {dimm.removal_why}"
 
 
-def _ratio(ratio: tuple[RatioReport, ...]) -> Iterator[str]:
+def ratio_texts(ratio: tuple[RatioReport, ...]) -> Iterator[str]:
+    """What auto-movable leaves, of the machine and of each node."""
     for one in ratio:
         where = "the machine" if one.nid is None else f"node {one.nid}"
         left = max(0, one.limit - one.movable)
-        yield f"ratio       {where}: {_mib(one.movable)} of at most {_mib(one.limit)} are movable, {_mib(left)} left"
+        yield f"{where}: {_mib(one.movable)} of at most {_mib(one.limit)} are movable, {_mib(left)} left"
 
 
 def block_table(title: str, blocks: tuple[BlockRange, ...]) -> Table:

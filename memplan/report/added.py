@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.ranges import RangeSet
-from memplan.render.hotadd_text import answers, block_table, dimm_facts, dimm_table, memory_text
+from memplan.render.hotadd_text import answers, block_table, dimm_facts, dimm_table, memory_text, ratio_texts
 from memplan.render.strip import Free, added_as
 from memplan.render.table import Table
 from memplan.report.grids import grids_of
@@ -85,6 +85,8 @@ def moment_name(number: int) -> str:
 def added_content(result: HotaddPlan, prefix: str) -> Added:
     """What a page tells of `result`; the ids of its tables begin with `prefix`."""
     first, *others = answers(result)
+    if result.steps:
+        others += [f"ratio in the end: {text}" for text in ratio_texts(result.steps[-1].ratio)]
     cards = [_card(dimm, step) for dimm, step in zip(result.dimms, _additions(result), strict=True)]
     blocks = result.steps[-1].blocks if result.steps else result.before
     tables = [_steps(result), block_table("Memory blocks in the end", blocks)]
@@ -156,6 +158,8 @@ def _card(dimm: DimmReport, step: StepResult) -> Card:
     facts += dimm_facts(dimm)
     if dimm.blocks:
         facts.append(("MemTotal", f"+{memory_text(dimm.total_growth) if dimm.total_growth else 0}"))
+    if dimm.accepted:
+        facts += [("ratio then", text) for text in ratio_texts(step.ratio)]
     return Card(
         dimm.name,
         size_text(dimm.size) + ("" if dimm.nid is None else f" on node {dimm.nid}"),

@@ -81,7 +81,7 @@ def moments(films: Sequence[Film], added: Sequence[HotaddPlan | None]) -> list[l
     """The moments of one film, or of two side by side: the step's name, and for each film the frame that it shows.
 
     The steps of `added`, one for each film, come behind those of its boot.  Steps that both have are one moment; at one
-    that a film lacks it shows the frame that it had before, or its first one where it had none.
+    that a film lacks it shows the frame that it had before, or none (-1) where it had none.
     """
     steps = [
         [frame.step for frame in film.frames] + [moment_name(step.number) for step in (after.steps if after else ())]
@@ -95,8 +95,8 @@ def moments(films: Sequence[Film], added: Sequence[HotaddPlan | None]) -> list[l
         if op == "equal":
             found += ([first[start + i], start + i, low + i] for i in range(end - start))
         else:
-            found += ([first[at], at, max(low - 1, 0)] for at in range(start, end))
-            found += ([second[at], max(end - 1, 0), at] for at in range(low, high))
+            found += ([first[at], at, low - 1] for at in range(start, end))
+            found += ([second[at], end - 1, at] for at in range(low, high))
     return found
 
 

@@ -29,7 +29,8 @@ def page_schema() -> dict[str, Any]:
             flags={**_TEXTS, "description": "memblock's flags in words, by their bits from the lowest on"},
             plans=_list("One plan, or the two that are compared.", _plan()),
             moments=_list(
-                "The positions of the slider: a step's name, and for each plan the index of the frame that it shows.",
+                "The positions of the slider: a step's name, and for each plan the index of the frame that it shows; "
+                "-1 before its first one.",
                 {
                     "type": "array",
                     "prefixItems": [{"type": "string"}, _INDEX, _INDEX],

@@ -95,6 +95,17 @@ def test_the_headline_has_the_tone_of_what_became_of_the_dimms(
     assert f'<h2 id="added-1" class="headline {tone}">' in page
 
 
+def test_what_the_ratio_leaves_is_told(tmp_path: Path) -> None:
+    options = "movable_node memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio=100"
+    steps = ("--add", "1G@node0", "--online", "d0")
+    page = made(tmp_path, GUEST, *steps, "--cmdline", options)
+    asked = ["hotadd", GUEST, *steps, "--cmdline", options]
+    printed = CliRunner().invoke(group, asked, standalone_mode=False).stdout
+    ratios = [line.split(maxsplit=1)[1] for line in printed.splitlines() if line.strip().startswith("ratio ")]
+    assert f"ratio then {ratios[0]}" in cards(page)[0]
+    assert f"ratio in the end: {ratios[-1]}" in text_of(page)
+
+
 def test_the_page_holds_the_replay_and_a_longer_film(tmp_path: Path) -> None:
     page = made(tmp_path, GUEST, "--scenario", DIMMS)
     assert document(page, "hotadd-1") == json.loads(json.dumps(hotadd_document(replayed())))

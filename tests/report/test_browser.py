@@ -42,6 +42,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "added.html").write_text(made(folder, path_of("hotplug-nodes"), *steps), encoding="utf-8")
     two = made(folder, path_of("hotplug-nodes"), "--top-down", "--bottom-up")
     (folder / "two-plans.html").write_text(two, encoding="utf-8")
+    two = made(folder, path_of("hotplug-nodes"), "--kernel", "3.13", "--kernel", "6.12")
+    (folder / "two-kernels.html").write_text(two, encoding="utf-8")
     (folder / "boot-log.html").write_text(made(folder, log_in(folder, "f05-mtrr-hole")), encoding="utf-8")
     hostile_file = folder / "hostile.yaml"
     hostile_file.write_text(memplan.dump_machine(hostile), encoding="utf-8")
@@ -400,6 +402,20 @@ def test_the_focus_goes_through_the_page_as_it_is_read(reader: Reader, pages: Pa
     assert reader.run("return stops.filter((own) => own.closest('#map .picture')).length") == 1
     assert reader.run("return stops.every((own) => own.getClientRects().length)")
     assert reader.run("return new Set(stops).size") == 40
+
+
+def test_a_plan_without_the_step_that_is_shown_says_so(reader: Reader, pages: Path) -> None:
+    reader.open(pages / "two-kernels.html")
+    slider = reader.one("#player input[type=range]")
+    slider.send_keys(Keys.HOME)
+    assert [own.text for own in reader.all("#player .direction span:not(.arrow)")][1].startswith("6.12: nothing yet")
+    assert reader.all("#step .step")[1].text.startswith("6.12\nnothing yet")
+    assert reader.all("#map .strip")[1].find_elements("css selector", ".piece") == []
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert all("reserve_kernel_image" in own.text for own in reader.all("#step .step h3"))
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert "as reserve_kernel_image left it" in reader.all("#step .step")[0].text
+    assert reader.all("#step .step h3")[1].text.startswith("6.12: reserve_low_pages")
 
 
 @pytest.mark.parametrize("name", ["blocked-by-acpi", "hotplug-nodes", "two-plans", "boot-log", "added"])

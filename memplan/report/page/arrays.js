@@ -5,7 +5,7 @@
 /** @import { Track } from "./map.js" */
 
 import { searchOf } from "./details.js";
-import { total } from "./film.js";
+import { stillness, total } from "./film.js";
 import { answer } from "./player.js";
 import { byId, counted, el, exact, firstByte, lastByte, link, rounded } from "./text.js";
 
@@ -33,9 +33,11 @@ export class Arrays {
   }
 
   /** @param {Track} track */
-  track({ plan, state }) {
+  track(track) {
+    const { plan, state } = track;
     const { frame } = state;
     const { later } = frame;
+    if (track.still) return el("section", { class: "step", "aria-label": `Step ${plan.label}` }, el("h3", {}, plan.label), el("p", { class: "note" }, stillness(track)));
     const title = later ? `After boot: ${frame.what}` : frame.step;
     const name = this.tracks.length > 1 ? `${plan.label}: ${title}` : title;
     const said = frame.said.map((text) => el("li", {}, text));

@@ -37,7 +37,7 @@
  *   searchesLeftOut: number}} Plan
  */
 /** @typedef {{name: string, letter: string, css: string}} Family */
-/** A position of the slider: a step's name, and for each plan the index of its frame.  @typedef {{name: string, frames: number[]}} Moment */
+/** A position of the slider: a step's name, and for each plan the index of its frame (-1: none yet).  @typedef {{name: string, frames: number[]}} Moment */
 /** A range that lies elsewhere in the second plan.  @typedef {{owner: string, from: Range, to: Range}} Move */
 /**
  * @typedef {{families: Family[], flags: string[], plans: Plan[], moments: Moment[], moves: Move[],

@@ -1,6 +1,7 @@
 /** A plan's arrays after each of its steps, put together of what each step changed. */
 
-/** @import { Delta, Frame, Held, Plan, Range, Region } from "./data.js" */
+/** @import { Delta, Frame, Held, Moment, Plan, Range, Region } from "./data.js" */
+/** @import { Track } from "./map.js" */
 
 /**
  * Both arrays after a step, and who has what; `fresh` is what came with it, `last` says that the boot is over.
@@ -29,6 +30,55 @@ function changed(old, { gone, come }) {
   });
   while (next < come.length) made.push(come[next++]);
   return made;
+}
+
+/** Before the first step: no memory is known.  @type {State} */
+const NOTHING = {
+  frame: {
+    step: "",
+    source: "",
+    what: "",
+    up: false,
+    beforeSrat: true,
+    limit: Infinity,
+    changes: [],
+    said: [],
+    unsaid: 0,
+    memory: { gone: [], come: [] },
+    reserved: { gone: [], come: [] },
+    held: { gone: [], come: [] },
+    later: null,
+  },
+  index: -1,
+  last: false,
+  fresh: new Set(),
+  memory: [],
+  reserved: [],
+  held: [],
+};
+
+/**
+ * The state of each track at a moment, and whether it stands still there, as its plan has no such step.
+ * @param {Track[]} tracks
+ * @param {Moment[]} moments
+ * @param {number} moment
+ */
+export function show(tracks, moments, moment) {
+  const { frames } = moments[moment];
+  const before = moment ? moments[moment - 1].frames : [];
+  tracks.forEach((track, number) => {
+    track.state = track.states[frames[number]] ?? NOTHING;
+    track.still = frames[number] < 0 || frames[number] === before[number];
+  });
+}
+
+/**
+ * What is to be said of a track that stands still.
+ * @param {Track} track
+ */
+export function stillness({ state }) {
+  if (state === NOTHING) return "nothing yet, as its boot begins with a later step";
+  return `this step is not here; it stays as ${state.frame.later ? state.frame.what : state.frame.step} left it`;
 }
 
 /**

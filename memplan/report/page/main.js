@@ -6,7 +6,7 @@
 import { Arrays } from "./arrays.js";
 import { scene } from "./data.js";
 import { Details } from "./details.js";
-import { states, total } from "./film.js";
+import { show, states, total } from "./film.js";
 import { MemoryMap } from "./map.js";
 import { Player } from "./player.js";
 import { Grid } from "./tables.js";
@@ -24,8 +24,9 @@ class Page {
     /** @type {Track[]} */
     this.tracks = shown.plans.map((plan) => {
       const all = states(plan);
-      return { plan, states: all, state: all[all.length - 1] };
+      return { plan, states: all, state: all[all.length - 1], still: false };
     });
+    show(this.tracks, this.moments, this.moments.length - 1);
     this.details = new Details(this.tracks);
     this.map = new MemoryMap(this.tracks, this.families, shown.moves, (choice) => {
       this.details.show(choice);
@@ -44,7 +45,7 @@ class Page {
 
   /** @param {number} moment */
   moveTo(moment) {
-    this.tracks.forEach((track, number) => (track.state = track.states[this.moments[moment].frames[number]]));
+    show(this.tracks, this.moments, moment);
     this.map.redraw();
     this.showStep();
     this.keepPlace();

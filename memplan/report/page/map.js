@@ -8,7 +8,7 @@ import { holding } from "./film.js";
 import { cover, drawn, lanes, outsideOf } from "./pieces.js";
 import { button, byId, el, hex, rounded, set, svg } from "./text.js";
 
-/** A plan, its states, and which of them is shown.  @typedef {{plan: Plan, states: State[], state: State}} Track */
+/** A plan, its states, which of them is shown, and whether another plan's step is told there.  @typedef {{plan: Plan, states: State[], state: State, still: boolean}} Track */
 /** @typedef {{piece: Piece, lane: Lane, track: number}} Choice */
 /** @typedef {{piece: Piece, lane: number, track: number, shape: SVGGElement, top: number}} Spot */
 

@@ -3,7 +3,7 @@
 /** @import { Moment } from "./data.js" */
 /** @import { Track } from "./map.js" */
 
-import { active } from "./film.js";
+import { active, stillness } from "./film.js";
 import { button, byId, el } from "./text.js";
 
 /** Milliseconds that a step is shown. */
@@ -73,7 +73,7 @@ export class Player {
   changes(moment) {
     const { frames } = this.moments[moment];
     const before = moment ? this.moments[moment - 1].frames : [];
-    return frames.some((at, number) => at !== before[number] && active(this.tracks[number].plan.frames[at]));
+    return frames.some((at, number) => at >= 0 && at !== before[number] && active(this.tracks[number].plan.frames[at]));
   }
 
   /** @param {number} moment */
@@ -118,15 +118,17 @@ export class Player {
   }
 
   tell() {
-    const { later, what } = this.tracks[0].state.frame;
-    const name = later ? `after boot, ${what}` : this.moments[this.moment].name;
+    const later = this.tracks.find(({ state, still }) => state.frame.later && !still);
+    const name = later ? `after boot, ${later.state.frame.what}` : this.moments[this.moment].name;
     const where = `step ${this.moment + 1} of ${this.moments.length}: ${name}`;
     this.where.textContent = where;
     this.slider.setAttribute("aria-valuetext", where);
     this.direction.replaceChildren(
-      ...this.tracks.map(({ plan, state }) => {
+      ...this.tracks.map((track) => {
+        const { plan, state, still } = track;
         const { up, beforeSrat, later: after } = state.frame;
         const who = this.tracks.length > 1 ? `${plan.label}: ` : "";
+        if (still) return el("span", {}, `${who}${stillness(track)}`);
         if (after) return el("span", {}, `${who}${answer(after.accepted)}; MemTotal ${after.total}`);
         const text = `${up ? "allocates upwards, from the kernel image" : "allocates downwards, from the limit"}; the SRAT ${beforeSrat ? "is not read yet" : "has been read"}`;
         return el("span", { class: up ? "up" : "down" }, el("span", { class: "arrow", "aria-hidden": "true" }, up ? "→" : "←"), ` ${who}${text}`);
