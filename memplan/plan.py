@@ -33,7 +33,8 @@ class Reservation(NamedTuple):
 class TableRun(NamedTuple):
     """Page-table pages of one `level` (p4d, pud, pmd, pte) made while one range was mapped.
 
-    `source` is "brk" or "memblock"; the pages lie in ``[start, end)`` (together with those of other levels).
+    `source` is "brk" or "memblock"; the pages lie in ``[start, end)`` (together with those of other levels).  `mapped`
+    is that range, in bytes; an empty one where they map nothing of the direct map.
     """
 
     level: str
@@ -42,6 +43,7 @@ class TableRun(NamedTuple):
     end: int
     pages: int
     nid: int | None
+    mapped: tuple[int, int] = (0, 0)
 
 
 class MappedRange(NamedTuple):

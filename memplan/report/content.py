@@ -15,6 +15,7 @@ from memplan.render.sizes import nodes_text, rounded
 from memplan.render.table import Table
 from memplan.report.added import added_content
 from memplan.report.grids import grids_of
+from memplan.report.table_tree import table_tree
 from memplan.units import exact
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from memplan.report.added import Added
     from memplan.report.film import Film
     from memplan.report.grids import Grid
+    from memplan.report.table_tree import Tree
 
 #: Lines of a description that stand in the page; all of it is among its data.
 _LINES = 400
@@ -73,6 +75,7 @@ class Content(NamedTuple):
     description: str
     description_more: int
     added: Added | None
+    tree: Tree | None
 
 
 def content(film: Film, label: str, came: HotaddPlan | None, prefix: str) -> Content:
@@ -106,6 +109,7 @@ def content(film: Film, label: str, came: HotaddPlan | None, prefix: str) -> Con
         "\n".join(lines[:_LINES]),
         max(len(lines) - _LINES, 0),
         added,
+        table_tree(plan.page_tables),
     )
 
 

@@ -64,7 +64,7 @@ def init_mem_mapping(boot: Boot) -> None:
     end = boot.max_pfn * PAGE_SIZE
     mapper.init_memory_mapping(0, _ISA_END)
     if boot.rules.trampoline_tables != "none" and boot.params.randomize_memory:
-        mapper.take(_trampoline_tables(boot))
+        mapper.take(_trampoline_tables(boot), (0, 0))
     if boot.memblock.bottom_up:
         mapper.map_bottom_up(boot.params.kernel_end, end)
         mapper.map_bottom_up(_ISA_END, boot.params.kernel_end)
@@ -296,16 +296,16 @@ class _Mapper:
         if boot.wording.mapping_lines:
             boot.printk(f"init_memory_mapping: {mem_range(start, end)}")
         needed: dict[str, int] = {}
-        last = end
+        since, last = start, end
         for piece in split_mem_range(boot, start, end, self._allowed):
             for part in self._in_order(piece):
                 for level, pages in self._tables.fill(part).items():
                     needed[level] = needed.get(level, 0) + pages
                 if self._next < self._top and self._can_use_brk:
-                    self.take(needed)
-                    needed = {}
+                    self.take(needed, (since, part.end))
+                    needed, since = {}, part.end
             last = self._tables.mapped_end(piece.end)
-        self.take(needed)
+        self.take(needed, (since, end))
         start_pfn, end_pfn = start >> PAGE_SHIFT, last >> PAGE_SHIFT
         boot.direct_map.mapped.add(start_pfn, end_pfn)
         boot.direct_map.max_pfn_mapped = max(boot.direct_map.max_pfn_mapped, end_pfn)
@@ -321,15 +321,15 @@ class _Mapper:
             yield Piece(at, stop, piece.sizes)
             at = stop
 
-    def take(self, needed: dict[str, int]) -> None:
-        """alloc_low_pages for all of `needed` (pages by level, the levels in their order)."""
+    def take(self, needed: dict[str, int], mapped: tuple[int, int]) -> None:
+        """alloc_low_pages for all of `needed` (pages by level, in their order), to map the range `mapped`."""
         from_brk = (self._top - self._next) // PAGE_SIZE if self._can_use_brk else 0
         rest: dict[str, int] = {}
         for level, pages in needed.items():
             now = min(pages, from_brk)
             if now:
                 end = self._next + now * PAGE_SIZE
-                self._boot.direct_map.table_runs.append(TableRun(level, "brk", self._next, end, now, None))
+                self._boot.direct_map.table_runs.append(TableRun(level, "brk", self._next, end, now, None, mapped))
                 self._next = end
                 from_brk -= now
             if pages > now:
@@ -339,7 +339,7 @@ class _Mapper:
             return
         start, end = self._alloc_low_pages(count)
         for level, pages in rest.items():
-            self._boot.direct_map.table_runs.append(TableRun(level, "memblock", start, end, pages, None))
+            self._boot.direct_map.table_runs.append(TableRun(level, "memblock", start, end, pages, None, mapped))
 
     def _alloc_low_pages(self, count: int) -> tuple[int, int]:
         """`count` pages from the mapped window; where they lie, from the lowest to the highest."""
