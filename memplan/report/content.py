@@ -31,18 +31,26 @@ if TYPE_CHECKING:
 
 #: Lines of a description that stand in the page; all of it is among its data.
 _LINES = 400
+#: Of what one remedy is for, so many are told beside the verdict.
 _BLOCKERS = 8
 
 
 class Holder(NamedTuple):
-    """What keeps a node: an owner, how much it has in how many places, where the first lies, and what moves it."""
+    """What keeps a node: an owner, how much it has in how many places, and where the first lies."""
 
     owner: str
     size: str
     places: int
     first: str
+
+
+class Relief(NamedTuple):
+    """What would free a node of some of its holders, all of one step; `more` is how many of these are not told."""
+
+    text: str
     step: str
-    remedy: str
+    holders: list[Holder]
+    more: int
 
 
 class Answer(NamedTuple):
@@ -53,8 +61,7 @@ class Answer(NamedTuple):
     word: str
     tone: str
     reason: str
-    holders: list[Holder]
-    more: int
+    remedies: list[Relief]
 
 
 class Content(NamedTuple):
@@ -129,33 +136,32 @@ def _answer(plan: Plan, group: list[Verdict]) -> Answer:
     reason = first.reason
     if first.movable and first.blocks == first.total_blocks:
         reason = f"all {sum(verdict.blocks for verdict in group)} memory blocks can go off-line"
-    holders = _holders(part for verdict in group if verdict.hotplug for part in verdict.blockers)
     return Answer(
         nodes_text(verdict.nid for verdict in group),
         rounded(sum(memory_within(plan, verdict) for verdict in group)),
         word,
         tones.get(word, ""),
         reason,
-        holders[:_BLOCKERS],
-        max(len(holders) - _BLOCKERS, 0),
+        list(_remedies(part for verdict in group if verdict.hotplug for part in verdict.blockers)),
     )
 
 
-def _holders(blockers: Iterable[Blocker]) -> list[Holder]:
-    groups: dict[tuple[str, str, str], list[Blocker]] = {}
+def _remedies(blockers: Iterable[Blocker]) -> Iterator[Relief]:
+    """What would free a node of its `blockers`; those of one step that one sentence is about stand together."""
+    found: dict[tuple[str, str], dict[str, list[Blocker]]] = {}
     for part in blockers:
-        groups.setdefault((str(part.owner), part.step, part.remedy.text), []).append(part)
-    return [
-        Holder(
-            owner,
-            exact(sum(part.end - part.start for part in parts)),
-            len(parts),
-            f"{min(part.start for part in parts):#x}",
-            step,
-            remedy,
-        )
-        for (owner, step, remedy), parts in groups.items()
-    ]
+        found.setdefault((part.remedy.text, part.step), {}).setdefault(str(part.owner), []).append(part)
+    for (text, step), groups in found.items():
+        holders = [
+            Holder(
+                owner,
+                exact(sum(part.end - part.start for part in parts)),
+                len(parts),
+                f"{min(part.start for part in parts):#x}",
+            )
+            for owner, parts in groups.items()
+        ]
+        yield Relief(text, step, holders[:_BLOCKERS], max(len(holders) - _BLOCKERS, 0))
 
 
 def _notes(plan: Plan) -> Iterator[tuple[str, str]]:

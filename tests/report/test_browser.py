@@ -276,6 +276,49 @@ def test_what_comes_within_one_frame_is_drawn_once(reader: Reader, large: Path) 
     assert drawn == 1
 
 
+def test_a_step_of_a_large_machine_makes_few_elements(reader: Reader, large: Path) -> None:
+    """However much a step changes, it draws what can be seen, and lists what it did by its first rows."""
+    reader.open(large)
+    made = reader.run(
+        "const slider = document.querySelector('#player input[type=range]');"
+        "let made = 0;"
+        "const count = (node) => (made += node.nodeType === 1 ? 1 + node.querySelectorAll('*').length : 0);"
+        "const seen = (changes) => changes.forEach((change) => change.addedNodes.forEach(count));"
+        "new MutationObserver(seen).observe(document.body, {childList: true, subtree: true});"
+        "const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));"
+        "return (async () => {"
+        "  const all = [];"
+        "  for (let at = 0; at <= Number(slider.max); at += 1) {"
+        "    made = 0;"
+        "    slider.value = String(at);"
+        "    slider.dispatchEvent(new Event('input'));"
+        "    await frame();"
+        "    all.push(made);"
+        "  }"
+        "  return all;"
+        "})()"
+    )
+    assert len(made) > 50
+    assert min(made) > 0
+    assert max(made) < 4000, made
+
+
+def test_more_rows_come_below_those_that_are_shown(reader: Reader, large: Path) -> None:
+    reader.open(large)
+    table = "#plan1-reserved-0"
+    rows = f"document.querySelectorAll('{table} tbody tr')"
+    reader.run(f"window.first = [...{rows}]")
+    assert reader.run("return window.first.length") == 100
+    reader.run("arguments[0].click()", reader.one(f"{table} .more"))
+    assert reader.run(f"return {rows}.length") == 200
+    assert reader.run(f"const now = {rows}; return window.first.every((row, at) => now[at] === row)")
+    texts = [str(text) for text in reader.run(f"return [...{rows}].map((row) => row.textContent)")]
+    assert len(set(texts)) == 200
+    reader.one(f"{table} input").send_keys("nosuchrow")
+    reader.until(lambda: reader.run(f"return {rows}.length") == 0)
+    assert not reader.one(f"{table} .more").is_displayed()
+
+
 def test_tables_filter_and_sort(reader: Reader, pages: Path) -> None:
     reader.open(pages / "blocked-by-acpi.html")
     table = "#plan1-reserved-0"
@@ -370,6 +413,10 @@ def test_paper_shows_map_and_tables_without_what_can_be_pressed(reader: Reader, 
     assert reader.one("#plan1-reserved-0 td").is_displayed()
     assert not any(each.is_displayed() for each in reader.all("nav, .controls, .tools, .filter"))
     assert reader.run("return getComputedStyle(document.body).color") == "rgb(28, 30, 33)", "paper is white"
+    style = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+    assert reader.run(style, "#plan1-reserved-0 th button", "display") == "contents", "heads are said on each sheet"
+    assert reader.run(style, "#plan1-reserved-0 h3", "breakAfter") == "avoid"
+    assert reader.run(style, "#plan1-reserved-0 tr", "breakInside") == "avoid"
     emulate(reader)
 
 

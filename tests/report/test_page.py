@@ -112,6 +112,18 @@ def test_summary_and_tables_stand_without_a_script() -> None:
         assert words in body
 
 
+def test_what_one_remedy_frees_stands_together() -> None:
+    text = page(example("blocked-by-acpi"))
+    found = re.search(r'<ul class="holders">(.*?)</ul>', text, re.DOTALL)
+    assert found is not None
+    told = found[1].split("<li>")[1:]
+    assert ["would free it: let the boot loader" in told[0], "would free it: let firmware put" in told[1]] == [True] * 2
+    assert len(told) == 2
+    tables = [name for name in ("FACS", "DSDT", "FACP", "APIC", "HPET", "WAET") if f">ACPI {name}</a>" in told[1]]
+    assert len(tables) == 6
+    assert told[1].count("since acpi_boot_table_init") == 1
+
+
 def test_modules_import_only_what_stands_before_them() -> None:
     text = script_text()
     for at, name in enumerate(MODULES):

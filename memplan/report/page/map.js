@@ -239,7 +239,8 @@ export class MemoryMap {
       body.append(group);
       top += this.tracks.length > 1 ? GAP + LABEL / 2 : GAP;
     });
-    if (this.moves.length) body.append(this.joins(shown, tops));
+    // Behind the strips: a line between two of them does not seem to belong to one that it passes.
+    if (this.moves.length) body.prepend(this.joins(shown, tops));
     body.prepend(this.ground(top));
     this.picture.replaceChildren(body);
     set(this.picture, { viewBox: `0 0 ${this.width} ${top}`, width: this.width, height: top });

@@ -23,14 +23,12 @@ export class Grid {
     this.all = rows ?? [...this.body.rows].map((row) => [...row.cells].map((cell) => cell.textContent ?? ""));
     this.order = this.all.map((_, index) => index);
     this.words = "";
-    this.shown = ROWS;
+    /** The rows that the filter lets through, in order. @type {number[]} */
+    this.met = this.order;
     this.sorted = { column: -1, down: false };
     this.count = el("span", { class: "count", role: "status" });
     this.more = el("button", { type: "button", class: "more" });
-    this.more.addEventListener("click", () => {
-      this.shown += ROWS;
-      this.fill();
-    });
+    this.more.addEventListener("click", () => this.add());
     section.querySelector(".rest")?.remove();
     section.append(this.more);
     this.more.hidden = true;
@@ -48,7 +46,6 @@ export class Grid {
     const input = el("input", { type: "search", "aria-label": `Filter ${title}`, placeholder: "filter", autocomplete: "off" });
     input.addEventListener("input", () => {
       this.words = input.value.trim().toLowerCase();
-      this.shown = ROWS;
       this.fill();
     });
     table.parentElement?.before(el("p", { class: "filter" }, input, " ", this.count));
@@ -76,15 +73,22 @@ export class Grid {
 
   fill() {
     const words = this.words.split(/\s+/).filter(Boolean);
-    const met = this.order.filter((index) => {
+    this.met = this.order.filter((index) => {
       const text = this.all[index].join("\t").toLowerCase();
       return words.every((word) => text.includes(word));
     });
-    this.body.replaceChildren(...met.slice(0, this.shown).map((index) => this.row(this.all[index])));
-    const left = Math.max(0, met.length - this.shown);
+    this.body.replaceChildren();
+    this.add();
+    this.count.textContent = words.length ? `${this.met.length} of ${counted(this.all.length, "row")}` : "";
+  }
+
+  /** Shows the next rows, below those that are shown. */
+  add() {
+    const shown = this.body.rows.length;
+    this.body.append(...this.met.slice(shown, shown + ROWS).map((index) => this.row(this.all[index])));
+    const left = this.met.length - this.body.rows.length;
     this.more.hidden = !left;
     this.more.textContent = `Show more: ${counted(left, "row")} left`;
-    this.count.textContent = words.length ? `${met.length} of ${counted(this.all.length, "row")}` : "";
   }
 
   /** @param {string[]} cells */
