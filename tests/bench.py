@@ -8,6 +8,7 @@ the least of several runs for each, since what else runs on a machine can only a
 from __future__ import annotations
 
 import compileall
+import gc
 import random
 import resource
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import memplan
+from memplan.cli import ALLOCATIONS_BETWEEN_COLLECTIONS
 from memplan.history import history, newest, versions_between
 from memplan.kernel.load import find_kernel, kernel_of
 from memplan.machine.load import load_machine
@@ -215,6 +217,8 @@ def main() -> int:
     """Measure all; exit status 1 where a limit is passed."""
     # As an installer does; an environment may keep python from caching what it compiles.
     compileall.compile_dir(Path(memplan.__file__).parent, quiet=1)
+    # As the command does, or what keeps much memory would seem dearer than it is.
+    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         eight = folder / "eight.yaml"

@@ -58,14 +58,14 @@ _INPUT_ERROR = 2
 _INTERRUPTED = 130
 #: Seconds in which an interrupt that was lost comes again.
 _A_LITTLE = 0.001
-_ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
+#: One short run makes hardly any cycles; looking for them as often as by default costs a tenth of the start.
+ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit status (SystemExit)."""
     words = sys.argv[1:] if args is None else list(args)
-    # One short run makes hardly any cycles; looking for them as often as by default costs a tenth of the start.
-    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
+    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     prepare()
     status = _run(words)
     settle()

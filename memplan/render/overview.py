@@ -17,7 +17,7 @@ from memplan.render.strip import strips
 from memplan.units import PAGE_SIZE, exact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from memplan.plan import Plan, Verdict
     from memplan.render.spans import Line
@@ -85,7 +85,7 @@ def _verdicts(plan: Plan, width: int, size: Size) -> Panel:
     lines: list[Line] = []
     for group in verdict_groups(plan):
         first = group[0]
-        memory = size(sum(memory_within(plan, verdict) for verdict in group))
+        memory = size(memory_within(plan, group))
         head = f"{nodes_text(verdict.nid for verdict in group)}, {memory}: "
         word, style = verdict_word(first, len({verdict.nid for verdict in group}))
         if first.movable and first.blocks == first.total_blocks:
@@ -113,10 +113,14 @@ def _alike(one: Verdict, other: Verdict) -> bool:
     return (one.movable, one.hotplug, one.reason) == (other.movable, other.hotplug, other.reason)
 
 
-def memory_within(plan: Plan, verdict: Verdict) -> int:
-    """The RAM within a verdict's range, in bytes."""
-    ranges = next((node.ranges for node in plan.nodes if node.nid == verdict.nid), ())
-    return sum(max(0, min(end, verdict.end) - max(start, verdict.start)) for start, end in ranges)
+def memory_within(plan: Plan, verdicts: Iterable[Verdict]) -> int:
+    """The RAM within the verdicts' ranges, in bytes."""
+    ranges = {node.nid: node.ranges for node in plan.nodes}
+    return sum(
+        max(0, min(end, verdict.end) - max(start, verdict.start))
+        for verdict in verdicts
+        for start, end in ranges.get(verdict.nid, ())
+    )
 
 
 def verdict_word(verdict: Verdict, nodes: int = 1) -> tuple[str, str]:

@@ -36,19 +36,20 @@ _BLOCKERS = 8
 
 
 class Holder(NamedTuple):
-    """What keeps a node: an owner, how much it has in how many places, and where the first lies."""
+    """What keeps a node: an owner, how much it has in how many places, where the first lies, and since which step."""
 
     owner: str
     size: str
     places: int
     first: str
+    step: str
 
 
 class Relief(NamedTuple):
-    """What would free a node of some of its holders, all of one step; `more` is how many of these are not told."""
+    """What would free a node of some of its holders, since which `steps`; `more` of the holders are not told."""
 
     text: str
-    step: str
+    steps: list[str]
     holders: list[Holder]
     more: int
 
@@ -138,7 +139,7 @@ def _answer(plan: Plan, group: list[Verdict]) -> Answer:
         reason = f"all {sum(verdict.blocks for verdict in group)} memory blocks can go off-line"
     return Answer(
         nodes_text(verdict.nid for verdict in group),
-        rounded(sum(memory_within(plan, verdict) for verdict in group)),
+        rounded(memory_within(plan, group)),
         word,
         tones.get(word, ""),
         reason,
@@ -147,21 +148,23 @@ def _answer(plan: Plan, group: list[Verdict]) -> Answer:
 
 
 def _remedies(blockers: Iterable[Blocker]) -> Iterator[Relief]:
-    """What would free a node of its `blockers`; those of one step that one sentence is about stand together."""
-    found: dict[tuple[str, str], dict[str, list[Blocker]]] = {}
+    """What would free a node of its `blockers`; those that one sentence is about stand together."""
+    found: dict[str, dict[tuple[str, str], list[Blocker]]] = {}
     for part in blockers:
-        found.setdefault((part.remedy.text, part.step), {}).setdefault(str(part.owner), []).append(part)
-    for (text, step), groups in found.items():
+        found.setdefault(part.remedy.text, {}).setdefault((str(part.owner), part.step), []).append(part)
+    for text, groups in found.items():
         holders = [
             Holder(
                 owner,
                 exact(sum(part.end - part.start for part in parts)),
                 len(parts),
                 f"{min(part.start for part in parts):#x}",
+                step,
             )
-            for owner, parts in groups.items()
+            for (owner, step), parts in groups.items()
         ]
-        yield Relief(text, step, holders[:_BLOCKERS], max(len(holders) - _BLOCKERS, 0))
+        told = holders[:_BLOCKERS]
+        yield Relief(text, list(dict.fromkeys(each.step for each in told)), told, len(holders) - len(told))
 
 
 def _notes(plan: Plan) -> Iterator[tuple[str, str]]:

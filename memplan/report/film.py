@@ -203,7 +203,8 @@ def _delta(old: list[_Row], new: list[_Row], made: Callable[[_Row], _Piece]) -> 
         return Delta((), ())
     before, after = set(old), set(new)
     gone, come = before - after, after - before
-    same = {made(row) for row in gone} & {made(row) for row in come}
+    # Most steps only add ranges; then nothing can be the same.
+    same = {made(row) for row in gone} & {made(row) for row in come} if gone and come else frozenset()
     return Delta(
         tuple(index for index, row in enumerate(old) if row in gone and made(row) not in same) if gone else (),
         tuple(piece for row in new if row in come and (piece := made(row)) not in same) if come else (),

@@ -8,6 +8,7 @@ import { scene } from "./data.js";
 import { Details } from "./details.js";
 import { show, states, total } from "./film.js";
 import { MemoryMap } from "./map.js";
+import { HOTPLUG } from "./pieces.js";
 import { Player } from "./player.js";
 import { Grid } from "./tables.js";
 import { byId, el, rounded, svg } from "./text.js";
@@ -73,7 +74,7 @@ class Page {
     const { state } = this.tracks[0];
     const free = total(state.memory);
     if (free) rows.push(entry("ram", "", one ? `free, of ${rounded(free)} in all` : "free"));
-    rows.push(entry("hot", "", "hatched: hot-pluggable for the kernel at this moment"));
+    if (this.tracks.some(({ state: own }) => own.memory.some(({ flags }) => flags & HOTPLUG))) rows.push(entry("hot", "", "hatched: hot-pluggable for the kernel at this moment"));
     if (this.tracks.some(({ state: own, plan }) => own.last && plan.movable.length)) rows.push(entry("movable", "", "free, can be removed"));
     if (this.tracks.some(({ state: own }) => own.frame.limit < this.map.all.high)) rows.push(entry("limit", "", "dashed: memory is allocated below it"));
     this.legend.replaceChildren(...rows);

@@ -5,7 +5,7 @@
 /** @import { Drawn, Lane, Piece, Stretch, View } from "./pieces.js" */
 
 import { holding } from "./film.js";
-import { cover, drawn, lanes, outsideOf } from "./pieces.js";
+import { cover, drawn, HOTPLUG, lanes, outsideOf } from "./pieces.js";
 import { button, byId, el, hex, rounded, set, svg } from "./text.js";
 
 /** A plan, its states, which of them is shown, and whether another plan's step is told there.  @typedef {{plan: Plan, states: State[], state: State, still: boolean}} Track */
@@ -317,7 +317,7 @@ export class MemoryMap {
       const name = this.tracks.length > 1 ? `${label}: ${piece.label}` : piece.label;
       const shape = svg("g", { class: `piece ${piece.css}${piece.fresh ? " fresh" : ""}`, role: "button", tabindex: -1, "aria-label": name });
       shape.append(svg("rect", { x: piece.left, y: top, width: piece.width, height: STRIP }));
-      if (piece.memory && piece.memory.flags & 1 && piece.held.length && piece.width >= HATCH)
+      if (piece.memory && piece.memory.flags & HOTPLUG && piece.held.length && piece.width >= HATCH)
         shape.append(svg("rect", { class: "hot", x: piece.left, y: top, width: piece.width, height: STRIP }));
       if (piece.letter && piece.width >= LETTER)
         shape.append(svg("text", { x: piece.left + piece.width / 2, y: top + STRIP / 2 + 5, class: "letter" }, piece.letter));

@@ -20,7 +20,8 @@ import { counted, rounded, span } from "./text.js";
 /** What lies behind the pieces: for each class of the style the stretches that have it, upwards.  @typedef {Record<string, Stretch[]>} Ground */
 /** @typedef {{pieces: Piece[], ground: Ground}} Drawn */
 
-const HOTPLUG = 1;
+/** The flag of memory that the kernel takes for hot-pluggable. */
+export const HOTPLUG = 1;
 /** So narrow, in pixels, are pieces put together with a neighbour that touches them. */
 const NARROW = 2;
 const LEAST = 1.5;
