@@ -18,6 +18,7 @@ from memplan.kernel.load import find_kernel
 from memplan.kernel.model import Kernel
 from memplan.machine.dump import dump_machine
 from memplan.machine.model import Machine
+from memplan.render.history import history_lines
 from memplan.render.history_json import history_schema
 from memplan.sweep.wants import Verdict, read_want
 from tests.sweep.machines import machine
@@ -166,3 +167,16 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit) as left:
         main([*words[:4], "--to", "4.16.0", "--want", "removable:1"])
     assert left.value.code == 1
+
+
+def test_nodes_of_versions_that_answer_a_wish_alike_are_the_first_one_s() -> None:
+    """Nothing gives node 9; the versions differ in other nodes, and the line says whose it tells."""
+    own = machine("movable_node")
+    wants = [read_want("removable:node9")]
+    found = history(own, ["3.13", "6.1"], wants)
+    assert len(found) == 1
+    assert len(history(own, ["3.13", "6.1"])) == 2
+    line = next(history_lines(["memplan", "simulate", "m.yaml"], found, crash=False))
+    assert line == "3.13 to 6.1  no: in 3.13 no node is removable"
+    line = next(history_lines(["memplan", "simulate", "m.yaml"], history(own, ["6.1"], wants), crash=False))
+    assert line == "6.1  no: nodes 1-2 are removable"

@@ -154,7 +154,9 @@ def _lines(cases: Sequence[Case], records: Iterable[Record], format_: str) -> It
             continue
         if index:
             yield ""
-        yield from case_lines(case, record, titled=len(cases) > 1)
+        if len(cases) > 1 or "error" not in record:
+            # Why the only case can't be planned has been told.
+            yield from case_lines(case, record, titled=len(cases) > 1)
 
 
 def _shown(records: Iterator[Record], total: int) -> Iterable[Record]:

@@ -39,6 +39,9 @@ def _verdict(own: Stretch, *, crash: bool) -> str:
     if own.verdict is None:
         return f"not known: {own.problem}"
     met = {None: "", True: "yes: ", False: "no: "}[own.met]
+    if own.met is not None and own.first != own.last:
+        # Of versions that answer a wish alike, the first one is shown; others may have other nodes.
+        met += f"in {own.first} "
     if own.verdict.death:
         return f"{met}the boot dies: {own.verdict.death}"
     nodes = removable_words(list(own.verdict.removable))

@@ -56,7 +56,7 @@ def history_schema() -> dict[str, Any]:
 
 
 _STRETCH: Form[_Told] = record(
-    "versions with one verdict",
+    "versions with one verdict, or with one answer to what is wanted: then what else is told is the first version's",
     *inside(
         lambda told: told.own,
         Member("from", text("the first version"), lambda own: own.first),

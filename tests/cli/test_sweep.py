@@ -128,6 +128,12 @@ def test_bad_usage(words: tuple[str, ...], message: str, described: str, capsys:
     assert message in err
 
 
+def test_why_the_only_case_cannot_be_planned_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, "sweep", "nowhere.yaml", "--kaslr")
+    assert (status, out) == (2, "")
+    assert err == "nowhere.yaml: can't be read: No such file or directory\n"
+
+
 def test_cases_that_cannot_be_planned_do_not_end_the_sweep(described: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(capsys, "sweep", "nowhere.yaml", described, "--vary", "initrd.start=x,0x2f000000")
     assert status == 2
