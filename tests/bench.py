@@ -205,11 +205,15 @@ def slow(folder: Path) -> list[tuple[str, Callable[[], object], float]]:
     distances.write_text(f"{machine_text(8, 16 * GIB)}acpi:\n  slit:\n{rows}\n")
     entry = "    - {{pxm: {}, base: {:#x}, length: 2M, hotplug: true}}"
     entries = [entry.format(number % 8, 4 * GIB + number * MIB) for number in range(20_000)]
+    guest = folder / "guest.yaml"
+    guest.write_text(machine_text(4, 4 * GIB, cmdline="memhp_default_state=online_movable"))
+    dimms = ["--add", "512G"] * 128
     head, _, _ = machine_text(8, 16 * GIB).partition("srat:")
     overlaps.write_text(f"{head}srat:\n  memory:\n" + "\n".join(entries) + "\n")
     return [
         ("check of a SLIT of 1,000 nodes, all of them local", lambda: memplan.check(distances), 2),
         ("check of 20,000 SRAT entries that overlap", lambda: memplan.check(overlaps), 2),
+        ("128 DIMMs of 4,096 blocks each are added", process(BIN / "memplan", "hotadd", guest, *dimms), 8),
     ]
 
 

@@ -8,7 +8,7 @@ from memplan.hotadd import place
 from memplan.hotadd.memory import MAP_SHARE, Block
 from memplan.hotadd.running import Dimm, Outcome, zone_counts
 from memplan.hotadd.zones import zone_when_added
-from memplan.units import PAGE_SHIFT, size_text
+from memplan.units import size_text
 
 if TYPE_CHECKING:
     from memplan.hotadd.running import Running
@@ -142,11 +142,13 @@ def _take_map(running: Running, dimm: Dimm) -> None:
 def _hosts(running: Running, dimm: Dimm) -> tuple[int, ...]:
     """The DIMMs one of which the memory map must lie in; () where its node has other kernel memory, or none."""
     assert dimm.node is not None
-    nid = dimm.node.nid
-    own = [block for block in running.memory.blocks.values() if block.nid == nid and block.online and not block.movable]
-    hosts = {block.dimm for block in own}
-    ample = sum(block.present for block in own) << PAGE_SHIFT >= _AMPLE * dimm.size // MAP_SHARE
-    return tuple(sorted(host for host in hosts if host is not None)) if ample and None not in hosts else ()
+    nid, memory = dimm.node.nid, running.memory
+    if any(own.nid == nid and own.online and not own.movable for own in memory.of_dimm(None)):
+        return ()
+    hosts = [other.index for other in running.dimms if other.node is not None and other.node.nid == nid]
+    blocks = {host: memory.kernel_blocks[host] for host in hosts if memory.kernel_blocks[host]}
+    ample = sum(blocks.values()) * memory.block_size >= _AMPLE * dimm.size // MAP_SHARE
+    return tuple(blocks) if ample else ()
 
 
 def _give_zone(running: Running, block: Block) -> None:

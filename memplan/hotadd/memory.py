@@ -5,6 +5,7 @@ Counts are pages unless a name says otherwise; a block's number is its address d
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from memplan.units import PAGE_SHIFT
@@ -114,7 +115,14 @@ class Memory:
             (zone.nid, zone.name): ZoneState(zone.start_pfn, zone.end_pfn, zone.present, zone.early, zone.cma)
             for zone in start.zones
         }
-        self._of_dimm: dict[int, list[Block]] = {}
+        #: The blocks by their device, those of none under None; and how often any of them has changed.
+        self._of_dimm: dict[int | None, list[Block]] = {None: list(self.blocks.values())}
+        self.changes: Counter[int | None] = Counter()
+        #: How often a block has come into a zone or left it; and how many of each DIMM's blocks are on-line where.
+        self.zone_changes = 0
+        self.kernel_blocks: Counter[int] = Counter()
+        self.movable_blocks: Counter[int] = Counter()
+        self._at_boot = len(self.blocks)
         #: Boot blocks that lie in more than one zone, and in which.
         self._mixed = {block.number: block.zones for block in start.blocks if block.zone is None}
 
@@ -131,13 +139,18 @@ class Memory:
         """The zone of that node, made empty where there was none."""
         return self.zones.setdefault((nid, name), ZoneState())
 
-    def of_dimm(self, dimm: int) -> list[Block]:
-        """The blocks that a DIMM brought, upwards."""
+    def of_dimm(self, dimm: int | None) -> list[Block]:
+        """The blocks that a DIMM brought, upwards; or those that no DIMM of the scenario did."""
         return self._of_dimm.get(dimm, [])
+
+    @property
+    def dimms(self) -> list[int | None]:
+        """The devices that have blocks, None for blocks without one."""
+        return list(self._of_dimm)
 
     def map_bytes(self) -> int:
         """The memory maps of added blocks, wherever they lie (nr_memmap_pages), in bytes."""
-        return sum(not block.boot for block in self.blocks.values()) * self.block_size // MAP_SHARE
+        return (len(self.blocks) - self._at_boot) * self.block_size // MAP_SHARE
 
     def kernel_early(self, nid: int | None = None) -> int:
         """Pages of kernel zones that were there at boot, without CMA's: of one node, or of all."""
@@ -147,6 +160,16 @@ class Memory:
         """Pages on-line in ZONE_MOVABLE, and those of CMA areas: of one node, or of all."""
         return sum(zone.present if name == MOVABLE else zone.cma for name, zone in self._zones_of(nid))
 
+    def kernel_pages(self, *, added: bool = False) -> int:
+        """Pages of blocks that are on-line outside ZONE_MOVABLE: of all, or of those that were not there at boot."""
+        loose = (own for own in self.of_dimm(None) if own.online and not own.movable and not (added and own.boot))
+        return sum(own.present for own in loose) + sum(self.kernel_blocks.values()) * self.block_pages
+
+    def added_is_movable(self) -> bool:
+        """Whether a block that was not there at boot is on-line in ZONE_MOVABLE."""
+        loose = (own.movable and not own.boot for own in self.of_dimm(None))
+        return any(self.movable_blocks.values()) or any(loose)
+
     def _zones_of(self, nid: int | None) -> Iterator[tuple[str, ZoneState]]:
         return ((name, zone) for (own, name), zone in self.zones.items() if nid in (None, own))
 
@@ -154,8 +177,8 @@ class Memory:
         """New blocks, off-line, upwards."""
         for block in blocks:
             self.blocks[block.index] = block
-            if block.dimm is not None:
-                self._of_dimm.setdefault(block.dimm, []).append(block)
+            self._of_dimm.setdefault(block.dimm, []).append(block)
+            self.changes[block.dimm] += 1
 
     def give_up(self, block: Block) -> None:
         """The zone at whose end an off-line block lies ends before it (move_pfn_range_left and _right, up to 4.12)."""
@@ -170,6 +193,7 @@ class Memory:
 
     def online(self, block: Block, zone: str) -> None:
         """Put an off-line block into `zone` (online_pages)."""
+        self._count(block, zone, 1)
         start, end = self.span(block)
         state = self.zone(block.nid, zone)
         state.grow(start, end)
@@ -183,6 +207,7 @@ class Memory:
         """Take an on-line block out of its zone (offline_pages); `shrink` is whether the zone's span may shrink."""
         zone = block.zone
         assert zone is not None
+        self._count(block, zone, -1)
         state = self.zone(block.nid, zone)
         state.present -= block.present
         if block.boot:
@@ -195,6 +220,8 @@ class Memory:
 
     def remove(self, dimm: int, *, shrink: bool) -> None:
         """Take a DIMM's blocks away; where `shrink`, the zone that its first page carried last may shrink."""
+        self.changes[dimm] += 1
+        self.zone_changes += 1
         blocks = self._of_dimm.pop(dimm, [])
         zone = blocks[0].last_zone if blocks else None
         for block in blocks:
@@ -207,6 +234,19 @@ class Memory:
                     if other.nid == block.nid and (other.last_zone == zone or self._in_zone(other, block.nid, zone))
                 )
                 self._shrink(state, self.span(block), others)
+
+    def lose(self, block: Block) -> None:
+        """A block that the kernel oopsed over as it came on-line: off-line, but its pages are in their zone."""
+        assert block.zone is not None
+        self._count(block, block.zone, -1)
+        block.online, block.zone = False, None
+
+    def _count(self, block: Block, zone: str, blocks: int) -> None:
+        """So many blocks more of this one's DIMM are on-line in `zone`."""
+        self.changes[block.dimm] += 1
+        self.zone_changes += 1
+        if block.dimm is not None:
+            (self.movable_blocks if zone == MOVABLE else self.kernel_blocks)[block.dimm] += blocks
 
     def _in_zone(self, block: Block, nid: int, zone: str) -> bool:
         """Whether the block is on-line in that zone, be it with a part of it."""

@@ -15,25 +15,62 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from memplan.hotadd.memory import Block
-    from memplan.hotadd.result import Removal, State
+    from memplan.hotadd.result import Removal
     from memplan.hotadd.running import Dimm, Running
 
 
 _MOVABLE_GOES = "what is on-line of it is movable: it goes if what lies in it has room elsewhere, and nobody pins it"
 
 
-def block_ranges(running: Running, blocks: Iterable[Block] | None = None) -> tuple[BlockRange, ...]:
-    """The blocks as they stand (all, or those given), neighbours that are alike put together."""
+def block_ranges(running: Running) -> tuple[BlockRange, ...]:
+    """All blocks as they stand, neighbours that are alike put together."""
     memory = running.memory
+    if running.rules.zones in zones.GIVEN_AS_ADDED:
+        return ranges_of(running, memory.blocks.values())
+    return _joined(own for dimm in memory.dimms for own in dimm_ranges(running, dimm))
+
+
+def dimm_ranges(running: Running, dimm: int | None) -> tuple[BlockRange, ...]:
+    """The blocks of a DIMM, or (None) those of none, as :func:`ranges_of` tells of them.
+
+    That is told again while they stay as they are, and, if one of them is off-line, while the zones do.
+    """
+    memory = running.memory
+    if running.rules.zones in zones.GIVEN_AS_ADDED:
+        return ranges_of(running, memory.of_dimm(dimm))
+    known = running.told.get(dimm)
+    changes = memory.changes[dimm]
+    around = memory.zone_changes, running.settings
+    if known is not None and known[0] in ((changes, None), (changes, around)):
+        return known[1]
+    found = ranges_of(running, memory.of_dimm(dimm))
+    settled = all(own.state == "online" for own in found)
+    running.told[dimm] = (changes, None if settled else around), found
+    return found
+
+
+def ranges_of(running: Running, blocks: Iterable[Block]) -> tuple[BlockRange, ...]:
+    """`blocks` as they stand, neighbours that are alike put together."""
+    return _joined(
+        BlockRange(
+            block.index,
+            block.index,
+            block.nid,
+            "online" if block.online else "offline",
+            zones.valid_zones(running.memory, running.rules, running.settings, block),
+        )
+        for block in blocks
+    )
+
+
+def _joined(ranges: Iterable[BlockRange]) -> tuple[BlockRange, ...]:
+    """`ranges` upwards, neighbours that are alike as one."""
     found: list[BlockRange] = []
-    for block in sorted(memory.blocks.values() if blocks is None else blocks, key=lambda block: block.index):
-        state: State = "online" if block.online else "offline"
-        names = zones.valid_zones(memory, running.rules, running.settings, block)
-        last = found[-1] if found else None
-        if last is not None and last[1:] == (block.index - 1, block.nid, state, names):
-            found[-1] = last._replace(last=block.index)
+    for own in sorted(ranges):
+        if found and found[-1][1:] == (own.first - 1, *own[2:]):
+            found[-1] = found[-1]._replace(last=own.last)
         else:
-            found.append(BlockRange(block.index, block.index, block.nid, state, names))
+            found.append(own)
     return tuple(found)
 
 
@@ -60,7 +97,7 @@ def dimm_report(running: Running, dimm: Dimm) -> DimmReport:
         accepted=dimm.accepted,
         outcome=dimm.outcome,
         risk=dimm.risk,
-        blocks=block_ranges(running, blocks),
+        blocks=dimm_ranges(running, dimm.index) if blocks else (),
         zone_why=_zone_reasons(dimm, blocks),
         map_bytes=dimm.size // MAP_SHARE if blocks else 0,
         map_place=_map_place(running, dimm, blocks),
@@ -94,17 +131,17 @@ def _map_place(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> str:
     hosts = [
         other.name
         for other in running.dimms
-        if other.index < dimm.index and other.accepted and _kernel_blocks(running, other, nid)
+        if other.index < dimm.index and other.node is not None and other.node.nid == nid
+        if other.accepted and memory.kernel_blocks[other.index]
     ]
     if hosts and not dimm.map_note:
         text += f"; it may lie in {', '.join(hosts)}"
     return f"{text}; {dimm.map_note}" if dimm.map_note else text
 
 
-def _kernel_blocks(running: Running, dimm: Dimm, nid: int | None = None) -> list[int]:
-    """The DIMM's blocks that are in kernel zones (of node `nid`)."""
-    blocks = running.memory.of_dimm(dimm.index)
-    return [block.index for block in blocks if block.online and not block.movable and nid in (None, block.nid)]
+def _kernel_blocks(running: Running, dimm: Dimm) -> list[int]:
+    """The DIMM's blocks that are in kernel zones."""
+    return [block.index for block in running.memory.of_dimm(dimm.index) if block.online and not block.movable]
 
 
 def _removal(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> tuple[Removal, str]:

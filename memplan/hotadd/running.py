@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.hotadd.memory import MOST_MOVABLE, MOVABLE, Memory
+from memplan.hotadd.memory import MOST_MOVABLE, Memory
 from memplan.hotadd.place import blocks_of, window_of
 from memplan.hotadd.scenario import unknown_dimm
 from memplan.hotadd.zones import choose
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from memplan.hotadd.memory import Block
     from memplan.hotadd.place import NodeChoice
-    from memplan.hotadd.result import DimmOutcome
+    from memplan.hotadd.result import BlockRange, DimmOutcome
     from memplan.hotadd.rules import HotplugRules
     from memplan.hotadd.scenario import OnlineType, Scenario, Target
     from memplan.hotadd.settings import Settings
@@ -115,6 +115,8 @@ class Running:
         #: What the memory maps of added memory have left of the kernel's boot memory, at most.
         self.kernel_left = start.kernel_memory if start.total is None else min(start.total, start.kernel_memory)
         self._starved = False
+        #: What was told last of each device's blocks, and what of the machine that told of.
+        self.told: dict[int | None, tuple[object, tuple[BlockRange, ...]]] = {}
         #: Why nothing more happens: an oops while the lock for hot-plugging was held ("": it goes on).
         self.dead = ""
         #: 2M pages in the pool for huge pages, and those of them that lie in boot memory.
@@ -128,10 +130,10 @@ class Running:
     def watch_ratio(self) -> None:
         """Warns, once, where added memory has made more movable than the kernel can serve."""
         memory = self.memory
-        present = (block.present for block in memory.blocks.values() if block.online and not block.movable)
-        movable, kernel = memory.movable_present() << PAGE_SHIFT, sum(present) << PAGE_SHIFT
-        added = any(block.movable and not block.boot for block in memory.blocks.values())
-        if self._starved or not added or movable <= MOST_MOVABLE * kernel:
+        if self._starved:
+            return
+        movable, kernel = memory.movable_present() << PAGE_SHIFT, memory.kernel_pages() << PAGE_SHIFT
+        if not memory.added_is_movable() or movable <= MOST_MOVABLE * kernel:
             return
         self._starved = True
         self.warn(
@@ -186,8 +188,7 @@ class Running:
 
     def added_kernel_bytes(self) -> int:
         """Added memory in kernel zones."""
-        blocks = self.memory.blocks.values()
-        return sum(b.present for b in blocks if not b.boot and b.online and b.zone != MOVABLE) << PAGE_SHIFT
+        return self.memory.kernel_pages(added=True) << PAGE_SHIFT
 
     def put_online(self, block: Block, type_: OnlineType) -> str:
         """Puts an off-line block on-line; why it is refused, or ""."""
@@ -248,7 +249,7 @@ class Running:
         choice = choose(self.memory, self.rules, self.settings, block, type_)
         if choice.zone is not None:
             self.memory.online(block, choice.zone)
-            block.online, block.zone = False, None
+            self.memory.lose(block)
         self.dead = "the lock for hot-plugging is held since the oops: no memory comes or goes any more"
         self.warn(f"node {block.nid} was not possible at boot: the kernel oopses when its memory comes on-line")
         return Outcome(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from memplan.hotadd.settings import Settings
 
 _SHORT_PFN = (1 << 32) - 1
+#: Rules by which a block's zone is given when it is added, and moves with the zones' borders.
+GIVEN_AS_ADDED = ("added", "added to Normal")
 
 
 class Choice(NamedTuple):
@@ -40,7 +42,7 @@ class Room(NamedTuple):
 
 def choose(memory: Memory, rules: HotplugRules, settings: Settings, block: Block, type_: OnlineType) -> Choice:
     """The zone that `block` goes to when `type_` is written to its state now."""
-    if rules.zones in ("added", "added to Normal"):
+    if rules.zones in GIVEN_AS_ADDED:
         return _by_adding(memory, block, type_)
     start, end = _span(memory, rules, block)
     kernel = _kernel_zone(memory, block.nid, start, end)
@@ -57,7 +59,7 @@ def choose(memory: Memory, rules: HotplugRules, settings: Settings, block: Block
 
 def valid_zones(memory: Memory, rules: HotplugRules, settings: Settings, block: Block) -> tuple[str, ...]:
     """What the block's valid_zones says: its zone, or, off-line, the zones it may go to, the default first."""
-    if rules.zones in ("added", "added to Normal"):
+    if rules.zones in GIVEN_AS_ADDED:
         return _shiftable(memory, block)
     if block.online:
         return (block.zone,) if block.zone is not None else ("none",)
@@ -111,10 +113,9 @@ def _by_ratio(memory: Memory, settings: Settings, block: Block, kernel: str) -> 
         return Choice(kernel, "auto_movable_ratio is 0")
     pages = memory.block_pages
     if block.dimm is not None:
-        own = memory.of_dimm(block.dimm)
-        if any(other.online and other.zone != MOVABLE for other in own):
+        if memory.kernel_blocks[block.dimm]:
             return Choice(kernel, "another block of the DIMM is in a kernel zone, and a DIMM goes whole")
-        pages = sum(memory.block_pages for other in own if not other.movable)
+        pages *= len(memory.of_dimm(block.dimm)) - memory.movable_blocks[block.dimm]
     for nid in (None, block.nid) if settings.numa_aware else (None,):
         found = room(memory, settings, nid)
         if found.movable + pages > found.limit:
@@ -167,7 +168,7 @@ def _by_adding(memory: Memory, block: Block, type_: OnlineType) -> Choice:
 
 def zone_when_added(memory: Memory, rules: HotplugRules, nid: int, start: int) -> str | None:
     """The zone that memory at page frame `start` is given when it is added (up to 4.12; None: later)."""
-    if rules.zones not in ("added", "added to Normal"):
+    if rules.zones not in GIVEN_AS_ADDED:
         return None
     movable = memory.zone(nid, MOVABLE)
     if rules.zones == "added" and movable.start < movable.end and movable.start <= start:

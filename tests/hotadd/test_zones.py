@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memplan.hotadd.replay import run
+from memplan.hotadd.report import ranges_of
 from memplan.hotadd.result import StepResult
 from memplan.hotadd.running import Build, Running
 from memplan.hotadd.scenario import Add, Offline, Online, OnlineType, Remove, Scenario, ScenarioStep, Shell, Target
@@ -150,25 +151,28 @@ STEP = st.one_of(
 )
 
 
+SETTINGS = st.builds(
+    Settings,
+    default_state=st.sampled_from(["offline", "online", "online_movable"]),
+    movable_node=st.booleans(),
+    policy=st.sampled_from(["contig-zones", "auto-movable"]),
+    ratio=st.integers(0, 400),
+    numa_aware=st.booleans(),
+    driver=st.just(True),
+    removal=st.just(True),
+    memmap_on_memory=st.just("no"),
+    mem_limit=st.none(),
+    numa_off=st.booleans(),
+    hugetlb_frees_maps=st.just(False),
+    notes=st.just(()),
+)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(STEP, max_size=12),
     st.sampled_from(["4.19.72", "5.4.273", "5.15.135", "6.1.192", "6.12.107", "7.1.5"]),
-    st.builds(
-        Settings,
-        default_state=st.sampled_from(["offline", "online", "online_movable"]),
-        movable_node=st.booleans(),
-        policy=st.sampled_from(["contig-zones", "auto-movable"]),
-        ratio=st.integers(0, 400),
-        numa_aware=st.booleans(),
-        driver=st.just(True),
-        removal=st.just(True),
-        memmap_on_memory=st.just("no"),
-        mem_limit=st.none(),
-        numa_off=st.booleans(),
-        hugetlb_frees_maps=st.just(False),
-        notes=st.just(()),
-    ),
+    SETTINGS,
 )
 def test_what_holds_whatever_is_done(todo: list[ScenarioStep], version: str, options: Settings) -> None:
     todo = [Add(GIB), Add(GIB), *todo]
@@ -186,3 +190,29 @@ def test_what_holds_whatever_is_done(todo: list[ScenarioStep], version: str, opt
         inside = [b for b in running.memory.blocks.values() if b.online and (b.nid, b.zone) == (nid, name)]
         assert zone.present == sum(block.present for block in inside)
         assert all(zone.start <= block.index * PAGES and (block.index + 1) * PAGES <= zone.end for block in inside)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.one_of(STEP, st.just(Shell("echo auto-movable > /sys/module/memory_hotplug/parameters/online_policy")))
+    ),
+    st.sampled_from(["4.10.17", "4.13.16", "4.19.72", "5.15.135", "6.12.107"]),
+    SETTINGS,
+)
+def test_what_is_told_again_is_what_would_be_told_anew(
+    todo: list[ScenarioStep], version: str, options: Settings
+) -> None:
+    todo = [Add(GIB), Add(GIB), *todo[:8]]
+    rules = load_rules(version).hotplug
+    told = run(Running(start(), rules, options, Scenario(tuple(todo)), Build()))
+    for number, step in enumerate(told, 1):
+        anew = Running(start(), rules, options, Scenario(tuple(todo[:number])), Build())
+        run(anew)
+        assert step.blocks == ranges_of(anew, anew.memory.blocks.values())
+        if step.dimm is not None and step.dimm.accepted:
+            assert step.dimm.blocks == ranges_of(anew, anew.memory.of_dimm(int(step.dimm.name[1:])))
+    for dimm in anew.dimms:
+        online = [block for block in anew.memory.of_dimm(dimm.index) if block.online]
+        assert anew.memory.movable_blocks[dimm.index] == sum(block.movable for block in online)
+        assert anew.memory.kernel_blocks[dimm.index] == sum(not block.movable for block in online)
