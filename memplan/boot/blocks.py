@@ -46,18 +46,14 @@ def movable_ranges(boot: Boot) -> list[tuple[int, int, int]]:
     A block can where all of it is RAM of one node and one zone, and nothing in it is reserved at the hand-over.
     """
     size = block_size(boot)
-    found: list[tuple[int, int, int]] = []
     reserved = boot.memblock.reserved_ranges()
-    for zone in boot.zones.zones:
-        if zone.name != "Movable":
-            continue
-        for start, end in _alone(boot, zone):
-            for low, high in _whole_blocks(start, end, size, reserved):
-                if found and found[-1][0] == zone.nid and found[-1][2] == low:
-                    found[-1] = zone.nid, found[-1][1], high
-                else:
-                    found.append((zone.nid, low, high))
-    return found
+    return [
+        (zone.nid, low, high)
+        for zone in boot.zones.zones
+        if zone.name == "Movable"
+        for start, end in _alone(boot, zone)
+        for low, high in _whole_blocks(start, end, size, reserved)
+    ]
 
 
 def _alone(boot: Boot, zone: Zone) -> Iterator[tuple[int, int]]:

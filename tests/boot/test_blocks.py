@@ -141,3 +141,29 @@ def test_a_block_is_movable_where_every_page_of_it_is(
     assert [(nid, block) for nid, start, end in found for block in range(start // size, end // size)] == wanted
     assert all(start < end for _, start, end in found)
     assert all(one[0] < two[0] or one[2] < two[1] for one, two in pairwise(found))
+
+
+def test_what_is_taken_at_the_ends_leaves_no_empty_range() -> None:
+    """The first and the last block are taken, then all."""
+    marked = Srat(memory=(MemoryAffinity(0, 0, 6 * GIB), MemoryAffinity(1, 6 * GIB, 2 * GIB, hotplug=True)))
+    boot = booted("6.12", machine([(MIB, 2 * GIB), (4 * GIB, 8 * GIB)], marked, cmdline="movable_node"))
+    free_area_init(boot)
+    assert movable_ranges(boot) == [(1, 6 * GIB, 8 * GIB)]
+    boot.memblock.reserve(6 * GIB, 1)
+    boot.memblock.reserve(8 * GIB - 1, 1)
+    assert movable_ranges(boot) == [(1, 6 * GIB + 128 * MIB, 8 * GIB - 128 * MIB)]
+    boot.memblock.reserve(6 * GIB, 2 * GIB)
+    assert movable_ranges(boot) == []
+
+
+def test_what_another_zone_of_the_node_spans_too_can_not_go_off_line() -> None:
+    """kernelcore=mirror lets node 1's ZONE_NORMAL span all of the node, beside which node 0's is not there."""
+    srat = Srat(memory=(MemoryAffinity(0, 0, 5 * GIB), MemoryAffinity(1, 5 * GIB, 4 * GIB)))
+    boot = booted("6.12", machine([(MIB, 3 * GIB), (4 * GIB, 9 * GIB)], srat, cmdline="kernelcore=mirror"))
+    boot.memblock.mirrored_kernelcore = True
+    boot.memblock.mark_mirror(0, 3 * GIB)
+    boot.memblock.mark_mirror(5 * GIB, GIB)
+    free_area_init(boot)
+    assert {zone.nid for zone in boot.zones.zones if zone.name == "Movable"} == {0, 1}
+    # Node 0 keeps its NODE_DATA in its last block.
+    assert movable_ranges(boot) == [(0, 4 * GIB, 5 * GIB - 128 * MIB)]

@@ -205,3 +205,16 @@ def test_ram_is_cut_where_the_marks_begin_and_end(
     parts = _parts(cast(Boot, boot))
     assert [piece for part in parts for piece in part.pieces] == [(start, end) for start, end, _, _ in pieces]
     assert all((one.nid, one.hotplug) != (two.nid, two.hotplug) for one, two in pairwise(parts))
+
+
+STRIPES = ((BORDER, 6 * GIB, True), (6 * GIB, 7 * GIB, False), (7 * GIB, 8 * GIB, True), (8 * GIB, END, False))
+
+
+@pytest.mark.parametrize("initrd", [None, Initrd(6 * GIB, 16 * MIB)])
+def test_each_part_that_the_srat_treats_alike_has_its_verdict(initrd: Initrd | None) -> None:
+    """Whether the kernel keeps the marks, so that its memory is in as many pieces, or takes them off the node."""
+    marked = tuple(MemoryAffinity(1, start, end - start, hotplug=hotplug) for start, end, hotplug in STRIPES)
+    srat = Srat(memory=(MemoryAffinity(0, 0, BORDER), *marked))
+    plan = planned(two_nodes()._replace(srat=srat, initrd=initrd))
+    assert tuple((v.start, v.end, v.hotplug) for v in plan.verdicts if v.nid == 1) == STRIPES
+    assert {v.unmarked for v in plan.verdicts if v.nid == 1 and v.hotplug} == {initrd is not None}

@@ -162,7 +162,7 @@ def _spread_kernelcore(boot: Boot, needed: int, usable_start: int) -> dict[int, 
     ranges: dict[int, list[tuple[int, int]]] = {}
     for start, end, nid in boot.memblock.pfn_ranges(None):
         ranges.setdefault(nid or 0, []).append((start, end))
-    starts = dict.fromkeys(ranges, 0)
+    starts: dict[int, int] = {}
     usable_nodes = len(ranges)
     while True:
         share = needed // usable_nodes
@@ -171,7 +171,7 @@ def _spread_kernelcore(boot: Boot, needed: int, usable_start: int) -> dict[int, 
                 share = needed // usable_nodes
             rest = share
             for start, end in ranges[nid]:
-                start = max(start, starts[nid])
+                start = max(start, starts.get(nid, start))
                 if start >= end:
                     continue
                 if start < usable_start:
@@ -239,7 +239,7 @@ def _zone_of_node(
     mirror = boot.memblock.mirrored_kernelcore
     start, end = max(min(node[0], zone.high), zone.low), max(min(node[1], zone.high), zone.low)
     if zone.name == _MOVABLE:
-        start, end = (movable, min(node[1], movable_high)) if movable else (0, 0)
+        start, end = movable or node[1], min(node[1], movable_high)
     elif movable:
         if not mirror and start < movable < end:
             end = movable

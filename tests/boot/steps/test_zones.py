@@ -14,12 +14,13 @@ import memplan
 from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.boot.steps.zones import _core_pages, _required_kernelcore, _spread_kernelcore, free_area_init
+from memplan.errors import NotCoveredError
 from memplan.events import Change, Message
 from memplan.firmware.combine import import_files
 from memplan.kernel.load import override
 from memplan.machine.model import CpuAffinity, Cpus, MemoryAffinity, Srat
 from memplan.owner import Purpose
-from memplan.units import GIB, MIB, PAGE_SHIFT
+from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE
 from tests.boot import real
 from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
 
@@ -226,6 +227,69 @@ def test_a_percentage_is_of_all_pages() -> None:
     assert movable("6.12", "kernelcore=75%") == movable("6.12", "kernelcore=6290688K")
     assert movable("6.12", "movablecore=25%") == movable("6.12", f"movablecore={524224 * 4}K")
     assert movable("6.12", "kernelcore=0%") == movable("6.12", "kernelcore=%") == {}
+
+
+def movable_of(ram: list[tuple[int, int]], cmdline: str, srat: Srat | None = None) -> dict[int, int]:
+    """Where ZONE_MOVABLE begins on each node of a machine with that RAM, in MiB."""
+    boot = booted("6.12", machine(ram, srat, cmdline=cmdline))
+    free_area_init(boot)
+    return {nid: pfn << PAGE_SHIFT >> 20 for nid, pfn in boot.zones.movable_start_pfn.items()}
+
+
+#: As EVEN, but with a whole 4 MiB less below 4 GiB, so that a share of 3 GiB ends on a border.
+ON_BORDER = [(4 * MIB, 3 * GIB), (4 * GIB, 9 * GIB)]
+
+
+@pytest.mark.parametrize(
+    ("pages", "starts"),
+    [
+        (0, {0: 4100, 1: 8192}),
+        # As many pages as nodes without one are left over: they are not shared out again.
+        (1, {0: 4100, 1: 8192}),
+        (2, {0: 4104, 1: 8196}),
+        (3, {0: 4104, 1: 8196}),
+    ],
+)
+def test_single_pages_move_a_border(pages: int, starts: dict[int, int]) -> None:
+    assert movable_of(ON_BORDER, f"kernelcore={6 * 1024 * 1024 + 4 * pages}K", SRAT_EVEN) == starts
+
+
+@pytest.mark.parametrize(("size", "start"), [("3G", 4100), ("10G", 11 * 1024 + 4), ("15G", 16 * 1024 + 4)])
+def test_a_share_may_be_larger_than_all_that_lies_below_its_range(size: str, start: int) -> None:
+    assert movable_of([(4 * MIB, 3 * GIB), (4 * GIB, 20 * GIB)], f"kernelcore={size}") == {0: start}
+
+
+def test_percentages_of_a_large_machine() -> None:
+    """Of 1000 GiB in two equal parts, one percent is 10 GiB; the kernel's begin at 4 GiB."""
+    ram = [(4 * GIB, 1004 * GIB)]
+    assert movable_of(ram, "kernelcore=50%") == {0: 504 * 1024}
+    assert movable_of(ram, "kernelcore=99%") == movable_of(ram, "movablecore=1%") == {0: 994 * 1024}
+    # A percentage without a number is none.
+    assert movable_of(ram, "kernelcore=% movablecore=25%") == {0: 754 * 1024}
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_mirrored_pages_of_another_node_count_until_a_zone_has_less_than_none(extra: int) -> None:
+    """Node 0 has 1025 pages around node 1's; the kernel takes node 1's mirrored ones off them too."""
+    low, high = 4 * GIB + 4 * MIB, 5 * GIB
+    srat = Srat(
+        memory=(
+            MemoryAffinity(0, 0, low),
+            MemoryAffinity(1, low, high - low),
+            MemoryAffinity(0, high, PAGE_SIZE),
+        )
+    )
+    ram = [(MIB, 3 * GIB), (4 * GIB, high + PAGE_SIZE)]
+    boot = booted("6.12", machine(ram, srat, cmdline="kernelcore=mirror"))
+    boot.memblock.mirrored_kernelcore = True
+    boot.memblock.mark_mirror(low, (1025 + extra) * PAGE_SIZE)
+    if extra:
+        with pytest.raises(NotCoveredError, match="node 0's Movable zone twice"):
+            free_area_init(boot)
+        return
+    free_area_init(boot)
+    (zone,) = [zone for zone in boot.zones.zones if (zone.nid, zone.name) == (0, "Movable")]
+    assert (zone.start_pfn, zone.spanned, zone.present) == (4 * GIB // PAGE_SIZE, GIB // PAGE_SIZE + 1, 0)
 
 
 # -- what a zone has for the kernel, by which hash tables are sized --------------------------------------------------
