@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import tracemalloc
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,50 @@ def test_without_a_library_or_program_says_what_to_install(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UsageError, match=rf"pip install 'memplan\[kernel\]', or install the program {program}$"):
         unpack_kernel(image, "vmlinuz")
+
+
+def test_without_a_number_of_setup_sectors_there_are_four() -> None:
+    """By the boot protocol, for loaders of old."""
+    data = bytearray(bzimage(PACKERS["gzip"](b"kernel")))
+    data[0x1F1] = 0
+    data[1024:1024] = bytes(3 * 512)
+    image = read_bzimage(bytes(data), "vmlinuz")
+    assert (image.payload_at, image.payload) == (5 * 512 + 0x10, PACKERS["gzip"](b"kernel"))
+
+
+def test_the_shortest_payload() -> None:
+    assert read_bzimage(bzimage(bytes(8)), "vmlinuz").payload == bytes(8)
+    with pytest.raises(InputError, match="is cut short: the payload should be bytes 0x410 to 0x417"):
+        read_bzimage(bzimage(bytes(7)), "vmlinuz")
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_lz4_has_chunks_of_up_to_8_mib(more: int) -> None:
+    kernel = bytes((8 << 20) + more)
+    chunk = import_module("lz4.block").compress(kernel, store_size=False)
+    packed = b"\x02\x21\x4c\x18" + struct.pack("<I", len(chunk)) + chunk + struct.pack("<I", len(kernel))
+    image = read_bzimage(bzimage(packed), "vmlinuz")
+    if more:
+        with pytest.raises(InputError, match="has a damaged lz4 payload"):
+            unpack_kernel(image, "vmlinuz")
+    else:
+        assert unpack_kernel(image, "vmlinuz") == kernel
+
+
+@pytest.mark.parametrize("long_header", [False, True])
+@pytest.mark.parametrize("flags", [0, 0x1, 0x2, 0x3, 0x100, 0x200, 0x303, 0x800, 0xB03])
+def test_every_form_of_lzop_s_header(long_header: bool, flags: int) -> None:
+    """Fields as lzop's own reader takes them: some from version 0.940 on, a filter's, and checksums as flags say."""
+    kernel = b"kernel " * 100
+    head = struct.pack(
+        ">HHHBB" if long_header else ">HHB", *((0x940, 0x20A0, 0x940, 3, 9) if long_header else (0x93F, 0x20A0, 3))
+    )
+    head += struct.pack(">I", flags) + (bytes(4) if flags & 0x800 else b"") + bytes(12 if long_header else 8)
+    out = b"\x89LZO\0\r\n\x1a\n" + head + bytes([7]) + b"vmlinux" + bytes(4)
+    unpacked_sums = bytes(4 * sum(bool(flags & flag) for flag in (0x1, 0x100)))
+    packed_sums = bytes(4 * sum(bool(flags & flag) for flag in (0x2, 0x200)))
+    block = import_module("lzallright").LZOCompressor().compress(kernel)
+    out += struct.pack(">II", len(kernel), len(block)) + unpacked_sums + packed_sums + block
+    out += struct.pack(">II", 5, 5) + unpacked_sums + b"stored"[:5]
+    packed = out + bytes(4) + struct.pack("<I", len(kernel) + 5)
+    assert unpack_kernel(read_bzimage(bzimage(packed), "vmlinuz"), "vmlinuz") == kernel + b"store"

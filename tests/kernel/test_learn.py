@@ -372,3 +372,35 @@ def test_written_file_is_plain_yaml(vmlinuz: Path) -> None:
         "source": "setup header of vmlinuz",
         "image": {"init_size": 0x123000, "kernel_alignment": 0x200000, "output_len": len(elf())},
     }
+
+
+def test_options_are_written_whole_however_long(vmlinuz: Path) -> None:
+    options = ["a" * 128, "b-c" * 42, *(f"word-{number}" for number in range(40))]
+    data = yaml.safe_load("\n".join(to_yaml(learn(Inputs(vmlinuz))._replace(options=options))))
+    assert data["options"].split() == options
+
+
+def test_of_several_facts_that_nothing_tells_the_first_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "System.map"
+    path.write_text("ffffffff81000000 T _text\nffffffff81200000 B __brk_limit\n")
+    with pytest.raises(UsageError, match=r"nothing tells image\.brk_start: "):
+        learn(Inputs(system_map=path), release="6.1.1")
+
+
+def test_boot_options_without_some_of_their_symbols() -> None:
+    image = Elf(elf(), "vmlinux")
+    symbols = kallsyms(image)
+    whole = option_words(image, symbols)
+    assert whole is not None
+    for name in ("__setup_start", "__setup_end"):
+        assert option_words(image, {other: at for other, at in symbols.items() if other != name}) is None
+    without = option_words(image, {other: at for other, at in symbols.items() if other != "sysctl_aliases"})
+    assert without == [word for word in whole if word != "numa_zonelist_order"]
+    # A table without entries has none, and one that ends before it begins, or is endless, is damage.
+    start = symbols["__setup_start"]
+    empty = option_words(image, {**symbols, "__setup_end": start})
+    assert empty is not None
+    assert set(empty) < set(whole)
+    for end in (start - 24, start + 24 * (32768 + 1)):
+        with pytest.raises(InputError, match="has a table of boot options of "):
+            option_words(image, {**symbols, "__setup_end": end})

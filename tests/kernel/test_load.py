@@ -215,3 +215,12 @@ def test_facts_that_a_machine_overrides_go_with_its_own_build() -> None:
     plain = KernelImage(DEBIAN_6_1)
     assert kernel_of(plain, DEBIAN_6_12) == find_kernel(DEBIAN_6_12)
     assert kernel_of(image, find_kernel(DEBIAN_6_12)).facts == find_kernel(DEBIAN_6_12).facts
+
+
+def test_what_the_user_gives_is_borrowed_no_more() -> None:
+    base = find_kernel("6.7")
+    assert base.borrowed
+    name = min(name for name in base.borrowed if isinstance(base.facts.get(name), int))
+    assert override(base, {name: base.facts[name]}).borrowed == base.borrowed - {name}
+    own = find_kernel(DEBIAN_6_1)
+    assert override(own, {"struct.page": 64}).borrowed == own.borrowed
