@@ -206,7 +206,9 @@ def slow(folder: Path) -> list[tuple[str, Callable[[], object], float]]:
     entry = "    - {{pxm: {}, base: {:#x}, length: 2M, hotplug: true}}"
     entries = [entry.format(number % 8, 4 * GIB + number * MIB) for number in range(20_000)]
     guest = folder / "guest.yaml"
-    guest.write_text(machine_text(4, 4 * GIB, cmdline="memhp_default_state=online_movable"))
+    guest.write_text(
+        machine_text(4, 4 * GIB, cmdline="memhp_default_state=online memory_hotplug.online_policy=auto-movable")
+    )
     dimms = ["--add", "512G"] * 128
     head, _, _ = machine_text(8, 16 * GIB).partition("srat:")
     overlaps.write_text(f"{head}srat:\n  memory:\n" + "\n".join(entries) + "\n")
