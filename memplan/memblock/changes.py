@@ -123,11 +123,7 @@ class Changes(Searches):
         """
         index = self.reserved.search(base)
         _, end, (nid, flags) = self.reserved.region(index)
-        if (
-            end < base + count * block
-            or flags & MEMBLOCK_RSRV_NOINIT
-            or self.reserved.cnt + 2 * count > self.reserved.max
-        ):
+        if end < base + count * block or self.reserved.cnt + 2 * count > self.reserved.max:
             for start in range(base, base + count * block, block):
                 self.reserved_mark_noinit(start + head, block - head)
             return

@@ -192,3 +192,53 @@ def test_each_growth_on_the_way_gives_reservations_their_nodes_once_more(crowd: 
     assert nodes[63 * MIB, MIB] == 0
     assert nodes[64 * MIB, MIB] == 1
     assert nodes[MIB, PAGE_SIZE] == 0
+
+
+NODES = [(0, 4, 0), (4, 4, 1), (12, 2, 0), (16, 1, -1)]
+
+
+@pytest.mark.parametrize("version", ["3.13", "6.1", "6.12", "7.1"])
+def test_pages_by_node(version: str) -> None:
+    """A node's own, or all: where none is asked for, by MAX_NUMNODES, and by what is no node since 6.10."""
+    memblock, _ = engine(version)
+    for first, count, nid in NODES:
+        memblock.add_node(first * PAGE_SIZE, count * PAGE_SIZE, nid)
+    every = [(first, first + count, nid) for first, count, nid in NODES]
+    assert memblock.pfn_ranges(0) == [(0, 4, 0), (12, 14, 0)]
+    assert memblock.pfn_ranges(1) == [(4, 8, 1)]
+    assert memblock.pfn_ranges(7) == []
+    assert memblock.pfn_ranges(None) == memblock.pfn_ranges(MAX_NUMNODES) == every
+    assert memblock.pfn_ranges(-1) == ([every[-1]] if version in ("3.13", "6.1") else every)
+
+
+def test_scratch_areas_take_all_allocations_until_they_are_opened() -> None:
+    memblock, _ = engine("7.1")
+    memblock.current_limit = 64 * MIB
+    memblock.add_node(0, 64 * MIB, 0)
+    memblock.mark_kho_scratch(8 * MIB, 2 * MIB)
+    memblock.scratch_only = True
+    assert memblock.alloc_try_nid(MIB, MIB, 0, 0, 0) == 9 * MIB
+    assert memblock.alloc_try_nid(MIB, MIB, 0, 0, 0) == 8 * MIB
+    memblock.scratch_only = False
+    assert memblock.alloc_try_nid(MIB, MIB, 0, 0, 0) == 63 * MIB
+    assert len(list(memblock.memory)) == 3
+    memblock.clear_kho_scratch(8 * MIB, 2 * MIB)
+    assert [region[:2] for region in memblock.memory] == [(0, 64 * MIB)]
+
+
+def test_the_core_of_bootmem_says_where_nothing_is_free() -> None:
+    memblock, _ = engine("3.13")
+    memblock.current_limit = 8 * MIB
+    memblock.add_node(4 * MIB, 4 * MIB, 0)
+    assert memblock.alloc_memory_core_early(0, 4 * MIB, MIB, 0, U64_MAX) == 4 * MIB
+    assert memblock.alloc_memory_core_early(0, MIB, MIB, 0, U64_MAX) == 0
+
+
+def test_tails_of_a_region_that_is_marked_whole_stay_in_it() -> None:
+    memblock, _ = engine("6.12")
+    memblock.reserve(MIB, MIB)
+    memblock.reserved_mark_noinit(MIB, MIB)
+    before = list(memblock.reserved)
+    memblock.reserved_mark_noinit_tails(MIB, 16 * PAGE_SIZE, 4, PAGE_SIZE)
+    assert list(memblock.reserved) == before
+    assert before[0][3] == MEMBLOCK_RSRV_NOINIT

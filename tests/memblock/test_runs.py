@@ -131,3 +131,50 @@ def test_many_pages_are_one_change(bottom_up: bool) -> None:
     start = GIB if bottom_up else 5 * GIB - 65536 * PAGE_SIZE
     assert runs == [Run(start, start + 65536 * PAGE_SIZE, 65536, not bottom_up)]
     assert changes == [("reserve", start, 65536 * PAGE_SIZE, 65536, not bottom_up, None, 0)]
+
+
+@pytest.mark.parametrize("version", WAYS)
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("plain", [False, True])
+def test_short_runs_in_free_memory(version: str, count: int, plain: bool) -> None:
+    """With and without a node and flags, as the version marks allocations and other reservations."""
+    bulk, _ = prepared(version, [], False, False, 0)
+    single, _ = prepared(version, [], False, False, 0)
+    many, one = (
+        (bulk.alloc_memory_core_early_run, single.alloc_memory_core_early)
+        if plain
+        else (
+            lambda nid, size, align, low, high, count: bulk.alloc_run(size, align, low, high, nid, count),
+            lambda nid, size, align, low, high: single.alloc_try_nid(size, align, low, high, nid),
+        )
+    )
+    runs = many(1, PAGE_SIZE, PAGE_SIZE, 0, 4 * MIB, count)
+    assert blocks(runs) == one_by_one(lambda: one(1, PAGE_SIZE, PAGE_SIZE, 0, 4 * MIB), PAGE_SIZE, count)
+    assert sum(run.count for run in runs) == count
+    assert list(bulk.reserved) == list(single.reserved)
+
+
+@pytest.mark.parametrize("version", WAYS)
+@pytest.mark.parametrize("first", [-8, -1, 0, 1])
+def test_a_run_across_the_border_at_which_addresses_were_cut_short(version: str, first: int) -> None:
+    """Upwards across 2 GiB, where an address in an int turns negative: of such a one there is no second."""
+    bulk, single = (engine(version)[0] for _ in range(2))
+    for memblock in (bulk, single):
+        memblock.add_node(2 * GIB + first * PAGE_SIZE, 16 * PAGE_SIZE, 0)
+        memblock.bottom_up = True
+    runs = bulk.phys_alloc_range_run(PAGE_SIZE, PAGE_SIZE, 0, 0, 12)
+    taken = one_by_one(lambda: single.phys_alloc_range(PAGE_SIZE, PAGE_SIZE, 0, 0), PAGE_SIZE, 12)
+    assert blocks(runs) == list(dict.fromkeys(taken))
+    assert list(bulk.reserved) == list(single.reserved)
+
+
+@pytest.mark.parametrize("version", ["4.4", "5.10", "7.1"])
+@pytest.mark.parametrize("nid", [None, 0])
+def test_each_block_of_a_run_says_that_it_is_not_mirrored(version: str, nid: int | None) -> None:
+    (bulk, bulk_ears), (single, single_ears) = (prepared(version, [], False, True, 0) for _ in range(2))
+    size = 33 * PAGE_SIZE
+    runs = bulk.alloc_run(size, PAGE_SIZE, 0, 0, nid, 4)
+    assert blocks(runs) == one_by_one(lambda: single.alloc_try_nid(size, PAGE_SIZE, 0, 0, nid), size, 4)
+    said = [heard for heard in bulk_ears.heard if "mirrored" in str(heard[0])]
+    assert said == [heard for heard in single_ears.heard if "mirrored" in str(heard[0])]
+    assert len(said) == 4
