@@ -85,7 +85,7 @@ def read_input(path: str | os.PathLike[str], most: int, expected: str) -> bytes:
             with open_input(path, expected) as stream:
                 data = stream.read(most + 1)
     except (OSError, ValueError) as error:
-        raise _unreadable(name, error) from None
+        raise unreadable(name, error) from None
     if len(data) > most:
         raise _too_long(name, most, expected)
     return data
@@ -123,7 +123,7 @@ def read_regular(path: str | os.PathLike[str], most: int, expected: str) -> byte
             _check_kind(status.st_mode, source, expected)
             data = b"" if status.st_size > most else file.read(most + 1)
     except (OSError, ValueError) as error:
-        raise _unreadable(source, error) from None
+        raise unreadable(source, error) from None
     if len(data) > most or status.st_size > most:
         raise _too_long(source, most, expected)
     return data
@@ -136,7 +136,8 @@ def read_entry(path: str | os.PathLike[str], most: int, expected: str) -> bytes:
     return read_regular(path, most, expected)
 
 
-def _unreadable(source: str, error: OSError | ValueError) -> InputError:
+def unreadable(source: str, error: OSError | ValueError) -> InputError:
+    """What is told of a file that can't be read."""
     return InputError.single(source, f"can't be read: {getattr(error, 'strerror', None) or error}")
 
 

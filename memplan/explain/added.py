@@ -44,11 +44,6 @@ def _dimm(added: HotaddPlan, name: str) -> DimmReport:
     return found
 
 
-def _blocks(added: HotaddPlan) -> tuple[BlockRange, ...]:
-    """The blocks after the last step."""
-    return added.steps[-1].blocks if added.steps else added.before
-
-
 def _steps(added: HotaddPlan, dimm: DimmReport) -> list[StepResult]:
     """The steps that are about the DIMM itself: its adding, and its being asked back."""
     return [step for step in added.steps if step.dimm is not None and step.dimm.name == dimm.name]
@@ -64,7 +59,7 @@ def _dimm_answer(added: HotaddPlan, dimm: DimmReport) -> Answer:
     details += [f"the kernel says: {line}" for step in steps for line in step.lines]
     subject, size = dimm.name, size_text(dimm.size)
     if not dimm.accepted:
-        left = any(step.accepted for step in steps if step.text.startswith("add "))
+        left = any(step.accepted for step in steps if step.adds)
         text = f"{subject} ({size}) " + ("is gone again" if left else "brings no memory: it was refused")
         return Answer("DIMM", subject, text, _range(dimm), nid=dimm.nid, details=tuple(details))
     text = f"{subject} ({size}) is memory of node {dimm.nid}: {_states(dimm.blocks)}"
@@ -125,7 +120,7 @@ def _reasons(dimm: DimmReport, part: BlockRange) -> tuple[str, ...]:
 def _address_answer(about: Subject, added: HotaddPlan, address: int) -> Answer:
     """Which DIMM holds the address, and in which zone; for memory of the boot, what the plan says and what changed."""
     number = address // added.block_size
-    part = next((part for part in _blocks(added) if part.first <= number <= part.last), None)
+    part = next((part for part in added.blocks if part.first <= number <= part.last), None)
     dimm = next((dimm for dimm in added.dimms if (place := _range(dimm)) and place[0] <= address < place[1]), None)
     subject = f"{address:#x}"
     if dimm is None:

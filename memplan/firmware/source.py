@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
 from memplan.errors import InputError, Problem
-from memplan.files import is_pipe, open_input, read_input
+from memplan.files import is_pipe, open_input, read_input, unreadable
 from memplan.firmware.unpack import unpacked
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def open_source(path: Path) -> Source:
         with Source(path, name, b"", data).open() as file:
             head = file.read(HEAD_SIZE)
     except (OSError, ValueError) as error:
-        raise InputError.single(name, f"can't be read: {getattr(error, 'strerror', None) or error}") from error
+        raise unreadable(name, error) from error
     if not head:
         raise InputError.single(name, "is empty")
     return Source(path, name, head, data)

@@ -82,6 +82,11 @@ class StepResult(NamedTuple):
     dimm: DimmReport | None = None
     ratio: tuple[RatioReport, ...] = ()
 
+    @property
+    def adds(self) -> bool:
+        """Whether it is the step that adds its DIMM."""
+        return self.text.startswith("add ")
+
 
 class HotaddPlan(NamedTuple):
     """One scenario, replayed: `before` is the state at the start, `before_total` its MemTotal."""
@@ -98,3 +103,13 @@ class HotaddPlan(NamedTuple):
     steps: tuple[StepResult, ...]
     dimms: tuple[DimmReport, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def blocks(self) -> tuple[BlockRange, ...]:
+        """The memory blocks in the end."""
+        return self.steps[-1].blocks if self.steps else self.before
+
+    @property
+    def total(self) -> int | None:
+        """MemTotal in the end, in bytes (None: not known)."""
+        return self.steps[-1].total if self.steps else self.before_total

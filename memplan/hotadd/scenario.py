@@ -26,8 +26,7 @@ from memplan.units import PAGE_SIZE, memparse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from memplan.files import read_input
-from memplan.machine.document import Path
+    from memplan.machine.document import Path
 
 OnlineType = Literal["online", "online_kernel", "online_movable"]
 ONLINE_TYPES: tuple[OnlineType, ...] = ("online", "online_kernel", "online_movable")

@@ -44,15 +44,14 @@ def hotadd_blocks(result: HotaddPlan) -> Iterator[Block]:
             f"boot options  {result.cmdline or '-'}",
             f"memory block  {size_text(result.block_size)}",
             f"added memory  {_default(result)}",
-            f"MemTotal      {_totals(result)}",
+            f"MemTotal      {memory_text(result.before_total)} after boot, {memory_text(result.total)} in the end",
         ),
     )
     if result.dimms:
         yield dimm_table(result)
     for step in result.steps:
         yield Text(f"Step {step.number}: {step.text}", tuple(_step_lines(step)))
-    last = result.steps[-1].blocks if result.steps else result.before
-    yield block_table("Memory blocks in the end", last)
+    yield block_table("Memory blocks in the end", result.blocks)
     if result.warnings:
         yield Text("Look out", result.warnings)
 
@@ -93,11 +92,6 @@ def _default(result: HotaddPlan) -> str:
     return f"{state or f'comes on-line by itself ({result.default_state})'}; policy {result.policy}"
 
 
-def _totals(result: HotaddPlan) -> str:
-    last = result.steps[-1].total if result.steps else result.before_total
-    return f"{memory_text(result.before_total)} after boot, {memory_text(last)} in the end"
-
-
 def dimm_table(result: HotaddPlan) -> Table:
     """The DIMMs as they are in the end, a row each."""
     rows = []
@@ -110,7 +104,7 @@ def dimm_table(result: HotaddPlan) -> Table:
                 "-" if dimm.nid is None else str(dimm.nid),
                 _found(dimm),
                 memory_text(dimm.map_bytes) if dimm.accepted else "-",
-                _growth(dimm),
+                growth_text(dimm),
                 _REMOVAL.get(dimm.removal, dimm.removal),
             )
         )
@@ -124,7 +118,8 @@ def _found(dimm: DimmReport) -> str:
     return f"at risk: {_zones(dimm.blocks)}" if dimm.risk else _zones(dimm.blocks)
 
 
-def _growth(dimm: DimmReport) -> str:
+def growth_text(dimm: DimmReport) -> str:
+    """By how much the DIMM made MemTotal grow."""
     return f"+{memory_text(dimm.total_growth)}" if dimm.total_growth else "+0"
 
 
@@ -141,7 +136,7 @@ def _step_lines(step: StepResult) -> Iterator[str]:
         yield f"{_ANSWERS[step.accepted]}{step.reason}"
     for line in step.lines:
         yield f"the kernel says: {line}"
-    if step.dimm is not None and step.text.startswith("add "):
+    if step.dimm is not None and step.adds:
         yield from (f"{name:<12}{text}" for name, text in dimm_facts(step.dimm))
     if not step.text.startswith("show"):
         yield from (f"{'ratio':<12}{text}" for text in ratio_texts(step.ratio))

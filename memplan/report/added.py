@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.ranges import RangeSet
-from memplan.render.hotadd_text import answers, block_table, dimm_facts, dimm_table, memory_text, ratio_texts
+from memplan.render.hotadd_text import (
+    answers,
+    block_table,
+    dimm_facts,
+    dimm_table,
+    growth_text,
+    memory_text,
+    ratio_texts,
+)
 from memplan.render.strip import Free, added_as
 from memplan.render.table import Table
 from memplan.report.grids import grids_of
@@ -87,9 +95,9 @@ def added_content(result: HotaddPlan, prefix: str) -> Added:
     first, *others = answers(result)
     if result.steps:
         others += [f"ratio in the end: {text}" for text in ratio_texts(result.steps[-1].ratio)]
-    cards = [_card(dimm, step) for dimm, step in zip(result.dimms, _additions(result), strict=True)]
-    blocks = result.steps[-1].blocks if result.steps else result.before
-    tables = [_steps(result), block_table("Memory blocks in the end", blocks)]
+    additions = (step for step in result.steps if step.adds)
+    cards = [_card(dimm, step) for dimm, step in zip(result.dimms, additions, strict=True)]
+    tables = [_steps(result), block_table("Memory blocks in the end", result.blocks)]
     if result.dimms:
         tables.insert(0, dimm_table(result))
     grids, rest = grids_of(tables, f"{prefix}added-")
@@ -112,7 +120,7 @@ def moments_after(plan: Plan, result: HotaddPlan) -> Iterator[Moment]:
     #: The DIMMs as they came, and as they are in the end.
     added: list[tuple[DimmReport, DimmReport]] = []
     for step in result.steps:
-        if step.dimm is not None and _adds(step):
+        if step.dimm is not None and step.adds:
             # The newest first: it may lie where an older one has been.
             added.insert(0, (step.dimm, result.dimms[len(added)]))
         pieces = [piece for part in step.blocks for piece in _pieces(part, added, boot, reserved, result.block_size)]
@@ -139,15 +147,6 @@ def _pieces(
                 yield AddedPiece(*free, content, "memory of the boot, off-line", None)
 
 
-def _adds(step: StepResult) -> bool:
-    return step.dimm is not None and step.text.startswith("add ")
-
-
-def _additions(result: HotaddPlan) -> Iterator[StepResult]:
-    """The steps that add the DIMMs, in the DIMMs' order."""
-    return filter(_adds, result.steps)
-
-
 def _card(dimm: DimmReport, step: StepResult) -> Card:
     word: str = dimm.outcome
     tone = _TONES.get(word, "partly")
@@ -157,7 +156,7 @@ def _card(dimm: DimmReport, step: StepResult) -> Card:
     facts += [("the kernel says", line) for line in step.lines]
     facts += dimm_facts(dimm)
     if dimm.blocks:
-        facts.append(("MemTotal", f"+{memory_text(dimm.total_growth) if dimm.total_growth else 0}"))
+        facts.append(("MemTotal", growth_text(dimm)))
     if dimm.accepted:
         facts += [("ratio then", text) for text in ratio_texts(step.ratio)]
     return Card(

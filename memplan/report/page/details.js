@@ -58,13 +58,18 @@ export class Details {
   one(held, plan, where, label) {
     const { owner, frame, beforeSrat } = held.claim;
     const step = plan.frames[frame];
+    const title = el("h3", {}, owner.name, label);
+    /** @type {[string, string][]} */
+    const place = [
+      ["range", `[mem ${firstByte(held)}-${lastByte(held)}]`],
+      ["size", exact(held.end - held.start)],
+      ["where", where],
+    ];
     if (step?.later) {
       set(this.panel, [
-        el("h3", {}, owner.name, label),
+        title,
         facts([
-          ["range", `[mem ${firstByte(held)}-${lastByte(held)}]`],
-          ["size", exact(held.end - held.start)],
-          ["where", where],
+          ...place,
           ["since", el("span", {}, link("a step after boot", { step: step.step }), `: ${step.what}`)],
           ["can go again, in the end", owner.remedy],
         ]),
@@ -74,11 +79,9 @@ export class Details {
     const made = step && step.changes.find((change) => change.op === "reserve" && covers(change, held));
     const when = beforeSrat ? "before the SRAT was read" : "after the SRAT was read";
     set(this.panel, [
-      el("h3", {}, owner.name, label),
+      title,
       facts([
-        ["range", `[mem ${firstByte(held)}-${lastByte(held)}]`],
-        ["size", exact(held.end - held.start)],
-        ["where", where],
+        ...place,
         ["since", step ? el("span", {}, link(step.step, { step: step.step }), ` (${step.source}), ${when}`) : when],
         ["what would move it", owner.remedy],
         ["asked for", made?.asked ? made.asked.replace(/:$/, "") : "nothing: the place was given, not searched for"],
