@@ -36,7 +36,7 @@ class Part(NamedTuple):
     cached: bool = False
 
 
-_BOOT_TESTS = ("tests/boot", "tests/boots/test_boots.py", "tests/laws", "tests/explain")
+_BOOT_TESTS = ("tests/boot", "tests/boots", "tests/laws", "tests/explain", "tests/reports")
 PARTS = {
     "memblock": Part(("memplan/memblock",), ("tests/memblock", "tests/boot/test_memory.py")),
     "boot": Part(("memplan/boot",), _BOOT_TESTS),
@@ -135,9 +135,9 @@ def _within(seconds: float, coverage: running.Coverage, tests: list[str], deadly
     chosen: list[str] = []
     total = 0.0
     for test in tests:
+        if chosen and total + coverage.seconds[test] > seconds:
+            continue
         total += coverage.seconds[test]
-        if total > seconds and chosen:
-            break
         chosen.append(test)
     return chosen
 

@@ -36,7 +36,7 @@ def _last(cmdline: str, suffix: str | None, suffixes: tuple[str, ...]) -> str | 
     found = None
     at = cmdline.find("crashkernel=")
     while at >= 0:
-        word = cmdline[at:].split(" ", 1)[0]
+        word = cmdline[at:].partition(" ")[0]
         if word.endswith(suffix) if suffix else not word.endswith(suffixes):
             found = cmdline[at + len("crashkernel=") :]
         at = cmdline.find("crashkernel=", at + 1)
@@ -79,7 +79,7 @@ def _by_ranges(text: str, total: int) -> tuple[int, int]:
         rest = rest[1:]
     if not size:
         raise _SyntaxError(NO_SIZE)
-    word = rest.split(" ", 1)[0]
+    word = rest.partition(" ")[0]
     if "@" not in word:
         return size, 0
     offset, tail = memparse(word.split("@", 1)[1])
@@ -125,7 +125,7 @@ def _parse(boot: Boot, suffix: str | None) -> tuple[int, int] | None:
             size, base = _by_ranges(boot.rules.crashkernel_auto, total)
             share = boot.rules.crashkernel_auto_share
             return size + (round_up(-(-total // share), MIB) if share else 0), base
-        return _by_ranges(text, total) if ":" in text.split(" ", 1)[0] else _simple(text)
+        return _by_ranges(text, total) if ":" in text.partition(" ")[0] else _simple(text)
     except _SyntaxError as error:
         if str(error) != NO_SIZE or boot.rules.crash_zero_told:
             _say(boot, str(error), warning=True)

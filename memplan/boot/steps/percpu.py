@@ -21,8 +21,9 @@ _MODULE_RESERVE = 8 * KIB
 _RANDOM_KMALLOC = 4
 #: The smallest unit that the bitmaps of a chunk count (PCPU_MIN_ALLOC_SIZE).
 _BITMAP_UNIT = 4
-#: The vmalloc area by levels of page tables (VMALLOC_TOTAL); areas further apart than 3/4 of it can't be embedded.
-_VMALLOC_4LEVEL, _VMALLOC_5LEVEL = 32 * TIB - 1, 12800 * TIB - 1
+#: The vmalloc area with page tables of four levels (VMALLOC_TOTAL); areas further apart than 3/4 of it can't be
+#: embedded.  With five levels it is larger than all memory that there can be.
+_VMALLOC = 32 * TIB - 1
 _ENOMEM, _EINVAL = 12, 22
 
 
@@ -100,18 +101,16 @@ def _distance_error(boot: Boot, bases: list[int], layout: _Layout) -> int:
 
     Up to 4.8 the last area counts as one unit, from 4.9 on with all its units.
     """
-    vmalloc = _VMALLOC_5LEVEL if boot.params.levels == 5 else _VMALLOC_4LEVEL
-    ends = (base + count * layout.unit_size for base, count in zip(bases, layout.slots, strict=True))
-    if all(end <= vmalloc * 3 // 4 for end in ends):
+    if boot.params.levels == 5:
         return 0
     units = 1
     if boot.rules.percpu_distance_test == "before the freeing":
         units = layout.slots[bases.index(max(bases))]
     distance = max(bases) - min(bases) + units * layout.unit_size
-    if distance <= vmalloc * 3 // 4:
+    if distance <= _VMALLOC * 3 // 4:
         return 0
     boot.printk(
-        f"{boot.wording.percpu}max_distance={distance:#x} too large for vmalloc space {vmalloc:#x}", warning=True
+        f"{boot.wording.percpu}max_distance={distance:#x} too large for vmalloc space {_VMALLOC:#x}", warning=True
     )
     return -_EINVAL
 
