@@ -122,7 +122,7 @@ class Memory:
         """`count` equal blocks as by as many calls of :meth:`phys_alloc_range`; fewer where no more are free."""
         request = self._request(Call.PHYS_RANGE, size, align, start, end, count=count)
         take = self.memblock.phys_alloc_range_run if self.rules.phys_alloc_range else self.memblock.find_reserve_run
-        return self._allocate(request, owner, caller, lambda: take(size, align, start, end, count))
+        return self._allocate(request, owner, caller, lambda _: take(size, align, start, end, count))
 
     def phys_alloc(self, size: int, align: int, *, owner: Owner | Purpose, caller: str) -> int:
         """A block anywhere below the limit in force (memblock_phys_alloc); its address, 0 where there is none."""
@@ -325,16 +325,13 @@ class Memory:
         )
 
     def _alloc_run(self, request: Request, owner: Owner | Purpose, caller: str) -> list[Run]:
-        if request.call is Call.BOOTMEM:
-            return self._allocate(request, owner, caller, lambda: self._bootmem(request))
-        size, align, nid, count = request.size, request.align, request.nid, request.count
-        low, high = request.min_addr, request.max_addr
         return self._allocate(
-            request,
-            owner,
-            caller,
-            lambda: self.memblock.alloc_run(size, align, low, high, nid, count, exact=request.exact),
+            request, owner, caller, self._bootmem if request.call is Call.BOOTMEM else self._memblock_alloc
         )
+
+    def _memblock_alloc(self, request: Request) -> list[Run]:
+        _, size, align, low, high, nid, exact, _, _, _, count = request
+        return self.memblock.alloc_run(size, align, low, high, nid, count, exact=exact)
 
     def _goes_through_bootmem(self, caller: str) -> bool:
         """Whether `caller` uses bootmem's calls: all do in 3.13, those of arch/x86 up to 4.19."""
@@ -351,21 +348,21 @@ class Memory:
         return runs
 
     def _allocate(
-        self, request: Request, owner: Owner | Purpose, caller: str, allocate: Callable[[], list[Run]]
+        self, request: Request, owner: Owner | Purpose, caller: str, allocate: Callable[[Request], list[Run]]
     ) -> list[Run]:
         """Runs an allocation of several blocks under its request, and notes where it fails."""
         self.recorder.tag(owner, caller, request)
         cut_short = self.rules.memblock.bottom_up_int and request.call is not Call.RANGE_NID
         before = self.memblock.reserved.total_size if cut_short else 0
-        runs = allocate()
-        if (sum([run.count for run in runs]) if runs else 0) < request.count:
+        runs = allocate(request)
+        if not runs or (request.count > 1 and sum([run.count for run in runs]) < request.count):
             self.recorder.refused()
         if runs and cut_short:
             self._touch(owner, before, runs)
         return runs
 
     def _allocate_one(self, request: Request, owner: Owner | Purpose, caller: str, allocate: Callable[[], int]) -> int:
-        return _first(self._allocate(request, owner, caller, lambda: _one_run(allocate(), request.size)))
+        return _first(self._allocate(request, owner, caller, lambda _: _one_run(allocate(), request.size)))
 
     def _touch(self, owner: Owner | Purpose, before: int, runs: list[Run]) -> None:
         """The kernel writes to what it was given; that ends badly where the address was cut short on its way.

@@ -90,22 +90,28 @@ class Allocations(Changes):
     def alloc_memory_core_early(self, nid: int | None, size: int, align: int, goal: int, limit: int) -> int:
         """The core of bootmem's calls (mm/nobootmem.c, until 4.19)."""
         request = Search(size, align, goal, min(limit, self.current_limit), nid, exact=True)
-        found = next((address for address, _ in self._places(request)), 0)
-        if found:
-            self.reserve(found, size)
-        return found
+        for attempt in self._attempts(request):
+            found, _ = self._search(attempt, size, align)
+            if found:
+                self.reserve(found.address, size)
+                return found.address
+        return 0
 
     # -- how allocations are made -------------------------------------------------------------------------------
 
     def _core_end(self, end: int) -> int:
         """The end of a search up to `end` by the core of all allocations."""
-        return min(end, self.current_limit) if self.rules.allocations == "one core within the limit" else end
+        return self.current_limit if self._within_limit and end > self.current_limit else end
 
     def _allocate(self, request: Search) -> int:
         """Reserves the first place that the request's searches find and that can be reserved."""
-        for found, nid in self._places(request):
-            if not self._reserve(found, request.size, *self._allocated(nid)) or self.rules.keeps_unreserved:
-                return found
+        size, align = request.size, request.align
+        for attempt in self._attempts(request):
+            found, _ = self._search(attempt, size, align)
+            if found and (
+                not self._reserve(found.address, size, *self._allocated(attempt.nid)) or self.rules.keeps_unreserved
+            ):
+                return found.address
         return 0
 
     def _alloc_once(self, size: int, align: int, start: int, end: int, nid: int | None, flags: int = 0) -> int:
@@ -122,7 +128,8 @@ class Allocations(Changes):
             nid = self._requested(nid, "memblock_alloc_internal")
             align = align or self._sound_align("memblock_alloc_internal")
             return self._allocate(Search(size, align, min_addr, max_addr, nid, exact, drops_minimum=True))
-        max_addr = min(max_addr, self.current_limit)
+        if max_addr > self.current_limit:
+            max_addr = self.current_limit
         found = self.alloc_range_nid(size, align, min_addr, max_addr, nid, exact)
         if not found and min_addr:
             found = self.alloc_range_nid(size, align, 0, max_addr, nid, exact)
@@ -225,12 +232,12 @@ class Allocations(Changes):
 
         Not with those that go on to memory that is not mirrored, as each request says so.
         """
-        for start, end, nid, flags, without_mirror in self._attempts(request):
-            if without_mirror:
+        for attempt in self._attempts(request):
+            if attempt.without_mirror:
                 break
-            found, descending = self._search(start, end, request.size, request.align, nid, flags)
+            found, descending = self._search(attempt, request.size, request.align)
             if found:
-                return found, descending, nid
+                return found, descending, attempt.nid
         return None, True, None
 
     def _sound_end(self, end: int) -> int:

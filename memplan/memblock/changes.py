@@ -202,9 +202,10 @@ class Changes(Searches):
     # -- how changes are made -------------------------------------------------------------------------------------
 
     def _reserve(self, base: int, size: int, nid: int | None, flags: int) -> int:
-        attributes = self._attributes(nid, flags)
-        self.listener.changed("reserve", base, size, 1, True, *attributes)
-        return self._add_range(self.reserved, base, size, *attributes)
+        if nid is None and self.rules.marks_allocations:
+            nid = NUMA_NO_NODE
+        self.listener.changed("reserve", base, size, 1, True, nid, flags)
+        return self._add_range(self.reserved, base, size, nid, flags)
 
     def _attributes(self, nid: int | None, flags: int) -> Attributes:
         """What a reservation with `nid`, None for no node, and `flags` gets."""
@@ -215,7 +216,8 @@ class Changes(Searches):
         return MEMBLOCK_RSRV_KERN if self.rules.marks_allocations else 0
 
     def _add_range(self, array: RegionArray, base: int, size: int, nid: int | None, flags: int) -> int:
-        size = min(size, U64_MAX - base)
+        if size > U64_MAX - base:
+            size = U64_MAX - base
         if not size:
             return 0
         end = base + size
@@ -228,8 +230,11 @@ class Changes(Searches):
             return 0
         pieces = array.uncovered(base, end)
         if pieces:
-            self._warn_about_mixture(array, pieces, end, attributes)
-            if not self._fits_one_pass(array):
+            # Mostly nothing of the range is in the array, and there is room for it, in how many passes ever.
+            whole = pieces[0][1:] == (base, end) and len(array.bases) < array.max
+            if not whole:
+                self._warn_about_mixture(array, pieces, end, attributes)
+            if not whole and not self._fits_one_pass(array):
                 count = len(pieces)
                 while array.cnt + count > array.max:
                     if not self._double_array(array, base, size):

@@ -251,7 +251,7 @@ class Gaps:
     def _limits(self, start: int, end: int, kind: Criteria) -> tuple[int, int]:
         """The limits, no wider than the kind's node: so that a search does not pass over the other nodes' ranges."""
         low, high = self._spans.get(kind.nid, (U64_MAX, 0))
-        return max(start, low), min(end, high)
+        return low if low > start else start, high if high < end else end
 
     def _bounds_of(self, kind: Criteria) -> Bounds:
         bounds = self._bounds.get(kind)
@@ -279,7 +279,7 @@ def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criter
             top = high if high < end else end
             address = (top - size) & -align
             if address >= low and address >= start:
-                return Placement(address, max(low, start), top)
+                return Placement(address, low if low > start else start, top)
     return None
 
 

@@ -94,6 +94,8 @@ class RegionArray:
         """The parts of ``[base, end)`` in no region, each as (index at which it belongs, start, end)."""
         bases = self.bases
         index = self.first_above(base)
+        if index == len(bases) or bases[index] >= end:
+            return [(index, base, end)] if base < end else []
         pieces = []
         while index < len(bases) and (start := bases[index]) < end:
             if start > base:

@@ -48,6 +48,7 @@ class Searches:
     def __init__(self, rules: MemblockRules, *, max_numnodes: int, listener: Listener) -> None:
         self.rules = rules
         self._each_its_own = rules.allocations == "each its own"
+        self._within_limit = rules.allocations == "one core within the limit"
         self.max_numnodes = max_numnodes
         self.listener = listener
         self.memory, self.reserved = (
@@ -75,11 +76,15 @@ class Searches:
 
     def find(self, start: int, end: int, size: int, align: int) -> int:
         """A free block on any node, in mirrored memory if it can be (memblock_find_in_range)."""
-        return next((address for address, _ in self._places(Search(size, align, start, end))), 0)
+        for attempt in self._attempts(Search(size, align, start, end)):
+            found, _ = self._search(attempt, size, align)
+            if found:
+                return found.address
+        return 0
 
     def find_node(self, start: int, end: int, size: int, align: int, nid: int | None, flags: int = 0) -> int:
         """A free block on a node (memblock_find_in_range_node).  An `end` of 0 means the current limit."""
-        found = self._search(start, end, size, align, nid, flags)[0]
+        found, _ = self._search(Attempt(start, end, nid, flags, False), size, align)
         return found.address if found else 0
 
     def candidates(self, request: Search) -> Iterator[Candidate]:
@@ -150,32 +155,23 @@ class Searches:
         self._gaps = None
         self._pages = None
 
-    def _places(self, request: Search) -> Iterator[tuple[int, int | None]]:
-        """(address, node asked for) of what a request's searches find, one after the other."""
-        for attempt in self._attempts(request):
-            if attempt.without_mirror:
-                text = f"Could not allocate {request.size:#018x} bytes of mirrored memory"
-                self.listener.message(text, True)
-            found, _ = self._search(attempt.start, attempt.end, request.size, request.align, attempt.nid, attempt.flags)
-            if found:
-                yield found.address, attempt.nid
-
     def _attempts(self, request: Search) -> Iterator[Attempt]:
         """The searches that a request makes until one finds a place."""
-        start, end, nid = request.start, request.end, request.nid
-        if request.drops_minimum:
-            end = min(end, self.current_limit)
-        preferred = self._preferred_flags() if request.prefers_mirror else 0
-        flags = (preferred, preferred & ~MEMBLOCK_MIRROR)
-        low = 0 if request.drops_minimum else start
+        _, _, start, end, nid, exact, drops_minimum, prefers_mirror = request
+        if drops_minimum and end > self.current_limit:
+            end = self.current_limit
+        preferred = self._preferred_flags() if prefers_mirror else 0
         order: Iterable[tuple[int, int]]
         if not preferred:
-            order = ((start, 0), (0, 0)) if request.drops_minimum and start else ((start, 0),)
-        elif self._each_its_own:
-            order = dict.fromkeys([(start, flags[0]), (low, flags[0]), (low, flags[1])])
+            order = ((start, 0), (0, 0)) if drops_minimum and start else ((start, 0),)
         else:
-            order = dict.fromkeys((bottom, wanted) for bottom in (start, low) for wanted in flags)
-        goes_on = not request.exact and not self._any_node(nid)
+            low = 0 if drops_minimum else start
+            flags = (preferred, preferred & ~MEMBLOCK_MIRROR)
+            if self._each_its_own:
+                order = dict.fromkeys([(start, flags[0]), (low, flags[0]), (low, flags[1])])
+            else:
+                order = dict.fromkeys((bottom, wanted) for bottom in (start, low) for wanted in flags)
+        goes_on = not exact and nid is not None and not self._any_node(nid)
         before = 0
         for bottom, wanted in order:
             yield Attempt(bottom, end, nid, wanted, bool(before & ~wanted & MEMBLOCK_MIRROR))
@@ -183,20 +179,20 @@ class Searches:
                 yield Attempt(bottom, end, None, wanted, False)
             before = wanted
 
-    def _search(
-        self, start: int, end: int, size: int, align: int, nid: int | None, flags: int
-    ) -> tuple[Placement | None, bool]:
-        """What find_node finds, and whether it searched downwards."""
+    def _search(self, attempt: Attempt, size: int, align: int) -> tuple[Placement | None, bool]:
+        """What a search finds, and whether it searched downwards."""
+        start, end, nid, flags, without_mirror = attempt
+        if without_mirror:
+            self.listener.message(f"Could not allocate {size:#018x} bytes of mirrored memory", True)
         walks = self._walks(start, end)
-        tells = self.rules.any_node == "none"
+        tells = nid is not None and self.rules.any_node == "none"
         for walk in walks:
             if walk is not walks[0]:
                 text = f"memblock: bottom-up allocation failed, {self.rules.bottom_up_warning}"
                 self._warn_once(text, "memblock_find_in_range_node")
-            node = nid
             if tells:
-                node = self._requested(nid, "__next_mem_range_rev" if walk.descending else "__next_mem_range")
-            found = self._lookup(walk, size, self._kind(align, node, flags, walk.descending))
+                nid = self._requested(attempt.nid, "__next_mem_range_rev" if walk.descending else "__next_mem_range")
+            found = self._lookup(walk, size, self._kind(align, nid, flags, walk.descending))
             if found:
                 if walk.descending or not self.rules.bottom_up_int:
                     return found, walk.descending
