@@ -270,6 +270,10 @@ class Memory:
         """The whole pages of the free ranges."""
         return sum(max(0, pfn_down(end) - pfn_up(start)) for start, end in self.free_gaps())
 
+    def is_multiple(self, address: int, align: int) -> bool:
+        """Whether a block's address is a multiple of `align`."""
+        return not address % align
+
     def searches(self, request: Request) -> list[Search]:
         """What memblock is asked to search for by `request`, one search after the other until one finds a place."""
         size, align, low, high, nid = request.size, request.align, request.min_addr, request.max_addr, request.nid

@@ -10,6 +10,8 @@ is known, it raises Undecided, and the boot has to be replayed exactly.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from itertools import chain
 from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
@@ -61,6 +63,35 @@ class Taken(NamedTuple):
     align: int
 
 
+class _Blocks:
+    """How many blocks of each kind were taken, by the regions of memory in which they lie.
+
+    `borders` are the regions' first addresses, the lowest that they can be.
+    """
+
+    def __init__(self, borders: list[int]) -> None:
+        self._borders = borders
+        #: Those of each region; the first ones lie below all regions, the last ones in several.
+        self._counts: list[dict[Taken, int]] = [{} for _ in range(len(borders) + 2)]
+
+    def __iter__(self) -> Iterator[tuple[Taken, int]]:
+        return chain.from_iterable(counts.items() for counts in self._counts)
+
+    def add(self, taken: Taken, count: int) -> None:
+        """`count` more of `taken`."""
+        index = bisect_right(self._borders, taken.low)
+        if index < len(self._borders) and taken.high > self._borders[index]:
+            index = -1
+        counts = self._counts[index]
+        counts[taken] = counts.get(taken, 0) + count
+
+    def near(self, low: int, high: int) -> Iterator[tuple[Taken, int]]:
+        """All those that may lie within ``[low, high)``, and others."""
+        first, behind = bisect_right(self._borders, low), bisect_left(self._borders, high) + 1
+        regions = (*self._counts[first:behind], self._counts[-1])
+        return chain.from_iterable(counts.items() for counts in regions)
+
+
 class _Again(NamedTuple):
     """What a request led to, for when the same is asked for again: the part of memory (`where`) that had room, where
     the blocks lie, and the memory of which they are the highest free ones.
@@ -106,7 +137,7 @@ class RoughMemory(Memory):
         #: Where blocks may lie, as parts of regions of memory.
         self.touched: set[tuple[int, int]] = set()
         self._fixed = RangeSet(fixed)
-        self._taken: dict[Taken, int] = {}
+        self._taken = _Blocks([limits(base)[0] for base in memblock.memory.bases])
         #: Blocks of a page at most, each the highest free one of the memory that its search goes through.
         self._small: dict[tuple[int, int], int] = {}
         self._packings: set[_Ram] = set()
@@ -132,7 +163,7 @@ class RoughMemory(Memory):
     def free_pages(self) -> int:
         """The whole free pages, between limits."""
         least, most = limits(sum(size for _, size, _, _ in self.memblock.memory))
-        blocks = sum(count * own.size for own, count in self._taken.items())
+        blocks = sum(count * own.size for own, count in self._taken)
         blocks += sum(count * size for (size, _), count in self._small.items())
         fixed = sum(end - start for start, end in self._fixed)
         low = (least - blocks - fixed >> PAGE_SHIFT) - self._pages_lost
@@ -141,6 +172,10 @@ class RoughMemory(Memory):
     def free_gaps(self) -> Iterator[tuple[int, int]]:
         """Not known any more."""
         raise Undecided
+
+    def is_multiple(self, address: int, align: int) -> bool:
+        """Whether that is certain: steps take more memory for a block that is not aligned, never less."""
+        return isinstance(address, Vague) and not address.unit % align
 
     def reserve(self, *_: int, **__: object) -> None:
         """Not counted."""
@@ -187,7 +222,7 @@ class RoughMemory(Memory):
 
     def _note(self, taken: Taken, count: int) -> None:
         if taken.size > 0:
-            self._taken[taken] = self._taken.get(taken, 0) + count
+            self._taken.add(taken, count)
             self._pages_lost += 2 * count
 
     def _place(self, request: Request, count: int) -> Vague | None:
@@ -259,6 +294,8 @@ class RoughMemory(Memory):
         if high < ram[-1][1]:
             # A little less than the whole range, so that ranges with ends near each other are looked at once.
             high &= -(1 << max((high - low).bit_length() - 6, 0))
+        # What lies elsewhere takes no room here.
+        low, high = max(low, ram[0][0]), min(high, ram[-1][1])
         key = id(ram), low, high, window(size, align)
         cuts = self._cuts.get(key)
         if cuts is None:
@@ -292,7 +329,7 @@ class RoughMemory(Memory):
         """How many windows of `width` bytes within ``[low, high)`` what lies at an unknown place touches at most."""
         spoilt = 0
         narrow = RangeSet()
-        for (first, behind, size, align), number in self._taken.items():
+        for (first, behind, size, align), number in self._taken.near(low, high):
             if first >= high or behind <= low:
                 continue
             start, end = max(first, low), min(behind, high)
@@ -314,7 +351,8 @@ class RoughMemory(Memory):
     def _gaps(self, ram: _Ram, low: int, high: int) -> Iterator[tuple[int, int]]:
         """`ram` within ``[low, high)`` without what is reserved at a known place."""
         for base, end in ram:
-            yield from self._fixed.outside(max(base, low), min(end, high))
+            if base < high and end > low:
+                yield from self._fixed.outside(max(base, low), min(end, high))
 
     def _settle(
         self,

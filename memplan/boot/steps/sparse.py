@@ -129,30 +129,29 @@ class _Sparse:
             raw=True,
             exact=exact,
         )
-        head = -block % SIZE_2M if block and boot.machine.cpus.pse else 0
-        if not head:
+        if not block or not boot.machine.cpus.pse or boot.memory.is_multiple(block, SIZE_2M):
             return all(self._vmemmap.populate(start, end, run.nid, bool(block)) for start, end in run.parts)
-        return self._map_from_uneven_block(run, block, head)
+        return self._map_from_uneven_block(run, block)
 
-    def _map_from_uneven_block(self, run: SectionRun, block: int, head: int) -> bool:
-        """As :meth:`_map_node` for a block that begins `head` bytes before a large page, up to 5.4.
+    def _map_from_uneven_block(self, run: SectionRun, block: int) -> bool:
+        """As :meth:`_map_node` for a block that does not begin with a large page, up to 5.4.
 
         The block holds one large page fewer than it was meant for: the last one is taken by itself.  What lies behind
         the block's last large page is given back, and in 5.4 what lies before its first, once that is in use.
         """
         memory, owner = self._boot.memory, _map_owner(run.nid)
-        numbers = [section for start, end in run.parts for section in range(start, end)]
+        start, end = block, block + run.sections * self._map_size
+        first, last = run.parts[0][0], run.parts[-1][1] - 1
         complete = True
-        if len(numbers) > 1:
-            complete = self._vmemmap.populate(numbers[0], numbers[0] + 1, run.nid, True)
+        if first < last:
+            start = round_up(block, SIZE_2M)
+            complete = self._vmemmap.populate(first, first + 1, run.nid, True)
             if self._boot.rules.memory_map_block == "pages, head freed":
-                memory.free(block, block + head, owner=owner, caller="sparse_buffer_alloc")
-        inner = [*_less(run.parts, numbers[0], numbers[-1])]
-        complete = complete and all(self._vmemmap.populate(start, end, run.nid, True) for start, end in inner)
-        complete = complete and self._vmemmap.populate(numbers[-1], numbers[-1] + 1, run.nid, False)
-        end = block + run.sections * self._map_size
-        used = block + head + (run.sections - 1) * self._map_size if len(numbers) > 1 else block
-        memory.free(used, end, owner=owner, caller="sparse_init_nid")
+                memory.free(block, start, owner=owner, caller="sparse_buffer_alloc")
+        inner = _less(run.parts, first, last)
+        complete = complete and all(self._vmemmap.populate(low, high, run.nid, True) for low, high in inner)
+        complete = complete and self._vmemmap.populate(last, last + 1, run.nid, False)
+        memory.free(start + (run.sections - 1) * self._map_size, end, owner=owner, caller="sparse_init_nid")
         return complete
 
     def init_by_kind(self) -> None:
