@@ -36,7 +36,7 @@ class Recorder:
 
     def tag(self, owner: Owner | Purpose, caller: str, request: Request | None = None) -> None:
         """Names the owner of the changes that come next, the kernel function, and what that asks for."""
-        self._tag = owner if isinstance(owner, Owner) else Owner.of(owner), caller, request
+        self._tag = Owner.of(owner), caller, request
 
     def refused(self) -> None:
         """There was no room for what was asked for last."""

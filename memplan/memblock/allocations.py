@@ -93,8 +93,8 @@ class Allocations(Changes):
         for attempt in self._attempts(request):
             found, _ = self._search(attempt, size, align)
             if found:
-                self.reserve(found.address, size)
-                return found.address
+                self.reserve(found[0], size)
+                return found[0]
         return 0
 
     # -- how allocations are made -------------------------------------------------------------------------------
@@ -106,12 +106,13 @@ class Allocations(Changes):
     def _allocate(self, request: Search) -> int:
         """Reserves the first place that the request's searches find and that can be reserved."""
         size, align = request.size, request.align
+        marks = self.rules.marks_allocations
         for attempt in self._attempts(request):
             found, _ = self._search(attempt, size, align)
-            if found and (
-                not self._reserve(found.address, size, *self._allocated(attempt.nid)) or self.rules.keeps_unreserved
-            ):
-                return found.address
+            if found:
+                nid, flags = (attempt[2], MEMBLOCK_RSRV_KERN) if marks else (None, 0)
+                if not self._reserve(found[0], size, nid, flags) or self.rules.keeps_unreserved:
+                    return found[0]
         return 0
 
     def _alloc_once(self, size: int, align: int, start: int, end: int, nid: int | None, flags: int = 0) -> int:
@@ -201,13 +202,13 @@ class Allocations(Changes):
             if contiguous:
                 found, descending, nid = self._first_found(request)
                 attributes = self._attributes(*((None, 0) if plain else self._allocated(nid)))
-                if found and not found.low <= found.address < found.high:
-                    # The address was cut short on its way: every further request would get this one again.
-                    count = 1
-                elif found:
-                    address = found.address
-                    room = address + size - found.low if descending else self._sound_end(found.high) - address
-                    if self._has_room_for_run(address, size, descending, attributes):
+                if found:
+                    address, lowest, highest = found
+                    if not lowest <= address < highest:
+                        # The address was cut short on its way: every further request would get this one again.
+                        count = 1
+                    elif self._has_room_for_run(address, size, descending, attributes):
+                        room = address + size - lowest if descending else self._sound_end(highest) - address
                         blocks = count if count * size <= room else room // size
             if blocks > 1:
                 low = address - (blocks - 1) * size if descending else address
@@ -233,11 +234,11 @@ class Allocations(Changes):
         Not with those that go on to memory that is not mirrored, as each request says so.
         """
         for attempt in self._attempts(request):
-            if attempt.without_mirror:
+            if attempt[4]:
                 break
             found, descending = self._search(attempt, request.size, request.align)
             if found:
-                return found, descending, attempt.nid
+                return found, descending, attempt[2]
         return None, True, None
 
     def _sound_end(self, end: int) -> int:

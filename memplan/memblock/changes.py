@@ -221,7 +221,7 @@ class Changes(Searches):
         if not size:
             return 0
         end = base + size
-        attributes = (self._stored(nid), flags)
+        attributes = (None if nid == self.max_numnodes else nid, flags)
         if not array.bases:
             if array.total_size:
                 self._warn_on(self.rules.add_function)

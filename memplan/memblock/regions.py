@@ -93,7 +93,9 @@ class RegionArray:
     def uncovered(self, base: int, end: int) -> list[tuple[int, int, int]]:
         """The parts of ``[base, end)`` in no region, each as (index at which it belongs, start, end)."""
         bases = self.bases
-        index = self.first_above(base)
+        index = bisect_right(bases, base)
+        if index and self._regions[bases[index - 1]][0] > base:
+            index -= 1
         if index == len(bases) or bases[index] >= end:
             return [(index, base, end)] if base < end else []
         pieces = []
@@ -241,4 +243,5 @@ class RegionArray:
         elif index and regions[below := bases[index - 1]] == (base, attributes):
             regions[below] = end, attributes
         else:
-            self._insert(index, base, end, attributes)
+            bases[index:index] = (base,)
+            regions[base] = end, attributes

@@ -35,23 +35,13 @@ class Search(NamedTuple):
     prefers_mirror: bool = True
 
 
-class Attempt(NamedTuple):
-    """One of the searches that an allocation makes until one finds a place; `flags` are what memory must have."""
+#: One of the searches that an allocation makes until one finds a place: start, end, nid, the flags that memory must
+#: have, and whether the request gives up mirrored memory with it, and says so.
+Attempt: TypeAlias = tuple[int, int, int | None, int, bool]
 
-    start: int
-    end: int
-    nid: int | None
-    flags: int
-    #: The request gives up mirrored memory with this search, and says so.
-    without_mirror: bool
-
-
-class Walk(NamedTuple):
-    """One walk over the free ranges within ``[start, end)``; a search may make a second one after one in vain."""
-
-    start: int
-    end: int
-    descending: bool
+#: One walk over the free ranges within ``[start, end)``: start, end, whether it goes downwards.  A search may make a
+#: second one after one in vain.
+Walk: TypeAlias = tuple[int, int, bool]
 
 
 class Candidate(NamedTuple):

@@ -13,13 +13,14 @@ from memplan.memblock.flags import (
 )
 from memplan.memblock.gaps import Criteria, Gaps, Placement
 from memplan.memblock.regions import Attributes, RegionArray
-from memplan.memblock.requests import Attempt, Candidate, Refusal, Search, Walk
+from memplan.memblock.requests import Candidate, Search
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, U64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from memplan.memblock.listener import Listener
+    from memplan.memblock.requests import Attempt, Refusal, Walk
     from memplan.memblock.rules import MemblockRules
 
 NUMA_NO_NODE = -1
@@ -79,13 +80,13 @@ class Searches:
         for attempt in self._attempts(Search(size, align, start, end)):
             found, _ = self._search(attempt, size, align)
             if found:
-                return found.address
+                return found[0]
         return 0
 
     def find_node(self, start: int, end: int, size: int, align: int, nid: int | None, flags: int = 0) -> int:
         """A free block on a node (memblock_find_in_range_node).  An `end` of 0 means the current limit."""
-        found, _ = self._search(Attempt(start, end, nid, flags, False), size, align)
-        return found.address if found else 0
+        found, _ = self._search((start, end, nid, flags, False), size, align)
+        return found[0] if found else 0
 
     def candidates(self, request: Search) -> Iterator[Candidate]:
         """The free ranges at which an allocation looks, in order, each with why it is passed over; the last is taken.
@@ -93,11 +94,11 @@ class Searches:
         Where none will do, the last is refused too.  Nothing is changed by it, and nothing said.
         """
         size, align = request.size, request.align or self.rules.default_align
-        for number, attempt in enumerate(self._attempts(request)):
-            for walk in self._walks(attempt.start, attempt.end):
-                kind = self._kind(align, attempt.nid, attempt.flags, walk.descending)
+        for number, (start, end, nid, flags, _) in enumerate(self._attempts(request)):
+            for walk in self._walks(start, end):
+                kind = self._kind(align, nid, flags, walk[2])
                 for offer in self._offers(walk, size, kind):
-                    address = self._result(offer.found.address, walk) if offer.found else 0
+                    address = self._result(offer.found[0], walk[2]) if offer.found else 0
                     refusal = None if address else _refusal(offer, walk, size, kind)
                     yield Candidate(offer.start, offer.end, *offer.attributes, number, address, refusal)
                     if address:
@@ -108,9 +109,9 @@ class Searches:
     def scopes(self, request: Search) -> Iterator[tuple[Walk, Criteria]]:
         """The walks of the searches that an allocation makes one after the other, each with the memory it looks for."""
         align = request.align or self.rules.default_align
-        for attempt in self._attempts(request):
-            for walk in self._walks(attempt.start, attempt.end):
-                yield walk, self._kind(align, attempt.nid, attempt.flags, walk.descending)
+        for start, end, nid, flags, _ in self._attempts(request):
+            for walk in self._walks(start, end):
+                yield walk, self._kind(align, nid, flags, walk[2])
 
     # -- walks ----------------------------------------------------------------------------------------------------
 
@@ -160,7 +161,7 @@ class Searches:
         _, _, start, end, nid, exact, drops_minimum, prefers_mirror = request
         if drops_minimum and end > self.current_limit:
             end = self.current_limit
-        preferred = self._preferred_flags() if prefers_mirror else 0
+        preferred = self._preferred_flags() if prefers_mirror and (self.has_mirror or self.scratch_only) else 0
         order: Iterable[tuple[int, int]]
         if not preferred:
             order = ((start, 0), (0, 0)) if drops_minimum and start else ((start, 0),)
@@ -174,9 +175,9 @@ class Searches:
         goes_on = not exact and nid is not None and not self._any_node(nid)
         before = 0
         for bottom, wanted in order:
-            yield Attempt(bottom, end, nid, wanted, bool(before & ~wanted & MEMBLOCK_MIRROR))
+            yield bottom, end, nid, wanted, bool(before & ~wanted & MEMBLOCK_MIRROR)
             if goes_on:
-                yield Attempt(bottom, end, None, wanted, False)
+                yield bottom, end, None, wanted, False
             before = wanted
 
     def _search(self, attempt: Attempt, size: int, align: int) -> tuple[Placement | None, bool]:
@@ -184,22 +185,39 @@ class Searches:
         start, end, nid, flags, without_mirror = attempt
         if without_mirror:
             self.listener.message(f"Could not allocate {size:#018x} bytes of mirrored memory", True)
-        walks = self._walks(start, end)
+        gaps = self._index() if size and not align & (align - 1) else None
         tells = nid is not None and self.rules.any_node == "none"
-        for walk in walks:
-            if walk is not walks[0]:
+        fell_back = False
+        for walk in self._walks(start, end):
+            low, high, descending = walk
+            if fell_back:
                 text = f"memblock: bottom-up allocation failed, {self.rules.bottom_up_warning}"
                 self._warn_once(text, "memblock_find_in_range_node")
             if tells:
-                nid = self._requested(attempt.nid, "__next_mem_range_rev" if walk.descending else "__next_mem_range")
-            found = self._lookup(walk, size, self._kind(align, nid, flags, walk.descending))
+                nid = self._requested(attempt[2], "__next_mem_range_rev" if descending else "__next_mem_range")
+            kind = self._kind(align, nid, flags, descending)
+            if gaps is None:
+                # The index does not know of requests of no bytes, which find places between ranges too, nor of odd
+                # alignments.
+                found = next((offer.found for offer in self._offers(walk, size, kind) if offer.found), None)
+            elif descending:
+                found = gaps.highest(size, low, high, kind)
+            else:
+                found = gaps.lowest(size, low, high, kind)
             if found:
-                if walk.descending or not self.rules.bottom_up_int:
-                    return found, walk.descending
-                address = self._result(found.address, walk)
+                if descending or not self.rules.bottom_up_int:
+                    return found, descending
+                address = self._result(found[0], descending)
                 if address:
-                    return found._replace(address=address), walk.descending
-        return None, walks[-1].descending
+                    return (address, *found[1:]), descending
+            fell_back = True
+        return None, descending
+
+    def _index(self) -> Gaps:
+        """The free ranges as they are now."""
+        if self._gaps is None:
+            self._gaps = Gaps(self.memory, self.reserved)
+        return self._gaps
 
     def _walks(self, start: int, end: int) -> tuple[Walk, ...]:
         """The walks of a search within ``[start, end)``, the second for when the first finds nothing."""
@@ -209,35 +227,22 @@ class Searches:
             start = PAGE_SIZE
         if end < start:
             end = start
-        downwards = Walk(start, end, True)
         if not self.bottom_up:
-            return (downwards,)
+            return ((start, end, True),)
         if not self.rules.bottom_up_above_kernel:
-            return (Walk(start, end, False),)
+            return ((start, end, False),)
         if end <= self.kernel_end:
-            return (downwards,)
-        return Walk(max(start, self.kernel_end), end, False), downwards
+            return ((start, end, True),)
+        return (max(start, self.kernel_end), end, False), (start, end, True)
 
-    def _result(self, address: int, walk: Walk) -> int:
-        """The address that the search returns for the one that a walk found."""
-        return address if walk.descending or not self.rules.bottom_up_int else _through_int(address)
-
-    def _lookup(self, walk: Walk, size: int, kind: Criteria) -> Placement | None:
-        """The first place of a walk; the index answers what it knows.
-
-        That is not requests of no bytes, which find places between ranges too, and odd alignments.
-        """
-        if not size or kind.align & (kind.align - 1):
-            return next((offer.found for offer in self._offers(walk, size, kind) if offer.found), None)
-        if self._gaps is None:
-            self._gaps = Gaps(self.memory, self.reserved)
-        start, end, descending = walk
-        return (self._gaps.highest if descending else self._gaps.lowest)(size, start, end, kind)
+    def _result(self, address: int, descending: bool) -> int:
+        """The address that a search returns for the one that a walk found."""
+        return address if descending or not self.rules.bottom_up_int else _through_int(address)
 
     def _offers(self, walk: Walk, size: int, kind: Criteria) -> Iterator[Offer]:
         """The free ranges as the kernel walks over them, and where in each the block would lie."""
         ranges = self._free_ranges_of(self.memory.regions())
-        for low, high, attributes in ranges[::-1] if walk.descending else ranges:
+        for low, high, attributes in ranges[::-1] if walk[2] else ranges:
             found = _place(low, high, walk, size, kind.align) if kind.takes(attributes) else None
             yield Offer(low, high, attributes, found)
 
@@ -324,26 +329,28 @@ def _refusal(offer: Offer, walk: Walk, size: int, kind: Criteria) -> Refusal:
     for flag, refusal in _FLAG_REFUSALS:
         if wrong & flag:
             return refusal
-    if offer.end <= walk.start:
+    start, end, descending = walk
+    if offer.end <= start:
         return "below the minimum"
-    if offer.start >= walk.end:
+    if offer.start >= end:
         return "above the limit"
     if offer.end - offer.start < size:
         return "too small"
-    if not _place(offer.start, offer.end, walk._replace(start=0, end=U64_MAX), size, kind.align):
+    if not _place(offer.start, offer.end, (0, U64_MAX, descending), size, kind.align):
         return "too small once aligned"
-    return "above the limit" if offer.end > walk.end else "below the minimum"
+    return "above the limit" if offer.end > end else "below the minimum"
 
 
 def _place(low: int, high: int, walk: Walk, size: int, align: int) -> Placement | None:
     """Where a block lies in the part of the free range ``[low, high)`` that is within the walk's limits."""
-    low = min(max(low, walk.start), walk.end)
-    high = min(max(high, walk.start), walk.end)
-    if walk.descending:
+    start, end, descending = walk
+    low = min(max(low, start), end)
+    high = min(max(high, start), end)
+    if descending:
         address = (high - size) & -align
-        return Placement(address, low, high) if high >= size and address >= low else None
+        return (address, low, high) if high >= size and address >= low else None
     address = round_up_wrapping(low, align)
-    return Placement(address, low, high) if address < high and high - address >= size else None
+    return (address, low, high) if address < high and high - address >= size else None
 
 
 def round_up_wrapping(value: int, align: int) -> int:

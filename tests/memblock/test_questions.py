@@ -66,9 +66,7 @@ def test_a_search_passes_over_free_ranges_within_its_scope() -> None:
     memblock.add_node(0, 64 * MIB, 0)
     memblock.add_node(64 * MIB, 64 * MIB, 1)
     request = Search(MIB, MIB, start=8 * MIB, nid=0, drops_minimum=True)
-    walks = [
-        (walk.start, walk.end, walk.descending, kind.nid, kind.any_node) for walk, kind in memblock.scopes(request)
-    ]
+    walks = [(*walk, kind.nid, kind.any_node) for walk, kind in memblock.scopes(request)]
     assert walks == [
         (8 * MIB, 128 * MIB, True, 0, False),
         (8 * MIB, 128 * MIB, True, None, True),
