@@ -6,8 +6,9 @@ from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.boot.replay import replay, run
 from memplan.errors import NotCoveredError
-from memplan.kernel.load import find_kernel
-from memplan.machine.model import E820Entry, Machine
+from memplan.kernel.load import find_kernel, override
+from memplan.machine.model import CpuAffinity, Cpus, E820Entry, Machine, MemoryAffinity, Srat
+from memplan.owner import Owner, Purpose
 from memplan.units import GIB, MIB
 
 MACHINE = Machine(e820=(E820Entry(0, 640 * 1024, 1), E820Entry(MIB, GIB, 1)))
@@ -46,3 +47,54 @@ def test_a_step_that_is_not_there_is_not_covered() -> None:
     strange = kernel._replace(rules=kernel.rules._replace(steps=(*kernel.rules.steps[:3], "reserve_nothing")))
     with pytest.raises(NotCoveredError, match="boot step reserve_nothing of this version is not replayed"):
         replay(MACHINE, strange)
+
+
+def test_what_a_plan_says_of_nodes() -> None:
+    """Their RAM, CPUs and NODE_DATA; hot-pluggable where a mark lies over RAM, and not just beside it."""
+    memory = (
+        MemoryAffinity(4, 0, GIB),
+        MemoryAffinity(7, GIB, GIB),
+        MemoryAffinity(7, 2 * GIB, GIB, hotplug=True),
+        MemoryAffinity(5, 3 * GIB, GIB, hotplug=True),
+    )
+    subject = Machine(
+        e820=(E820Entry(0, 640 * 1024), E820Entry(MIB, 2 * GIB), E820Entry(3 * GIB, 4 * GIB)),
+        srat=Srat(memory, (CpuAffinity(0, 4), CpuAffinity(1, 5), CpuAffinity(2, 4))),
+        cpus=Cpus(possible=3, present=3),
+    )
+    plan = replay(subject, find_kernel("6.12"))
+    numbers = {node.pxm: node for node in plan.nodes}
+    assert {pxm: (node.ranges, node.hotplug, node.cpus) for pxm, node in numbers.items()} == {
+        4: (((4096, 640 * 1024), (MIB, GIB)), False, (0, 2)),
+        5: (((3 * GIB, 4 * GIB),), True, (1,)),
+        7: (((GIB, 2 * GIB),), False, ()),
+    }
+    for node in plan.nodes:
+        assert node.online
+        places = [(own.start, own.end) for own in plan.reservations if own.owner == Owner(Purpose.NODE_DATA, node.nid)]
+        assert [node.node_data] == places
+    assert plan.domains == tuple(sorted((node.pxm, node.nid) for node in plan.nodes))
+    assert plan.possible_nodes == (0, 1, 2)
+
+
+def test_a_kernel_without_numa_has_the_node_s_data_in_its_image() -> None:
+    (node,) = replay(MACHINE, override(find_kernel("6.12"), {"config.NUMA": False})).nodes
+    assert (node.online, node.node_data, node.memory) == (True, None, GIB - MIB + 640 * 1024 - 4096)
+
+
+def test_the_nodes_of_tables_pages() -> None:
+    """A run of pages has the node that all of them lie on."""
+    size = 2 * GIB
+    memory = tuple(MemoryAffinity(pxm, pxm * size, size) for pxm in (0, 1))
+    subject = Machine(
+        e820=(E820Entry(0, 640 * 1024), E820Entry(MIB, 2 * size)),
+        srat=Srat(memory),
+        cpus=Cpus(pse=False, gbpages=False),
+    )
+    plan = replay(subject, find_kernel("6.12"))
+    taken = [own for own in plan.page_tables.runs if own.source == "memblock"]
+    assert taken
+    for own in taken:
+        homes = {page // size for page in range(own.start, own.end, 4096)}
+        assert own.nid == (homes.pop() if len(homes) == 1 else None)
+    assert {own.nid for own in plan.page_tables.runs if own.source == "brk"} == {0}

@@ -86,11 +86,11 @@ class Walk:
         self.next, self.top = boot.pgt_buffer
         self.can_use_brk = True
         self.low = self.high = 0
-        self.brk: list[int] = []
+        self.brk: list[tuple[int, int]] = []
 
-    def page(self) -> None:
+    def page(self, shift: int) -> None:
         if self.next < self.top and self.can_use_brk:
-            self.brk.append(self.next)
+            self.brk.append((shift, self.next))
             self.next += PAGE_SIZE
             return
         found = 0
@@ -103,7 +103,7 @@ class Walk:
 
     def table(self, shift: int, number: int) -> None:
         if (shift, number) not in self.tables:
-            self.page()
+            self.page(shift)
             self.tables.add((shift, number))
 
     def piece(self, start: int, end: int, large: tuple[bool, bool]) -> int:
@@ -240,8 +240,13 @@ def test_runs_equal_a_walk_entry_by_entry(
     assert one_by_one(boots[1]) == one_by_one(boots[0])
     assert boots[1].direct_map.max_pfn_mapped * PAGE_SIZE == walk.high
     runs = boots[1].direct_map.table_runs
-    assert sum(run.pages for run in runs if run.source == "brk") == len(walk.brk)
     shifts = {"p4d": 48, "pud": 39, "pmd": 30, "pte": 21}
+    assert walk.brk == [
+        (shifts[run.level], page)
+        for run in runs
+        if run.source == "brk"
+        for page in range(run.start, run.end, PAGE_SIZE)
+    ]
     assert {level: sum(run.pages for run in runs if run.level == level) for level in shifts} == {
         level: sum(1 for table in walk.tables if table[0] == shift) for level, shift in shifts.items()
     }
@@ -261,6 +266,15 @@ def test_sixty_tebibytes_with_small_pages_are_a_few_runs(build: str, bottom_up: 
     assert pages == {"pud": end // (512 * GIB), "pmd": end // GIB, "pte": end // SIZE_2M}
     assert boot.direct_map.mappings == (MappedRange(0, end, PAGE_SIZE),)
     assert len(boot.recorder.events) < 100
+
+
+def test_a_top_table_of_five_levels_maps_256_tebibytes() -> None:
+    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, GIB), (256 * TIB - GIB, 256 * TIB + GIB)], cpus=Cpus(la57=True))
+    init_mem_mapping(boot)
+    pages = {
+        level: sum(run.pages for run in boot.direct_map.table_runs if run.level == level) for level in ("p4d", "pud")
+    }
+    assert pages == {"p4d": 2, "pud": 3}
 
 
 def test_upward_tables_of_3_13_must_lie_below_two_gibibytes() -> None:
@@ -288,7 +302,7 @@ def test_steps_grow_by_the_sum_of_what_is_mapped() -> None:
 
 def test_mappings_tell_the_page_sizes() -> None:
     """RAM to 3 GiB less 128 KiB: its first and last 2 MiB are ragged, 1 GiB pages fit in between and above."""
-    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, 3 * GIB - 128 * 1024), (4 * GIB, 6 * GIB)])
+    boot = boot_of([(PAGE_SIZE, 0x9F000), (MIB, 3 * GIB - 128 * 1024), (4 * GIB, 5 * GIB), (5 * GIB, 6 * GIB)])
     init_mem_mapping(boot)
     edge = 3 * GIB - SIZE_2M
     assert boot.direct_map.mappings == (

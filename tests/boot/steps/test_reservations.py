@@ -306,7 +306,7 @@ def test_kfence(version: str, words: str, config: dict[str, int | bool], sizes: 
 KINDS = (E820_RAM, 2, E820_ACPI, E820_RESERVED_KERN)
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 @given(
     st.sampled_from(("3.13", "3.18", "4.20", "5.10", "6.1", "7.1")),
     st.lists(

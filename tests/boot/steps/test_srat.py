@@ -124,6 +124,53 @@ def test_a_cxl_window_without_memory_is_a_node_of_its_own(version: str, nodes: i
     assert boot.nodes.node_to_pxm.get(4) == (4 if nodes == 5 else None)
 
 
+@pytest.mark.parametrize("version", ["5.17", "6.0", "6.5", "6.12"])
+@pytest.mark.parametrize(
+    ("start", "known"),
+    [(2 * GIB, True), (4 * GIB - 1, True), (4 * GIB, False), (8 * GIB, True), (10 * GIB, False)],
+)
+def test_a_cxl_window_is_a_node_unless_something_is_known_of_it(version: str, start: int, known: bool) -> None:
+    """Blocks end at 4 GiB, and go on from 8 to 10; up to 6.6 the window's first byte decides, then all of it."""
+    blocks = (MemoryAffinity(0, 0, 4 * GIB), MemoryAffinity(3, 8 * GIB, 2 * GIB))
+    own = Machine(
+        e820=(E820Entry(MIB, 3 * GIB, 1), E820Entry(8 * GIB, 9 * GIB, 1)),
+        srat=Srat(memory=blocks),
+        acpi=Acpi(tables=(AcpiTable("SRAT", 0x1000, 64),), cxl_windows=(CxlWindow(start, GIB), CxlWindow(32 * GIB, 1))),
+    )
+    boot = booted(version, own)
+    domains = {0: 0, 3: 1, 4: 2} if known else {0: 0, 3: 1, 4: 2, 5: 3}
+    assert boot.nodes.pxm_to_node == domains
+    # The nodes of windows are possible ones since 6.1.
+    assert boot.nodes.possible == ({0, 1} if version in ("5.17", "6.0") else set(domains.values()))
+
+
+def test_apic_ids_that_there_is_no_room_for() -> None:
+    cpus = (CpuAffinity(32767, 0, x2apic=True), CpuAffinity(32768, 1, x2apic=True))
+    boot = booted("6.1", machine(RAM, Srat(memory=memory(0, 1), cpus=cpus)))
+    assert boot.nodes.apic_to_node == {32767: 0}
+    assert messages(boot)[:2] == [
+        "SRAT: PXM 0 -> APIC 0x7fff -> Node 0",
+        "SRAT: PXM 1 -> APIC 0x8000 -> Node 1 skipped apicid that is too big",
+    ]
+
+
+@pytest.mark.parametrize("version", KERNELS)
+def test_entries_that_wrap_are_told_and_make_no_block(version: str) -> None:
+    wrapping = MemoryAffinity(1, (1 << 64) - GIB, 2 * GIB)
+    boot = booted(version, machine(RAM, Srat(memory=(*memory(0), wrapping))))
+    assert any("invalid memblk node 1 [mem " in text for text in messages(boot))
+    assert boot.nodes.possible == {0, 1}
+    assert spans(boot) == {0: 3071}
+
+
+@pytest.mark.parametrize(("version", "told"), [("4.2", ""), ("4.4", " non-volatile"), ("6.12", " non-volatile")])
+def test_what_is_told_of_an_entry(version: str, told: str) -> None:
+    entry = MemoryAffinity(1, 4 * GIB, GIB, hotplug=True, nonvolatile=True)
+    boot = booted(version, machine(RAM, Srat(memory=(*memory(0), entry))))
+    lines = [text.partition("SRAT: ")[2] for text in messages(boot) if "SRAT: Node 1 PXM 1" in text]
+    assert lines == [f"Node 1 PXM 1 [mem 0x100000000-0x13fffffff] hotplug{told}"]
+
+
 @pytest.mark.parametrize("version", ["6.1", "6.12"])
 def test_a_cxl_window_completes_the_nodes_inside(version: str) -> None:
     # The last MiB of RAM has no node by the SRAT.

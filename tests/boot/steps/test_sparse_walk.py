@@ -1,0 +1,227 @@
+"""The memory map taken section by section, as mm/sparse.c does it: the same blocks in the same order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memplan.boot.context import Boot
+from memplan.machine.model import Cpus
+from memplan.owner import Owner, Purpose
+from memplan.units import GIB, MIB, PAGE_SIZE, SECTION_SIZE, SIZE_2M
+from tests.boot.bootlog import one_by_one
+from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told, warned
+
+#: One of each way in which memory maps are made.
+VERSIONS = ("3.13", "4.15", "4.19", "5.3", "5.4.0", "5.10", "6.12", "7.1")
+PAGES = SECTION_SIZE // PAGE_SIZE
+OWNER = Owner(Purpose.MEMORY_MAP)
+
+Part = tuple[int, int, int]
+
+
+class Walk:
+    """One section after the other; what is left of a node's block is `block`."""
+
+    def __init__(self, boot: Boot, version: str, pse: bool) -> None:
+        self.boot, self.pse = boot, pse
+        self.at = VERSIONS.index(version)
+        self.tables: set[tuple[int, int]] = set()
+        self.block = (0, 0)
+
+    def since(self, version: str) -> bool:
+        return self.at >= VERSIONS.index(version)
+
+    def take(self, size: int, align: int, nid: int | None, low: int = 0, high: int = 0, **how: bool) -> int:
+        return self.boot.memory.alloc(
+            size, align, owner=OWNER, caller="", min_addr=low, max_addr=high, nid=nid, raw=True, **how
+        )
+
+    def free(self, start: int, end: int) -> None:
+        self.boot.memory.free(start, end, owner=OWNER, caller="")
+
+    def map_block(self, size: int, nid: int, **how: bool) -> int:
+        align = SIZE_2M if not self.since("4.19") or self.since("5.10") else PAGE_SIZE
+        return self.take(size, align, nid, 16 * MIB, int(self.since("7.1")), **how)
+
+    def sections(self) -> dict[int, int]:
+        """The node of each present section."""
+        found: dict[int, int] = {}
+        for start, end, nid in self.boot.memblock.pfn_ranges(None):
+            for section in range(start // PAGES, -(-end // PAGES)):
+                found.setdefault(section, nid or 0)
+        return found
+
+    def roots(self) -> None:
+        each = PAGE_SIZE // self.boot.kernel.fact("struct.mem_section")
+        if self.since("4.15"):
+            self.take(8 * ((1 << 46) // SECTION_SIZE // each), 64, None)
+        known: set[int] = set()
+        for start, end, nid in list(self.boot.memblock.pfn_ranges(None)):
+            for section in range(start // PAGES, -(-end // PAGES)):
+                if section // each not in known:
+                    known.add(section // each)
+                    self.take(PAGE_SIZE, 64, nid)
+
+    def usage_maps(self, count: int, nid: int) -> None:
+        header = self.boot.kernel.fact("struct.mem_section_usage") if self.since("5.3") else 0
+        size = count * (header + (64 if self.since("7.1") else 32))
+        if self.since("7.1"):
+            self.take(size, 64, nid)
+            return
+        goal = self.boot.nodes.node_data[nid][0] // SECTION_SIZE * SECTION_SIZE
+        home = self.home_of(goal // PAGE_SIZE)
+        if not self.take(size, 64, home, goal, goal + SECTION_SIZE):
+            self.take(size, 64, home, goal)
+
+    def home_of(self, pfn: int) -> int:
+        """The node of a page; the first one where that is no RAM."""
+        homes = [nid for start, end, nid in self.boot.memblock.pfn_ranges(None) if start <= pfn < end]
+        return (homes[0] if homes else 0) or 0
+
+    def table(self, shift: int, address: int, nid: int) -> None:
+        if (shift, address >> shift) not in self.tables:
+            self.tables.add((shift, address >> shift))
+            self.take(PAGE_SIZE, PAGE_SIZE, nid, 16 * MIB, int(self.since("7.1")))
+
+    def from_block(self, size: int, nid: int) -> None:
+        start = -(-self.block[0] // size) * size
+        if self.block[0] and start + size <= self.block[1]:
+            if self.since("5.4.0") and start > self.block[0]:
+                self.free(self.block[0], start)
+            self.block = start + size, self.block[1]
+        else:
+            assert self.take(size, size, nid, 16 * MIB, int(self.since("7.1")))
+
+    def populate(self, section: int, nid: int) -> None:
+        address = section * SIZE_2M
+        self.table(39, address, nid)
+        self.table(30, address, nid)
+        if self.pse:
+            self.from_block(SIZE_2M, nid)
+            return
+        self.table(21, address, nid)
+        for _ in range(SIZE_2M // PAGE_SIZE):
+            self.from_block(PAGE_SIZE, nid)
+
+    def all(self) -> None:
+        self.roots()
+        runs: list[tuple[int, list[int]]] = []
+        for section, nid in sorted(self.sections().items()):
+            if not runs or runs[-1][0] != nid:
+                runs.append((nid, []))
+            runs[-1][1].append(section)
+        if self.since("4.19"):
+            for nid, sections in runs:
+                self.usage_maps(len(sections), nid)
+                size = len(sections) * SIZE_2M
+                start = self.map_block(size, nid, exact=self.since("5.10"))
+                self.block = (start, start + size) if start else (0, 0)
+                for section in sections:
+                    self.populate(section, nid)
+                if self.block[0] < self.block[1]:
+                    self.free(*self.block)
+            return
+        first = self.take(4 * MIB, 64, None)
+        for nid, sections in runs:
+            self.usage_maps(len(sections), nid)
+        second = self.take(4 * MIB, 64, None)
+        for nid, sections in runs:
+            size = len(sections) * SIZE_2M
+            start = self.map_block(size, nid)
+            self.block = (start, start + size) if start else (0, 0)
+            for section in sections:
+                self.populate(section, nid)
+            if start:
+                self.free(*self.block)
+        self.free(second, second + 4 * MIB)
+        self.free(first, first + 4 * MIB)
+
+
+def booted(version: str, ram: list[Part], taken: list[tuple[int, int]], pse: bool) -> Boot:
+    """A boot with NODE_DATA at each node's top."""
+    facts = {"config.MEMORY_HOTREMOVE": True, "config.HUGETLB_PAGE": True, "config.MEMORY_ISOLATION": True}
+    boot = boot_of(version, EMPTY._replace(cpus=Cpus(pse=pse)), *ram, reserved=tuple(taken), facts=facts)
+    for start, end, nid in ram:
+        boot.nodes.node_data[nid] = (max(start, end - 64 * PAGE_SIZE), end)
+    for start, end in boot.nodes.node_data.values():
+        boot.memblock.reserve(start, end - start)
+    boot.recorder.events.clear()
+    return boot
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> list[Part]:
+    """Up to six ranges of up to three nodes, in units of 16 MiB; the first one has room for all that is taken."""
+    ram = [(MIB, 16 * MIB * draw(st.integers(40, 70)), 0)]
+    for _ in range(draw(st.integers(0, 5))):
+        start = ram[-1][1] + 16 * MIB * draw(st.sampled_from((0, 0, 1, 8, 20)))
+        nid = draw(st.integers(0, 2))
+        if start == ram[-1][1] and nid == ram[-1][2]:
+            continue
+        ram.append((start, start + 16 * MIB * draw(st.integers(2, 40)), nid))
+    return ram
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(
+    st.sampled_from(VERSIONS),
+    layouts(),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(1, 3000)), max_size=6),
+    st.booleans(),
+)
+def test_sections_one_by_one(version: str, ram: list[Part], taken: list[tuple[int, int]], pse: bool) -> None:
+    """`taken` are pages near the ends of what is free: units of 4 MiB, and pages in them."""
+    blocks = [(place * 4 * MIB, place * 4 * MIB + pages % 1024 * PAGE_SIZE) for place, pages in taken]
+    boots = [booted(version, ram, [block for block in blocks if block[0] < block[1]], pse) for _ in range(2)]
+    Walk(boots[0], version, pse).all()
+    ran(boots[1], "sparse_init")
+    assert one_by_one(boots[1]) == one_by_one(boots[0])
+
+
+def test_usage_maps_in_another_section_are_told_of() -> None:
+    """Where NODE_DATA's section has no room, each depends on the other, or the node on another one."""
+    ram = [(MIB, GIB, 0), (GIB, 2 * GIB, 1)]
+    boot = booted("6.12", ram, [(GIB - SECTION_SIZE, GIB), (2 * GIB - SECTION_SIZE, 2 * GIB)], True)
+    boot.nodes.node_data[1] = GIB // 2, GIB // 2 + PAGE_SIZE
+    boot.memblock.reserve(GIB // 2, SECTION_SIZE)
+    ran(boot, "sparse_init")
+    places = [start // SECTION_SIZE for _, start, _ in changes(boot, Purpose.SECTION_USAGE)]
+    text = f"Section {places[0]} and 7 (node 0) have a circular dependency on usemap and pgdat allocations"
+    lines = [line for line in told(boot) if line.startswith(("Section", "node"))]
+    assert lines[0] == text
+    assert places[1] != 4
+    assert lines[1:] == [f"node 1 must be removed before remove section {places[1]}"]
+
+
+@pytest.mark.parametrize(
+    ("version", "config", "size"),
+    [
+        ("5.2", {}, 32),
+        ("5.3", {}, 16 + 32),
+        ("6.12", {}, 24 + 32),
+        ("6.12", {"config.HUGETLB_PAGE": False}, 24 + 16),
+        ("6.18", {}, 24 + 64),
+        ("6.18", dict.fromkeys(("config.MEMORY_ISOLATION", "config.MEMORY_HOTPLUG", "config.CMA"), False), 24 + 32),
+        ("6.18", {"config.MEMORY_ISOLATION": False, "config.CMA": False}, 24 + 64),
+    ],
+)
+def test_the_usage_map_of_a_section(version: str, config: dict[str, bool], size: int) -> None:
+    """Four bits for each 2 MiB (4 MiB without huge pages), eight since 6.17 where pages can be isolated."""
+    known = {"config.HUGETLB_PAGE": True, "config.MEMORY_ISOLATION": True, "config.CMA": True}
+    header = {"struct.mem_section_usage": 16 if version == "5.3" else 24} if version != "5.2" else {}
+    boot = boot_of(version, EMPTY, (MIB, SECTION_SIZE), facts={**known, **header, **config})
+    boot.nodes.node_data[0] = (SECTION_SIZE - PAGE_SIZE, SECTION_SIZE)
+    ran(boot, "sparse_init")
+    assert [end - start for _, start, end in changes(boot, Purpose.SECTION_USAGE)] == [size]
+
+
+def test_a_node_s_map_that_can_t_be_had() -> None:
+    ram = [(MIB, 64 * MIB, 0), (GIB, 100 * GIB, 1)]
+    boot = booted("6.12", ram, [(GIB, 99 * GIB)], True)
+    boot.memblock.reserve(99 * GIB, GIB)
+    ran(boot, "sparse_init")
+    assert warned(boot) == [
+        "sparse_init_nid: node[1] memory map backing failed. Some memory will not be available.",
+    ]
