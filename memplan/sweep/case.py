@@ -101,6 +101,7 @@ def _kaslr_record(case: Case, machine: Machine, kernel: Kernel) -> Record:
     from memplan.sweep.kaslr import sweep_kaslr
 
     swept = sweep_kaslr(machine, kernel)
+    chosen = {} if swept.places.reason else {"kernel.randomized": "true"}
     return {
         "slots": swept.places.slots,
         "classes": [
@@ -111,7 +112,7 @@ def _kaslr_record(case: Case, machine: Machine, kernel: Kernel) -> Record:
                 "crash_kernel": own.result.crash_kernel,
                 "example": own.ranges[0][0],
                 "died": own.result.death or None,
-                "simulate": simulate_words(case, _placed(own.ranges[0][0])),
+                "simulate": simulate_words(case, {"kernel.load_address": f"{own.ranges[0][0]:#x}", **chosen}),
             }
             for own in swept.classes
         ],
@@ -120,10 +121,6 @@ def _kaslr_record(case: Case, machine: Machine, kernel: Kernel) -> Record:
         "notes": list(swept.places.notes),
         "replays": swept.replays,
     }
-
-
-def _placed(address: int) -> dict[str, str]:
-    return {"kernel.load_address": f"{address:#x}", "kernel.randomized": "true"}
 
 
 @lru_cache(_KEPT)

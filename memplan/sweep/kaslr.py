@@ -50,11 +50,6 @@ def placed(machine: Machine, address: int) -> Machine:
     return machine._replace(kernel=machine.kernel._replace(load_address=address, randomized=True))
 
 
-def result_at(machine: Machine, kernel: Kernel, address: int) -> Result:
-    """What becomes of `machine` with the image at `address`."""
-    return _result(outcome_of(placed(machine, address), kernel))
-
-
 def _result(outcome: Outcome) -> Result:
     return Result(outcome.removable, outcome.crash_kernel is not None, outcome.death)
 
@@ -71,7 +66,8 @@ def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Callable[[int], None
     if not places.areas:
         if places.fixed is None:
             raise NotCoveredError(f"the kernel has no place: {places.reason}")
-        result = result_at(machine, kernel, places.fixed)
+        stays = machine._replace(kernel=machine.kernel._replace(load_address=places.fixed))
+        result = _result(outcome_of(stays, kernel))
         alone = places._replace(areas=(Area(places.fixed, 1),))
         return KaslrSweep(alone, (PlaceClass(result, 1, ((places.fixed, places.fixed),)),), 1)
     found: list[Way[Result]] = []
