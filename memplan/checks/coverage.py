@@ -15,7 +15,7 @@ from memplan.units import MIB, SECTION_SIZE, mem_range, round_down, round_up, si
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from memplan.machine.model import Machine, MemoryAffinity, Srat
+    from memplan.machine.model import MemoryAffinity, Srat
 
 _GROUP = "SRAT against the memory map"
 _COVERAGE = "numa_meminfo_cover_memory (arch/x86/mm/numa.c, up to 6.7), memblock_validate_numa_coverage (mm/memblock.c)"
@@ -33,9 +33,13 @@ def common(ranges: Iterable[tuple[int, int]], others: RangeSet) -> Ranges:
     return [part for start, end in ranges for part in others.within(start, end)]
 
 
-def ram_of(machine: Machine) -> RangeSet:
+def ram_of(subject: Subject) -> RangeSet:
     """The map's RAM."""
-    return RangeSet((entry.start, entry.end) for entry in machine.e820 if entry.type == E820_RAM)
+    machine = subject.machine
+    assert machine is not None
+    return subject.once(
+        "RAM", lambda: RangeSet((entry.start, entry.end) for entry in machine.e820 if entry.type == E820_RAM)
+    )
 
 
 def enabled(srat: Srat) -> Iterator[tuple[int, MemoryAffinity]]:
@@ -48,15 +52,13 @@ def range_of(entry: MemoryAffinity) -> tuple[int, int]:
     return entry.base, entry.base + entry.length
 
 
-def _both(subject: Subject) -> tuple[Machine, Srat]:
-    assert subject.machine is not None
+def _srat(subject: Subject) -> Srat:
     assert subject.srat is not None
-    return subject.machine, subject.srat
+    return subject.srat
 
 
 def _uncovered(subject: Subject) -> Ranges:
-    machine, srat = _both(subject)
-    return without(ram_of(machine), RangeSet(range_of(entry) for _, entry in enabled(srat)))
+    return without(ram_of(subject), RangeSet(range_of(entry) for _, entry in enabled(_srat(subject))))
 
 
 def _amount(ranges: Ranges) -> str:
@@ -106,7 +108,7 @@ def ram_without_node(subject: Subject) -> Iterator[Found]:
 def ram_without_node_tolerated(subject: Subject) -> Iterator[Found]:
     """RAM without a node that Linux lets pass."""
     uncovered = [part for part in _uncovered(subject) if part[1] - part[0] >= 4096]
-    if uncovered and not _refusal(subject) and subject.plan.end.completed and any(enabled(_both(subject)[1])):
+    if uncovered and not _refusal(subject) and subject.plan.end.completed and any(enabled(_srat(subject))):
         yield Found(_amount(uncovered), "srat", "uncovered RAM", weight=sum(b - a for a, b in uncovered))
 
 
@@ -141,8 +143,7 @@ def boot_dies(subject: Subject) -> Iterator[Found]:
 )
 def range_without_ram(subject: Subject) -> Iterator[Found]:
     """Ranges that promise RAM where there is none."""
-    machine, srat = _both(subject)
-    ram = ram_of(machine)
+    srat, ram = _srat(subject), ram_of(subject)
     for index, entry in enabled(srat):
         if not entry.hotplug and not ram.within(*range_of(entry)):
             text = f"domain {entry.pxm}'s range {mem_range(*range_of(entry))} holds no RAM"
@@ -162,8 +163,7 @@ def range_without_ram(subject: Subject) -> Iterator[Found]:
 )
 def boundary_inside_section(subject: Subject) -> Iterator[Found]:
     """Sections that two domains share."""
-    machine, srat = _both(subject)
-    ram = ram_of(machine)
+    srat, ram = _srat(subject), ram_of(subject)
     parts = sorted(
         (start, end, entry.pxm, index) for index, entry in enabled(srat) for start, end in ram.within(*range_of(entry))
     )
@@ -188,10 +188,9 @@ def boundary_inside_section(subject: Subject) -> Iterator[Found]:
 )
 def stranded_in_block(subject: Subject) -> Iterator[Found]:
     """Capacity that can never go off-line."""
-    machine, srat = _both(subject)
     size = subject.plan.block_size
-    marked = [(index, entry) for index, entry in enabled(srat) if entry.hotplug]
-    ram = ram_of(machine)
+    marked = [(index, entry) for index, entry in enabled(_srat(subject)) if entry.hotplug]
+    ram = ram_of(subject)
     for pxm in dict.fromkeys(entry.pxm for _, entry in marked):
         own = RangeSet(range_of(entry) for _, entry in marked if entry.pxm == pxm)
         held = RangeSet(common(own, ram))
@@ -219,8 +218,7 @@ def stranded_in_block(subject: Subject) -> Iterator[Found]:
 )
 def domain_without_memory(subject: Subject) -> Iterator[Found]:
     """Domains of CPUs alone."""
-    machine, srat = _both(subject)
-    ram = ram_of(machine)
+    srat, ram = _srat(subject), ram_of(subject)
     holding = {entry.pxm for _, entry in enabled(srat) if ram.within(*range_of(entry))}
     for index, cpu in enumerate(srat.cpus):
         if cpu.enabled and cpu.pxm not in holding:
@@ -241,8 +239,7 @@ def domain_without_memory(subject: Subject) -> Iterator[Found]:
 )
 def domain_without_cpus(subject: Subject) -> Iterator[Found]:
     """Domains of memory alone, where other domains have CPUs."""
-    machine, srat = _both(subject)
-    ram = ram_of(machine)
+    srat, ram = _srat(subject), ram_of(subject)
     with_cpus = {cpu.pxm for cpu in srat.cpus if cpu.enabled}
     if not with_cpus:
         return
@@ -265,7 +262,6 @@ def domain_without_cpus(subject: Subject) -> Iterator[Found]:
 )
 def srat_unused(subject: Subject) -> Iterator[Found]:
     """An SRAT that decides nothing."""
-    _, srat = _both(subject)
-    if any(enabled(srat)) and subject.plan.srat not in (SratUse.USED, SratUse.NOT_REACHED):
+    if any(enabled(_srat(subject))) and subject.plan.srat not in (SratUse.USED, SratUse.NOT_REACHED):
         line = quote(subject, "No NUMA configuration found") or quote(subject, "NUMA turned off")
         yield Found("Linux does not use the SRAT", "srat", "unused", line)

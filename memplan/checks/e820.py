@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from memplan.boot.e820_table import ZEROPAGE_ENTRIES
-from memplan.boot.parameters import Parameters
 from memplan.checks.model import Found, Subject, rule
 from memplan.machine.model import E820_NAMES, E820_RAM
 from memplan.units import PAGE_SIZE, mem_range, round_down, round_up, size_text
@@ -43,7 +42,7 @@ def _name(kind: int) -> str:
 def ram_beyond_reach(subject: Subject) -> Iterator[Found]:
     """RAM that the kernel can't reach."""
     assert subject.machine is not None
-    limit = 1 << Parameters(subject.machine, subject.kernel).physical_bits
+    limit = 1 << subject.parameters.physical_bits
     for index, entry in enumerate(_entries(subject)):
         if entry.type == E820_RAM and entry.end > limit:
             lost = entry.end - max(entry.start, limit)

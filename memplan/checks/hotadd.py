@@ -12,8 +12,6 @@ from memplan.hotadd.replay import hotadd
 from memplan.hotadd.scenario import Scenario, parse_add
 from memplan.hotadd.settings import settings_of
 from memplan.hotadd.start import start_of
-from memplan.machine.cmdline import CommandLine
-from memplan.ranges import RangeSet
 from memplan.units import PAGE_SHIFT, mem_range, size_text
 
 if TYPE_CHECKING:
@@ -35,8 +33,7 @@ def _empty(subject: Subject) -> list[tuple[int, MemoryAffinity]]:
 
 def _without_ram(subject: Subject) -> Iterator[tuple[int, MemoryAffinity]]:
     assert subject.srat is not None
-    assert subject.machine is not None
-    ram = RangeSet(ram_of(subject.machine))
+    ram = ram_of(subject)
     for index, entry in enabled(subject.srat):
         start, end = range_of(entry)
         if entry.hotplug and start < end and not ram.within(start, end):
@@ -184,7 +181,7 @@ def hotadd_pinned(subject: Subject) -> Iterator[Found]:
     """Boot options that make all added memory the kernel's."""
     assert subject.machine is not None
     known = _start(subject)
-    asked = CommandLine(subject.machine.cmdline).last(_STATE)
+    asked = subject.parameters.cmdline.last(_STATE)
     if known is None or asked is None:
         return
     _, settings = known

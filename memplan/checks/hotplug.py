@@ -8,7 +8,6 @@ from memplan.boot.remedies import sentence
 from memplan.checks.coverage import enabled, ram_of, range_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import quote
-from memplan.machine.cmdline import CommandLine
 from memplan.owner import CRASH_KERNEL, KERNEL, Purpose
 from memplan.ranges import RangeSet
 from memplan.units import mem_range, size_text
@@ -56,10 +55,9 @@ def _inside(subject: Subject, kinds: Collection[Purpose]) -> Iterator[Reservatio
 
 
 def _taken(subject: Subject, field: str, kinds: Collection[Purpose]) -> Iterator[Found]:
-    cmdline = CommandLine(subject.plan.cmdline)
     for own in _inside(subject, kinds):
         place = f"{mem_range(own.start, own.end)} ({size_text(own.end - own.start)})"
-        moved = sentence(own.owner, cmdline, marked=True)
+        moved = sentence(own.owner, subject.parameters.cmdline, marked=True)
         yield Found(f"{own.owner} at {place} lies in a hot-pluggable range; {moved}", field, str(own.owner))
 
 
@@ -124,9 +122,7 @@ def acpi_tables_in_hotplug(subject: Subject) -> Iterator[Found]:
 )
 def all_hotplug(subject: Subject) -> Iterator[Found]:
     """An SRAT that marks everything."""
-    assert subject.machine is not None
-    marked = _marked(subject)
-    ram = ram_of(subject.machine)
+    marked, ram = _marked(subject), ram_of(subject)
     if ram and all(marked.covers(start, end) for start, end in ram):
         yield Found("all RAM is marked hot-pluggable", "srat", "all")
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from memplan.checks.coverage import enabled, range_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.kaslr.choice import possible_places
-from memplan.machine.cmdline import CommandLine
 from memplan.ranges import RangeSet
 
 if TYPE_CHECKING:
@@ -37,7 +36,8 @@ def kaslr_into_hotplug(subject: Subject) -> Iterator[Found]:
     """The share of KASLR's places that touch hot-pluggable memory."""
     assert subject.machine is not None
     assert subject.srat is not None
-    places = possible_places(subject.machine, subject.kernel)
+    known = subject.plan.kaslr if subject.has("plan") else None
+    places = known or possible_places(subject.machine, subject.kernel)
     marked = RangeSet(range_of(entry) for _, entry in enabled(subject.srat) if entry.hotplug)
     hot = places.touching(marked)
     if hot:
@@ -53,7 +53,7 @@ def _why(subject: Subject, places: Places, srat: Srat) -> str:
         return "EFI's stub does not read the SRAT"
     if any(upgrade.signature == "SRAT" for upgrade in subject.machine.acpi.upgrades):
         return "firmware's SRAT is replaced by the initrd's"
-    off = "off" in CommandLine(subject.machine.cmdline).all("acpi")
+    off = "off" in subject.parameters.cmdline.all("acpi")
     if off or not subject.kernel.rules.kaslr_srat or not subject.kernel.config("MEMORY_HOTREMOVE"):
         return "the decompressor does not read the SRAT"
     if all(entry.hotplug or not entry.length for entry in srat.memory):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from memplan.boot.parameters import Parameters
 from memplan.machine.places import Place, Places
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Subject:
     `tables` are the raw ACPI tables as memplan.firmware.acpi parses them (empty where the input has none).  `places`
     maps field paths (``e820[3]``, ``srat.memory[0]``) to their places.  `expectations` are the user's.
     `plan_problem` says why there is no plan, where a machine has none.
+    What rules ask for is worked out once: nothing here may change after the first of them has run.
     """
 
     file: str
@@ -126,6 +128,13 @@ class Subject:
         """The replayed boot; only for rules that need "plan"."""
         assert self._plan is not None
         return self._plan
+
+    @property
+    def parameters(self) -> Parameters:
+        """What the machine and its options give to the boot; only for rules that need "memory" or "plan"."""
+        machine = self.machine
+        assert machine is not None
+        return self.once("parameters", lambda: Parameters(machine, self.kernel))
 
     def has(self, need: Need) -> bool:
         """Whether the subject has what a rule needs."""

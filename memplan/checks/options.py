@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.limits import limits
-from memplan.boot.parameters import Parameters
 from memplan.boot.steps.crash import NO_SIZE
 from memplan.boot.unheeded import misspelt, of_other_kernels
 from memplan.checks.coverage import common, ram_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.checks.quotes import lines
-from memplan.machine.cmdline import CommandLine
 from memplan.owner import CRASH_KERNEL
 from memplan.units import GIB, MIB, U64_MAX, memparse, round_down, round_up, size_text
 
@@ -27,11 +25,6 @@ _LOW = 4 * GIB
 _OLD_LOW = 896 * MIB
 
 
-def _cmdline(subject: Subject) -> CommandLine:
-    assert subject.machine is not None
-    return CommandLine(subject.machine.cmdline)
-
-
 @rule(
     "MP701",
     "kernelcore-without-effect",
@@ -45,7 +38,7 @@ def _cmdline(subject: Subject) -> CommandLine:
 )
 def kernelcore_without_effect(subject: Subject) -> Iterator[Found]:
     """Sizes that movable_node overrules."""
-    cmdline = _cmdline(subject)
+    cmdline = subject.parameters.cmdline
     if not cmdline.has("movable_node") or not subject.kernel.rules.movable_node_zone:
         return
     for name in ("kernelcore", "movablecore"):
@@ -66,7 +59,7 @@ def kernelcore_without_effect(subject: Subject) -> Iterator[Found]:
 )
 def crashkernel_fails(subject: Subject) -> Iterator[Found]:
     """A crash kernel that gets nothing, and the largest gap."""
-    values = _cmdline(subject).all("crashkernel")
+    values = subject.parameters.cmdline.all("crashkernel")
     plan = subject.plan
     if not values or any(own.owner.kind in CRASH_KERNEL for own in plan.reservations):
         return
@@ -107,9 +100,8 @@ def largest_gap(plan: Plan, limit: int = U64_MAX) -> int:
 )
 def memmap_outside_ram(subject: Subject) -> Iterator[Found]:
     """Ranges of memmap= without RAM."""
-    assert subject.machine is not None
-    ram = ram_of(subject.machine)
-    for value in _cmdline(subject).all("memmap"):
+    ram = ram_of(subject)
+    for value in subject.parameters.cmdline.all("memmap"):
         for part in (value or "").split(","):
             size, rest = memparse(part)
             if rest[:1] in ("$", "#", "!") and size:
@@ -132,7 +124,7 @@ def memmap_outside_ram(subject: Subject) -> Iterator[Found]:
 def misspelt_option(subject: Subject) -> Iterator[Found]:
     """Words that are nearly one of the memory options."""
     line = next(lines(subject, "Unknown kernel command line parameters"), "")
-    for each in misspelt(_cmdline(subject), subject.kernel):
+    for each in misspelt(subject.parameters.cmdline, subject.kernel):
         yield Found(each.text, "cmdline", each.name, line if each.name in line else "")
 
 
@@ -151,7 +143,7 @@ def misspelt_option(subject: Subject) -> Iterator[Found]:
 def option_of_other_kernels(subject: Subject) -> Iterator[Found]:
     """Options about memory that this kernel's image has no handler for."""
     line = next(lines(subject, "Unknown kernel command line parameters"), "")
-    for each in of_other_kernels(_cmdline(subject), subject.kernel):
+    for each in of_other_kernels(subject.parameters.cmdline, subject.kernel):
         yield Found(each.text, "cmdline", each.name, line if each.name in line else "")
 
 
@@ -168,6 +160,5 @@ def option_of_other_kernels(subject: Subject) -> Iterator[Found]:
 )
 def not_modelled(subject: Subject) -> Iterator[Found]:
     """What the boot asks for and no plan replays."""
-    assert subject.machine is not None
-    for limit in limits(Parameters(subject.machine, subject.kernel)):
+    for limit in limits(subject.parameters):
         yield Found(str(limit), limit.field, limit.asked[0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.boot.parameters import Parameters
 from memplan.checks.model import Found, Subject, rule
 from memplan.machine.model import E820_NAMES, E820_RAM, E820_RESERVED_KERN
 from memplan.ranges import RangeSet
@@ -29,7 +28,7 @@ class _Piece(NamedTuple):
 def _loaded(subject: Subject) -> Iterator[_Piece]:
     """What the boot loader placed."""
     assert subject.machine is not None
-    params = Parameters(subject.machine, subject.kernel)
+    params = subject.parameters
     yield _Piece("the kernel image", "kernel.load_address", params.kernel_start, params.kernel_end)
     if (initrd := subject.machine.initrd) is not None and initrd.size:
         yield _Piece("the initrd", "initrd.start", initrd.start, round_up(initrd.start + initrd.size, PAGE_SIZE))

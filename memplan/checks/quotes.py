@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 def lines(subject: Subject, *words: str) -> Iterator[str]:
     """The lines of the replayed boot that hold all of `words`, in their order; none where nothing was replayed."""
-    if subject.has("plan"):
-        for event in subject.plan.events:
-            if isinstance(event, Message) and all(word in event.text for word in words):
-                yield event.text
+    return (text for text in subject.once("lines", lambda: _printed(subject)) if all(word in text for word in words))
+
+
+def _printed(subject: Subject) -> list[str]:
+    events = subject.plan.events if subject.has("plan") else ()
+    return [event.text for event in events if isinstance(event, Message)]
 
 
 def quote(subject: Subject, *words: str, otherwise: str = "") -> str:
@@ -34,4 +36,5 @@ def wording(subject: Subject) -> Wording:
 
 def node_numbers(subject: Subject) -> dict[int, int]:
     """The node of each proximity domain of enabled entries."""
-    return {} if subject.srat is None else proximity.node_numbers(subject.srat, subject.kernel.rules)
+    srat, rules = subject.srat, subject.kernel.rules
+    return {} if srat is None else subject.once("node numbers", lambda: proximity.node_numbers(srat, rules))

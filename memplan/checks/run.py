@@ -131,8 +131,7 @@ def _settings(text: str, options: Options) -> Settings:
 
 def _left_out(options: Options) -> list[str]:
     """The rules that the command line leaves out."""
-    selected = options.select or tuple(all_rules())
-    return [id for id in all_rules() if id not in selected or id in options.ignore]
+    return [id for id in all_rules() if (options.select and id not in options.select) or id in options.ignore]
 
 
 def _checked(subject: Subject, settings: Settings, today: datetime.date | None, baseline: Baseline | None) -> Report:
@@ -140,10 +139,11 @@ def _checked(subject: Subject, settings: Settings, today: datetime.date | None, 
     ran: list[str] = []
     left_out: dict[str, list[str]] = {}
     problems = list(_replay(subject))
+    lacking = {need for need in _WHY if not subject.has(need)}
     for rule in all_rules().values():
         if rule.id in settings.off:
             continue
-        missing = next((need for need in rule.needs if not subject.has(need)), None)
+        missing = next((need for need in rule.needs if need in lacking), None)
         if missing is not None:
             if missing != "srat" or subject.machine is None:
                 why = subject.plan_problem if missing == "plan" else ""

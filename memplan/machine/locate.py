@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from memplan.klog.entries import memory_line
-from memplan.machine.document import Document, field_text
+from memplan.machine.document import Document
 from memplan.machine.document import Path as Field
-from memplan.machine.places import Place
+from memplan.machine.places import Place, Places
 
 
-def description_places(document: Document) -> dict[str, Place]:
+def description_places(document: Document) -> Places:
     """The places of all values of `document`."""
-    found = {text: _place(document, path, text) for text, path in _named(document.value, ()) if text}
-    return found | _srat_rows(document) | _options(document)
+    fields: dict[str, Field] = {}
+    _name(fields, document.value, (), "")
+    return Places(_Fields(document, {**fields, **_srat_rows(document)}), _options(document))
 
 
-def _place(document: Document, path: Field, text: str) -> Place:
-    return Place(*document.where(path), text)
+class _Fields(Mapping[str, Place]):
+    """The places of a document's values by the names of their fields, each looked up when it is asked for."""
+
+    __slots__ = ("_document", "_paths")
+
+    def __init__(self, document: Document, paths: dict[str, Field]) -> None:
+        self._document = document
+        self._paths = paths
+
+    def __getitem__(self, name: str) -> Place:
+        return Place(*self._document.where(self._paths[name]), name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
-def _named(value: Any, path: Field) -> Iterator[tuple[str, Field]]:
-    """The values below `path` with their names; empty rows of a block of text don't count as items.
+def _name(found: dict[str, Field], value: Any, path: Field, name: str) -> None:
+    """Put the paths of the values in `value` into `found`, by the names of their fields; its own are `path` and `name`.
 
-    The numbers of a row of a matrix have no place of their own: a SLIT may have a million of them.
+    Empty rows of a block of text don't count as items.  The numbers of a row of a matrix have no place of their own: a
+    SLIT may have a million of them.
     """
-    yield field_text(path), path
+    if name:
+        found[name] = path
     if isinstance(value, dict):
         for key, own in value.items():
-            yield from _named(own, (*path, key))
+            _name(found, own, (*path, key), f"{name}.{key}" if name else key)
     elif isinstance(value, list) and not (path and isinstance(path[-1], int)):
         for index, own in enumerate(value):
-            yield from _named(own, (*path, index))
+            _name(found, own, (*path, index), f"{name}[{index}]")
     elif isinstance(value, str) and "\n" in value:
         for index, (row, _) in enumerate(_rows(value)):
-            yield field_text((*path, index)), (*path, row)
+            found[f"{name}[{index}]"] = (*path, row)
 
 
 def _rows(value: Any) -> Iterator[tuple[int, str]]:
@@ -44,18 +62,18 @@ def _rows(value: Any) -> Iterator[tuple[int, str]]:
     return ((index, str(row)) for index, row in enumerate(rows) if str(row).strip())
 
 
-def _srat_rows(document: Document) -> dict[str, Place]:
-    """The affinities of an SRAT that is written as the kernel's lines."""
+def _srat_rows(document: Document) -> dict[str, Field]:
+    """The paths of the affinities of an SRAT that is written as the kernel's lines."""
     whole = document.value.get("srat") if isinstance(document.value, dict) else None
     if isinstance(whole, dict):
         return {}
-    found: dict[str, Place] = {}
+    found: dict[str, Field] = {}
     counts = {"memory": 0, "cpus": 0}
     for index, row in _rows(whole):
         kind = "memory" if memory_line(row) else "cpus"
         path = f"srat.{kind}[{counts[kind]}]"
         counts[kind] += 1
-        found[path] = _place(document, ("srat", index), path)
+        found[path] = ("srat", index)
     return found
 
 

@@ -27,32 +27,32 @@ class Places(Mapping[str, Place]):
 
     def __init__(self, *makers: Callable[[], Mapping[str, Place]] | Mapping[str, Place]) -> None:
         self._makers = makers
-        self._known: dict[str, Place] | None = None
+        self._known: list[Mapping[str, Place]] | None = None
 
     def nearest(self, path: str) -> Place | None:
         """The place of the field `path`, or of the nearest field around it; None where nothing is known."""
-        known = self._all()
         while path:
-            if path in known:
-                return known[path]
+            if (place := self.get(path)) is not None:
+                return place
             path = path.rpartition("[" if path.endswith("]") else ".")[0]
         return None
 
-    def _all(self) -> dict[str, Place]:
+    def _all(self) -> list[Mapping[str, Place]]:
         if self._known is None:
-            self._known = {}
-            for make in self._makers:
-                self._known |= make if isinstance(make, Mapping) else make()
+            self._known = [make if isinstance(make, Mapping) else make() for make in self._makers]
         return self._known
 
     def __getitem__(self, path: str) -> Place:
-        return self._all()[path]
+        for known in reversed(self._all()):
+            if (place := known.get(path)) is not None:
+                return place
+        raise KeyError(path)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
+        return iter(dict.fromkeys(path for known in self._all() for path in known))
 
     def __len__(self) -> int:
-        return len(self._all())
+        return len(set().union(*self._all()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Places)
@@ -61,4 +61,4 @@ class Places(Mapping[str, Place]):
         return 0
 
     def __reduce__(self) -> tuple[type[Places], tuple[dict[str, Place]]]:
-        return Places, (self._all(),)
+        return Places, (dict(self),)
