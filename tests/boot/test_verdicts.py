@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import cast
+from typing import NamedTuple, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import memplan
 from memplan.boot.context import Boot
-from memplan.boot.verdicts import _parts, _pieces
+from memplan.boot.results import ZoneLayout
+from memplan.boot.verdicts import _parts, _pieces, verdicts
 from memplan.kernel.load import find_kernel, override
 from memplan.machine.model import Acpi, AcpiTable, E820Entry, Initrd, Machine, MemoryAffinity, Srat
-from memplan.owner import Purpose
-from memplan.plan import Plan, Verdict
+from memplan.owner import Owner, Purpose
+from memplan.plan import Plan, Reservation, SratUse, Verdict
 from memplan.units import GIB, MIB, PAGE_SIZE
 
 BORDER, END = 5 * GIB, 9 * GIB
@@ -218,3 +219,119 @@ def test_each_part_that_the_srat_treats_alike_has_its_verdict(initrd: Initrd | N
     plan = planned(two_nodes()._replace(srat=srat, initrd=initrd))
     assert tuple((v.start, v.end, v.hotplug) for v in plan.verdicts if v.nid == 1) == STRIPES
     assert {v.unmarked for v in plan.verdicts if v.nid == 1 and v.hotplug} == {initrd is not None}
+
+
+# -- any layout, looked at piece by piece ----------------------------------------------------------------------------
+
+#: RAM in quarters of a page, of which a memory block here has sixteen: its size, the hole behind it, node, mark.
+QUARTER, BLOCK = PAGE_SIZE // 4, 4 * PAGE_SIZE
+LAYOUT = st.lists(
+    st.tuples(st.integers(1, 50), st.integers(0, 20), st.integers(0, 1), st.booleans()), min_size=1, max_size=6
+)
+SPANS = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 30)), max_size=5)
+
+
+class Place(NamedTuple):
+    """What one verdict is for: quarters of pages of a node that the SRAT treats alike."""
+
+    nid: int
+    hotplug: bool
+    quarters: list[int]
+
+
+def places(layout: list[tuple[int, int, int, bool]]) -> list[Place]:
+    found: list[Place] = []
+    at = 0
+    for size, hole, nid, hotplug in layout:
+        if not found or found[-1][:2] != (nid, hotplug):
+            found.append(Place(nid, hotplug, []))
+        found[-1].quarters.extend(range(at, at + size))
+        at += size + hole
+    return found
+
+
+def overlaps(reservation: Reservation, first: int, last: int) -> bool:
+    """Whether it has any of the quarters from the first to the last."""
+    return any(reservation.start <= quarter * QUARTER < reservation.end for quarter in range(first, last + 1))
+
+
+def wanted_reason(place: Place, start: int | None, own: set[int], free: set[int], inside: list[Reservation]) -> str:
+    if start is None:
+        if not place.hotplug:
+            return UNMARKED
+        return "what was reserved" if place.nid == 0 else "movable_node found no memory in it"
+    if not own:
+        can = "can" if {quarter // 16 for quarter in place.quarters} & free else "can't"
+        return f"the memory block of 16 KiB that it shares with another range of the node {can} go off-line"
+    if own <= free:
+        return f"all {len(own)} memory blocks of 16 KiB can go off-line"
+    head = "reservations lie in ZONE_MOVABLE" if inside else "its ends don't fill memory blocks"
+    if start * 4 > place.quarters[0]:
+        head = f"ZONE_MOVABLE begins only at pfn {start:#x}"
+    return f"{head}: {len(own & free)} of {len(own)} memory blocks of 16 KiB can go off-line"
+
+
+@settings(max_examples=300)
+@given(LAYOUT, SPANS, SPANS, st.dictionaries(st.integers(0, 1), st.integers(0, 50)), st.sets(st.integers(0, 25)))
+def test_verdicts_of_any_layout(
+    layout: list[tuple[int, int, int, bool]],
+    taken: list[tuple[int, int]],
+    costing: list[tuple[int, int]],
+    zones: dict[int, int],
+    free: set[int],
+) -> None:
+    """Blocks, zone, reason and blockers, by each quarter of a page; node 0 has lost its marks to what is in `costing`.
+
+    Every second reservation is node 1's, and every third was made before the SRAT was read.
+    """
+    boot = Boot(Machine(e820=(), cmdline="movable_node"), find_kernel("6.12"))
+    boot.nodes.hotplug.append((1 << 40, 1 << 41))
+    parts = places(layout)
+    for nid, hotplug, quarters in parts:
+        for quarter in quarters:
+            boot.memblock.add(quarter * QUARTER, QUARTER)
+            boot.memblock.set_node(quarter * QUARTER, QUARTER, nid)
+            if hotplug:
+                boot.nodes.hotplug.append((quarter * QUARTER, (quarter + 1) * QUARTER))
+    boot.nodes.srat = SratUse.USED
+    boot.nodes.unmarked = {0: [(at * QUARTER, (at + size) * QUARTER) for at, size in costing]}
+    boot.zones = ZoneLayout([], zones)
+    reservations = [
+        Reservation(at * QUARTER, (at + size) * QUARTER, n % 2, Owner(Purpose.CMA, n), "step", n % 3 == 0)
+        for n, (at, size) in enumerate(sorted(taken))
+    ]
+    touched = {
+        nid: {quarter // 16 for own in parts if own.nid == nid for quarter in own.quarters} & free for nid in (0, 1)
+    }
+    movable = [(nid, block * BLOCK, (block + 1) * BLOCK) for nid in (0, 1) for block in sorted(touched[nid])]
+    found = verdicts(boot, reservations, movable, BLOCK)
+    assert [(v.nid, v.hotplug) for v in found] == [part[:2] for part in parts]
+    first_come = sorted(range(len(parts)), key=lambda number: not parts[number].hotplug)
+    for number, (part, verdict) in enumerate(zip(parts, found, strict=True)):
+        first, last = part.quarters[0], part.quarters[-1]
+        assert (verdict.start, verdict.end) == (first * QUARTER, (last + 1) * QUARTER)
+        earlier = [parts[other] for other in first_come[: first_come.index(number)] if parts[other].nid == part.nid]
+        blocks = {quarter // 16 for quarter in part.quarters}
+        own = blocks - {quarter // 16 for other in earlier for quarter in other.quarters}
+        assert (verdict.blocks, verdict.total_blocks) == (len(own & free), len(own))
+        assert verdict.movable == bool(blocks & free)
+        start = zones.get(part.nid)
+        start = max(start, -(-first // 4)) if start is not None and start * 4 <= last else None
+        assert verdict.start_pfn == start
+        lost = start is None and part.hotplug and part.nid == 0
+        assert verdict.unmarked == lost
+        if lost:
+            inside = [r for r in reservations if r.before_srat and any(overlaps(r, a, a + n - 1) for a, n in costing)]
+        else:
+            low = first if start is None else max(first, start * 4)
+            inside = [r for r in reservations if r.nid == part.nid and overlaps(r, low, last)]
+        assert verdict.reason.startswith(wanted_reason(part, start, own, free, inside))
+        whole = own <= free and bool(blocks & free)
+        assert [(b.start, b.end, b.owner) for b in verdict.blockers] == [
+            (r.start, r.end, r.owner) for r in inside if not whole
+        ]
+
+
+@pytest.mark.parametrize("cmdline", ["movable_node kernelcore=100G", "kernelcore=100G"])
+def test_sizes_count_beside_movable_node_of_3_13(cmdline: str) -> None:
+    assert [v.reason for v in planned(two_nodes(cmdline=cmdline), "3.13").verdicts] == [f"kernelcore=100G {KEPT}"] * 2
