@@ -226,9 +226,9 @@ def test_each_part_that_the_srat_treats_alike_has_its_verdict(initrd: Initrd | N
 #: RAM in quarters of a page, of which a memory block here has sixteen: its size, the hole behind it, node, mark.
 QUARTER, BLOCK = PAGE_SIZE // 4, 4 * PAGE_SIZE
 LAYOUT = st.lists(
-    st.tuples(st.integers(1, 50), st.integers(0, 20), st.integers(0, 1), st.booleans()), min_size=1, max_size=6
+    st.tuples(st.integers(1, 24), st.integers(0, 12), st.integers(0, 1), st.booleans()), min_size=1, max_size=6
 )
-SPANS = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 30)), max_size=5)
+SPANS = st.lists(st.tuples(st.integers(0, 80), st.integers(1, 16)), max_size=5)
 
 
 class Place(NamedTuple):
@@ -272,7 +272,7 @@ def wanted_reason(place: Place, start: int | None, own: set[int], free: set[int]
 
 
 @settings(max_examples=300)
-@given(LAYOUT, SPANS, SPANS, st.dictionaries(st.integers(0, 1), st.integers(0, 50)), st.sets(st.integers(0, 25)))
+@given(LAYOUT, SPANS, SPANS, st.dictionaries(st.integers(0, 1), st.integers(0, 25)), st.sets(st.integers(0, 12)))
 def test_verdicts_of_any_layout(
     layout: list[tuple[int, int, int, bool]],
     taken: list[tuple[int, int]],
@@ -294,7 +294,7 @@ def test_verdicts_of_any_layout(
             if hotplug:
                 boot.nodes.hotplug.append((quarter * QUARTER, (quarter + 1) * QUARTER))
     boot.nodes.srat = SratUse.USED
-    boot.nodes.unmarked = {0: [(at * QUARTER, (at + size) * QUARTER) for at, size in costing]}
+    boot.nodes.unmarked = {0: tuple((at * QUARTER, (at + size) * QUARTER) for at, size in costing)}
     boot.zones = ZoneLayout([], zones)
     reservations = [
         Reservation(at * QUARTER, (at + size) * QUARTER, n % 2, Owner(Purpose.CMA, n), "step", n % 3 == 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from memplan.errors import InputError
 from memplan.kernel.btf import struct_sizes
@@ -33,8 +35,11 @@ KINDS = {
 }
 
 
-def btf(*types: tuple[str, str, int, int]) -> bytes:
-    """Types of (kind, name, number of members, size or type), one behind the other."""
+def btf(*types: tuple[str, str, int, int], header: int = 24, gap: int = 0, strings_first: bool = False) -> bytes:
+    """Types of (kind, name, number of members, size or type), one behind the other.
+
+    The header may be longer than today's; a `gap` may lie behind it, and the strings before the types.
+    """
     strings = b"\0"
     body = b""
     for kind, name, members, size in types:
@@ -44,8 +49,9 @@ def btf(*types: tuple[str, str, int, int]) -> bytes:
             at = len(strings)
             strings += name.encode() + b"\0"
         body += struct.pack("<III", at, number << 24 | members, size) + b"\xff\xff\xff\xff" * (once + each * members)
-    header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(body), len(body), len(strings))
-    return header + body + strings
+    types_at, strings_at = (gap + len(strings), gap) if strings_first else (gap, gap + len(body))
+    head = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, header, types_at, len(body), strings_at, len(strings))
+    return head + b"\xee" * (header - len(head) + gap) + (strings + body if strings_first else body + strings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,3 +99,43 @@ def test_damage_is_told_with_its_place() -> None:
         shorter[24 + 7] = kind
         with pytest.raises(InputError, match=rf"has a type of the unknown kind {kind} \(byte 0x18 of it\)"):
             struct_sizes(bytes(shorter), ["page"], "x")
+
+
+#: More than a kind, a name, members and a size are not asked of a type; a typedef's size is the number of its type.
+TYPES = st.lists(
+    st.tuples(
+        st.sampled_from(["STRUCT", "UNION", "TYPEDEF", "INT", "FUNC_PROTO", "PTR", "ENUM64"]),
+        st.sampled_from(["", "page", "pages", "age", "zone", "zone_t"]),
+        st.integers(0, 3),
+        st.integers(0, 12),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=200)
+@given(TYPES, st.integers(24, 40), st.integers(0, 9), st.booleans())
+def test_sizes_by_going_through_all_types(
+    types: list[tuple[str, str, int, int]], header: int, gap: int, strings_first: bool
+) -> None:
+    """The first structure of the name, or else the first other name of a type that is a structure of some size."""
+    wanted = {}
+    for name in ("page", "pages", "age", "zone", "zone_t"):
+        own = [size for kind, called, _, size in types if called == name and kind in ("STRUCT", "UNION")]
+        meant = [size for kind, called, _, size in types if called == name and kind == "TYPEDEF"][:1]
+        behind = [types[number - 1] for number in meant if 0 < number <= len(types)]
+        own += [size for kind, _, _, size in behind if kind in ("STRUCT", "UNION") and size]
+        if own:
+            wanted[name] = own[0]
+    data = btf(*types, header=header, gap=gap, strings_first=strings_first)
+    assert struct_sizes(data, ["page", "pages", "age", "zone", "zone_t"], "x") == wanted
+
+
+@pytest.mark.parametrize("size", [23, 24])
+def test_the_shortest_type_information_has_a_header_alone(size: int) -> None:
+    data = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 0, 0, 0)[:size]
+    if size == 24:
+        assert struct_sizes(data, ["page"], "x") == {}
+    else:
+        with pytest.raises(InputError, match="is cut short: 23 bytes"):
+            struct_sizes(data, ["page"], "x")

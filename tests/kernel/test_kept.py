@@ -153,6 +153,59 @@ def test_no_more_are_kept_than_a_folder_should_hold(
     assert not asked(configs)
 
 
+@pytest.mark.parametrize("others", [199, 200])
+def test_a_folder_holds_two_hundred(others: int, cache: Path, configs: Path) -> None:
+    assert asked(configs)
+    own = file(cache)
+    own.unlink()
+    for number in range(others):
+        (own.parent / f"{number}.kernel").touch()
+    assert asked(configs)
+    assert asked(configs) is (others == 200)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_files_of_up_to_a_mebibyte_are_read(more: int, cache: Path, configs: Path) -> None:
+    made = []
+
+    def make(_: str) -> Kernel:
+        made.append(KERNEL._replace(notes=("x" * length,)))
+        return made[-1]
+
+    length = 1000
+    kept.kept("own", str(configs), make)
+    length += (1 << 20) - file(cache).stat().st_size + more
+    file(cache).unlink()
+    kept.kept("own", str(configs), make)
+    assert file(cache).stat().st_size == (1 << 20) + more
+    kept.kept("own", str(configs), make)
+    assert len(made) == 2 + more
+
+
+@pytest.mark.parametrize(
+    ("path", "counts"), [("two.yaml", True), ("sub/two.yaml", True), ("sub.d/two.yaml", False), ("two.yml", False)]
+)
+def test_files_that_have_a_say(path: str, counts: bool, cache: Path, configs: Path) -> None:
+    assert asked(configs)
+    (configs / path).parent.mkdir(exist_ok=True)
+    (configs / path).touch()
+    assert asked(configs) is counts
+
+
+def test_what_lies_in_the_way_is_not_written_through(cache: Path, configs: Path, tmp_path: Path) -> None:
+    """A file that another process of the same number left, or put there."""
+    assert asked(configs)
+    own = file(cache)
+    own.unlink()
+    other = tmp_path / "other"
+    other.write_text("other")
+    own.with_name(f"{own.name}.{os.getpid()}").symlink_to(other)
+    assert asked(configs)
+    assert other.read_text() == "other"
+    assert asked(configs)
+    assert not asked(configs)
+
+
 @pytest.mark.parametrize("name", ["a" * 300, "nul\0", "\udcff", "..", "."])
 def test_any_name_may_be_asked_for(name: str, cache: Path, configs: Path) -> None:
     assert kept.kept(name, str(configs), lambda _: KERNEL) == KERNEL

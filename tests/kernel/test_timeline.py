@@ -174,3 +174,92 @@ def test_rules_and_values_know_their_lines(tmp_path: Path) -> None:
 def test_ranges_of_sublevels_that_are_none(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"stable\.3\.16: should be a number, or a range like 8\.\.89"):
         timeline(folder(tmp_path, RULE.replace('"3.16": 7', f'"3.16": "{text}"')))
+
+
+CHANGES = """\
+steps:
+- {step: begun, from: "5.4", stable_from: {"4.19": 10..20}, between: [5.1.0, 5.4.0]}
+- {step: ended, until: "5.4", stable_until: {"4.19": 10..20}, between: [5.1.0, 5.4.0]}
+- {step: both, from: "4.4", until: "5.4", between: [4.1.0, 4.4.0]}
+- {step: dated, from: "5.4", between: [5.1.0, 5.4.0], dated: by a mail}
+- {step: always}
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "version", "has", "doubtful"),
+    [
+        # A back-port that came with one of 4.19.10 to 4.19.20.
+        ("begun", "4.19.9", False, False),
+        ("begun", "4.19.10", True, True),
+        ("begun", "4.19.19", True, True),
+        ("begun", "4.19.20", True, False),
+        ("ended", "4.19.9", True, False),
+        ("ended", "4.19.10", False, True),
+        ("ended", "4.19.20", False, False),
+        # The sources of 5.2 and 5.3 were not read.
+        ("begun", "5.1.9", False, False),
+        ("begun", "5.2.0", False, True),
+        ("begun", "5.3.0", False, True),
+        ("begun", "5.4.0", True, False),
+        ("ended", "5.1.9", True, False),
+        ("ended", "5.2.0", True, True),
+        ("ended", "5.4.0", False, False),
+        ("dated", "5.2.0", False, False),
+        # The sources are around the first of its two ends.
+        ("both", "4.2.0", False, True),
+        ("both", "4.4.0", True, False),
+        ("both", "5.3.0", True, False),
+        ("both", "5.4.0", False, False),
+        ("always", "3.13.0", True, False),
+        ("always", "5.3.0", True, False),
+    ],
+)
+def test_steps_that_come_and_go(step: str, version: str, has: bool, doubtful: bool, tmp_path: Path) -> None:
+    steps = {own.name: own for own in timeline(folder(tmp_path, RULE, CHANGES)).steps}
+    assert present(steps[step], KernelVersion.parse(version)) == (has, doubtful)
+
+
+def test_steps_know_their_lines(tmp_path: Path) -> None:
+    steps = timeline(folder(tmp_path, RULE, CHANGES)).steps
+    assert [CHANGES.splitlines()[step.line - 1].partition(",")[0].rstrip("}") for step in steps] == [
+        f"- {{step: {step.name}" for step in steps
+    ]
+
+
+def test_what_is_not_replayed_by_release(tmp_path: Path) -> None:
+    where = folder(tmp_path, RULE)
+    (tmp_path / "unreplayed.yaml").write_text(
+        "unreplayed:\n"
+        "- {name: old, what: a, until: '4.4', when: [{options: [all]}]}\n"
+        "- {name: new, what: b, from: '4.4', when: [{config: X}]}\n"
+        "- {name: some, what: c, from: '4.3', until: '4.5', when: [{table: T, searched: 1, value: x}]}\n"
+    )
+    found = timeline(where)
+    for release, names in (("4.2", "old"), ("4.3", "old some"), ("4.4", "new some"), ("4.5", "new")):
+        assert " ".join(one.name for one in found.unreplayed_of(KernelVersion.parse(release).release)) == names
+    assert [one.releases for one, *_ in found.unreplayed] == ["before 4.4", "from 4.4", "from 4.3 and before 4.5"]
+    assert [one.cases[0].searched for one, *_ in found.unreplayed] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- {what: a}", r"unreplayed.yaml:2:3: unreplayed: has no name and no when"),
+        ("- {name: a, what: b, when: [{value: x}]}", r":2:29: when: should ask for options, config, table or machine"),
+        ("- {name: a, what: b, when: []}", r":2:28: when: should be a list"),
+    ],
+)
+def test_broken_entries_of_what_is_not_replayed(text: str, message: str, tmp_path: Path) -> None:
+    where = folder(tmp_path, RULE)
+    (tmp_path / "unreplayed.yaml").write_text(f"unreplayed:\n{text}\n")
+    with pytest.raises(InputError, match=message):
+        timeline(where)
+
+
+def test_the_newest_that_is_known(tmp_path: Path) -> None:
+    versions = "read: [3.13.11, 4.4.7, 5.10]\nbooted: [4.4.9, 5.10.3]\ntraced: [4.4.8]\n"
+    known = timeline(folder(tmp_path, RULE, versions=versions)).versions
+    assert str(known.newest) == "5.10"
+    releases = [KernelVersion.parse(text).release for text in ("3.13", "4.4", "4.5", "5.10")]
+    assert [known.newest_of(release) for release in releases] == [11, 9, None, 3]
