@@ -2,9 +2,8 @@
 
 scripts/kallsyms.c writes the tables in one run of read-only data.  Their order changed in 6.4 (404bad70fcf7), and
 addresses are whole, offsets from a base (4.6 on), where per-CPU symbols may be absolute, or offsets from the place of
-the offset itself (7.0 on).  The token table is
-found by its tokens for the digits; from there the rest is found by what must hold, and an order counts as the right
-one when it puts _text where the ELF file has it.
+the offset itself (7.0 on).  The token table is found by its tokens for the digits; from there the rest is found by
+what must hold, and an order counts as the right one when it puts _text where the ELF file has it.
 """
 
 from __future__ import annotations
@@ -20,9 +19,10 @@ _DIGITS = b"\0".join(b"%d" % n for n in range(10)) + b"\0"
 _TOKENS = 256
 _FIRST_DIGIT = 0x30
 _TYPES = frozenset(b"aAbBcCdDgGiInNrRsStTuUvVwW?")
-_FEWEST, _MOST = 100, 1 << 20
-#: Packed names take between 2 and 40 bytes each; seqs_of_names (6.2, 6.3) and markers may follow them.
-_NAME_BYTES = (2, 48)
+#: All tables begin at multiples of eight bytes.
+_ALIGN = 8
+_FEWEST = 100
+#: KSYM_NAME_LEN, with the zero at its end.
 _LONGEST_NAME = 512
 #: Names that may be looked at in all before it is clear that there are no such tables: many times what a kernel has.
 _MOST_STEPS = 4 << 20
@@ -61,18 +61,15 @@ def _token_table(data: bytes, digits_at: int) -> tuple[int, list[bytes], int] | 
         end = data.find(b"\0", end) + 1
         if not end:
             return None
-    for align in (8, 4):
-        index_at = round_up(end, align)
-        if index_at + 2 * _TOKENS > len(data):
-            return None
-        index = struct.unpack_from(f"<{_TOKENS}H", data, index_at)
-        start = digits_at - index[_FIRST_DIGIT]
-        if index[0] or start < 0 or any(a >= b for a, b in pairwise(index)):
-            continue
-        table = [data[start + place : data.find(b"\0", start + place)] for place in index]
-        if max(map(len, table)) < _LONGEST_NAME:
-            return start, table, index_at + 2 * _TOKENS
-    return None
+    index_at = round_up(end, _ALIGN)
+    if index_at + 2 * _TOKENS > len(data):
+        return None
+    index = struct.unpack_from(f"<{_TOKENS}H", data, index_at)
+    start = digits_at - index[_FIRST_DIGIT]
+    if index[0] or start < 0 or any(a >= b for a, b in pairwise(index)):
+        return None
+    table = [data[start + place : data.find(b"\0", start + place)] for place in index]
+    return (start, table, index_at + 2 * _TOKENS) if max(map(len, table)) < _LONGEST_NAME else None
 
 
 def _name_tables(data: bytes, tokens_at: int, table: list[bytes], steps: list[int]) -> Iterator[tuple[int, int, int]]:
@@ -81,39 +78,31 @@ def _name_tables(data: bytes, tokens_at: int, table: list[bytes], steps: list[in
     What is looked at is taken off `steps`; it ends when those are used up.
     """
     first_types = [bool(token) and token[0] in _TYPES for token in table]
-    for at in range(tokens_at - 8 & ~3, max(tokens_at - _NAME_BYTES[1] * _MOST, 0) - 1, -4):
+    for at in range(tokens_at - _ALIGN, -1, -_ALIGN):
         steps[0] -= 1
         if steps[0] <= 0:
             return
         (count,) = struct.unpack_from("<I", data, at)
-        if not _FEWEST <= count <= _MOST:
-            continue
-        room = tokens_at - at
-        if not _NAME_BYTES[0] * count <= room <= _NAME_BYTES[1] * count:
-            continue
-        names_at = at + 8 if at + 8 <= tokens_at else at + 4
-        for start in (names_at, at + 4):
-            walked = _walk(data, start, count, tokens_at, first_types)
+        # A name has a length and at least one code.
+        if _FEWEST <= count <= (tokens_at - at) // 2:
+            walked = _walk(data, at + _ALIGN, count, tokens_at, first_types)
             steps[0] -= walked
             if walked == count:
-                yield at, count, start
-                break
+                yield at, count, at + _ALIGN
 
 
 def _walk(data: bytes, at: int, count: int, end: int, first_types: list[bool]) -> int:
     """How many of `count` packed names, each beginning with a symbol's type, stand between `at` and `end`."""
     for number in range(count):
-        if at + 2 >= end:
-            return number
         length = data[at]
         at += 1
         if length & 0x80:
             length = length & 0x7F | data[at] << 7
             at += 1
-        if not length or not first_types[data[at]]:
+        if not length or at + length > end or not first_types[data[at]]:
             return number
         at += length
-    return count if at <= end else count - 1
+    return count
 
 
 def _names(data: bytes, at: int, count: int, table: list[bytes]) -> list[str] | None:
@@ -125,10 +114,8 @@ def _names(data: bytes, at: int, count: int, table: list[bytes]) -> list[str] | 
         if length & 0x80:
             length = length & 0x7F | data[at] << 7
             at += 1
-        if length > _LONGEST_NAME:
-            return None
         name = b"".join([table[code] for code in data[at : at + length]])[1:]
-        if len(name) > _LONGEST_NAME:
+        if len(name) >= _LONGEST_NAME:
             return None
         names.append(name.decode("latin-1"))
         at += length

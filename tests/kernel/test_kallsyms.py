@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from memplan.kernel import kallsyms as module
 from memplan.kernel.elf import Elf
 from memplan.kernel.kallsyms import kallsyms
 
@@ -38,15 +39,40 @@ def pad(data: bytes, align: int = 8) -> bytes:
     return data + bytes(-len(data) % align)
 
 
-def elf_with(symbols: list[tuple[bytes, int]], layout: str, before: bytes, *, sequence: bytes = b"") -> Elf:
-    """A kernel whose read-only data hold `before`, the tables of `symbols`, and more behind them."""
-    count = struct.pack("<I", len(symbols))
-    names = pad(b"".join(packed(name) for name, _ in symbols))
+def token_table() -> tuple[bytes, list[int]]:
+    """The tokens, each with a zero behind it, and where each begins."""
     places, tokens = [], b""
     for token in TOKENS:
         places.append(len(tokens))
         tokens += token + b"\0"
-    table = pad(tokens) + struct.pack("<256H", *places)
+    return pad(tokens), places
+
+
+def image(data: bytes, section: str = ".rodata") -> Elf:
+    """A kernel with these read-only data."""
+    return cast(
+        Elf,
+        SimpleNamespace(
+            sections={section: SimpleNamespace(address=RODATA)},
+            content=lambda name: data if name == section else None,
+            text=SimpleNamespace(address=TEXT),
+        ),
+    )
+
+
+def elf_with(
+    symbols: list[tuple[bytes, int]],
+    layout: str,
+    before: bytes,
+    *,
+    sequence: bytes = b"",
+    behind: bytes = b"more of the kernel's data",
+) -> Elf:
+    """A kernel whose read-only data hold `before`, the tables of `symbols`, and more `behind` them."""
+    count = struct.pack("<I", len(symbols))
+    names = pad(b"".join(packed(name) for name, _ in symbols))
+    tokens, places = token_table()
+    table = tokens + struct.pack("<256H", *places)
     base = min(address for _, address in symbols if address >= TEXT)
     head = pad(before)
     values = [address for _, address in symbols]
@@ -70,15 +96,7 @@ def elf_with(symbols: list[tuple[bytes, int]], layout: str, before: bytes, *, se
         ]
         offsets = struct.pack(f"<{len(raw)}i", *raw)
         data = head + pad(offsets) + struct.pack("<Q", base) + pad(count) + names + sequence + table
-    data += b"more of the kernel's data"
-    return cast(
-        Elf,
-        SimpleNamespace(
-            sections={".rodata": SimpleNamespace(address=RODATA)},
-            content=lambda name: data if name == ".rodata" else None,
-            text=SimpleNamespace(address=TEXT),
-        ),
-    )
+    return image(data + behind)
 
 
 def some(layout: str, names: list[str], gaps: list[int]) -> list[tuple[bytes, int]]:
@@ -97,21 +115,34 @@ GAPS = st.lists(st.integers(1, 70_000), min_size=1, max_size=5)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
-@given(NAMES, GAPS, st.binary(max_size=90))
+@given(NAMES, GAPS, st.binary(max_size=90), st.binary(max_size=20) | st.integers(0, 700).map(bytes))
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_each_symbol_has_its_address(layout: str, names: list[str], gaps: list[int], before: bytes) -> None:
+def test_each_symbol_has_its_address(
+    layout: str, names: list[str], gaps: list[int], before: bytes, behind: bytes
+) -> None:
+    """Whatever else there is; what is in front of the tables, or behind them, may be less than another order needs."""
     symbols = some(layout, names, gaps)
-    assert kallsyms(elf_with(symbols, layout, before)) == {name[1:].decode(): address for name, address in symbols}
+    assert kallsyms(elf_with(symbols, layout, before, behind=behind)) == {
+        name[1:].decode(): address for name, address in symbols
+    }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("length", [1, 127, 128, 300, 511])
 def test_names_up_to_the_longest(layout: str, length: int) -> None:
     symbols = some(layout, ["f"], [16])
-    symbols.append((b"t" + b"z" * length, symbols[-1][1] + 16))
+    symbols.insert(60, (b"t" + b"z" * length, symbols[59][1] + 8))
     found = kallsyms(elf_with(symbols, layout, b""))
-    assert found["z" * length] == symbols[-1][1]
+    assert found["z" * length] == symbols[60][1]
     assert len(found) == len(symbols)
+
+
+@pytest.mark.parametrize("name", [b"t" + b"z" * 512, b"t" + b"\x81init" * 128])
+def test_longer_names_are_none_of_a_kernel(name: bytes) -> None:
+    """Spelt out or in codes."""
+    symbols = some("offsets", ["f"], [16])
+    symbols.insert(60, (name, symbols[59][1] + 8))
+    assert kallsyms(elf_with(symbols, "offsets", b"")) == {}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -132,10 +163,72 @@ def test_a_table_that_puts_text_elsewhere_is_none(layout: str) -> None:
     assert kallsyms(elf_with(symbols, layout, b"")) == {}
 
 
-@pytest.mark.parametrize("few", [99, 60])
+@pytest.mark.parametrize("few", [100, 99, 60])
 def test_no_kernel_has_so_few_symbols(few: int) -> None:
     symbols = some("behind the tokens", ["f"], [16])[:few]
-    assert kallsyms(elf_with(symbols, "behind the tokens", b"")) == {}
+    assert len(kallsyms(elf_with(symbols, "behind the tokens", b""))) == (few if few == 100 else 0)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_shortest_names(layout: str) -> None:
+    """One code, which stands for the type and a letter."""
+    symbols = [(b"T_text", TEXT), *((b"tT", TEXT + 16 * n) for n in range(1, 121))]
+    assert kallsyms(elf_with(symbols, layout, b"")) == {"_text": TEXT, "T": TEXT + 16}
+
+
+def test_they_may_be_among_what_is_for_the_boot_alone() -> None:
+    symbols = some("offsets", ["f"], [16])
+    data = elf_with(symbols, "offsets", b"").content(".rodata")
+    assert data is not None
+    assert len(kallsyms(image(data, ".init.rodata"))) == len(symbols)
+
+
+def test_other_tables_are_passed_over() -> None:
+    """One nearer to the tokens, of the same names, that puts _text elsewhere."""
+    symbols = some("behind the tokens", ["f"], [16])
+    data = b"".join(packed(b"tother%d" % number) for number in range(100))
+    sequence = struct.pack("<Q", 100) + pad(data)
+    assert len(kallsyms(elf_with(symbols, "behind the tokens", b"", sequence=sequence))) == len(symbols)
+
+
+@pytest.mark.parametrize("damage", ["none", "begin", "twice", "downwards", "long", "short", "end"])
+def test_a_table_of_tokens_is_whole(damage: str) -> None:
+    """Its index begins with 0 and rises; tokens are shorter than names; all of it is there."""
+    symbols = some("offsets", ["f"], [16])
+    data = bytearray(elf_with(symbols, "offsets", b"", behind=b"").content(".rodata") or b"")
+    tokens, places = token_table()
+    at = data.find(tokens)
+    index_at = at + len(tokens)
+    if damage == "begin":
+        struct.pack_into("<H", data, index_at, 1)
+    elif damage in ("twice", "downwards"):
+        # A code that no name has.
+        struct.pack_into("<H", data, index_at + 2 * 0xF0, places[0xEF] - (damage == "downwards"))
+    elif damage in ("long", "short"):
+        # A last token of 512 bytes, or one of 511.
+        own = pad(tokens[: places[0xFF]] + b"z" * (511 + (damage == "long")) + b"\0")
+        data[at:index_at] = own
+    elif damage == "end":
+        del data[-1]
+    right = damage in ("none", "short")
+    assert len(kallsyms(image(bytes(data)))) == (len(symbols) if right else 0)
+
+
+@pytest.mark.parametrize("false_digits", [0, 1, 3])
+@pytest.mark.parametrize("others", [0, 50])
+def test_how_long_is_looked_for_them(false_digits: int, others: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step for each eight bytes from the tokens down, and each name of what may be a table; 256 for false tokens."""
+    digits = b"\0".join(b"%d" % n for n in range(10)) + b"\0"
+    symbols = some("behind the tokens", ["f"], [16])
+    # A number of names that are fewer.
+    table = pad(struct.pack("<Q", 100) + b"\2tf" * others + b"\0" * (256 - 3 * others)) if others else b""
+    before = (digits + b"\1") * false_digits
+    subject = elf_with(symbols, "behind the tokens", before, sequence=table)
+    data = subject.content(".rodata") or b""
+    steps = false_digits * 256 + (data.find(token_table()[0]) - len(pad(before))) // 8 + others
+    for most, found in ((steps, 0), (steps + 1, len(symbols))):
+        monkeypatch.setattr(module, "_MOST_STEPS", most)
+        assert len(kallsyms(subject)) == found
 
 
 def test_digits_alone_are_no_table() -> None:
@@ -144,9 +237,4 @@ def test_digits_alone_are_no_table() -> None:
     symbols = some("offsets", ["f"], [16])
     before = digits + bytes(range(1, 200)) + digits
     assert len(kallsyms(elf_with(symbols, "offsets", before))) == len(symbols)
-    empty = SimpleNamespace(
-        sections={".rodata": SimpleNamespace(address=RODATA)},
-        content=lambda _: before,
-        text=SimpleNamespace(address=TEXT),
-    )
-    assert kallsyms(cast(Elf, empty)) == {}
+    assert kallsyms(image(before)) == {}
