@@ -8,7 +8,7 @@ with so is planned value by value, and where that would be too many, at some of 
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from memplan.errors import InputError, NotCoveredError
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: So many values are planned one by one; of more only some are.
 _MOST_PLANNED = 1024
+#: So many ways of a boot are replayed at most to tell of all values; where there are more, only some are planned.
+_MOST_WAYS = 1000
 #: The tries among more values, before it is looked at more closely where the answer changes.
 _TRIES = 256
 #: Options of which steps read all numbers, but those before a colon, by memparse and leading_number.
@@ -118,10 +120,16 @@ def sweep_span(machine: Machine, kernel: Kernel, span: Span) -> Swept:
     return Swept(tuple(values.segment(*part) for part in _joined(parts)), exact)
 
 
+class _TooMany(Exception):
+    """More ways than can be waited for."""
+
+
 class _Values:
     """The values of one thing of one machine, planned or computed with."""
 
     def __init__(self, machine: Machine, kernel: Kernel, span: Span) -> None:
+        #: How many ways are replayed at most from here on.
+        self._ways_left = _MOST_WAYS
         self._machine = machine
         self._kernel = kernel
         self._span = span
@@ -154,7 +162,13 @@ class _Values:
             yield span.low + index * span.step, span.low + (behind - 1) * span.step, answers[index]
 
     def computed(self) -> list[_Part] | None:
-        """All values, computed with as unknowns; None where that can't be done."""
+        """All values, computed with as unknowns; None where that can't be done, or takes too long."""
+        try:
+            return self._computed()
+        except _TooMany:
+            return None
+
+    def _computed(self) -> list[_Part] | None:
         span = self._span
         if is_field(span.name):
             if not self._is_anywhere:
@@ -201,7 +215,11 @@ class _Values:
         span = self._span
         places = Places("boot loader", span.stride, 0, (Area(low, (high - low) // span.stride + 1),))
         rest = low % span.step
-        found = list(ways(answer, places, {} if span.stride == span.step else {span.step: (rest, rest + span.stride)}))
+        only = {} if span.stride == span.step else {span.step: (rest, rest + span.stride)}
+        found = list(islice(ways(answer, places, only), self._ways_left))
+        self._ways_left -= len(found)
+        if not self._ways_left:
+            raise _TooMany
         for start, end, own in sorted(stretches(found, places), key=lambda part: part[0]):
             within = span.within(start, end)
             if within is not None:

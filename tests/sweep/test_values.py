@@ -10,6 +10,7 @@ from memplan.errors import InputError, UsageError
 from memplan.kernel.load import find_kernel
 from memplan.kernel.model import Kernel
 from memplan.machine.model import Machine
+from memplan.sweep import values
 from memplan.sweep.outcome import outcome_of
 from memplan.sweep.settings import changed
 from memplan.sweep.span import Span, read_span
@@ -130,6 +131,18 @@ def test_of_any_range_ends_and_borders_are_as_planned(data: st.DataObject) -> No
     found = by_value(sweep_span(own, kernel, span), span)
     for value in data.draw(st.lists(st.sampled_from(sorted(found)), min_size=1, max_size=6)):
         assert found[value] == planned(own, kernel, span, value), span.text(value)
+
+
+def test_where_there_are_too_many_ways_some_values_are_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    span = span_of("initrd.start=0..2G")
+    every = sweep_span(SMALL, BUILD, span)
+    assert every.exact
+    monkeypatch.setattr(values, "_MOST_WAYS", 3)
+    some = sweep_span(SMALL, BUILD, span)
+    assert not some.exact
+    assert [some.segments[0].low, some.segments[-1].high] == [span.low, span.high]
+    for segment in some.segments:
+        assert segment.outcome == next(own.outcome for own in every.segments if own.high == segment.high)
 
 
 def test_values_that_are_too_many_to_plan_and_not_computed_with_are_told_to_be_inexact() -> None:
