@@ -114,6 +114,11 @@ def read_facts(lines: Iterable[tuple[int, str]]) -> Told:
     return Told(release, version, cmdline, facts, ended, dropped)
 
 
+def tells(text: str) -> bool:
+    """Whether :func:`read_facts` heeds a line that begins with `text`."""
+    return any(line_facts(text)) or bool(_FREED.match(text) or _OVER.match(text))
+
+
 def line_facts(text: str) -> Iterator[Fact]:
     """What one of the kernel's bare lines tells that a plan may tell too; one fact, of memory in all three."""
     if change := _CHANGE.search(text):

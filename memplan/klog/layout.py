@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
+from memplan.klog.facts import tells
 from memplan.klog.memory_types import printed_e820_type
 from memplan.klog.statements import is_statement
 from memplan.klog.text import Log, shown_lines
@@ -256,8 +257,12 @@ def _joined(lines: Iterator[tuple[int, str]], layout: Layout) -> Iterator[Line]:
 
 def _continues(held: Line, raw: str, text: str, layout: Layout) -> str | None:
     """What joins `text` to the line `held`, whose last row in the file is `raw`; None where nothing does."""
-    if is_statement(text):
-        return None
+    glue = _glue(held, raw, text, layout)
+    return None if glue is None or is_statement(text) or tells(text) else glue
+
+
+def _glue(held: Line, raw: str, text: str, layout: Layout) -> str | None:
+    """What would join them if `text` were no line of its own."""
     glue = "" if layout.hard and len(raw) >= layout.width and not text.startswith("  ") else " "
     if not _COMMAND_LINE.match(held.text) and _open(held.text):
         return glue

@@ -250,3 +250,23 @@ def test_lines_of_other_programs_are_not_joined(tmp_path: Path) -> None:
         "Begin: Loading essential drivers ... done.",
         "01000000-01abcfff : Kernel code",
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Reserving 256MB of memory at 80MB for crashkernel (System RAM: 8015MB)",
+        "crashkernel reserved: 0x0000000005000000 - 0x0000000015000000 (256 MB)",
+        "__memblock_free_early: [0x0000000005000000-0x0000000005001fff] setup",
+        "Allocated new RAMDISK: [mem 0x7cfff000-0x7ffff1ff]",
+        "Dentry cache hash table entries: 1048576 (order: 11, 8388608 bytes)",
+        "  Node 1: 0x0000000200000000",
+        "Freeing SMP alternatives memory: 32K",
+    ],
+)
+def test_a_line_that_tells_of_memory_is_never_the_rest_of_a_line_before(line: str, tmp_path: Path) -> None:
+    """In a log without stamps, whose widest lines are all alike, as if it had been wrapped there."""
+    change = "memblock_reserve: [0x0000000005000000-0x0000000015000000] "
+    wide, before = change + "__alloc_memory_core_early", change + "reserve_crashkernel"
+    log = "\n".join(["Linux version 3.13.0 (a@b) #1", "Command line: quiet", wide, wide, wide, before, line, wide])
+    assert line in [text for text, _ in told(log, tmp_path)]
