@@ -121,7 +121,10 @@ def read_regular(path: str | os.PathLike[str], most: int, expected: str) -> byte
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())
             _check_kind(status.st_mode, source, expected)
-            data = b"" if status.st_size > most else file.read(most + 1)
+            data = b"" if status.st_size > most else file.read(status.st_size + 1)
+            if len(data) > status.st_size:
+                # Files of /proc and /sys tell no size, or a page's.
+                data += file.read(most + 1 - len(data))
     except (OSError, ValueError) as error:
         raise unreadable(source, error) from None
     if len(data) > most or status.st_size > most:

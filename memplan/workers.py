@@ -22,8 +22,8 @@ def spread(
 ) -> Generator[Result, None, None]:
     """The results of `function` for `items`, in their order, worked out by `jobs` processes, or as many as can be had.
 
-    Where a process dies over an item, ``lost(item, status)`` is its result (the status as in
-    `multiprocessing.Process.exitcode`), and another process goes on with the rest.
+    Where none can be had, this process works.  Where one dies over an item, ``lost(item, status)`` is its result (the
+    status as in `multiprocessing.Process.exitcode`), and another process goes on with the rest.
     """
     workers: list[_Worker[Item, Result]] = []
     results: dict[int, Result] = {}
@@ -32,18 +32,23 @@ def spread(
         _start(workers, function, min(jobs, len(items)))
         for index in range(len(items)):
             while index not in results:
+                if not workers:
+                    results[index] = function(items[index])
+                    break
                 for worker in workers:
                     if worker.item is None and given < len(items):
                         worker.take(given, items[given])
                         given += 1
-                for at, worker in _answered(workers):
+                for worker in _answered(workers):
                     number = worker.item
                     assert number is not None
                     try:
                         results[number] = worker.result()
                     except (EOFError, OSError):
                         results[number] = lost(items[number], worker.end())
-                        workers[at] = _Worker(function)
+                        workers.remove(worker)
+                        with suppress(OSError):
+                            workers.append(_Worker(function))
             yield results.pop(index)
     finally:
         for worker in workers:
@@ -51,13 +56,11 @@ def spread(
 
 
 def _start(workers: list[_Worker[Item, Result]], function: Callable[[Item], Result], count: int) -> None:
-    """Add up to `count` processes to `workers`; OSError where not even one can be had."""
+    """Add up to `count` processes to `workers`, or as many as can be had."""
     while len(workers) < count:
         try:
             workers.append(_Worker(function))
         except OSError:
-            if not workers:
-                raise
             if len(workers) > 1:
                 # What it took is left for what else may be needed.
                 workers.pop().end()
@@ -106,10 +109,10 @@ class _Worker(Generic[Item, Result]):
         return self._process.exitcode or 0
 
 
-def _answered(workers: list[_Worker[Item, Result]]) -> list[tuple[int, _Worker[Item, Result]]]:
+def _answered(workers: list[_Worker[Item, Result]]) -> list[_Worker[Item, Result]]:
     """The workers that have an answer, or have died, once there is one."""
     ready = wait([worker.connection for worker in workers if worker.item is not None])
-    return [(at, worker) for at, worker in enumerate(workers) if worker.connection in ready]
+    return [worker for worker in workers if worker.connection in ready]
 
 
 def _serve(function: Callable[[Item], Result], connection: Connection, parent: int) -> None:

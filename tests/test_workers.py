@@ -68,9 +68,21 @@ def test_not_even_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", refused)
-    with pytest.raises(BlockingIOError):
-        list(spread(work, [1, 2], 2, lost))
+    assert list(spread(work, [1, 2], 2, lost)) == ["done 1", "done 2"]
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_a_death_of_the_only_process_that_could_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    forks = iter([os.fork])
+
+    def once() -> int:
+        for fork in forks:
+            return fork()
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", once)
+    told = ["done 1", "lost -9 by -9", "done 2", "done 3"]
+    assert list(spread(work, [1, -signal.SIGKILL, 2, 3], 2, lost)) == told
 
 
 def children() -> list[str]:

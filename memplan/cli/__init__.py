@@ -64,11 +64,15 @@ ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit status (SystemExit)."""
-    words = sys.argv[1:] if args is None else list(args)
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
-    prepare()
-    status = _run(words)
-    settle()
+    try:
+        prepare()
+        status = _run(sys.argv[1:] if args is None else list(args))
+        settle()
+    except KeyboardInterrupt:
+        tell("memplan: interrupted")
+        settle()
+        status = _INTERRUPTED
     # The process ends here: looking through all that is left for cycles would take as long as a plan.
     gc.freeze()
     sys.exit(status)
@@ -92,9 +96,6 @@ def _run(words: list[str]) -> int:
     try:
         status = _dispatch(words)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        tell("memplan: interrupted")
-        return _INTERRUPTED
     except BrokenPipeError:
         # The reader of stdout has gone (``| head``): not an error, and nothing more may be written.
         drop_output()
@@ -102,6 +103,9 @@ def _run(words: list[str]) -> int:
     except OSError as error:
         place = f"{error.filename}:" if error.filename else "standard output: can't be written:"
         tell(f"{place} {error.strerror or error}")
+        return _INPUT_ERROR
+    except MemoryError:
+        tell("memplan: there is not enough memory for this")
         return _INPUT_ERROR
     except Exception as error:
         if os.environ.get("MEMPLAN_DEBUG"):

@@ -13,8 +13,8 @@ from memplan.errors import UsageError
 
 @click.command("export")
 @click.argument("machine", type=click.Path())
-@click.option("--srat", metavar="FILE", type=click.Path(), help="Write the SRAT to FILE.")
-@click.option("--slit", metavar="FILE", type=click.Path(), help="Write the SLIT to FILE.")
+@click.option("--srat", metavar="FILE", type=click.Path(), help="Write the SRAT to FILE (-: stdout).")
+@click.option("--slit", metavar="FILE", type=click.Path(), help="Write the SLIT to FILE (-: stdout).")
 def command(machine: str, srat: str | None, slit: str | None) -> None:
     """Write the ACPI tables of MACHINE as binary files (AML), as firmware would have them.
 

@@ -62,10 +62,14 @@ def show_lines(lines: Iterable[str], output: str | None, *, pager: bool) -> None
 
 
 def write_bytes(data: bytes, output: str) -> None:
-    """Write `data` to the file `output`, whole or not at all, as :func:`write_lines` does.
+    """Write `data` to the file `output`, whole or not at all, or to stdout where that is "-", as `write_lines` does.
 
     UsageError where it can't be written.
     """
+    if output == "-":
+        with _failures_of("standard output"):
+            sys.stdout.buffer.write(data)
+        return
     with _in_place_of(output) as file, _failures_of(output):
         file.write(data)
 

@@ -10,8 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-#: What stands in for each closed stream: the null device opened the wrong way round, so that any use is an error.
-_WRONG_WAY = (os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)
+#: What stands in for each closed stream: a device opened the wrong way round, so that any use is an error, and one that
+#: takes nothing from who opens it again as /dev/stdout.
+_STAND_INS = (("/dev/null", os.O_WRONLY), ("/dev/full", os.O_RDONLY), ("/dev/full", os.O_RDONLY))
 
 
 class _Forgiving(FileIO):
@@ -32,11 +33,11 @@ def prepare() -> None:
     A file opened later can't come to stand in for a closed stream then.  Reading a closed stdin, or writing to a closed
     stdout, is an OSError as it is for any program; what a closed or full stderr can't take is lost.
     """
-    for number, flags in enumerate(_WRONG_WAY):
+    for number, (device, flags) in enumerate(_STAND_INS):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, flags)
+            os.open(device, flags)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115 open to the end
     if sys.stdout is None:

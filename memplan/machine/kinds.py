@@ -188,8 +188,23 @@ def leaf(
             raise ValueError
         return read(value)
 
-    core = cs.custom_error_schema(cs.no_info_plain_validator_function(checked), WRONG, custom_error_message=expected)
+    core = reading(checked, expected)
     return Kind(lambda: core, lambda: json, expected, write, words=words)
+
+
+def reading(read: Callable[[Any], Any], expected: str) -> cs.CoreSchema:
+    """The schema of what `read` makes of a value; where that is a ValueError, the error says what was expected.
+
+    A custom_error_schema would say so of an interrupt, too, that comes while `read` is at work.
+    """
+
+    def told(value: Any) -> Any:
+        try:
+            return read(value)
+        except ValueError:
+            raise PydanticCustomError(WRONG, "{expected}", {"expected": expected}) from None
+
+    return cs.no_info_plain_validator_function(told)
 
 
 def read_number(text: str) -> int:

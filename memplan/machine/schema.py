@@ -24,7 +24,6 @@ from memplan.machine.kinds import (
     ADDRESS,
     SIZE,
     SWITCH,
-    WRONG,
     Field,
     Kind,
     Section,
@@ -39,6 +38,7 @@ from memplan.machine.kinds import (
     problem,
     read_line,
     read_number,
+    reading,
     text,
 )
 from memplan.units import U64_MAX
@@ -287,7 +287,7 @@ def _srat() -> Kind:
 
     section = section_of(model.Srat)
     line_json = {"type": "string", "pattern": f"{_MEMORY_PATTERN}|{_CPU_PATTERN}"}
-    line_core = cs.custom_error_schema(cs.no_info_plain_validator_function(line), WRONG, custom_error_message=expected)
+    line_core = reading(line, expected)
     rows = list_of(Kind(lambda: line_core, lambda: line_json, expected), rows=True)
 
     def core() -> cs.CoreSchema:

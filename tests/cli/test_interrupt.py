@@ -38,8 +38,8 @@ finally:
         print(calls, file=sys.stderr)
 """
 NEVER = 10**9
-#: Calls that main makes before it can tell anything of an interrupt.
-BEFORE = 10
+#: The first call is that of main itself, before it can tell anything of an interrupt.
+BEFORE = 2
 
 
 def run(folder: Path, at: int, words: tuple[str, ...], times: int = 1) -> subprocess.CompletedProcess[str]:

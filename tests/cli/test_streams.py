@@ -34,6 +34,8 @@ def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         ("memplan simulate m.yaml >&- 2>&- <&-", 2, ""),
         ("memplan simulate bad.yaml 2>/dev/full", 2, ""),
         ("memplan simulate --bogus 2>/dev/full", 2, ""),
+        ("memplan map m.yaml -o /dev/stdout >&-", 2, "/dev/stdout: can't be written: No space left on device\n"),
+        ("memplan map m.yaml -o /dev/stderr 2>&-", 2, ""),
         ("memplan simulate m.yaml >/dev/full", 2, "standard output: can't be written: No space left on device\n"),
         ("memplan --help >/dev/full", 2, "standard output: can't be written: No space left on device\n"),
         ("memplan simulate m.yaml -f json | true; exit ${PIPESTATUS[0]}", 0, ""),
@@ -85,3 +87,12 @@ def test_a_signal_leaves_no_half_file(number: signal.Signals, tmp_path: Path) ->
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert [path.name for path in tmp_path.iterdir()] == ["begun"]
+
+
+def test_a_table_goes_to_stdout_where_its_file_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(f"{MACHINE}srat: {{memory: [{{pxm: 0, base: 0, length: 4G}}]}}\n")
+    both = "memplan export s.yaml --srat a.aml && memplan export s.yaml --srat - | cmp - a.aml"
+    done = shell(f"{both} && memplan export s.yaml --srat - >/dev/full", tmp_path)
+    message = "standard output: can't be written: No space left on device\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
+    assert not (tmp_path / "-").exists()

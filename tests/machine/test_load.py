@@ -8,9 +8,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from pydantic_core import SchemaValidator
 
 from memplan import load_machine
 from memplan.errors import InputError
+from memplan.machine.kinds import leaf
 from memplan.machine.load import parse_machine
 from memplan.machine.model import CpuAffinity, E820Entry, Machine, MemoryAffinity
 from memplan.machine.schema import machine_schema
@@ -245,3 +247,11 @@ def test_bad_values_with_which_a_kernel_has_booted_are_left_to_it() -> None:
     with pytest.raises(InputError, match="crashkernel=foo has a bad value"):
         parse_machine(text, "m.yaml")
     assert parse_machine(f"booted: true\n{text}", "m.yaml").cmdline == "crashkernel=foo"
+
+
+def test_an_interrupt_while_a_value_is_read_is_no_wrong_value() -> None:
+    def interrupted(_: str) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        SchemaValidator(leaf(interrupted, {}, "a number").core()).validate_python("1")

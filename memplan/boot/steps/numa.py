@@ -46,8 +46,9 @@ def initmem_init(boot: Boot) -> None:
         nodes.srat = SratUse.TURNED_OFF
     if not (firmware and _try(boot, nodes, acpi_numa_init)) and not _try(boot, nodes, _dummy):
         raise NotCoveredError(
-            f"RAM lies at or above {boot.max_pfn * PAGE_SIZE:#x}, where page tables of {boot.params.levels} levels "
-            "end: no node can be made of it, and what the kernel does then is not replayed"
+            f"RAM lies at or above {boot.max_pfn * PAGE_SIZE:#x}, up to which Linux counts it (page tables of "
+            f"{boot.params.levels} levels end at {1 << boot.params.physical_bits:#x}): no node can be made of it, and "
+            "what the kernel does then is not replayed"
         )
     if not nodes.online:
         raise NotCoveredError(

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+import memplan
 from memplan.boot.context import Boot
 from memplan.boot.steps.numa import init_cpu_to_node, initmem_init
 from memplan.events import Change, Message
@@ -201,3 +202,12 @@ def test_a_table_of_distances_that_is_wrong_is_not_used() -> None:
         boot = booted("6.1", machine(TWO, SRAT_TWO, slit=wrong))
         assert "ACPI: SLIT table looks invalid. Not used." in messages(boot)
         assert boot.nodes.distances.between(0, 1) == 20
+
+
+def test_ram_where_no_node_can_be_is_told_with_both_limits() -> None:
+    """RAM beyond what four levels reach: the last page that counts is the end of the RAM below."""
+    beyond = 1 << 46
+    e820 = (E820Entry(0, 0x9FC00, 1), E820Entry(MIB, GIB, 1), E820Entry(beyond, beyond + GIB, 1))
+    text = r"RAM lies at or above 0x40000000, .*\(page tables of 4 levels end at 0x400000000000\)"
+    with pytest.raises(memplan.NotCoveredError, match=text):
+        memplan.simulate(Machine(e820=e820), kernel="6.12")
