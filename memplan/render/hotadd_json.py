@@ -17,6 +17,7 @@ from memplan.render.forms import (
     one_of,
     record,
     text,
+    versioned,
 )
 from memplan.render.json_ import TEXTS, document_lines
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memplan.hotadd.result import BlockRange, HotaddPlan, StepResult
+
+#: Raised when a member changes its meaning or goes.
+VERSION = 1
 
 
 def hotadd_lines(result: HotaddPlan) -> Iterator[str]:
@@ -93,8 +97,9 @@ _STEP: Form[StepResult] = record(
         lambda step: step.total,
     ),
 )
-_HOTADD: Document[HotaddPlan] = Document(
+_HOTADD: Document[HotaddPlan] = versioned(
     "memplan hotadd",
+    VERSION,
     "Memory that is added after boot, step by step. New members may come.",
     Member("block_size", number("bytes in one memory block", least=0), lambda plan: plan.block_size),
     Member("steps", listed(_STEP, "the state after each step of the scenario"), lambda plan: plan.steps),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memplan.render.forms import (
@@ -10,6 +9,7 @@ from memplan.render.forms import (
     Member,
     alternatives,
     flag,
+    heading,
     keyed,
     listed,
     mapping,
@@ -22,14 +22,18 @@ from memplan.render.forms import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from memplan.sweep.case import Record
+
+#: Raised when a member changes its meaning or goes.
+VERSION = 1
 
 _PLACE = number("physical address of _text, in bytes")
 _REMOVABLE = listed(number(), "the nodes that the plan's `movable` names")
 _CRASH = flag("whether the crash kernel has its memory")
 _SIMULATE = text("the command that shows the plan")
 _ERROR = text("why it can't be planned")
-_SLOTS = number("how many places there are")
 _ANSWER = (
     keyed("removable", _REMOVABLE, optional=True),
     keyed("crash_kernel", _CRASH, optional=True),
@@ -54,9 +58,6 @@ _CLASSES: Form[Any] = listed(
         keyed("simulate", _SIMULATE),
     )
 )
-_LEFT_OUT = keyed(
-    "not_modelled", listed(text(), "what the boot asks for and is not replayed, where there is any"), optional=True
-)
 _VALUE, _TEXT = number("bytes"), text("the value as the command line has it")
 _SEGMENT = record(
     "all values with one answer, both ends included; an answer is that of the last one",
@@ -68,31 +69,30 @@ _SEGMENT = record(
     keyed("error", _ERROR, optional=True),
     keyed("simulate", _SIMULATE),
 ).bound(oneOf=[{"required": [member.name for member in _ANSWER]}, {"required": ["error"]}])
-_CASE: Form[Mapping[str, Any]] = part(
-    "case",
-    record(
-        "",
-        keyed("machine", text("the description's path")),
-        keyed("kernel", maybe(text("another kernel than the machine's own"))),
-        Member("settings", mapping(text()), lambda own: own["settings"].items()),
-        keyed("error", _ERROR, optional=True),
-        keyed("slots", _SLOTS, optional=True),
-        keyed("classes", _CLASSES, optional=True),
-        keyed("segments", listed(_SEGMENT), optional=True),
-        _LEFT_OUT,
-        keyed(
-            "unheeded_options",
-            listed(text(), "options that are varied and that the kernel does not know, where there are any"),
-            optional=True,
-        ),
-        keyed("exact", flag("whether all values are answered for"), optional=True),
-        keyed("simulate", _SIMULATE, optional=True),
-        *_ANSWER,
+_MEMBERS: tuple[Member[Mapping[str, Any]], ...] = (
+    keyed("machine", text("the description's path")),
+    keyed("kernel", maybe(text("another kernel than the machine's own"))),
+    Member("settings", mapping(text()), lambda own: own["settings"].items()),
+    keyed("error", _ERROR, optional=True),
+    keyed("slots", number("how many places there are"), optional=True),
+    keyed("classes", _CLASSES, optional=True),
+    keyed("segments", listed(_SEGMENT), optional=True),
+    keyed(
+        "not_modelled", listed(text(), "what the boot asks for and is not replayed, where there is any"), optional=True
     ),
+    keyed(
+        "unheeded_options",
+        listed(text(), "options that are varied and that the kernel does not know, where there are any"),
+        optional=True,
+    ),
+    keyed("exact", flag("whether all values are answered for"), optional=True),
+    keyed("simulate", _SIMULATE, optional=True),
+    *_ANSWER,
 )
-#: The places of one machine, where they are all that is asked for.
-_PLACES = record("", keyed("slots", _SLOTS), keyed("classes", _CLASSES), _LEFT_OUT).bound(additionalProperties=False)
-_CASES: Form[Mapping[str, Any]] = record("", keyed("cases", listed(_CASE)))
+_CASE: Form[Mapping[str, Any]] = part("case", record("", *_MEMBERS))
+_HEADING = heading("memplan sweep", VERSION)
+_ALONE: Form[Mapping[str, Any]] = record("", *_HEADING, *_MEMBERS)
+_CASES: Form[Mapping[str, Any]] = record("", *_HEADING, keyed("cases", listed(_CASE)))
 
 
 def json_record(record: Record) -> dict[str, Any]:
@@ -102,15 +102,11 @@ def json_record(record: Record) -> dict[str, Any]:
 
 
 def sweep_document(records: Sequence[Record]) -> dict[str, Any]:
-    """What is written of all cases together."""
-    if len(records) != 1:
-        document: dict[str, Any] = _CASES.write({"cases": records})
-        return document
-    alone: dict[str, Any] = (_PLACES if "classes" in records[0] else _CASE).write(records[0])
-    return alone
+    """What is written of all cases together: a single case has its members beside the heading."""
+    document: dict[str, Any] = _ALONE.write(records[0]) if len(records) == 1 else _CASES.write({"cases": records})
+    return document
 
 
 def sweep_schema() -> dict[str, Any]:
     """The schema of what ``memplan sweep --format json`` writes; each line of ndjson is a ``case``."""
-    description = "The places of KASLR of one machine, one case, or several cases."
-    return alternatives("memplan sweep", description, _PLACES, _CASES, _CASE)
+    return alternatives("memplan sweep", "One case, or several cases.", _ALONE, _CASES)

@@ -59,7 +59,8 @@ def test_a_log_and_a_case_are_enough(name: str, run: Run, tmp_path: Path) -> Non
     assert status == 0, err
     result = json.loads(out)
     jsonschema.validate(result, hotadd_schema())
-    assert set(result) == {"block_size", "steps", "warnings"}
+    assert set(result) == {"format", "version", "block_size", "steps", "warnings"}
+    assert (result["format"], result["version"]) == ("memplan hotadd", 1)
     assert result["block_size"] == taken.block_size
     for step, record in zip(result["steps"], taken.steps, strict=False):
         if record.number >= OTHERWISE.get(name, len(taken.steps)):
