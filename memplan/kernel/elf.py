@@ -70,10 +70,10 @@ class Elf:
         segments = []
         if count > _MOST_SEGMENTS:
             raise InputError.single(self.source, f"has {count} program headers; a kernel has a handful")
-        for at in range(offset, offset + size * count, size or 1):
-            kind, _, *place, _ = self._unpack("<IIQQQQQ", at, "a program header")
+        for number in range(count):
+            kind, _, *place = self._unpack("<IIQQQQ", offset + size * number, "a program header")
             if kind == _PT_LOAD:
-                segments.append(Segment(*place[:4]))
+                segments.append(Segment(*place))
         if not segments:
             raise InputError.single(self.source, "has no load segments, so it is no kernel image")
         return segments

@@ -66,7 +66,7 @@ def _token_table(data: bytes, digits_at: int) -> tuple[int, list[bytes], int] | 
         return None
     index = struct.unpack_from(f"<{_TOKENS}H", data, index_at)
     start = digits_at - index[_FIRST_DIGIT]
-    if index[0] or start < 0 or any(a >= b for a, b in pairwise(index)):
+    if index[0] or any(a >= b for a, b in pairwise(index)):
         return None
     table = [data[start + place : data.find(b"\0", start + place)] for place in index]
     return (start, table, index_at + 2 * _TOKENS) if max(map(len, table)) < _LONGEST_NAME else None
@@ -83,8 +83,7 @@ def _name_tables(data: bytes, tokens_at: int, table: list[bytes], steps: list[in
         if steps[0] <= 0:
             return
         (count,) = struct.unpack_from("<I", data, at)
-        # A name has a length and at least one code.
-        if _FEWEST <= count <= (tokens_at - at) // 2:
+        if _FEWEST <= count < tokens_at - at:
             walked = _walk(data, at + _ALIGN, count, tokens_at, first_types)
             steps[0] -= walked
             if walked == count:

@@ -125,8 +125,7 @@ def learn(inputs: Inputs, *, release: str = "") -> Learned:
     image, elf = _read_image(inputs.vmlinuz)
     banner = ""
     if image is not None and inputs.vmlinuz is not None:
-        words = image.version.split(" ", 1)
-        release, banner = release or words[0], image.version[max(image.version.find("#"), 0) :]
+        release, banner = release or image.version.partition(" ")[0], image.version[max(image.version.find("#"), 0) :]
         build.add(
             f"setup header of {inputs.vmlinuz.name}",
             {

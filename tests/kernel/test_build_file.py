@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from memplan.errors import InputError
 from memplan.kernel.build_file import read_build_file
+from memplan.kernel.facts import FactValue, is_text, span_of
+from memplan.kernel.learn import Learned, to_yaml
+from memplan.kernel.names import fact_names
 
 HEAD = 'version: "6.12"\nbased_on: "6.12"\n'
 _BOMB = "\n".join(
@@ -176,6 +179,94 @@ def test_many_problems_are_counted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="and 80 more problems of this file") as error:
         read(tmp_path / "kernel.yaml", f"{HEAD}facts:\n- source: x\n  struct:\n{facts}")
     assert len(error.value.problems) == 21
+
+
+@pytest.mark.parametrize("count", [20, 21, 25])
+def test_up_to_twenty_problems_are_told(count: int, tmp_path: Path) -> None:
+    facts = "".join(f"    a{number}: 1\n" for number in range(count))
+    with pytest.raises(InputError) as error:
+        read(tmp_path / "kernel.yaml", f"{HEAD}facts:\n- source: x\n  struct:\n{facts}")
+    told = [(problem.line, problem.message) for problem in error.value.problems]
+    wanted = [(6 + number, "there is no such fact of struct") for number in range(min(count, 20))]
+    more = [(25, f"and {count - 20} more problems of this file")] if count > 20 else []
+    assert told == wanted + more
+
+
+def test_each_problem_is_told_in_the_order_of_lines(tmp_path: Path) -> None:
+    lines = [
+        "facts:",
+        "- image: {end: 1}",
+        "- images: {}",
+        "  source: x",
+        "  struct:",
+        "    pgae: 64",
+        "    page: 65",
+        "    zone: 64",
+        "- 5",
+        "- source: y",
+        "  config: {NUMA: 7}",
+        "notes:",
+        "- [x]",
+        "- 7",
+        "- good",
+        "release: none",
+    ]
+    with pytest.raises(InputError) as error:
+        read(tmp_path / "kernel.yaml", HEAD + "\n".join(lines))
+    assert [(problem.line, problem.field) for problem in error.value.problems] == [
+        (4, "facts[0]"),
+        (5, "facts[1].images"),
+        (8, "facts[1].struct.pgae"),
+        (9, "facts[1].struct.page"),
+        (11, "facts[2]"),
+        (13, "facts[3].config.NUMA"),
+        (15, "notes[0]"),
+        (16, "notes[1]"),
+        (18, "release"),
+    ]
+
+
+def _right(name: str) -> st.SearchStrategy[FactValue]:
+    """Values that the fact may have."""
+    if is_text(name):
+        return st.text(st.characters(codec="utf-8"), max_size=40)
+    span = span_of(name)
+    if span is None:
+        return st.booleans()
+    if span.power_of_two:
+        return st.sampled_from([1 << n for n in range(64) if span.has(1 << n)])
+    least, most, unit = -(-span.least // span.unit), span.most // span.unit, span.unit
+    return st.integers(least, most).map(lambda number: number * unit)
+
+
+_TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
+_FACTS = st.lists(st.sampled_from(fact_names()), max_size=6, unique=True).flatmap(
+    lambda names: st.fixed_dictionaries({name: _right(name) for name in names})
+)
+_OPTIONS = st.none() | st.sets(st.from_regex(r"[a-z_][a-z0-9_]{0,130}", fullmatch=True), max_size=12).map(sorted)
+
+
+@settings(max_examples=150)
+@given(_FACTS, _TEXT, st.lists(_TEXT, max_size=3), st.text(max_size=20), _OPTIONS, st.integers(0, 6))
+def test_what_was_learned_is_read_back(
+    facts: dict[str, FactValue], source: str, notes: list[str], build: str, options: list[str] | None, cut: int
+) -> None:
+    names = list(facts)
+    groups = {source: {name: facts[name] for name in names[:cut]}, "rest": {name: facts[name] for name in names[cut:]}}
+    if source == "rest":
+        groups = {source: facts}
+    build = "".join(filter(str.isascii, build))
+    learned = Learned("6.12.3-own", build, "6.12", groups, options, notes)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "kernel.yaml")
+        path.write_text("\n".join(to_yaml(learned)) + "\n", encoding="utf-8")
+        read_back = read_build_file(path)
+    assert read_back.facts == facts
+    assert {name: type(value) for name, value in read_back.facts.items()} == {n: type(v) for n, v in facts.items()}
+    assert read_back.sources == {name: own for own, group in groups.items() for name in group}
+    assert read_back[:4] == ("6.12", "6.12.3-own", build, "")
+    assert read_back.notes == tuple(notes)
+    assert read_back.options == (None if options is None else frozenset(options))
 
 
 _LINES = st.sampled_from(

@@ -196,3 +196,60 @@ def test_every_form_of_lzop_s_header(long_header: bool, flags: int) -> None:
     out += struct.pack(">II", 5, 5) + unpacked_sums + b"stored"[:5]
     packed = out + bytes(4) + struct.pack("<I", len(kernel) + 5)
     assert unpack_kernel(read_bzimage(bzimage(packed), "vmlinuz"), "vmlinuz") == kernel + b"store"
+
+
+@pytest.mark.parametrize(("name", "length"), [("lz4", 10000), ("lzo", 16)])
+def test_a_whole_block_too_many_is_seen(name: str, length: int) -> None:
+    """The first block has just as many bytes as there should be."""
+    payload = PACKERS[name](bytes(range(250)) * 80)[:-4] + struct.pack("<I", length)
+    with pytest.raises(InputError, match="it holds more, but should hold"):
+        unpack_kernel(read_bzimage(bzimage(payload), "vmlinuz"), "vmlinuz")
+
+
+@pytest.mark.parametrize("length", [1000, 10000, 10001, 30000])
+@pytest.mark.parametrize("name", PACKERS)
+def test_kernels_of_any_length(name: str, length: int) -> None:
+    kernel = (bytes(range(251)) * (length // 251 + 1))[:length]
+    assert unpack_kernel(read_bzimage(bzimage(PACKERS[name](kernel)), "vmlinuz"), "vmlinuz") == kernel
+
+
+@pytest.mark.parametrize("length", [0x267, 0x268])
+def test_where_the_setup_header_ends(length: int) -> None:
+    image = bzimage(bytes(8))[:length]
+    what = "inside the setup header: 0x267 bytes" if length == 0x267 else "the payload should be bytes 0x410 to 0x418"
+    with pytest.raises(InputError, match=f"is cut short[: ]*{what}"):
+        read_bzimage(image, "vmlinuz")
+
+
+@pytest.mark.parametrize(("protocol", "words"), [(0x0209, r"2\.09"), (0x01FF, r"1\.255"), (0x020A, "")])
+def test_the_oldest_protocol(protocol: int, words: str) -> None:
+    image = bytearray(bzimage(PACKERS["gzip"](b"kernel")))
+    struct.pack_into("<H", image, 0x206, protocol)
+    if words:
+        with pytest.raises(InputError, match=f"has boot protocol {words} at byte 0x206"):
+            read_bzimage(bytes(image), "vmlinuz")
+    else:
+        assert read_bzimage(bytes(image), "vmlinuz").output_len == 6
+
+
+@pytest.mark.parametrize("length", [511, 512])
+def test_version_text_of_the_longest(length: int) -> None:
+    image = bytearray(bzimage(b"v" * length + bytes(8)))
+    struct.pack_into("<H", image, 0x20E, 0x410 - 0x200)
+    if length == 511:
+        assert read_bzimage(bytes(image), "vmlinuz").version == "v" * 511
+    else:
+        with pytest.raises(InputError, match="has no version text of at most 512 bytes at byte 0x410"):
+            read_bzimage(bytes(image), "vmlinuz")
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_as_long_as_a_kernel_may_be(more: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = bytes(1000)
+    monkeypatch.setattr(unpack, "MOST_BYTES", 1000 - more)
+    image = read_bzimage(bzimage(PACKERS["gzip"](kernel)), "vmlinuz")
+    if more:
+        with pytest.raises(InputError, match="it holds 0x3e8 bytes, expected at most 0x3e7"):
+            unpack_kernel(image, "vmlinuz")
+    else:
+        assert unpack_kernel(image, "vmlinuz") == kernel

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memplan.errors import InputError
 from memplan.kernel.elf import Elf, ElfSection, Segment
@@ -114,9 +116,51 @@ def test_as_many_segments_as_may_be() -> None:
     assert len(Elf(elf(segments=64), "vmlinux").segments) == 63
 
 
+def test_a_program_header_of_which_only_the_end_is_missing() -> None:
+    data = elf(segments=1)
+    with pytest.raises(InputError, match="is cut short: a program header at byte 0x40 is beyond the end"):
+        Elf(data[: 64 + 39], "vmlinux")
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40), st.integers(0, 500)), min_size=1, max_size=5))
+def test_the_first_segment_that_has_an_address_tells_where_it_is(rows: list[tuple[int, int, int]]) -> None:
+    image = Elf(elf(), "vmlinux")
+    image.segments = [Segment(offset, address, 0, size) for address, size, offset in rows]
+    for wanted in range(345):
+        having = [offset + wanted - start for start, size, offset in rows if start <= wanted < start + size]
+        assert image.offset_of(wanted) == (having[0] if having else None)
+
+
+@given(st.lists(st.binary(max_size=6), min_size=1, max_size=8), st.integers(0, 60), st.integers(0, 3))
+def test_a_symbol_s_name_ends_with_a_zero_or_its_table(names: list[bytes], at: int, rest: int) -> None:
+    """Bytes behind the last whole symbol count for nothing, nor do those behind the table of names."""
+    strings = b"\0".join(names)
+    table = b"".join(struct.pack("<IBBHQQ", place, 0, 0, 1, place, 0) for place in range(at + 1))
+    data = b"\x7fELF" + strings + b"behind" + table + b"\1" * rest
+    image = Elf(elf(), "vmlinux")
+    image.data = data
+    strings_at, table_at = 4, 4 + len(strings) + 6
+    image.sections = {".symtab": ElfSection(".symtab", 2, 0, table_at, len(table) + rest, 1, 24)}
+    image._rows = [(), (0, 0, 0, 0, strings_at, len(strings))]
+    wanted: dict[str, int] = {}
+    for place in range(at + 1):
+        wanted.setdefault(strings[place:].split(b"\0")[0].decode("latin-1"), place)
+    assert image.symbols() == wanted
+
+
+@pytest.mark.parametrize("length", [511, 512, 513])
+def test_text_is_at_most_as_long_as_a_name(length: int) -> None:
+    image = Elf(elf(), "vmlinux")
+    image.data = b"x" * length + b"\0"
+    image.segments = [Segment(0, BASE, 0, length + 1)]
+    assert image.string(BASE) == ("x" * length if length < 512 else None)
+    assert image.string(BASE + 5) == ("x" * (length - 5))
+    assert image.string(BASE - 1) is None
+
+
 def test_a_section_that_ends_beyond_the_file() -> None:
     data = bytearray(elf())
     struct.pack_into("<Q", data, len(data) - 5 * 64 + 32, len(data))
     image = Elf(bytes(data), "vmlinux")
-    with pytest.raises(InputError, match=r"is cut short: section \.text should end at byte "):
+    with pytest.raises(InputError, match=rf"is cut short: section \.text should end at byte {len(data) + 176:#x}$"):
         image.content(".text")

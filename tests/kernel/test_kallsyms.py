@@ -191,6 +191,14 @@ def test_other_tables_are_passed_over() -> None:
     assert len(kallsyms(elf_with(symbols, "behind the tokens", b"", sequence=sequence))) == len(symbols)
 
 
+def test_what_only_looks_like_names_is_passed_over() -> None:
+    """A table nearer to the tokens with a name that no kernel has."""
+    symbols = some("behind the tokens", ["f"], [16])
+    data = b"".join(packed(b"tother%d" % number) for number in range(99)) + packed(b"t" + b"z" * 600)
+    sequence = struct.pack("<Q", 100) + pad(data)
+    assert len(kallsyms(elf_with(symbols, "behind the tokens", b"", sequence=sequence))) == len(symbols)
+
+
 @pytest.mark.parametrize("damage", ["none", "begin", "twice", "downwards", "long", "short", "end"])
 def test_a_table_of_tokens_is_whole(damage: str) -> None:
     """Its index begins with 0 and rises; tokens are shorter than names; all of it is there."""
