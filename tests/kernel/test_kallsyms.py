@@ -16,9 +16,10 @@ from memplan.kernel.kallsyms import kallsyms
 
 TEXT = 0xFFFFFFFF81000000
 RODATA = 0xFFFFFFFF82000000
-#: What a code stands for: most of them for themselves, some for what is frequent in names.
-PAIRS = {0x80: b"__", 0x81: b"init", 0x82: b"tT", 0x83: b"Dx", 0xFE: b"percpu"}
+#: What a code stands for: most of them for themselves, some for what is frequent in names, and one for nothing.
+PAIRS = {0xF1: b"", 0x80: b"__", 0x81: b"init", 0x82: b"tT", 0x83: b"Dx", 0xFE: b"percpu"}
 TOKENS = [PAIRS.get(code, bytes([code or 1])) for code in range(256)]
+WORDS = {code: token for code, token in PAIRS.items() if token}
 LAYOUTS = ("whole addresses", "offsets", "offsets, per-CPU absolute", "behind the tokens", "from their own place")
 
 
@@ -27,7 +28,7 @@ def packed(name: bytes) -> bytes:
     codes = bytearray()
     at = 0
     while at < len(name):
-        code = next((code for code, token in PAIRS.items() if name.startswith(token, at)), name[at])
+        code = next((code for code, token in WORDS.items() if name.startswith(token, at)), name[at])
         codes.append(code)
         at += len(TOKENS[code])
     length = len(codes)
@@ -228,8 +229,9 @@ def test_how_long_is_looked_for_them(false_digits: int, others: int, monkeypatch
     """A step for each eight bytes from the tokens down, and each name of what may be a table; 256 for false tokens."""
     digits = b"\0".join(b"%d" % n for n in range(10)) + b"\0"
     symbols = some("behind the tokens", ["f"], [16])
-    # A number of names that are fewer.
+    # Numbers of names that are fewer, or that no symbol's type begins.
     table = pad(struct.pack("<Q", 100) + b"\2tf" * others + b"\0" * (256 - 3 * others)) if others else b""
+    table += pad(struct.pack("<Q", 100) + b"\2xf" * 150) if others else b""
     before = (digits + b"\1") * false_digits
     subject = elf_with(symbols, "behind the tokens", before, sequence=table)
     data = subject.content(".rodata") or b""

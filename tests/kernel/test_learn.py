@@ -17,7 +17,7 @@ from memplan.errors import InputError, MemplanError, UsageError
 from memplan.kernel.btf import struct_sizes
 from memplan.kernel.elf import Elf
 from memplan.kernel.kallsyms import kallsyms
-from memplan.kernel.learn import Inputs, Learned, learn, to_yaml
+from memplan.kernel.learn import Inputs, Learned, _freed, learn, to_yaml
 from memplan.kernel.load import find_kernel
 from memplan.kernel.options import option_words
 from tests.kernel.tiny import DATA, PACKERS, bzimage, elf, symbol_map
@@ -404,3 +404,103 @@ def test_boot_options_without_some_of_their_symbols() -> None:
     for end in (start - 24, start + 24 * (32768 + 1)):
         with pytest.raises(InputError, match="has a table of boot options of "):
             option_words(image, {**symbols, "__setup_end": end})
+
+
+@pytest.mark.parametrize(
+    ("more", "pages"),
+    [
+        ({}, 13),
+        # The table of exceptions may end between text and read-only data, and is then kept, too.
+        ({"__stop___ex_table": 6 * 4096 + 1}, 12),
+        ({"__stop___ex_table": 8 * 4096}, 11),
+        ({"__stop___ex_table": 8 * 4096 + 1}, 13),
+        ({"__stop___ex_table": 5 * 4096 + 100}, 13),
+        ({"__stop___ex_table": 4096}, 13),
+        ({"__start_bss_decrypted_unused": 40 * 4096, "__end_bss_decrypted": 43 * 4096}, 16),
+        ({"__start_bss_decrypted_unused": 40 * 4096}, 13),
+        ({"__end_bss_decrypted": 43 * 4096}, 13),
+    ],
+)
+def test_what_the_image_gives_back(more: dict[str, int], pages: int) -> None:
+    """Ten pages of init sections, two whole ones behind the text and one behind read-only data."""
+    symbols = {
+        "_etext": 5 * 4096 + 100,
+        "__start_rodata": 8 * 4096,
+        "__end_rodata": 10 * 4096 + 1,
+        "_sdata": 12 * 4096,
+        "__init_begin": 20 * 4096,
+        "__init_end": 30 * 4096,
+    }
+    assert _freed({**symbols, **more}) == pages * 4096
+    for name in symbols:
+        assert _freed({own: at for own, at in symbols.items() if own != name}) is None
+
+
+def test_numbers_as_they_are_written(vmlinuz: Path) -> None:
+    """Places of the image in hexadecimal, counts and sizes of structures as they are."""
+    lines = to_yaml(learn(Inputs(vmlinuz)))
+    assert "      init_size: 0x123000" in lines
+    assert "      page: 56" in lines
+    assert "      NODES_SHIFT: 10" in lines
+
+
+def test_places_that_a_map_tells(tmp_path: Path) -> None:
+    """Each is as far from _text as its symbol; where the map has two names for one, the newer one counts."""
+    path = tmp_path / "System.map"
+    text = 0xFFFFFFFF81000000
+    places = {
+        "_text": 0,
+        "__end_of_kernel_reserve": 0x7000,
+        "__bss_stop": 0x7100,
+        "__brk_base": 0x8000,
+        "__brk_limit": 0x9000,
+        "_end": 0xA000,
+        "real_mode_blob": 0x3000,
+        "real_mode_blob_end": 0x5001,
+        "__smp_locks": 0x1000,
+        "__smp_locks_end": 0x3000,
+    }
+    path.write_text("".join(f"{text + at:x} T {name}\n" for name, at in places.items()))
+    found = facts(learn(Inputs(system_map=path), release="6.1.1"))
+    assert {name: found.get(f"image.{name}") for name in ("kernel_reserve_end", "brk_start", "brk_limit", "end")} == {
+        "kernel_reserve_end": 0x7000,
+        "brk_start": 0x8000,
+        "brk_limit": 0x9000,
+        "end": 0xA000,
+    }
+    assert (found["image.load_address"], found["image.total_size"]) == (0x1000000, 0xA000)
+    assert (found["image.real_mode_size"], found["image.smp_locks"]) == (0x3000, 0x2000)
+    assert "image.freed" not in found
+
+
+def test_options_that_functions_tell(tmp_path: Path) -> None:
+    """Those that the configuration names are as it says, also where it says that they are off."""
+    path, config = tmp_path / "System.map", tmp_path / "config"
+    names = {"_text": 0, "__brk_base": 0x8000, "_end": 0xA000, "kfence_init": 1, "early_memtest": 2, "pti_init": 3}
+    path.write_text("".join(f"{0xFFFFFFFF81000000 + at:x} T {name}\n" for name, at in names.items()))
+    config.write_text("CONFIG_NODES_SHIFT=6\n# CONFIG_KFENCE is not set\nCONFIG_MEMTEST=y\n")
+    learned = learn(Inputs(system_map=path, config=config), release="6.1.1")
+    assert learned.facts["configuration (config)"] == {"config.NODES_SHIFT": 6, "config.MEMTEST": True}
+    assert learned.facts["functions in System.map"] == {"config.PAGE_TABLE_ISOLATION": True}
+
+
+@pytest.mark.parametrize("release", ["6.1.0-55-amd64", "6.12.3", "5.15.0-91-generic", "6.8.9-300.fc40.x86_64"])
+def test_releases_that_are_given(release: str, tmp_path: Path) -> None:
+    path = tmp_path / "System.map"
+    path.write_text("ffffffff81000000 T _text\nffffffff82c00000 B __brk_base\nffffffff83000000 B _end\n")
+    learned = learn(Inputs(system_map=path), release=release)
+    assert (learned.release, learned.build) == (release, "")
+    assert learned.version == ".".join(release.replace("-", ".").split(".")[:2])
+
+
+@pytest.mark.parametrize("release", ["6", "linux-6.1", "6.1 x", "6.1." + "x" * 60, "v6.1"])
+def test_releases_that_are_none(release: str, tmp_path: Path) -> None:
+    path = tmp_path / "System.map"
+    path.write_text("ffffffff81000000 T _text\nffffffff82c00000 B __brk_base\nffffffff83000000 B _end\n")
+    with pytest.raises(UsageError, match=r"is no kernel release: it should be like"):
+        learn(Inputs(system_map=path), release=release)
+
+
+def test_a_release_that_is_given_comes_first(vmlinuz: Path) -> None:
+    learned = learn(Inputs(vmlinuz), release="6.12.5-own")
+    assert (learned.release, learned.version, learned.build) == ("6.12.5-own", "6.12", "#3 SMP PREEMPT Tiny 1")
