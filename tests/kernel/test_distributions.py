@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -130,5 +131,101 @@ def test_broken_files(text: str, message: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(distributions, "_folder", lambda: str(tmp_path))
     find_distribution.cache_clear()
     with pytest.raises(InputError, match=message):
+        find_distribution("d")
+    find_distribution.cache_clear()
+
+
+OWN = (
+    GOOD.replace("all", "much")
+    + "sublevels: {10: 5, 20: 7, 30: 7}\n"
+    + "backports:\n"
+    + "- {build: 8..12, as_of: '4.9', rules: [low_reserve], steps: [map_vsyscall]}\n"
+    + "- {build: 14, as_of: '4.14', rules: [low_reserve]}\n"
+    + "- {build: 14..16, values: {low_reserve: 8192, e820_prefix: own}}\n"
+)
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "d.yaml").write_text(OWN)
+    monkeypatch.setattr(distributions, "_folder", lambda: str(tmp_path))
+    find_distribution.cache_clear()
+    yield
+    find_distribution.cache_clear()
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("build", "version", "note"),
+    [
+        # Before the first build of which the stable release is known, that one's is taken.
+        (5, "4.2.5", ""),
+        (10, "4.2.5", ""),
+        (11, "4.2.5", "build 11 of T follows Linux 4.2.5 to 4.2.7; 4.2.5 is taken"),
+        (19, "4.2.5", "build 19 of T follows Linux 4.2.5 to 4.2.7; 4.2.5 is taken"),
+        (20, "4.2.7", ""),
+        (25, "4.2.7", ""),
+        (30, "4.2.7", ""),
+        (31, "4.2.7", "build 31 of T follows Linux 4.2.7 to a later one; 4.2.7 is taken"),
+    ],
+)
+def test_the_stable_release_that_a_build_follows(build: int, version: str, note: str) -> None:
+    found = target(f"4.2.0-{build}.t")
+    assert str(found.version) == version
+    assert found.notes == (*([note] if note else []), "T: much")
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("build", "rules", "steps", "values"),
+    [
+        (7, {}, {}, {}),
+        (8, {"low_reserve": ("4.9", True)}, {"map_vsyscall": ("4.9", True)}, {}),
+        (11, {"low_reserve": ("4.9", True)}, {"map_vsyscall": ("4.9", True)}, {}),
+        (12, {"low_reserve": ("4.9", False)}, {"map_vsyscall": ("4.9", False)}, {}),
+        (
+            14,
+            {"low_reserve": ("4.14", False)},
+            {"map_vsyscall": ("4.9", False)},
+            {"low_reserve": (8192, True), "e820_prefix": ("own", True)},
+        ),
+        (
+            None,
+            {"low_reserve": ("4.14", False)},
+            {"map_vsyscall": ("4.9", False)},
+            {"low_reserve": (8192, False), "e820_prefix": ("own", False)},
+        ),
+    ],
+)
+def test_back_ports_from_a_build_on(
+    build: int | None, rules: dict[str, object], steps: dict[str, object], values: dict[str, object]
+) -> None:
+    """The newest build where none is told; between two builds, of which one has it, that is in doubt."""
+    overlay = target("d" if build is None else f"4.2.0-{build}.t").overlay
+    if not rules:
+        assert overlay is None
+        return
+    assert overlay is not None
+    assert {name: (str(as_of), doubt) for name, as_of, doubt in overlay.rules} == rules
+    assert {name: (str(as_of), doubt) for name, as_of, doubt in overlay.steps} == steps
+    assert {name: (value, doubt) for name, value, doubt in overlay.values} == values
+
+
+@pytest.mark.usefixtures("own")
+def test_without_a_build_the_base_is_taken() -> None:
+    found = target("d")
+    assert (str(found.version), found.distribution, found.notes) == ("4.2", "d", ("T: much",))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"), [("{low_reserve: x}", "should be a number, found 'x'"), ("{no: 1}", "")]
+)
+def test_values_of_their_own_are_checked(
+    values: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "d.yaml").write_text(GOOD + f"backports: [{{build: 1, values: {values}}}]\n")
+    monkeypatch.setattr(distributions, "_folder", lambda: str(tmp_path))
+    find_distribution.cache_clear()
+    with pytest.raises(InputError, match=rf"d.yaml:5:\d+: .*{message or 'no: is no field here'}"):
         find_distribution("d")
     find_distribution.cache_clear()

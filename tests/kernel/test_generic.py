@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from memplan.kernel.builds import known_builds
+from memplan.kernel.facts import FactValue
 from memplan.kernel.generic import complete
 from memplan.kernel.load import find_kernel
+from memplan.kernel.model import Kernel
 from memplan.kernel.shipped import kernel_names
 from memplan.kernel.structures import decided_sizes, node_data_size
 from memplan.kernel.version import Release
@@ -140,3 +143,79 @@ def test_structures_that_a_version_does_not_have_are_not_asked_for(tmp_path: Pat
     assert kernel.notes[0].startswith(
         "struct.zone, struct.pglist_data, image.real_mode_size, image.percpu_static: this"
     )
+
+
+@pytest.mark.parametrize("text", ["3.16", "4.8", "5.12", "6.1", "6.9", "6.13"])
+def test_the_note_tells_how_far_the_nearest_build_is_and_how_much_images_differ(text: str) -> None:
+    release = Release.parse(text)
+
+    def of_a_distribution(build: Kernel) -> bool:
+        return build.fact("config.NR_CPUS") >= 256 and build.config("MODULES")
+
+    near = [build for build in known_builds(release) if of_a_distribution(build)][:3]
+    away = abs(near[0].rules.version.release.ordinal - release.ordinal)
+    (note,) = (note for note in find_kernel(text).notes if note.startswith("no build of "))
+    but = f", {away} releases away, but for those that the version decides" if away else ""
+    assert f"are those of Debian's {near[0].release}{but}; its image has " in note
+    sizes = [round(build.fact("image.end") / 1048576) for build in near]
+    assert f"its image has {sizes[0]} MiB here" in note
+    assert f"nearest to it have {min(sizes)} MiB to {max(sizes)} MiB" in note
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"config.NUMA": False},
+        {"struct.zone": 0x800},
+        {"config.NODES_SHIFT": 3},
+        {"config.ZONE_DEVICE": True},
+        {"config.ZONE_DMA": False, "config.ZONE_DMA32": False},
+    ],
+)
+def test_node_data_by_its_parts(facts: dict[str, FactValue]) -> None:
+    """The zones, one or two lists of all nodes' zones, and the same rest, in whole cache lines."""
+    build = find_kernel("lab-5.10.89")
+    rules = build.rules.structs
+    own = {**build.facts, **facts}
+
+    def parts(of: Mapping[str, FactValue]) -> int:
+        zones = 2 + sum(of.get(f"config.ZONE_{name}") is True for name in ("DMA", "DMA32", "DEVICE"))
+        zone, shift = of["struct.zone"], of["config.NODES_SHIFT"]
+        assert isinstance(zone, int)
+        assert isinstance(shift, int)
+        numa = of["config.NUMA"] is True
+        entries = zones << shift if numa else zones
+        return zones * zone + (2 if numa else 1) * 16 * (entries + 1)
+
+    rest = build.fact("struct.pglist_data") - parts(build.facts)
+    size = node_data_size(rules, own, rules, build.facts)
+    assert size == -(-(parts(own) + rest) // 64) * 64
+
+
+def test_what_no_build_tells_is_said_by_its_source() -> None:
+    build = find_kernel("debian-6.12.107+deb12-amd64")
+    facts = {name: value for name, value in build.facts.items() if not name.startswith("struct.")}
+    found = complete(facts, build.rules, known_builds)
+    assert found.sources["struct.page"] == f"computed for Linux {build.rules.version}"
+    assert found.sources["struct.zone"] == f"that of {found.like}, as nothing tells it"
+    assert found.sources["struct.pglist_data"] == f"computed for the configuration, after {found.like}"
+    missing = [name for name, size in found.facts.items() if not size]
+    assert missing
+    assert {found.sources[name] for name in missing} == {f"no such structure in {build.rules.version}"}
+    told = complete({**facts, **dict.fromkeys(missing, 8)}, build.rules, known_builds)
+    assert {told.facts[name] for name in missing} == {0}
+    whole = complete(build.facts, build.rules, known_builds)
+    assert (whole.guesses, whole.like) == ((), "")
+
+
+@pytest.mark.parametrize(("option", "sign"), [("LRU_GEN", True), ("LRU_GEN", False)])
+def test_the_build_that_is_like_it(option: str, sign: bool) -> None:
+    """The nearest one that has that option as this kernel has it, as it makes a zone larger."""
+    build = find_kernel("debian-6.12.107+deb12-amd64")
+    facts = {name: value for name, value in build.facts.items() if name != "struct.zone"}
+    facts[f"config.{option}"] = sign
+    wanted = next(own for own in known_builds(build.rules.version.release) if own.config(option) == sign)
+    found = complete(facts, build.rules, known_builds)
+    assert (found.like, found.guesses) == (wanted.name, ("struct.zone",))
+    assert found.facts["struct.zone"] == wanted.fact("struct.zone")

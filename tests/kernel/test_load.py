@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from memplan.errors import InputError, UsageError
-from memplan.kernel.builds import match_release, with_rules
+from memplan.kernel.builds import build_rules, is_known, known_builds, match_release, with_rules
 from memplan.kernel.load import find_kernel, kernel_of, override
+from memplan.kernel.names import nearest
 from memplan.kernel.shipped import kernel_names
+from memplan.kernel.version import KernelVersion, Release
 from memplan.machine.model import KernelImage
 from memplan.units import PAGE_SIZE, round_up
 
@@ -224,3 +226,91 @@ def test_what_the_user_gives_is_borrowed_no_more() -> None:
     assert override(base, {name: base.facts[name]}).borrowed == base.borrowed - {name}
     own = find_kernel(DEBIAN_6_1)
     assert override(own, {"struct.page": 64}).borrowed == own.borrowed
+
+
+@pytest.mark.parametrize("text", ["3.13", "4.8", "5.2", "5.12", "6.1", "6.4", "6.18", "7.0", "7.9"])
+def test_builds_by_how_near_they_are(text: str) -> None:
+    """Nearer ones first, of two as near the older one; what is based on another build is none of its own."""
+    release = Release.parse(text)
+    found = list(known_builds(release))
+    own = [KernelVersion.at_head_of(build.release).release.ordinal for build in found]
+    order = [(abs(ordinal - release.ordinal), ordinal) for ordinal in own]
+    assert order == sorted(order)
+    assert {build.name for build in found} == {name for name in kernel_names() if not find_kernel(name).borrowed}
+
+
+@pytest.mark.parametrize("hops", [8, 9])
+def test_how_deep_files_may_be_based_on_one_another(hops: int, tmp_path: Path) -> None:
+    for number in range(hops):
+        (tmp_path / f"k{number}.yaml").write_text(f'version: "6.1"\nbased_on: k{number + 1}\n')
+    (tmp_path / f"k{hops}.yaml").write_text('version: "6.1"\nbased_on: "6.1"\n')
+    if hops == 8:
+        assert find_kernel(str(tmp_path / "k0.yaml")).facts == find_kernel("6.1").facts
+    else:
+        with pytest.raises(InputError, match=r"k8\.yaml: based_on: is based on itself, 8 files deep"):
+            find_kernel(str(tmp_path / "k0.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("release", "build", "version"),
+    [
+        ("5.15.135", "", "5.15.135"),
+        ("6.6.13", "#1 SMP Debian 6.6.15-1", "6.6.13"),
+        ("6.1.0-9-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.27-1 (2023-05-08)", "6.1.27"),
+        ("6.1.0-9-amd64", "#1 SMP PREEMPT_DYNAMIC", "6.1.180"),
+    ],
+)
+def test_the_stable_release_of_a_build(release: str, build: str, version: str) -> None:
+    found = build_rules(release, build).version
+    if version == "6.1.180":
+        # Nothing tells it, so that the newest one that is known is meant.
+        assert found == find_kernel("6.1").rules.version
+    else:
+        assert str(found) == version
+
+
+@pytest.mark.parametrize(
+    ("release", "build", "version"),
+    [
+        ("6.1.77-tiny", "", "6.1.77"),
+        ("6.1.0-9-amd64", "#1 SMP Debian 6.1.27-1", "6.1.27"),
+        ("6.1.0-own", "#1 SMP", "6.1"),
+        ("6.10.5", "", "6.1"),
+        ("6.1.05", "", "6.1"),
+    ],
+)
+def test_a_file_s_version_without_sublevel(release: str, build: str, version: str, tmp_path: Path) -> None:
+    """The release, or the build's text, may tell the sublevel; "0" there tells none."""
+    path = tmp_path / "kernel.yaml"
+    path.write_text(f"version: '6.1'\nrelease: {release}\nbuild: '{build}'\nbased_on: '6.1'\n")
+    newest = find_kernel("6.1").rules.version
+    assert find_kernel(str(path)).rules.version == (newest if version == "6.1" else KernelVersion.parse(version))
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("3.13", True),
+        ("3.12", False),
+        ("rhel-8", True),
+        ("3.10.0-1160.el7.x86_64", True),
+        ("2.6.32-1", False),
+        ("x", False),
+    ],
+)
+def test_what_has_rules(name: str, known: bool) -> None:
+    assert is_known(name) is known
+
+
+def test_words_that_are_near() -> None:
+    """Up to twenty names are all told where none is near; versions are near by how many releases lie between."""
+    names = [f"name-{letter}" for letter in "abcdefghijklmnopqrst"]
+    assert nearest("zzzz", names) == f"; did you mean {' or '.join(names)}?"
+    assert nearest("zzzz", [*names, "name-u"]) == ""
+    assert nearest("name-", names).count("name-") == 3
+    assert nearest("6.13", ["3.13", "6.12", "6.16"]) == "; did you mean 6.12?"
+    both = ("; did you mean 6.12 or 6.14?", "; did you mean 6.14 or 6.12?")
+    assert nearest("6.13", ["6.12", "6.14", "6.16"]) in both
+    # 6.0 came after 5.19.
+    assert nearest("5.19", ["5.17", "6.0", "4.19"]) == "; did you mean 6.0?"
+    assert nearest("6.13", ["rhel-8", "own"]) == "; did you mean rhel-8 or own?"
