@@ -135,7 +135,7 @@ def complete(facts: Mapping[str, FactValue], rules: Rules, builds: Builds) -> Co
 
 
 def _of_a_distribution(build: Kernel) -> bool:
-    cpus = build.facts.get("config.NR_CPUS", 0)
+    cpus = build.facts.get("config.NR_CPUS")
     return isinstance(cpus, int) and cpus >= _DISTRIBUTION_CPUS and build.config("MODULES")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from memplan.kernel.builds import known_builds
 from memplan.kernel.facts import FactValue
-from memplan.kernel.generic import complete
+from memplan.kernel.generic import _of_a_distribution, _with_options_of, complete
 from memplan.kernel.load import find_kernel
 from memplan.kernel.model import Kernel
 from memplan.kernel.shipped import kernel_names
@@ -219,3 +219,51 @@ def test_the_build_that_is_like_it(option: str, sign: bool) -> None:
     found = complete(facts, build.rules, known_builds)
     assert (found.like, found.guesses) == (wanted.name, ("struct.zone",))
     assert found.facts["struct.zone"] == wanted.fact("struct.zone")
+
+
+@pytest.mark.parametrize(
+    ("release", "names"),
+    [
+        (
+            "3.14",
+            "ACPI_INITRD_TABLE_OVERRIDE DEBUG_RODATA DIRECT_GBPAGES KVM_GUEST MEMCG_KMEM MOVABLE_NODE X86_RESERVE_LOW",
+        ),
+        ("4.1", "ACPI_INITRD_TABLE_OVERRIDE DEBUG_RODATA KVM_GUEST MEMCG_KMEM MOVABLE_NODE X86_RESERVE_LOW"),
+        ("4.10", "DEBUG_RODATA KVM_GUEST MEMCG_KMEM MOVABLE_NODE X86_RESERVE_LOW"),
+        ("4.12", "KVM_GUEST MEMCG_KMEM MOVABLE_NODE X86_RESERVE_LOW"),
+        ("5.12", "KVM_GUEST MEMCG_KMEM PAGE_TABLE_ISOLATION X86_RESERVE_LOW"),
+        ("5.13", "KVM_GUEST MEMCG_KMEM PAGE_TABLE_ISOLATION"),
+        ("6.10", "KVM_GUEST MEMCG_KMEM"),
+        ("6.11", "KVM_GUEST"),
+    ],
+)
+def test_options_that_distributions_set_while_there_were_such(release: str, names: str) -> None:
+    """All on, and 64 KiB of low memory reserved; what a build says of its own stays."""
+    facts: dict[str, FactValue] = {"config.GONE": True}
+    told = _with_options_of(Release.parse(release), facts)
+    wanted = {f"config.{name}": 64 if name == "X86_RESERVE_LOW" else True for name in names.split()}
+    assert facts == {"config.GONE": True, **wanted}
+    assert set(told) == set(wanted)
+    own: dict[str, FactValue] = dict.fromkeys(wanted, 4)
+    assert _with_options_of(Release.parse(release), own) == []
+    assert own == dict.fromkeys(wanted, 4)
+
+
+@pytest.mark.parametrize(("option", "release", "there"), [("KFENCE", "5.11", False), ("KFENCE", "5.12", True)])
+def test_options_that_came_later(option: str, release: str, there: bool) -> None:
+    facts: dict[str, FactValue] = {f"config.{option}": True}
+    _with_options_of(Release.parse(release), facts)
+    assert (f"config.{option}" in facts) is there
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind"),
+    [
+        ({"config.NR_CPUS": 256, "config.MODULES": True}, True),
+        ({"config.NR_CPUS": 255, "config.MODULES": True}, False),
+        ({"config.NR_CPUS": 256}, False),
+        ({"config.MODULES": True}, False),
+    ],
+)
+def test_what_is_of_a_distribution_s_kind(facts: dict[str, FactValue], kind: bool) -> None:
+    assert _of_a_distribution(find_kernel("lab-5.10.89")._replace(facts=facts)) is kind
