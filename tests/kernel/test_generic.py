@@ -13,7 +13,7 @@ from memplan.kernel.generic import _of_a_distribution, _with_options_of, complet
 from memplan.kernel.load import find_kernel
 from memplan.kernel.model import Kernel
 from memplan.kernel.shipped import kernel_names
-from memplan.kernel.structures import decided_sizes, node_data_size
+from memplan.kernel.structures import _lists, decided_sizes, node_data_size
 from memplan.kernel.version import Release
 
 BUILDS = [name for name in kernel_names() if not find_kernel(name).borrowed]
@@ -267,3 +267,49 @@ def test_options_that_came_later(option: str, release: str, there: bool) -> None
 )
 def test_what_is_of_a_distribution_s_kind(facts: dict[str, FactValue], kind: bool) -> None:
     assert _of_a_distribution(find_kernel("lab-5.10.89")._replace(facts=facts)) is kind
+
+
+@pytest.mark.parametrize("shift", range(11))
+@pytest.mark.parametrize(
+    "options", [(), ("ZONE_DMA",), ("ZONE_DMA", "ZONE_DMA32"), ("ZONE_DMA", "ZONE_DMA32", "ZONE_DEVICE")]
+)
+def test_bytes_of_the_lists_of_zones(shift: int, options: tuple[str, ...]) -> None:
+    """16 for each zone of each node, and for the end; with NUMA two lists; until 4.3 a cache behind each.
+
+    The cache has two bytes and one bit for each zone, the bits in whole words, a pointer to it, and a time.
+    """
+    rules = find_kernel("lab-3.13.10").rules.structs
+    facts: dict[str, FactValue] = {f"config.{option}": True for option in options}
+    facts |= {"config.NUMA": True, "config.NODES_SHIFT": shift}
+    zones = (2 + len(options)) * 2**shift
+    bits = next(words for words in range(zones + 1) if words * 64 >= zones) * 8
+    assert _lists(rules._replace(zonelist_caches=False), facts) == 2 * 16 * (zones + 1)
+    assert _lists(rules, facts) == 2 * (16 * (zones + 1) + 8 + 2 * zones + bits + 8)
+    facts["config.NUMA"] = False
+    assert _lists(rules, facts) == 16 * (2 + len(options) + 1)
+
+
+def test_sizes_that_configuration_decides() -> None:
+    """What a kernel has of its own of each structure is as its options say."""
+    rules = find_kernel("6.12").rules.structs
+    facts: dict[str, FactValue] = {}
+    plain = decided_sizes(
+        rules._replace(kfence_metadata=200, printk_info=100, pcpu_chunk=80, pcpu_chunk_memcg=88), facts
+    )
+    assert (plain["struct.kfence_metadata"], plain["struct.printk_info"], plain["struct.pcpu_chunk"]) == (192, 100, 80)
+    for option in ("MEMCG", "MEMCG_KMEM"):
+        facts = {f"config.{option}": True, "config.PRINTK_EXECUTION_CTX": True}
+        own = decided_sizes(
+            rules._replace(kfence_metadata=200, printk_info=100, pcpu_chunk=80, pcpu_chunk_memcg=88), facts
+        )
+        assert (own["struct.kfence_metadata"], own["struct.printk_info"], own["struct.pcpu_chunk"]) == (200, 124, 88)
+    none = decided_sizes(rules._replace(kfence_metadata=0, printk_info=0), {"config.PRINTK_EXECUTION_CTX": True})
+    assert (none["struct.kfence_metadata"], none["struct.printk_info"]) == (0, 0)
+    assert not [name for name in none if name.endswith("_memcg") or "doubled" in name or "caches" in name]
+
+
+@pytest.mark.parametrize("by", ["MEMCG", "PAGE_EXTENSION"])
+def test_sections_that_an_option_doubles(by: str) -> None:
+    rules = find_kernel("6.12").rules.structs._replace(mem_section=16, mem_section_doubled_by=by)  # type: ignore[arg-type]
+    sizes = [decided_sizes(rules, {f"config.{own}": True})["struct.mem_section"] for own in ("MEMCG", "PAGE_EXTENSION")]
+    assert sizes == ([32, 16] if by == "MEMCG" else [16, 32])
