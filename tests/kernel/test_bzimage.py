@@ -253,3 +253,45 @@ def test_as_long_as_a_kernel_may_be(more: int, monkeypatch: pytest.MonkeyPatch) 
             unpack_kernel(image, "vmlinuz")
     else:
         assert unpack_kernel(image, "vmlinuz") == kernel
+
+
+@pytest.mark.parametrize(("size", "right"), [(128, True), (191, True), (192, False), (1024, False)])
+def test_dictionaries_of_lzma(size: int, right: bool) -> None:
+    """In MiB; with what it needs beside, there are 192."""
+    payload = bytearray(PACKERS["lzma"](b"kernel"))
+    struct.pack_into("<I", payload, 1, size << 20)
+    image = read_bzimage(bzimage(bytes(payload)), "vmlinuz")
+    if right:
+        assert unpack_kernel(image, "vmlinuz") == b"kernel"
+    else:
+        with pytest.raises(InputError, match="has a damaged lzma payload at byte 0x410: "):
+            unpack_kernel(image, "vmlinuz")
+
+
+@pytest.mark.parametrize(("eighths", "right"), [(8, True), (12, True), (13, False), (16, False)])
+def test_windows_of_zstd(eighths: int, right: bool) -> None:
+    """In eighths of 128 MiB."""
+    payload = bytearray(PACKERS["zstd"](b"kernel"))
+    payload[5] = (17 << 3) + eighths - 8
+    image = read_bzimage(bzimage(bytes(payload)), "vmlinuz")
+    if right:
+        assert unpack_kernel(image, "vmlinuz") == b"kernel"
+    else:
+        with pytest.raises(InputError, match="has a damaged zstd payload at byte 0x410: "):
+            unpack_kernel(image, "vmlinuz")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_lz4_s_chunks_end_with_the_payload(count: int) -> None:
+    """Each is as long as the four bytes before it say, up to the length of the whole."""
+    pack = import_module("lz4.block").compress
+    chunks = [pack(bytes([65 + n]) * 500, store_size=False) for n in range(count)]
+    packed = b"\x02\x21\x4c\x18" + b"".join(struct.pack("<I", len(chunk)) + chunk for chunk in chunks)
+    image = read_bzimage(bzimage(packed + struct.pack("<I", 500 * count)), "vmlinuz")
+    assert unpack_kernel(image, "vmlinuz") == b"".join(bytes([65 + n]) * 500 for n in range(count))
+    if count:
+        # A chunk that says to be longer than what there is, or less than four bytes for its length.
+        for tail in (b"\x10\0\0\0abc", b"\1\0"):
+            image = read_bzimage(bzimage(packed + tail + struct.pack("<I", 500 * count + 1)), "vmlinuz")
+            with pytest.raises(InputError, match="has a damaged lz4 payload"):
+                unpack_kernel(image, "vmlinuz")

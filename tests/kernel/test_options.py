@@ -91,3 +91,17 @@ def test_a_pointer_that_the_file_does_not_hold(cut: int) -> None:
             option_words(image, symbols)
     else:
         assert option_words(image, symbols) == ["x", "y"]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_no_kernel_has_more_words_than_32768(more: int) -> None:
+    """A longer table of parameters is passed over, a longer one of options is damage."""
+    count = 32768 + more
+    image, symbols = kernel(["x"], ["p"] * count, [])
+    assert option_words(image, symbols) == (["x"] if more else ["p", "x"])
+    image, symbols = kernel(["x"] * count, ["p"], [])
+    if more:
+        with pytest.raises(InputError, match=rf"has a table of boot options of {24 * count:#x} bytes at 0x"):
+            option_words(image, symbols)
+    else:
+        assert option_words(image, symbols) == ["p", "x"]
