@@ -181,6 +181,30 @@ def test_many_problems_are_counted(tmp_path: Path) -> None:
     assert len(error.value.problems) == 21
 
 
+@pytest.mark.parametrize(
+    ("field", "most"), [("build", 4096), ("options", 256 * 1024), ("release", 123), ("based_on", 128)]
+)
+def test_how_long_texts_may_be(field: str, most: int, tmp_path: Path) -> None:
+    path = tmp_path / "kernel.yaml"
+    for length in (most, most + 1):
+        text = ("6.1." + "x" * (length - 4)) if field == "release" else "x" * length
+        path.write_text(f"version: '6.1'\nfacts: []\n{field}: {text}\n")
+        if length == most:
+            assert getattr(read_build_file(path), field) in (text, frozenset([text]))
+        else:
+            with pytest.raises(InputError, match=rf"kernel\.yaml:3:\d+: {field}: found '.{{60}}…', expected "):
+                read_build_file(path)
+
+
+@pytest.mark.parametrize("length", [60, 61])
+def test_sixty_characters_of_a_value_are_shown(length: int, tmp_path: Path) -> None:
+    shown = "x" * 60 + ("…" if length > 60 else "")
+    with pytest.raises(InputError, match=f"image.end: found '{shown}', expected"):
+        read(tmp_path / "kernel.yaml", f"{HEAD}facts: [{{source: x, image: {{end: {'x' * length}}}}}]\n")
+    with pytest.raises(InputError, match=r":3:1: x{60}: is no field of a kernel"):
+        read(tmp_path / "kernel.yaml", f"{HEAD}{'x' * length}: 1\n")
+
+
 @pytest.mark.parametrize("count", [20, 21, 25])
 def test_up_to_twenty_problems_are_told(count: int, tmp_path: Path) -> None:
     facts = "".join(f"    a{number}: 1\n" for number in range(count))

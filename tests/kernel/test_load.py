@@ -313,4 +313,5 @@ def test_words_that_are_near() -> None:
     assert nearest("6.13", ["6.12", "6.14", "6.16"]) in both
     # 6.0 came after 5.19.
     assert nearest("5.19", ["5.17", "6.0", "4.19"]) == "; did you mean 6.0?"
+    assert nearest("6.13", [f"6.12.{number}" for number in range(5)]).count("6.12.") == 3
     assert nearest("6.13", ["rhel-8", "own"]) == "; did you mean rhel-8 or own?"
