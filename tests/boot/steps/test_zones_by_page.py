@@ -93,6 +93,17 @@ def movable_starts(version: str, ram: list[Piece], wanted: list[Piece]) -> dict[
     return {nid: pfn for nid, pfn in lowest.items() if version in ("3.13", "5.10") or pfn < ends[nid]}
 
 
+def regions(ram: list[Piece]) -> list[Piece]:
+    """As memblock keeps it: what touches and is alike is one."""
+    found: list[Piece] = []
+    for piece in ram:
+        if found and found[-1].end == piece.start and found[-1][2:] == piece[2:]:
+            found[-1] = found[-1]._replace(end=piece.end)
+        else:
+            found.append(piece)
+    return found
+
+
 def kernel_zone(pfn: int) -> str:
     return "DMA" if pfn < DMA_END else "DMA32" if pfn < DMA32_END else "Normal"
 
@@ -150,7 +161,7 @@ def pages_for_the_kernel(boot: Boot, name: str, spanned: int, present: int) -> i
 def test_mirrored_pages_are_the_kernel_s_and_the_others_movable(version: str, ram: list[Piece]) -> None:
     """Of what lies above 4 GiB; the kernel takes the others off a zone wherever they are, also another node's."""
     ignored = version == "6.12" and not any(piece.special for piece in ram)
-    plain = [] if ignored else [piece for piece in ram if not piece.special]
+    plain = [] if ignored else [piece for piece in regions(ram) if not piece.special]
     starts = movable_starts(version, ram, [piece for piece in plain if piece.start >= DMA32_END])
     wanted: dict[tuple[int, str], list[int]] = {}
     for nid in sorted({piece.nid for piece in ram}):
