@@ -66,7 +66,7 @@ def _token_table(data: bytes, digits_at: int) -> tuple[int, list[bytes], int] | 
         return None
     index = struct.unpack_from(f"<{_TOKENS}H", data, index_at)
     start = digits_at - index[_FIRST_DIGIT]
-    if index[0] or any(a >= b for a, b in pairwise(index)):
+    if index[0] or start % _ALIGN or any(a >= b for a, b in pairwise(index)):
         return None
     table = [data[start + place : data.find(b"\0", start + place)] for place in index]
     return (start, table, index_at + 2 * _TOKENS) if max(map(len, table)) < _LONGEST_NAME else None

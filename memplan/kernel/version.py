@@ -8,16 +8,19 @@ from typing import NamedTuple
 
 from memplan.errors import UsageError
 
-#: The last release of each major version that is over; from 7 on one has twenty, as far as can be told.
-_LAST = {3: 19, 4: 20, 5: 19, 6: 19}
-_LAST_TO_COME = 19
+#: The last release of each major version but 4; from 7 on as far as can be told.
+_LAST, _LAST_OF_4 = 19, 20
 _RELEASE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
 _VERSION = re.compile(r"(?a)v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:-rc\d+)?")
 
 
+def _last(major: int) -> int:
+    return _LAST_OF_4 if major == 4 else _LAST
+
+
 @cache
 def _releases_before(major: int) -> int:
-    return sum(_LAST.get(one, _LAST_TO_COME) + 1 for one in range(major))
+    return sum(_last(one) + 1 for one in range(major))
 
 
 class Release(NamedTuple):
@@ -37,7 +40,7 @@ class Release(NamedTuple):
     @property
     def exists(self) -> bool:
         """Whether there is such a release, or may be one: 5.20 is none, as 6.0 came after 5.19."""
-        return self.minor <= _LAST.get(self.major, _LAST_TO_COME)
+        return self.minor <= _last(self.major)
 
     @property
     def ordinal(self) -> int:
@@ -47,8 +50,8 @@ class Release(NamedTuple):
     @property
     def next(self) -> Release:
         """The release after it."""
-        last = _LAST.get(self.major, _LAST_TO_COME)
-        return Release(self.major, self.minor + 1) if self.minor < last else Release(self.major + 1, 0)
+        following = Release(self.major, self.minor + 1)
+        return following if following.exists else Release(self.major + 1, 0)
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"

@@ -52,7 +52,7 @@ def test_no_more_is_unpacked_than_the_payload_says(name: str) -> None:
     bomb = PACKERS[name](bytes(64 << 20))[:-4] + struct.pack("<I", 1 << 20)
     tracemalloc.start()
     with pytest.raises(
-        InputError, match=rf"damaged {name} payload at byte 0x410: it holds more, but should hold 0x100"
+        InputError, match=rf"damaged {name} payload at byte 0x410: it holds more, but should hold 0x100000 bytes"
     ):
         unpack_kernel(read_bzimage(bzimage(bomb), "vmlinuz"), "vmlinuz")
     _, peak = tracemalloc.get_traced_memory()

@@ -9,8 +9,8 @@ import pytest
 
 from memplan.errors import InputError, UsageError
 from memplan.kernel import distributions
-from memplan.kernel.builds import match_release
-from memplan.kernel.distributions import distribution_names, find_distribution, target
+from memplan.kernel.builds import match_release, with_rules
+from memplan.kernel.distributions import Target, distribution_names, find_distribution, target, target_of
 from memplan.kernel.load import find_kernel, is_kernel
 from memplan.kernel.resolve import rules_for
 
@@ -229,3 +229,12 @@ def test_values_of_their_own_are_checked(
     with pytest.raises(InputError, match=rf"d.yaml:5:\d+: .*{message or 'no: is no field here'}"):
         find_distribution("d")
     find_distribution.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["5.15.0-91-generic", "rhel-8", "6.12", "6.8.9-300.fc40.x86_64"])
+def test_a_kernel_has_the_rules_that_its_name_stands_for(name: str) -> None:
+    found = find_kernel(name)
+    assert target_of(found) == target(name)
+    # Under the rules of another version its name says nothing, as one that is no version's does.
+    for other in (with_rules(found, "6.1"), found._replace(name="own")):
+        assert target_of(other) == Target(other.rules.version)

@@ -205,6 +205,8 @@ def test_what_no_build_tells_is_said_by_its_source() -> None:
     assert {found.sources[name] for name in missing} == {f"no such structure in {build.rules.version}"}
     told = complete({**facts, **dict.fromkeys(missing, 8)}, build.rules, known_builds)
     assert {told.facts[name] for name in missing} == {0}
+    own = complete({**facts, "struct.page": 72}, build.rules, known_builds)
+    assert "struct.page" not in own.facts
     whole = complete(build.facts, build.rules, known_builds)
     assert (whole.guesses, whole.like) == ((), "")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -101,6 +103,22 @@ def test_damage_is_made_good(data: st.DataObject, cache: Path, configs: Path) ->
     file(cache).write_bytes(whole[:at] + damaged)
     assert asked(configs)
     assert file(cache).read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", ["number", "three", "cut", "none", "no marshal"])
+def test_what_is_whole_but_something_else_is_made_good(content: str, cache: Path, configs: Path) -> None:
+    """As another version of memplan, or of Python, may have left it."""
+    assert asked(configs)
+    data = {
+        "number": marshal.dumps(5),
+        "three": marshal.dumps((1, 2, 3)),
+        "cut": marshal.dumps((1, "text"))[:-2],
+        "none": b"",
+        "no marshal": b"\xff\xfe",
+    }[content]
+    file(cache).write_bytes(crc32(data).to_bytes(4, "little") + data)
+    assert asked(configs)
+    assert not asked(configs)
 
 
 def test_what_others_may_write_is_not_read(cache: Path, configs: Path) -> None:

@@ -310,7 +310,7 @@ def test_name_of_a_build_that_needs_quotes(vmlinuz: Path, tmp_path: Path) -> Non
 def test_neither_bzimage_nor_elf(tmp_path: Path) -> None:
     path = tmp_path / "vmlinuz"
     path.write_bytes(b"MZ, but nothing more")
-    with pytest.raises(InputError, match=r"neither a bzImage .* begins with 4d 5a 2c 20"):
+    with pytest.raises(InputError, match=r"neither a bzImage .* begins with 4d 5a 2c 20$"):
         learn(Inputs(path))
 
 
@@ -378,6 +378,12 @@ def test_options_are_written_whole_however_long(vmlinuz: Path) -> None:
     options = ["a" * 128, "b-c" * 42, *(f"word-{number}" for number in range(40))]
     data = yaml.safe_load("\n".join(to_yaml(learn(Inputs(vmlinuz))._replace(options=options))))
     assert data["options"].split() == options
+
+
+@pytest.mark.parametrize(("length", "lines"), [(57, 1), (58, 2)])
+def test_a_line_of_options_has_up_to_116_columns(length: int, lines: int, vmlinuz: Path) -> None:
+    text = to_yaml(learn(Inputs(vmlinuz))._replace(options=["a" * 58, "b" * length]))
+    assert len(text) - text.index("options: >-") - 1 == lines
 
 
 def test_of_several_facts_that_nothing_tells_the_first_is_named(tmp_path: Path) -> None:

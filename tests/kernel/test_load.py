@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from memplan.errors import InputError, UsageError
-from memplan.kernel.builds import build_rules, is_known, known_builds, match_release, with_rules
-from memplan.kernel.load import find_kernel, kernel_of, override
+from memplan.kernel.builds import _text, build_rules, is_known, known_builds, match_release, with_rules
+from memplan.kernel.load import find_kernel, is_kernel, kernel_of, override
 from memplan.kernel.names import nearest
 from memplan.kernel.shipped import kernel_names
 from memplan.kernel.version import KernelVersion, Release
@@ -119,6 +119,11 @@ def test_missing_file() -> None:
     ("text", "message"),
     [
         ('version: "6.1"\nbased_on: kernel\n', "is based on itself"),
+        (
+            'version: "2.6"\nbased_on: "6.1"\n',
+            r"kernel\.yaml: version: no rules for Linux 2\.6; there are rules for 3\.13",
+        ),
+        ('version: "6.20"\nbased_on: "6.1"\n', r"kernel\.yaml: version: '6\.20' is no kernel version"),
         ('version: "6.1"\nbased_on: "6.20"\n', r"based_on: there is no kernel '6\.20'"),
         (
             'version: "6.1"\nbased_on: "6.1"\nfacts: [{source: x, image: {end: 0x1000}}]\n',
@@ -315,3 +320,27 @@ def test_words_that_are_near() -> None:
     assert nearest("5.19", ["5.17", "6.0", "4.19"]) == "; did you mean 6.0?"
     assert nearest("6.13", [f"6.12.{number}" for number in range(5)]).count("6.12.") == 3
     assert nearest("6.13", ["rhel-8", "own"]) == "; did you mean rhel-8 or own?"
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        (DEBIAN_6_1, True),
+        ("lab-7.1.5", True),
+        ("3.13", True),
+        ("3.12", False),
+        ("rhel-8", True),
+        ("6.20", False),
+        ("x", False),
+    ],
+)
+def test_names_of_kernels(name: str, known: bool) -> None:
+    assert is_kernel(name) is known
+
+
+def test_files_that_can_not_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"/none\.yaml: can't be read: No such file or directory$"):
+        _text(str(tmp_path / "none.yaml"))
+    (tmp_path / "own.yaml").write_bytes(b"abc\xff")
+    with pytest.raises(InputError, match=r"/own\.yaml: is not text: byte 3 is no UTF-8$"):
+        _text(str(tmp_path / "own.yaml"))

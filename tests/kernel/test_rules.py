@@ -11,7 +11,7 @@ import yaml
 
 from memplan.boot.registry import registered
 from memplan.errors import UsageError
-from memplan.kernel.resolve import all_rules, load_rules, notes_on, resolve, rules_for
+from memplan.kernel.resolve import Overlay, all_rules, load_rules, notes_on, resolve, rules_for
 from memplan.kernel.rules import OLDEST
 from memplan.kernel.version import KernelVersion, Release
 
@@ -149,6 +149,16 @@ def test_doubts() -> None:
     assert "memblock.bottom_up_above_kernel" in load_rules("5.10.50").doubts
     assert not load_rules("5.12.9").doubts
     assert any("memblock.bottom_up_above_kernel" in note for note in notes_on(KernelVersion.parse("5.10.50")))
+
+
+def test_what_booted_leaves_no_doubt() -> None:
+    """Its boots show what it does, for which a distribution's kernel of that version is no witness."""
+    version = KernelVersion.parse("6.12.107")
+    doubtful = {name for name, value in resolve(version).items() if value.doubtful}
+    assert "nosave" in doubtful
+    assert rules_for(version).doubts == ()
+    assert "nosave" in rules_for(version, Overlay("own", (), (), ())).doubts
+    assert "nosave" in rules_for(version._replace(sublevel=106)).doubts
 
 
 @pytest.mark.parametrize("release", ["4.15", "5.5", "5.13", "6.15", "6.16"])
