@@ -87,20 +87,19 @@ def reservations(events: Iterable[Event], memory: Sequence[Region]) -> tuple[Res
             elif event.op == "free":
                 ledger.free(event.start, end)
     found: list[Reservation] = []
-    starts = [region.start for region in memory]
+    index = 0
     for start, end, claim in ledger:
-        for low, high, nid in _by_node(start, end, memory, starts):
+        while index < len(memory) and memory[index].end <= start:
+            index += 1
+        for low, high, nid in _by_node(start, end, memory, index):
             if found and found[-1].end == low and found[-1][2:] == (nid, *claim):
                 low = found.pop().start
             found.append(Reservation(low, high, nid, *claim))
     return tuple(found)
 
 
-def _by_node(
-    start: int, end: int, memory: Sequence[Region], starts: Sequence[int]
-) -> Iterable[tuple[int, int, int | None]]:
-    """``[start, end)`` cut into pieces of one node each (None outside RAM)."""
-    index = max(bisect_right(starts, start) - 1, 0)
+def _by_node(start: int, end: int, memory: Sequence[Region], index: int) -> Iterable[tuple[int, int, int | None]]:
+    """``[start, end)`` cut into pieces of one node each (None outside RAM); the regions before `index` lie below."""
     if index < len(memory) and memory[index].start <= start and end <= memory[index].end:
         return ((start, end, memory[index].nid),)
     return _cut_by_node(start, end, memory, index)

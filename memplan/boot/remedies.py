@@ -11,7 +11,7 @@ from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SIZE, round_down
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from memplan.boot.context import Boot
     from memplan.machine.cmdline import CommandLine
@@ -108,9 +108,9 @@ class Remedies:
     `marked` are the hot-pluggable ranges, `reservations` all that is taken at the hand-over.
     """
 
-    def __init__(self, boot: Boot, marked: Iterable[tuple[int, int]], reservations: Sequence[Reservation]) -> None:
+    def __init__(self, boot: Boot, marked: RangeSet, reservations: Sequence[Reservation]) -> None:
         self._boot = boot
-        self._marked = RangeSet(marked)
+        self._marked = marked
         self._reservations = reservations
         self._known: dict[tuple[Purpose, bool], Remedy] = {}
 
@@ -163,16 +163,11 @@ class Remedies:
 
     def _room(self, size: int, align: int, low: int, high: int) -> int | None:
         """The highest free place for `size` bytes within ``[low, high)`` in memory that is not hot-pluggable."""
-        free = self._stays()
-        for start, end in reversed(free.within(low, high)):
+        ram = RangeSet((base, base + length) for base, length, _, _ in self._boot.memblock.memory)
+        taken = RangeSet(self._boot.memblock.reserved_ranges())
+        stays = [part for own in ram.within(low, high) for part in self._marked.outside(*own)]
+        for start, end in (gap for own in reversed(stays) for gap in reversed(taken.outside(*own))):
             place = round_down(end - size, align)
             if end - start >= size and place >= start:
                 return place
         return None
-
-    def _stays(self) -> RangeSet:
-        """Free memory of the ranges that are not hot-pluggable."""
-        ram = ((base, base + length) for base, length, _, _ in self._boot.memblock.memory)
-        taken = RangeSet((own.start, own.end) for own in self._reservations)
-        stays = RangeSet(part for start, end in ram for part in self._marked.outside(start, end))
-        return RangeSet(part for start, end in stays for part in taken.outside(start, end))

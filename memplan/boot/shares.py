@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.ranges import RangeSet
@@ -45,22 +46,20 @@ def share_blocks(parts: Sequence[Part], movable: Sequence[tuple[int, int, int]],
     A block in which parts of one node meet counts once: as the lowest hot-pluggable part's, else the lowest part's.
     `movable` are the ranges ``(nid, start, end)`` of whole blocks that can go off-line.
     """
-    free: dict[int, RangeSet] = {}
+    free: defaultdict[int, RangeSet] = defaultdict(RangeSet)
     for nid, start, end in movable:
-        free.setdefault(nid, RangeSet()).add(start // block_size, end // block_size)
+        free[nid].add(start // block_size, end // block_size)
     touched = [RangeSet((start // block_size, -(-end // block_size)) for start, end in part.pieces) for part in parts]
-    counted: dict[int, RangeSet] = {}
+    counted: defaultdict[int, RangeSet] = defaultdict(RangeSet)
     shares: dict[int, Share] = {}
     # The first to come has a block: hot-pluggable parts before the others, the lower before the higher.
     for index in sorted(range(len(parts)), key=lambda index: (not parts[index].hotplug, index)):
-        nid = parts[index].nid
-        taken = counted.setdefault(nid, RangeSet())
+        able, taken = free[parts[index].nid], counted[parts[index].nid]
         total = good = 0
         borrows = False
         for first, last in touched[index]:
             own = taken.outside(first, last)
             total += sum(high - low for low, high in own)
-            able = free.get(nid, RangeSet())
             good += sum(high - low for start, end in own for low, high in able.within(start, end))
             borrows |= any(able.within(*part) for part in taken.within(first, last))
         for part in touched[index]:

@@ -35,7 +35,7 @@ def verdicts(
         taken.setdefault(reservation.nid, []).append(reservation)
     parts = _parts(boot)
     shares = share_blocks(parts, movable, block_size)
-    remedies = Remedies(boot, hotplug_ranges(boot), reservations)
+    remedies = Remedies(boot, RangeSet(boot.nodes.hotplug), reservations)
     return tuple(
         _verdict(boot, part, taken.get(part.nid, ()), share, early, remedies, block_size)
         for part, share in zip(parts, shares, strict=True)

@@ -4,11 +4,16 @@ import re
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import memplan
+from memplan.boot.context import Boot
+from memplan.boot.remedies import Remedies
 from memplan.errors import InputError, NotCoveredError
 from memplan.firmware.combine import import_files
 from memplan.machine.alteration import Alteration, options_changed
@@ -64,13 +69,41 @@ def test_the_change_moves_it_away(subject: Machine, kind: Purpose) -> None:
 
 
 def test_no_change_is_offered_where_only_firmware_can() -> None:
-    from memplan.boot.context import Boot
-    from memplan.boot.remedies import Remedies
     from memplan.kernel.load import find_kernel
 
-    remedies = Remedies(Boot(machine(""), find_kernel("6.12")), [(4 * GIB, 9 * GIB)], ())
+    remedies = Remedies(Boot(machine(""), find_kernel("6.12")), RangeSet([(4 * GIB, 9 * GIB)]), ())
     assert remedies.remedy(Owner(Purpose.ACPI_TABLE, detail="SRAT"), hotplug=True).change is None
     assert "firmware" in remedies.remedy(Owner(Purpose.EFI_TABLE, detail="ESRT"), hotplug=True).text
+
+
+RANGES = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)).map(lambda own: (own[0], sum(own))), max_size=5)
+
+
+@given(RANGES, RANGES, RANGES, st.integers(1, 8), st.sampled_from((1, 2, 4)), st.integers(0, 50), st.integers(0, 50))
+def test_the_highest_free_place_that_stays_is_found(
+    ram: list[tuple[int, int]],
+    marked: list[tuple[int, int]],
+    taken: list[tuple[int, int]],
+    size: int,
+    align: int,
+    low: int,
+    high: int,
+) -> None:
+    """Held against trying each place."""
+    memory = [(start, end - start, 0, 0) for start, end in RangeSet(ram)]
+    memblock = SimpleNamespace(memory=memory, reserved_ranges=lambda: list(RangeSet(taken)))
+    remedies = Remedies(cast(Boot, SimpleNamespace(memblock=memblock)), RangeSet(marked), ())
+
+    def fits(place: int) -> bool:
+        return all(
+            low <= at < high
+            and any(start <= at < end for start, end in ram)
+            and not any(start <= at < end for start, end in (*marked, *taken))
+            for at in range(place, place + size)
+        )
+
+    expected = max((place for place in range(0, 60, align) if fits(place)), default=None)
+    assert remedies._room(size, align, low, high) == expected
 
 
 def test_options_are_changed_before_the_words_of_init() -> None:
