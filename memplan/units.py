@@ -109,6 +109,18 @@ def memparse(text: str) -> tuple[int, str]:
     return value & U64_MAX, rest
 
 
+def wraps(text: str) -> bool:
+    """Whether the number at the head of `text`, with its suffix, has more than 64 bits, so that memparse wraps it."""
+    found = _NUMBER.match(text)
+    if found is None:
+        return False
+    digits, suffix = found[0].lower(), text[found.end() : found.end() + 1].lower()
+    base = 16 if digits.startswith("0x") else 8 if digits.startswith("0") else 10
+    figures = digits.removeprefix("0x").lstrip("0")
+    # No number of 64 bits has more figures in any of the bases.
+    return len(figures) > _OCTAL_DIGITS or int(figures or "0", base) << _SUFFIXES.get(suffix, 0) > U64_MAX
+
+
 def size_text(size: int) -> str:
     """`size` bytes for people: exact, with the largest binary unit that divides it (``64K``, ``3G``, ``896``)."""
     for shift, suffix in ((40, "T"), (30, "G"), (20, "M"), (10, "K")):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.errors import UsageError
 from memplan.sweep.settings import is_field
-from memplan.units import KIB, MIB, PAGE_SIZE, memparse, size_text
+from memplan.units import KIB, MIB, PAGE_SIZE, memparse, size_text, wraps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ class Span(NamedTuple):
 def read_span(name: str, text: str) -> Span | None:
     """The span that `text` (``128M..8G``, ``1G..4G..64M``, ``128M..8G,high``) means; None for anything else.
 
-    Raises UsageError for limits that are none.
+    Raises UsageError for limits that are none, or that Linux itself would cut to 64 bits.
     """
     if ".." not in text:
         return None
@@ -98,6 +98,8 @@ def read_span(name: str, text: str) -> Span | None:
     numbers = [] if found is None else [(part, *memparse(part)) for part in found.group("low", "high", "step") if part]
     if found is None or any(rest for _, _, rest in numbers) or ("%" in text and not found["behind"].startswith("%")):
         raise UsageError(f"{name}={text}: a range is written like 128M..8G, or with its step like 128M..8G..16M")
+    if any(wraps(part) for part, _, _ in numbers):
+        raise UsageError(f"{name}={text[:80]}: the limits and the step of a range have at most 64 bits")
     low, high = numbers[0][1], numbers[1][1]
     step = numbers[2][1] if len(numbers) > 2 else _usual_step(name, numbers)
     if low > high:

@@ -208,3 +208,9 @@ def test_a_span_writes_its_values_in_one_unit() -> None:
 
 def test_kernels_without_a_build_are_swept_as_well() -> None:
     assert sweep_span(SMALL, find_kernel("6.12"), span_of("crashkernel=64M..128M")).exact
+
+
+@pytest.mark.parametrize("values", ["1M..99999999999999999999G", "1.." + "9" * 5000, "1..16E", "1M..2M..0x" + "1" * 17])
+def test_a_limit_that_linux_would_cut_is_none(values: str) -> None:
+    with pytest.raises(UsageError, match="the limits and the step of a range have at most 64 bits"):
+        read_span("crashkernel", values)

@@ -42,7 +42,7 @@ def parse_early_param(boot: Boot) -> None:
             boot.user_map |= parse_early_memmap(boot, value)
     setup_io_tlb_npages(boot)
     boot.memblock.movable_node = boot.params.movable_node
-    boot.memblock.mirrored_kernelcore = "mirror" in boot.cmdline.all("kernelcore")
+    boot.memblock.mirrored_kernelcore = boot.rules.kernelcore_mirror and "mirror" in boot.cmdline.all("kernelcore")
     boot.memblock.kernel_end = boot.params.kernel_end
 
 

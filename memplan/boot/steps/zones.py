@@ -94,7 +94,7 @@ def _movable_starts(boot: Boot, limits: Sequence[ZoneLimits]) -> dict[int, int]:
 def _unrounded_starts(boot: Boot, limits: Sequence[ZoneLimits]) -> dict[int, int]:
     if boot.params.movable_node and boot.rules.movable_node_zone:
         return _first_pfns(boot, lambda _, flags: bool(flags & _HOTPLUG))
-    if boot.memblock.mirrored_kernelcore and boot.rules.kernelcore_mirror:
+    if boot.memblock.mirrored_kernelcore:
         return _mirror_starts(boot)
     needed = _required_kernelcore(boot)
     usable = max((zone for zone in limits if zone.high > zone.low), key=lambda zone: zone.low).low

@@ -18,7 +18,7 @@ from memplan.errors import NotCoveredError
 from memplan.events import Change, Message
 from memplan.firmware.combine import import_files
 from memplan.kernel.load import override
-from memplan.machine.model import CpuAffinity, Cpus, MemoryAffinity, Srat
+from memplan.machine.model import CpuAffinity, Cpus, E820Entry, Machine, MemoryAffinity, Srat
 from memplan.owner import Purpose
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE
 from tests.boot import real
@@ -470,3 +470,15 @@ def test_what_wraps_is_almost_two_to_the_64(version: str) -> None:
     boot = booted(version, machine(EVEN, SRAT_EVEN, cmdline="movablecore=9G"))
     total = (8 * GIB - MIB) >> PAGE_SHIFT
     assert _required_kernelcore(boot) == (1 << 64) + total - (9 * GIB >> PAGE_SHIFT)
+
+
+@pytest.mark.parametrize("version", ["3.13", "4.4"])
+def test_before_it_knew_mirrored_memory_linux_read_mirror_as_a_number(version: str) -> None:
+    """And as none at that, so that movablecore= counts alone."""
+    e820 = (E820Entry(0, 0x9F000), E820Entry(MIB, 2 * GIB))
+    plans = [
+        memplan.simulate(Machine(e820, cmdline=f"movablecore=1G kernelcore={value}", booted=True), kernel=version)
+        for value in ("mirror", "0")
+    ]
+    assert plans[0].zones == plans[1].zones
+    assert sum(zone.present for zone in plans[0].zones) == sum(own.end - own.start for own in e820) // PAGE_SIZE - 1
