@@ -360,7 +360,7 @@ class Memory:
         runs = allocate(request)
         if not runs or (request.count > 1 and sum([run.count for run in runs]) < request.count):
             self.recorder.refused()
-        if runs and cut_short:
+        if cut_short:
             self._touch(owner, before, runs)
         return runs
 

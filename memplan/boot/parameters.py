@@ -22,7 +22,7 @@ _NO_LOCAL_APIC = ("nolapic", "disableapic")
 _NO_MADT_IOAPICS = ("noapic", *_NO_LOCAL_APIC)
 #: The direct map's base with five levels of page tables, without KASLR.
 _BASE_5LEVEL = 0xFF11000000000000
-#: The bits of a C int.
+#: The bits of a C int; all of them are a -1, which stands for an option that is not given.
 _INT_MASK = 0xFFFFFFFF
 
 
@@ -146,11 +146,8 @@ class Parameters:
         """The CPUs of the machine, or that possible_cpus= makes of them, before the kernel's limit."""
         named = self._int("possible_cpus")
         possible = self.machine.cpus.possible
-        if named in (None, -1):
+        if named is None or named == _INT_MASK:
             return possible
-        assert named is not None
-        # A negative number is compared as one without a sign.
-        named &= _INT_MASK
         return min(named, possible) if self.rules.possible_cpus_limits else named
 
     @cached_property
@@ -158,7 +155,7 @@ class Parameters:
         """The CPUs that the kernel has room for: config NR_CPUS, or fewer by nr_cpus=."""
         room = self.kernel.config_number("NR_CPUS")
         named = self._int("nr_cpus")
-        return min(named, room) if named is not None and named > 0 else room
+        return min(named, room) if named else room
 
     @property
     def present_cpus(self) -> int:
@@ -178,9 +175,6 @@ class Parameters:
         return self.cmdline.has("movable_node") and self.kernel.config(self.rules.movable_node_config)
 
     def _int(self, option: str) -> int | None:
-        """The option's number as a C int keeps it."""
+        """The option's number in the bits of a C int: a negative one is more than any number of CPUs."""
         number = leading_number(self.cmdline.last(option) or "")[0]
-        if number is None:
-            return None
-        number &= _INT_MASK
-        return number - (_INT_MASK + 1) if number > _INT_MASK >> 1 else number
+        return None if number is None else number & _INT_MASK

@@ -168,7 +168,6 @@ class _Checked(_Options):
             count.pages, count.in_nodes = self.default.pages, dict(self.default.in_nodes)
             if size == GIB:
                 self.gigantic.take(count)
-            self.default.pages = 0
 
     def hugepages(self, value: str) -> None:
         """As ever, but not behind a size that was refused."""

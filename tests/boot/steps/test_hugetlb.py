@@ -71,6 +71,10 @@ def follows(count: int) -> str:
     return f"HugeTLB: hugepages={count} does not follow a valid hugepagesz, ignoring"
 
 
+def warned(plan: Plan, word: str) -> list[str]:
+    return [event.text for event in plan.events if isinstance(event, Message) and event.warning and word in event.text]
+
+
 def pages(plan: Plan) -> int:
     return sum(end - start for start, end in taken(plan, Purpose.GIGANTIC_PAGES)) // GIB
 
@@ -126,6 +130,7 @@ def pages(plan: Plan) -> int:
 def test_words_since_5_8(words: str, count: int, told: list[str]) -> None:
     found = plan(words, kernel="6.12")
     assert (pages(found), said(found, "HugeTLB")) == (count, told)
+    assert warned(found, "HugeTLB") == told
 
 
 @pytest.mark.parametrize(
@@ -147,6 +152,7 @@ def test_words_since_5_8(words: str, count: int, told: list[str]) -> None:
 def test_words_until_5_7(words: str, count: int, told: list[str]) -> None:
     found = plan(words, kernel="5.4.0")
     assert (pages(found), said(found, "hugepages")) == (count, told)
+    assert warned(found, "hugepages") == told
 
 
 @pytest.mark.parametrize(
