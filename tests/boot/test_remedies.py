@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 import memplan
 from memplan.boot.context import Boot
-from memplan.boot.remedies import Remedies
+from memplan.boot.remedies import Remedies, sentence
 from memplan.errors import InputError, NotCoveredError
 from memplan.firmware.combine import import_files
+from memplan.kernel.load import find_kernel, override
 from memplan.machine.alteration import Alteration, options_changed
 from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import Cpus, E820Entry, Initrd, KernelImage, Machine, MemoryAffinity, Srat
@@ -69,8 +70,6 @@ def test_the_change_moves_it_away(subject: Machine, kind: Purpose) -> None:
 
 
 def test_no_change_is_offered_where_only_firmware_can() -> None:
-    from memplan.kernel.load import find_kernel
-
     remedies = Remedies(Boot(machine(""), find_kernel("6.12")), RangeSet([(4 * GIB, 9 * GIB)]), ())
     assert remedies.remedy(Owner(Purpose.ACPI_TABLE, detail="SRAT"), hotplug=True).change is None
     assert "firmware" in remedies.remedy(Owner(Purpose.EFI_TABLE, detail="ESRT"), hotplug=True).text
@@ -177,3 +176,82 @@ def test_a_change_that_is_offered_changes_something_and_is_not_offered_again(pat
         assert after != own
         offered = {blocker.remedy.change for blocker in all_blockers(memplan.simulate(after))}
         assert change not in offered or change.applied(after) != after
+
+
+# -- what is offered, and when -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("load", "randomized", "hot", "moves"),
+    [
+        (32 * MIB, True, (GIB, 2 * GIB), True),
+        (16 * MIB, True, (GIB, 2 * GIB), False),
+        (None, True, (GIB, 2 * GIB), False),
+        (32 * MIB, False, (GIB, 2 * GIB), False),
+        # The usual place is hot-pluggable itself, were it only in its last byte.
+        (GIB, True, (16 * MIB, 20 * MIB), False),
+        (GIB, True, (16 * MIB - 4096, 16 * MIB), True),
+    ],
+)
+def test_the_kernel_goes_back_to_its_usual_place(
+    load: int | None, randomized: bool, hot: tuple[int, int], moves: bool
+) -> None:
+    subject = machine("", kernel=KernelImage("6.12", load, randomized))
+    remedies = Remedies(Boot(subject, find_kernel("6.12")), RangeSet([hot]), ())
+    for kind in (Purpose.KERNEL_IMAGE, Purpose.BRK):
+        change = remedies.remedy(Owner(kind), hotplug=True).change
+        assert change == (Alteration(add=("nokaslr",), usual_place=True) if moves else None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cmdline", "version", "hotplug", "change"),
+    [
+        (Purpose.SWIOTLB, "", "6.12", True, Alteration(add=("swiotlb=noforce",))),
+        (Purpose.SWIOTLB, "swiotlb=noforce", "6.12", True, None),
+        (Purpose.SWIOTLB, "swiotlb=force", "6.12", False, Alteration(add=("swiotlb=noforce",))),
+        (Purpose.SWIOTLB, "", "3.13", True, None),
+        (Purpose.RESERVE_MEM, "reserve_mem=1M:4K:x", "6.12", False, Alteration(drop=("reserve_mem",))),
+        (Purpose.PAGE_TABLES, "", "6.12", False, Alteration(add=("movable_node",))),
+        (Purpose.PAGE_TABLES, "movable_node", "6.12", True, None),
+        (Purpose.NODE_DATA, "", "6.12", True, Alteration(add=("movable_node",))),
+        (Purpose.NODE_DATA, "", "6.12", False, None),
+        (Purpose.NODE_DATA, "", "3.13", True, None),
+        (Purpose.ACPI_TABLE, "", "6.12", True, None),
+        (Purpose.LOW_PAGES, "", "6.12", True, None),
+    ],
+)
+def test_options_that_are_offered(
+    kind: Purpose, cmdline: str, version: str, hotplug: bool, change: Alteration | None
+) -> None:
+    remedies = Remedies(Boot(machine(cmdline), find_kernel(version)), RangeSet([(4 * GIB, 9 * GIB)]), ())
+    assert remedies.remedy(Owner(kind), hotplug=hotplug).change == change
+
+
+def test_without_hot_plug_movable_node_is_not_offered() -> None:
+    kernel = override(find_kernel("6.12"), {"config.MEMORY_HOTPLUG": False})
+    remedies = Remedies(Boot(machine(""), kernel), RangeSet([(4 * GIB, 9 * GIB)]), ())
+    assert remedies.remedy(Owner(Purpose.PAGE_TABLES), hotplug=True).change is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "cmdline", "marked", "text"),
+    [
+        (Purpose.NODE_DATA, "", False, "mark the node hot-pluggable in the SRAT and boot with movable_node"),
+        (Purpose.NODE_DATA, "movable_node", False, "the node's own memory: mark the node hot-pluggable in the SRAT"),
+        (Purpose.NODE_DATA, "movable_node", True, "keep the node free of what takes its hot-plug marks off"),
+        (Purpose.PERCPU, "", True, "boot with movable_node: its CPUs' areas go elsewhere"),
+        (Purpose.COMMAND_LINE, "", False, "mark the range hot-pluggable in the SRAT and boot with movable_node: the"),
+        (Purpose.LOG_BUFFER, "", False, "a smaller log_buf_len, or allocate bottom-up until the SRAT is read"),
+        (Purpose.LOG_BUFFER, "movable_node", False, "a smaller log_buf_len, or more room between the kernel image"),
+        (Purpose.PAGE_TABLES, "movable_node", False, "more room between the kernel image and the hot-pluggable memory"),
+        (Purpose.SWIOTLB, "", False, "it must lie below 4 GiB: let a node that stays have memory there, or boot with"),
+        (Purpose.GIGANTIC_PAGES, "hugepages=3", False, "later through sysfs, or name the nodes that stay: hugepages="),
+        (Purpose.GIGANTIC_PAGES, "hugepages=0:3", False, "later through sysfs, or name other nodes: hugepages=node:"),
+        (Purpose.HUGETLB_CMA, "hugetlb_cma=3G", False, "name the nodes that stay: hugetlb_cma=node:size"),
+        (Purpose.HUGETLB_CMA, "hugetlb_cma=0:3G", False, "name other nodes: hugetlb_cma=node:size"),
+        (Purpose.KERNEL_IMAGE, "", False, "(nokaslr, or the loader's choice of address)"),
+        (Purpose.KERNEL_IMAGE, "nokaslr", False, "(the loader's choice of address)"),
+    ],
+)
+def test_what_is_missing_is_named(kind: Purpose, cmdline: str, marked: bool, text: str) -> None:
+    assert text in sentence(Owner(kind), CommandLine(cmdline), marked=marked)
