@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 import memplan
 from memplan.boot.context import Boot
+from memplan.boot.results import ZoneLayout
 from memplan.boot.steps.hash_tables import memblock_find_dma_reserve
+from memplan.events import Refused
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import Acpi, AcpiTable
 from memplan.owner import Purpose
 from memplan.plan import Plan
 from memplan.units import GIB, MIB
+from tests.boot.steps.single import EMPTY, boot_of, changes, ran
 from tests.boot.steps.test_areas import machine, plan, taken
 
 
@@ -92,3 +95,76 @@ def test_where_the_resources_lie() -> None:
     # The map has three entries of RAM, which the kernel cuts at the first page.
     assert size(with_it, Purpose.FIRMWARE_MEMMAP) == 3 * build.fact("struct.firmware_map_entry")
     assert size(with_it, Purpose.E820_RESOURCES) == 4 * one
+
+
+# -- the steps on their own --------------------------------------------------------------------------------------------
+
+
+def zoned(version: str, kernel_pages: int, all_pages: int, cmdline: str = "", *ram: tuple[int, int]) -> Boot:
+    boot = boot_of(version, EMPTY._replace(cmdline=cmdline), *(ram or ((MIB, 64 * GIB),)))
+    boot.zones = ZoneLayout((), {})
+    boot.zones.nr_kernel_pages, boot.zones.nr_all_pages = kernel_pages, all_pages
+    return boot
+
+
+def taken_by(boot: Boot, kind: Purpose) -> list[int]:
+    return [end - start for _, start, end in changes(boot, kind)]
+
+
+@pytest.mark.parametrize(
+    ("pages", "entries"),
+    [(0, 16), (1, 16), (1024, 16), (1025, 32), (2048, 32), (2049, 64), (262144, 4096), (262145, 4096), (1 << 30, 4096)],
+)
+def test_the_hash_of_process_ids(pages: int, entries: int) -> None:
+    """One for 64 pages, of which 256 are counted at a time; a power of two from 16 to 4096."""
+    assert taken_by(ran(zoned("4.4", pages, pages), "pidhash_init"), Purpose.PID_HASH) == [8 * entries]
+
+
+@given(st.integers(1, 1 << 34), st.sampled_from(("4.12", "4.13", "6.12")), st.sampled_from((1, 2, 3)))
+def test_hash_tables_by_the_pages_of_the_kernel(pages: int, version: str, share: int) -> None:
+    """A bucket for two (dentries) or four pages (inodes), fewer on large machines since 4.13, 512 at the least."""
+    boot = zoned(version, pages, pages * share, "hashdist=0", (MIB, 1 << 45))
+    ran(boot, "vfs_caches_init_early")
+    whole = -(-pages // 256) * 256
+    for kind, each in ((Purpose.DENTRY_HASH, 2), (Purpose.INODE_HASH, 4)):
+        if version != "4.12":
+            threshold = 64 * GIB // 4096
+            while threshold < whole:
+                each *= 2
+                threshold *= 4
+        entries = 1 << (max(whole // each, 512) - 1).bit_length()
+        most = pages * share * 4096 // 16 // 8
+        while entries > most:
+            entries //= 2
+        assert taken_by(boot, kind) == [8 * entries]
+
+
+def test_a_hash_table_for_which_there_is_no_room_is_halved() -> None:
+    boot = zoned("6.12", 1 << 20, 1 << 20, "hashdist=0", (MIB, MIB + 300 * 1024))
+    ran(boot, "vfs_caches_init_early")
+    assert taken_by(boot, Purpose.DENTRY_HASH) == [256 * 1024]
+    assert taken_by(boot, Purpose.INODE_HASH) == [32 * 1024]
+    # What a page holds is asked for once; half of it is not.
+    full = zoned("6.12", 1 << 20, 1 << 20, "hashdist=0", (MIB, MIB + 2048))
+    ran(full, "vfs_caches_init_early")
+    assert changes(full) == []
+    asked = [event.request.size for event in full.recorder.events if isinstance(event, Refused)]
+    assert asked == [8 << shift for shift in (*range(19, 8, -1), *range(18, 8, -1))]
+
+
+@pytest.mark.parametrize(
+    ("version", "numa", "nodes", "made"),
+    [
+        ("6.12", True, 1, True),
+        ("6.12", True, 2, False),
+        ("6.12", False, 2, True),
+        ("3.13", True, 1, False),
+        ("3.13", False, 1, True),
+    ],
+)
+def test_whether_they_wait_for_vmalloc(version: str, numa: bool, nodes: int, made: bool) -> None:
+    boot = boot_of(version, EMPTY, *((MIB, GIB, 0), (GIB, 2 * GIB, 1))[:nodes], facts={"config.NUMA": numa})
+    boot.nodes.online |= {5}
+    boot.zones = ZoneLayout((), {})
+    boot.zones.nr_kernel_pages = boot.zones.nr_all_pages = 1 << 18
+    assert bool(changes(ran(boot, "vfs_caches_init_early"))) is made

@@ -10,6 +10,7 @@ from memplan.machine.model import Cpus
 from memplan.owner import Purpose
 from memplan.plan import Plan
 from memplan.units import GIB, KIB, MIB
+from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told, warned
 from tests.boot.steps.test_areas import machine, plan, said, taken
 
 
@@ -136,7 +137,7 @@ def test_a_log_buffer_of_one_s_own(kernel: str, value: str, kib: int) -> None:
         assert size(found, Purpose.LOG_INFOS) == expected // 32 * build.fact("struct.printk_info")
 
 
-@pytest.mark.parametrize("cpus", [1, 2, 32, 33, 34, 64, 65, 128, 512])
+@pytest.mark.parametrize("cpus", [1, 2, 9, 10, 16, 17, 18, 32, 33, 34, 64, 65, 128, 512])
 def test_a_log_buffer_for_many_cpus(cpus: int) -> None:
     """4 KiB for each CPU but the first, where these are more than half of the buffer; 3.17 on."""
     build = memplan.find_kernel("6.12")
@@ -155,3 +156,54 @@ def test_a_log_buffer_of_which_a_part_finds_no_room_is_given_back() -> None:
     assert size(found, Purpose.LOG_BUFFER) == 0
     (text,) = said(found, "log_buf_len:")
     assert text.endswith("bytes not available")
+
+
+# -- the step on its own -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", ["3.13", "5.10", "6.12"])
+@pytest.mark.parametrize(("pages", "wanted"), [(0, False), (1, True)])
+def test_the_first_page_above_4g_counts(kernel: str, pages: int, wanted: bool) -> None:
+    boot = boot_of(kernel, EMPTY, (MIB, GIB), (3 * GIB, 4 * GIB + pages * 4096))
+    assert bool(changes(ran(boot, "swiotlb_init"))) is wanted
+    off = boot_of(kernel, EMPTY, (MIB, GIB), (3 * GIB, 5 * GIB), facts={"config.SWIOTLB": False})
+    assert changes(ran(off, "swiotlb_init")) == []
+
+
+@pytest.mark.parametrize(
+    ("kernel", "room", "cpus", "tried", "areas"),
+    [
+        ("6.12", 64 * MIB, 2, [], 2),
+        ("6.12", 64 * MIB - 4 * KIB, 2, [64], 2),
+        ("6.12", 9 * MIB, 2, [64, 32, 16], 2),
+        ("6.12", MIB, 2, [64, 32, 16, 8, 4, 2], 2),
+        ("6.12", MIB - 4 * KIB, 2, [64, 32, 16, 8, 4, 2, 1], 0),
+        # An area has a segment of 256 KiB at the least.
+        ("6.12", 2 * MIB, 512, [128, 64, 32, 16, 8, 4], 8),
+        ("6.12", 4 * MIB, 512, [128, 64, 32, 16, 8], 16),
+    ],
+)
+def test_it_is_made_smaller_by_halves(kernel: str, room: int, cpus: int, tried: list[int], areas: int) -> None:
+    """Down to 1 MiB; `room` is what is free below 4 GiB."""
+    machine = EMPTY._replace(cpus=Cpus(possible=cpus, present=1))
+    boot = boot_of(kernel, machine, (GIB, GIB + room), (4 * GIB, 5 * GIB))
+    ran(boot, "swiotlb_init")
+    sizes = [(end - start) // KIB for _, start, end in changes(boot, Purpose.SWIOTLB)]
+    started = 128 if cpus == 512 else 64
+    left = started >> len(tried)
+    assert sizes == [left * 1024] * bool(areas)
+    assert [int(text.rpartition("allocate ")[2].split()[0]) >> 20 for text in warned(boot)] == tried
+    told_of = [text for text in told(boot) if "adjusted" in text]
+    slots = started * 512, left * 512
+    text = f"software IO TLB: SWIOTLB bounce buffer size adjusted {slots[0]} -> {slots[1]} slabs"
+    assert told_of == [text] * bool(tried and areas)
+    each = boot.kernel.fact("struct.io_tlb_area")
+    assert [end - start for _, start, end in changes(boot, Purpose.SWIOTLB_AREAS)] == [areas * each] * bool(areas)
+
+
+@pytest.mark.parametrize("kernel", ["3.13", "5.10", "5.15", "6.0"])
+def test_before_6_2_there_is_one_try(kernel: str) -> None:
+    boot = boot_of(kernel, EMPTY, (GIB, GIB + 63 * MIB), (4 * GIB, 5 * GIB))
+    ran(boot, "swiotlb_init")
+    assert changes(boot) == []
+    assert len(warned(boot)) == 1
