@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 import memplan
 from memplan.boot.context import Boot
 from memplan.boot.e820_table import E820Table
+from memplan.boot.panic import BootPanic
 from memplan.boot.steps.e820 import parse_early_mem, parse_early_memmap
 from memplan.events import Change, Message
 from memplan.kernel.load import find_kernel
-from memplan.machine.model import E820_PRAM, E820_RAM, E820_SOFT_RESERVED, E820Entry, Machine
+from memplan.machine.model import E820_PRAM, E820_RAM, E820_SOFT_RESERVED, E820Entry, Machine, SetupData
 from memplan.plan import Plan
 from memplan.units import GIB, KIB, MIB, PAGE_SIZE, U64_MAX
+from tests.boot.steps.single import EMPTY as BARE
+from tests.boot.steps.single import boot_of, changes, ran, warned
 
 HALVES = (E820Entry(4 * GIB, 5 * GIB, E820_PRAM), E820Entry(5 * GIB, 6 * GIB, E820_PRAM))
 
@@ -230,3 +233,98 @@ def test_a_map_that_the_command_line_empties_is_the_end() -> None:
     two = planned((0, 640 * KIB, 1), (MIB, GIB, 1), cmdline="memmap=exactmap,640K@0,1G@1M")
     assert two.end.completed
     assert memory(two) == [(PAGE_SIZE, 640 * KIB), (MIB, GIB + MIB)]
+
+
+# -- the steps on their own --------------------------------------------------------------------------------------------
+
+
+def mapped(version: str, *entries: tuple[int, int, int], mtrr_limit: int = 0) -> Boot:
+    boot = boot_of(version, BARE._replace(mtrr_limit=mtrr_limit))
+    boot.e820 = E820Table([E820Entry(*entry) for entry in entries], 100, lambda text: boot.printk(text, warning=True))
+    return boot
+
+
+@pytest.mark.parametrize(
+    ("version", "acpi", "pram"),
+    [("3.13", False, False), ("4.1", False, True), ("5.10", False, False), ("6.12", True, False)],
+)
+def test_what_counts_as_the_end_of_ram(version: str, acpi: bool, pram: bool) -> None:
+    """ACPI's data since 6.12, legacy persistent memory for some time; whole pages, below 4 GiB by themselves."""
+    rules = find_kernel(version).rules
+    assert (bool(rules.max_pfn_counts_acpi), bool(rules.max_pfn_counts_pram)) == (acpi, pram)
+    end = GIB + 3 * PAGE_SIZE // 2
+    boot = mapped(version, (MIB, end, 1), (GIB + MIB, GIB + 2 * MIB, 3), (GIB + 2 * MIB, GIB + 3 * MIB, 12))
+    ran(boot, "e820__end_of_ram_pfn")
+    expected = (GIB + 3 * MIB if pram else GIB + 2 * MIB if acpi else GIB + PAGE_SIZE) // PAGE_SIZE
+    assert (boot.max_pfn, boot.max_low_pfn, boot.max_possible_pfn) == (expected,) * 3
+
+
+@pytest.mark.parametrize(("end", "low"), [(4 * GIB, 4 * GIB), (4 * GIB + PAGE_SIZE, 4 * GIB), (6 * GIB, 4 * GIB)])
+@pytest.mark.parametrize("hole", [False, True])
+def test_the_end_of_low_memory(end: int, low: int, hole: bool) -> None:
+    parts = [(MIB, 3 * GIB, 1), (4 * GIB - MIB, end, 1)] if hole else [(MIB, end, 1)]
+    boot = ran(mapped("6.12", *parts), "e820__end_of_ram_pfn")
+    assert (boot.max_pfn, boot.max_low_pfn) == (end // PAGE_SIZE, low // PAGE_SIZE)
+    split = ran(mapped("6.12", (MIB, 3 * GIB, 1), (4 * GIB, 6 * GIB, 1)), "e820__end_of_ram_pfn")
+    assert split.max_low_pfn == 3 * GIB // PAGE_SIZE
+
+
+def test_ram_behind_what_tables_of_four_levels_reach_is_no_end() -> None:
+    boot = ran(mapped("6.12", (MIB, GIB, 1), ((1 << 46) - GIB, (1 << 46) + GIB, 1)), "e820__end_of_ram_pfn")
+    assert boot.max_pfn == 1 << 34
+    above = ran(mapped("6.12", (MIB, GIB, 1), (1 << 46, (1 << 46) + GIB, 1)), "e820__end_of_ram_pfn")
+    assert above.max_pfn == GIB // PAGE_SIZE
+
+
+@pytest.mark.parametrize(("limit", "lost"), [(2 * GIB, 0), (2 * GIB - PAGE_SIZE, 0), (GIB, 1024), (GIB - MIB, 1025)])
+def test_ram_that_is_no_write_back_memory_goes(limit: int, lost: int) -> None:
+    boot = mapped("6.12", (MIB, 2 * GIB, 1), (3 * GIB, 4 * GIB, 2), mtrr_limit=limit)
+    ran(boot, "e820__end_of_ram_pfn")
+    text = f"WARNING: BIOS bug: CPU MTRRs don't cover all of memory, losing {lost}MB of RAM."
+    assert warned(boot) == [text] * (limit < 2 * GIB)
+    assert boot.max_pfn == boot.max_possible_pfn == limit // PAGE_SIZE
+    assert [(start, end) for start, end, kind in boot.e820 if kind == 1] == [(MIB, limit)]
+
+
+def test_what_becomes_memory_and_what_is_reserved() -> None:
+    entries = ((0, 640 * KIB, 1), (MIB, GIB, 128), (GIB, 2 * GIB, 2), (2 * GIB, 3 * GIB, E820_SOFT_RESERVED))
+    boot = boot_of("6.12", BARE, (8 * GIB, 8 * GIB + PAGE_SIZE))
+    boot.e820 = E820Table([E820Entry(*entry) for entry in entries], 100, boot.printk)
+    ran(boot, "e820__memblock_setup")
+    assert changes(boot) == [("add", 0, 640 * KIB), ("add", MIB, GIB), ("reserve", 2 * GIB, 3 * GIB)]
+    assert boot.memblock.current_limit == MIB
+
+
+def test_without_a_whole_page_of_ram_the_boot_ends() -> None:
+    boot = Boot(BARE, find_kernel("6.12"))
+    boot.e820 = E820Table([E820Entry(100, 5000, 1), E820Entry(MIB, GIB, 2)], 100, boot.printk)
+    with pytest.raises(BootPanic, match="No usable memory"):
+        ran(boot, "e820__memblock_setup")
+
+
+def test_a_full_table_takes_no_more() -> None:
+    said: list[str] = []
+    made = E820Table([E820Entry(n * MIB, n * MIB + 1) for n in range(4)], 3, said.append)
+    assert len(made) == 3
+    assert said == ["e820: too many entries; ignoring [mem 0x00300000-0x00300000]"]
+    # A range that is cut in the middle needs room for its second half.
+    made.range_remove(2 * MIB, 2 * MIB + 1, None)
+    assert [start for start, _, _ in made] == [0, MIB, 0]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_table_that_the_kernel_refuses(count: int) -> None:
+    entries = (E820Entry(MIB, GIB),)[:count]
+    with pytest.raises(memplan.NotCoveredError, match="fewer than two entries"):
+        ran(boot_of("6.12", Machine(e820=entries)), "e820__memory_setup")
+
+
+def test_entries_that_setup_data_adds() -> None:
+    more = SetupData(GIB, 40, type=1, e820=(E820Entry(4 * GIB, 5 * GIB),))
+    other = SetupData(GIB, 40, type=2, e820=(E820Entry(8 * GIB, 9 * GIB),))
+    subject = Machine(e820=(E820Entry(MIB, GIB), E820Entry(0, 640 * KIB)), setup_data=(more, other))
+    boot = ran(boot_of("6.12", subject), "e820__memory_setup")
+    expected = [(0, 640 * KIB, 1), (MIB, GIB, 1), (4 * GIB, 5 * GIB, 1)]
+    assert list(boot.e820) == list(boot.e820_firmware) == expected
+    boot.e820.clear()
+    assert list(boot.e820_firmware) == expected
