@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memplan.boot.context import Boot
+from memplan.events import Change
 from memplan.machine.model import Cpus
 from memplan.owner import Owner, Purpose
 from memplan.units import GIB, MIB, PAGE_SIZE, SECTION_SIZE, SIZE_2M
@@ -225,3 +226,31 @@ def test_a_node_s_map_that_can_t_be_had() -> None:
     assert warned(boot) == [
         "sparse_init_nid: node[1] memory map backing failed. Some memory will not be available.",
     ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("edge", [0, 1, 100])
+def test_a_node_whose_map_has_more_tables(version: str, edge: int) -> None:
+    """A table of the map covers 512 sections: the second one begins `edge` sections into node 1, or in its middle."""
+    start = (512 - edge) * SECTION_SIZE
+    behind = start + 400 * SECTION_SIZE
+    ram = [(MIB, start, 0), (start, start + 300 * SECTION_SIZE, 1), (behind, behind + 550 * SECTION_SIZE, 1)]
+    boots = [booted(version, ram, [], True) for _ in range(2)]
+    Walk(boots[0], version, True).all()
+    ran(boots[1], "sparse_init")
+    assert one_by_one(boots[1]) == one_by_one(boots[0])
+
+
+@pytest.mark.parametrize("version", ["3.13", "6.12"])
+def test_without_hot_remove_usage_maps_lie_anywhere_on_their_node(version: str) -> None:
+    ram = [(MIB, GIB, 0), (GIB, 2 * GIB, 1)]
+    for config, least in ((True, SECTION_SIZE), (False, 0)):
+        boot = boot_of(version, EMPTY, *ram, facts={"config.MEMORY_HOTREMOVE": config})
+        boot.nodes.node_data = {nid: (low := nid * GIB + SECTION_SIZE, low + PAGE_SIZE) for nid in (0, 1)}
+        ran(boot, "sparse_init")
+        asked = [
+            event.request
+            for event in boot.recorder.events
+            if isinstance(event, Change) and event.owner.kind is Purpose.SECTION_USAGE and event.request
+        ]
+        assert [(request.min_addr, request.nid) for request in asked] == [(least, 0), (least and GIB + least, 1)]
