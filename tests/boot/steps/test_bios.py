@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import memplan
 from memplan.events import Change, Message
 from memplan.kernel.load import find_kernel, override
-from memplan.machine.model import Bios, E820Entry, Extent, Machine
+from memplan.machine.model import Bios, E820Entry, Efi, Extent, Machine
 from memplan.owner import Purpose
 from memplan.plan import Plan
 from memplan.units import GIB, KIB, MIB, PAGE_SIZE
+from tests.boot.steps.single import boot_of, changes, ran, told
 
 #: The highest base memory that the kernel believes.
 CAP = 0x9F000
@@ -107,3 +110,51 @@ def test_the_table_of_an_iscsi_boot_takes_whole_pages() -> None:
     assert taken(with_it, Purpose.IBFT) == [(0x80000, 0x81000)]
     assert taken(planned("6.12", bios, ISCSI_IBFT_FIND=False), Purpose.IBFT) == []
     assert taken(planned("6.12", Bios(), ISCSI_IBFT_FIND=True), Purpose.IBFT) == []
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(1, 40)), max_size=25),
+    st.sampled_from((4, 8, 64, 100, 300)),
+)
+def test_up_to_eight_areas_are_watched(taken: list[tuple[int, int]], size: int) -> None:
+    """KiB that are reserved, by which free memory is cut; whole pages from the second one on, up to the size."""
+    facts = {"config.X86_CHECK_BIOS_CORRUPTION": True, "config.X86_BOOTPARAM_MEMORY_CORRUPTION_CHECK": True}
+    subject = Machine(e820=(), cmdline=f"memory_corruption_check_size={size}K")
+    boot = boot_of("4.4", subject, (0, 640 * KIB), (MIB, GIB), facts=facts)
+    for start, length in taken:
+        boot.memblock.reserve(start * KIB, length * KIB)
+    boot.recorder.events.clear()
+    # As the kernel's walk meets them: free memory is one range up to the next reservation, were it of no bytes.
+    gaps = [(start, end) for start, end, _ in boot.memblock.free_ranges(None)]
+    top = -(-size // 4) * 4 * KIB
+    expected = []
+    for start, end in gaps:
+        low = max(-(-start // PAGE_SIZE) * PAGE_SIZE, PAGE_SIZE)
+        high = min(end // PAGE_SIZE * PAGE_SIZE, top)
+        if low < high:
+            expected.append(("reserve", low, high))
+    ran(boot, "setup_bios_corruption_check")
+    assert changes(boot) == expected[:8]
+    told_of = [f"Scanning {len(expected[:8])} areas for low memory corruption"] * bool(expected)
+    assert told(boot) == told_of
+
+
+@pytest.mark.parametrize(("length", "end"), [(0, 0), (1, 8), (8, 8), (9, 16), (0x1F5, 0x1F8)])
+def test_the_copy_of_dmi_s_tables_in_the_brk(length: int, end: int) -> None:
+    boot = boot_of("6.12", Machine(e820=(), bios=Bios(dmi_length=length)))
+    start = boot.brk_end
+    assert ran(boot, "dmi_setup").brk_end == start + end
+
+
+@pytest.mark.parametrize(("version", "size"), [("5.10", PAGE_SIZE), ("5.12", PAGE_SIZE), ("5.13", 64 * KIB)])
+def test_the_first_pages(version: str, size: int) -> None:
+    boot = ran(boot_of(version), "reserve_low_pages")
+    assert changes(boot) == [("reserve", 0, size)]
+
+
+def test_an_efi_boot_has_no_iscsi_table() -> None:
+    bios = Bios(ibft=Extent(0x80000, 1))
+    for efi, taken_by in ((None, [("reserve", 0x80000, 0x81000)]), (Efi(), [])):
+        boot = boot_of("6.12", Machine(e820=(), bios=bios, efi=efi), facts={"config.ISCSI_IBFT_FIND": True})
+        assert changes(ran(boot, "reserve_ibft_region")) == taken_by
