@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memplan.memblock.flags import MEMBLOCK_RSRV_KERN, MEMBLOCK_RSRV_NOINIT
@@ -240,3 +240,100 @@ def test_tails_of_a_region_that_is_marked_whole_stay_in_it() -> None:
     memblock.reserved_mark_noinit_tails(MIB, 16 * PAGE_SIZE, 4, PAGE_SIZE)
     assert list(memblock.reserved) == before
     assert before[0][3] == MEMBLOCK_RSRV_NOINIT
+
+
+KIB = 1024
+parts = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12), st.sampled_from((None, 0, 1))), max_size=8)
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(
+    st.sampled_from(("3.13", "5.10", "6.12", "7.1")),
+    parts,
+    parts,
+    st.lists(st.tuples(st.integers(0, 75), st.integers(0, 12)), min_size=4, max_size=12),
+    st.integers(0, 20),
+)
+def test_questions_against_a_count_of_each_kib(
+    version: str,
+    memory: list[tuple[int, int, int | None]],
+    taken: list[tuple[int, int, int | None]],
+    asked: list[tuple[int, int]],
+    limit: int,
+) -> None:
+    """Memory and reservations in KiB, so that pages are held in part; `limit` is in pages."""
+    memblock, _ = engine(version)
+    ram: dict[int, int | None] = {}
+    for first, count, nid in memory:
+        memblock.add_node(first * KIB, count * KIB, nid)
+        ram.update({kib: nid for kib in range(first, first + count) if kib not in ram})
+    reserved: set[int] = set()
+    for first, count, _ in taken:
+        memblock.reserve(first * KIB, count * KIB)
+        reserved |= set(range(first, first + count))
+    regions = [(base // KIB, (base + size) // KIB) for base, size, _, _ in memblock.memory]
+    assert memblock.start_of_DRAM() == min(ram, default=0) * KIB
+    assert memblock.end_of_DRAM() == (max(ram) + 1 if ram else 0) * KIB
+    assert memblock.phys_mem_size() == len(ram) * KIB
+    assert memblock.reserved_size() == len(reserved) * KIB
+    whole = [(-(-low // 4), high // 4) for low, high in regions]
+    below = sum(min(high, limit) - min(low, limit) for low, high in whole)
+    assert memblock.mem_size_below_pfn(limit) == below * PAGE_SIZE & U64_MAX
+    pages = [part for part in whole if part[0] < part[1]]
+    assert [(first, end) for first, end, _ in memblock.pfn_ranges(None)] == pages
+    for nid in (0, 1):
+        assert {first for first, _, _ in memblock.pfn_ranges(nid)} == {
+            first for first, _ in pages if ram[first * 4] == nid
+        }
+    for first, count in asked:
+        span = range(first, first + count)
+        at, size = first * KIB, count * KIB
+        assert memblock.is_memory(at) is (first in ram)
+        assert memblock.is_reserved(at + KIB - 1) is (first in reserved)
+        assert memblock.is_map_memory(at) is (first in ram)
+        inside = any(low <= first < high and span.stop <= high for low, high in regions)
+        assert memblock.is_region_memory(at, size) is inside
+        if count:
+            assert memblock.is_region_reserved(at, size) is bool(reserved & set(span))
+            index = next((n for n, (low, high) in enumerate(regions) if low < span.stop and first < high), -1)
+            assert memblock.overlaps_region(memblock.memory, at, size) == index
+        holder = next(((low, high) for low, high in regions if low <= first // 4 * 4 < high), None)
+        expected = holder and (ram[holder[0]], holder[0] // 4, holder[1] // 4)
+        assert memblock.search_pfn_nid(first // 4) == expected
+
+
+def test_a_mark_for_the_kernel_s_own_use_afterwards() -> None:
+    memblock, _ = engine("7.1")
+    memblock.reserve(0, 8 * PAGE_SIZE)
+    memblock.reserved_mark_kern(2 * PAGE_SIZE, 3 * PAGE_SIZE)
+    assert memblock.reserved_kern_size(U64_MAX, None) == 3 * PAGE_SIZE
+    assert [(base // PAGE_SIZE, size // PAGE_SIZE, flags) for base, size, _, flags in memblock.reserved] == [
+        (0, 2, 0),
+        (2, 3, MEMBLOCK_RSRV_KERN),
+        (5, 3, 0),
+    ]
+
+
+def test_walks_over_an_array_without_regions() -> None:
+    """Up to 6.11 there is an empty one in it."""
+    for version, empty in (("6.1", [(0, 0)]), ("6.12", [])):
+        memblock, _ = engine(version)
+        assert memblock.mem_ranges() == memblock.reserved_ranges() == empty
+        memblock.add(MIB, MIB)
+        memblock.add(2 * MIB, MIB)
+        memblock.mark_nomap(2 * MIB, MIB)
+        memblock.mark_hotplug(MIB, MIB)
+        memblock.reserve(MIB, PAGE_SIZE)
+        assert memblock.mem_ranges() == [(MIB, 2 * MIB)]
+        assert memblock.reserved_ranges() == [(MIB, MIB + PAGE_SIZE)]
+
+
+def test_each_free_range_downwards_too() -> None:
+    memblock, _ = engine("6.12")
+    memblock.add_node(MIB, MIB, 0)
+    memblock.add_node(2 * MIB, MIB, 1)
+    memblock.reserve(MIB + PAGE_SIZE, PAGE_SIZE)
+    up = [(MIB, MIB + PAGE_SIZE, 0), (MIB + 2 * PAGE_SIZE, 2 * MIB, 0), (2 * MIB, 3 * MIB, 1)]
+    assert memblock.free_ranges(None) == up
+    assert memblock.free_ranges_rev(None) == up[::-1]
+    assert memblock.free_ranges(1) == memblock.free_ranges_rev(1) == up[2:]
