@@ -3,12 +3,15 @@
 import pytest
 
 import memplan
+from memplan.boot.context import Boot
 from memplan.boot.steps import hugetlb
 from memplan.events import Change, Checkpoint, Message
 from memplan.machine.model import Cpus, Machine
 from memplan.owner import Purpose
 from memplan.plan import Plan
 from memplan.units import GIB, MIB
+from tests.boot.steps.single import boot_of, changes, ran
+from tests.boot.steps.single import warned as warned_of
 from tests.boot.steps.test_areas import machine as areas
 from tests.boot.steps.test_areas import plan, said, taken
 from tests.sweep.machines import kernel_of, machine
@@ -176,3 +179,85 @@ def test_without_pages_of_that_size_there_are_none() -> None:
     found = memplan.simulate(own._replace(cpus=Cpus(possible=2, gbpages=False)), kernel="6.12")
     assert pages(found) == 0
     assert said(found, "HugeTLB") == ["HugeTLB: unsupported hugepagesz=1G", follows(2)]
+
+
+# -- turns over nodes, and pages out of areas --------------------------------------------------------------------------
+
+GIGANTIC = Machine((), cpus=Cpus(gbpages=True))
+THREE = ((4 * GIB, 8 * GIB, 0), (8 * GIB, 12 * GIB, 1), (12 * GIB, 16 * GIB, 2))
+
+
+def places(boot: Boot) -> list[int]:
+    """The GiB at which pages were taken, in their order."""
+    return [start // GIB for op, start, _ in changes(boot, Purpose.GIGANTIC_PAGES) if op == "reserve"]
+
+
+@pytest.mark.parametrize("version", ["3.13", "5.10", "6.1", "6.12", "6.18"])
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, [7]), (5, [7, 11, 15, 6, 10]), (12, [7, 11, 15, 6, 10, 14, 5, 9, 13, 4, 8, 12])]
+)
+def test_nodes_take_turns(version: str, count: int, expected: list[int]) -> None:
+    boot = boot_of(version, GIGANTIC._replace(cmdline=f"hugepagesz=1G hugepages={count}"), *THREE)
+    assert places(ran(boot, "parse_hugepages")) == expected
+    assert warned_of(boot) == []
+
+
+@pytest.mark.parametrize("version", ["5.10", "6.1", "6.12", "6.18"])
+def test_a_node_that_is_full_has_its_turn_all_the_same(version: str) -> None:
+    """Memory of any node does where the node has none, so that all of it is taken in the end."""
+    machine = GIGANTIC._replace(cmdline="hugepagesz=1G hugepages=12")
+    boot = boot_of(version, machine, *THREE, reserved=((8 * GIB, 11 * GIB),))
+    ran(boot, "parse_hugepages")
+    assert sorted(places(boot)) == [4, 5, 6, 7, 11, 12, 13, 14, 15]
+    text = "HugeTLB: allocating 12 of page size 1.00 GiB failed.  Only allocated 9 hugepages."
+    assert warned_of(boot) == [text]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "failed"),
+    [
+        ("1:2,0:1", [7, 11, 10], []),
+        ("2:1", [15], []),
+        ("0:6", [7, 6, 5, 4], [(6, 0, 4)]),
+        ("0:5,2:5", [7, 6, 5, 4, 15, 14, 13, 12], [(5, 0, 4), (5, 2, 4)]),
+        ("0:0,1:1", [11], []),
+    ],
+)
+def test_nodes_that_are_named(words: str, expected: list[int], failed: list[tuple[int, int, int]]) -> None:
+    """In the order of their numbers, and from nowhere else."""
+    boot = boot_of("6.18", GIGANTIC._replace(cmdline=f"hugepagesz=1G hugepages={words}"), *THREE)
+    assert places(ran(boot, "parse_hugepages")) == expected
+    assert warned_of(boot) == [
+        f"HugeTLB: allocating {count} of page size 1.00 GiB failed node{nid}.  Only allocated {got} hugepages."
+        for count, nid, got in failed
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "failed"),
+    [
+        ("3", []),
+        ("4", ["4 of page size 1.00 GiB failed.  Only allocated 3 hugepages."]),
+        ("0:2,1:1", []),
+        ("0:3", ["3 of page size 1.00 GiB failed node0.  Only allocated 2 hugepages."]),
+        ("0:2,1:2", ["2 of page size 1.00 GiB failed node1.  Only allocated 1 hugepages."]),
+        ("2:1", ["1 of page size 1.00 GiB failed node2.  Only allocated 0 hugepages."]),
+    ],
+)
+@pytest.mark.parametrize("only", [True, False])
+def test_pages_of_the_areas_alone(words: str, failed: list[str], only: bool) -> None:
+    cmdline = f"{'hugetlb_cma_only=on ' * only}hugepagesz=1G hugepages={words}"
+    areas_taken = (4 * GIB, 6 * GIB), (8 * GIB, 9 * GIB + MIB)
+    boot = boot_of("6.18", GIGANTIC._replace(cmdline=cmdline), *THREE, reserved=areas_taken)
+    boot.hugetlb_areas = {0: [(4 * GIB, 5 * GIB), (5 * GIB, 6 * GIB)], 1: [(8 * GIB, 9 * GIB + MIB)]}
+    boot.hugetlb_cma = True
+    ran(boot, "parse_hugepages")
+    assert places(boot) == []
+    skipped = ["HugeTLB: hugetlb_cma is enabled, skip boot time allocation"]
+    assert warned_of(boot) == ([f"HugeTLB: allocating {text}" for text in failed] if only else skipped)
+
+
+def test_a_kernel_without_huge_pages_reads_none_of_it() -> None:
+    machine = GIGANTIC._replace(cmdline="hugepagesz=1G hugepages=2")
+    boot = ran(boot_of("6.12", machine, *THREE, facts={"config.HUGETLBFS": False}), "parse_hugepages")
+    assert (places(boot), warned_of(boot)) == ([], [])
