@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: The plan of one machine, named by its file and the kernel that was asked for (None: the machine's own).
 Planned = tuple[str, str | None, "Plan"]
 
+#: So many of the kernel's warnings stand on a plan's line.
+_MOST_WARNINGS = 20
+
 
 def summary_table(plans: Iterable[Planned]) -> Table:
     """A row for each plan."""
@@ -122,7 +125,10 @@ def _notes(plan: Plan) -> Iterator[str]:
     if not plan.end.completed:
         yield f"dies in {plan.end.step}: {plan.end.cause}"
     yield from remark_texts(plan)
-    yield from (" ".join(message.text.split()) for message in plan.warnings)
+    warnings = [" ".join(message.text.split()) for message in plan.warnings]
+    yield from warnings[:_MOST_WARNINGS]
+    if left := len(warnings[_MOST_WARNINGS:]):
+        yield f"{left} more warnings of the kernel"
 
 
 def _why(before: Plan, after: Plan, kernels: tuple[str, str]) -> Iterator[str]:

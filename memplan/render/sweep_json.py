@@ -34,6 +34,7 @@ _REMOVABLE = listed(number(), "the nodes that the plan's `movable` names")
 _CRASH = flag("whether the crash kernel has its memory")
 _SIMULATE = text("the command that shows the plan")
 _ERROR = text("why it can't be planned")
+_DIED = keyed("died", maybe(text("the kernel's last words, where the boot dies")), optional=True)
 _ANSWER = (
     keyed("removable", _REMOVABLE, optional=True),
     keyed("crash_kernel", _CRASH, optional=True),
@@ -42,7 +43,7 @@ _ANSWER = (
         one_of("low", "high", "none", description="below 4 GiB, above, or nowhere"),
         optional=True,
     ),
-    keyed("died", maybe(text("the kernel's last words, where the boot dies")), optional=True),
+    _DIED,
 )
 _CLASSES: Form[Any] = listed(
     record(
@@ -54,6 +55,7 @@ _CLASSES: Form[Any] = listed(
         ),
         keyed("removable", _REMOVABLE),
         keyed("crash_kernel", _CRASH),
+        _DIED,
         keyed("example", _PLACE),
         keyed("simulate", _SIMULATE),
     )

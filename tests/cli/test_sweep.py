@@ -13,7 +13,8 @@ import pytest
 
 from memplan.cli import main
 from memplan.machine.dump import dump_machine
-from memplan.render.sweep_json import sweep_schema
+from memplan.render.sweep_json import sweep_document, sweep_schema
+from memplan.sweep.case import Case, run_case
 from tests.sweep.machines import machine
 
 
@@ -38,9 +39,18 @@ def test_kaslr_as_json(described: str, capsys: pytest.CaptureFixture[str]) -> No
     assert set(found) == {"format", "version", "machine", "kernel", "settings", "slots", "classes"}
     assert (found["format"], found["version"], found["machine"]) == ("memplan sweep", 1, described)
     assert sum(own["slots"] for own in found["classes"]) == found["slots"]
-    keys = {"slots", "ranges", "removable", "crash_kernel", "example", "simulate"}
+    keys = {"slots", "ranges", "removable", "crash_kernel", "died", "example", "simulate"}
     assert all(set(own) == keys for own in found["classes"])
+    assert {own["died"] for own in found["classes"]} == {None}
     jsonschema.validate(found, sweep_schema())
+
+
+def test_of_places_at_which_the_boot_dies_json_says_so(described: str) -> None:
+    record = run_case(Case(described, kaslr=True))
+    record["classes"][0] |= {"removable": [], "died": "PANIC: early exception 0e"}
+    document = sweep_document([record])
+    jsonschema.validate(document, sweep_schema())
+    assert document["classes"][0]["died"] == "PANIC: early exception 0e"
 
 
 def verdict(out: str) -> dict[str, object]:

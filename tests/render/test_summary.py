@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import memplan
 from memplan.cli.group import group
 from memplan.errors import UsageError
+from memplan.events import Message
 from memplan.plan import End, Plan
 from memplan.render.summary import comparison_table, summary_table
 from memplan.render.summary_json import summary_document, summary_schema
@@ -55,6 +56,16 @@ def test_what_is_to_be_noted_of_a_plan_stands_on_its_line() -> None:
     (told,) = summary_document(plans, [])["plans"]
     assert told["unheeded_options"] == list(plans[0][2].unheeded)
     assert told["not_modelled"] == list(plans[0][2].limits) != []
+
+
+def test_of_many_warnings_the_line_has_the_first_and_how_many_are_left() -> None:
+    plan = a_plan()
+    said = tuple(Message(f"e820: entry {number} is left out", "e820__memory_setup", True) for number in range(3000))
+    notes = summary_table([("m.yaml", None, plan._replace(events=(*plan.events, *said)))]).rows[0][-1].split("; ")
+    assert [text for text in notes if "entry 0 is" in text]
+    warned = sum(1 for event in plan.events if isinstance(event, Message) and event.warning)
+    assert notes[-1] == f"{warned + 3000 - 20} more warnings of the kernel"
+    assert len([text for text in notes if "is left out" in text]) == 20 - warned
 
 
 def test_a_dead_boot_has_a_line_too() -> None:
