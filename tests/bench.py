@@ -231,7 +231,7 @@ def main() -> int:
         eight.write_text(machine_text(8, 16 * GIB))
         imports = process(sys.executable, "-c", "import click, yaml, pydantic, rich")
         good = [
-            show("simulate of 8 nodes / imports", ratio(process(BIN / "memplan", "simulate", eight), imports), 1.3),
+            show("simulate of 8 nodes / imports", ratio(process(BIN / "memplan", "simulate", eight), imports), 1.5),
             show(
                 "memplan --help / python -c pass",
                 ratio(process(BIN / "memplan", "--help"), process(sys.executable, "-c", "pass")),
@@ -252,7 +252,7 @@ def main() -> int:
         crowd = load_machine(huge)
         build = kernel_of(crowd.kernel)
         paged = ratio(lambda: page_text([Shown(film(crowd, build), "")], ""), lambda: memplan.simulate(crowd), 5)
-        good.append(show("what a page of them takes beside the plan / the plan", paged - 1, 1.5))
+        good.append(show("what a page of them takes beside the plan / the plan", paged - 1, 1.8))
         eighth = load_machine(eight)
         compared = [*sweeps(eighth, folder), *fleet(eighth, folder)]
         good += [show(what, ratio(run, plain, 3), limit) for what, run, plain, limit in compared]
