@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from memplan.boot.blocks import block_size, movable_ranges
 from memplan.boot.context import Boot
 from memplan.boot.steps.zones import free_area_init
+from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus, MemoryAffinity, Srat
 from memplan.plan import Zone
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE
@@ -56,6 +57,33 @@ def test_just_those_blocks_are_movable_that_went_off_line(name: str) -> None:
 def test_block_sizes_by_the_end_of_ram(version: str, hypervisor: bool, end: int, size: int) -> None:
     cpus = Cpus(hypervisor=hypervisor)
     assert block_size(booted(version, machine([(MIB, 2 * GIB), (4 * GIB, end)], None, cpus))) == size
+
+
+@given(
+    version=st.sampled_from(["3.13", "3.16", "3.19", "4.5", "4.6", "4.16", "4.17", "5.8", "5.9", "6.12"]),
+    end=st.integers(60 * 64, 70 * 64) | st.sampled_from([64 * 64 - 1, 64 * 64, 65 * 64, 66 * 64, 66 * 64 + 32]),
+    hole=st.integers(0, 4 * 64),
+    hypervisor=st.booleans(),
+)
+def test_block_sizes_by_version(version: str, end: int, hole: int, hypervisor: bool) -> None:
+    """In 16 MiB: RAM's end and the holes below it.  Where nothing else is said, the largest block divides the end."""
+    kernel = find_kernel(version)
+    fake = SimpleNamespace(
+        max_pfn=end * 16 * MIB >> PAGE_SHIFT,
+        rules=kernel.rules,
+        memblock=SimpleNamespace(phys_mem_size=lambda: (end - hole) * 16 * MIB),
+        machine=SimpleNamespace(cpus=Cpus(hypervisor=hypervisor)),
+    )
+    number = kernel.rules.version.release
+    large = end * 16 * MIB >= 64 * GIB
+    wanted = next((size for size in (2048, 1024, 512, 256) if end * 16 % size == 0), 128) * MIB if large else 128 * MIB
+    by_amount = (3, 19) <= number < (4, 6) and (end - hole) * 16 * MIB >= 64 * GIB
+    by_end = large and ((4, 6) <= number < (4, 17) or (number >= (5, 9) and not hypervisor))
+    if number < (3, 16):
+        wanted = 128 * MIB
+    elif by_amount or by_end:
+        wanted = 2 * GIB
+    assert block_size(cast(Boot, fake)) == wanted
 
 
 @given(

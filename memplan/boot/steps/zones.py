@@ -143,9 +143,9 @@ def _required_kernelcore(boot: Boot) -> int:
 
 
 def _core_pages(boot: Boot, option: str, total: int) -> int:
-    """The pages that `option` asks for: an amount of memory, or a share in percent (4.17 on)."""
+    """The pages that `option` asks for: an amount of memory, or a share in percent (4.17 on); "mirror" is 0."""
     value = boot.cmdline.last(option)
-    if not value or (value == "mirror" and option == "kernelcore" and boot.rules.kernelcore_mirror):
+    if not value:
         return 0
     share, rest = leading_number(value)
     if rest.startswith("%") and boot.rules.kernelcore_percent:
