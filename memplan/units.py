@@ -21,8 +21,10 @@ U64_MAX = (1 << 64) - 1
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 _SUFFIXES = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
-#: The last digits of a number that count modulo 2^64: 10^64 is a multiple of it.
-_HEX_DIGITS, _OCTAL_DIGITS, _DECIMAL_DIGITS = 16, 22, 64
+#: The last digits of a number that count modulo 2^64: 8^64, 10^64 and 16^64 are multiples of it.
+_DIGITS = 64
+#: No number of 64 bits has more digits, in any of these bases.
+_MOST_DIGITS = 22
 #: What stands for digits where there are none: a private use character, which no reader takes for anything else.
 _STAND_IN = "\ue000"
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
@@ -80,18 +82,20 @@ def leading_number(text: str) -> tuple[int | None, str]:
         if _standing and text.startswith(_STAND_IN):
             return _standing[-1], text.lstrip(_STAND_IN)
         return None, text
-    digits = found[0].lower()
-    rest = text[found.end() :]
-    if digits.startswith("0x"):
-        return int(digits[-_HEX_DIGITS:].lstrip("x"), 16), rest
-    if digits.startswith("0"):
-        return int(digits[-_OCTAL_DIGITS:], 8) & U64_MAX, rest
-    return decimal_number(digits), rest
+    base, digits = _digits(found[0])
+    return int(digits[-_DIGITS:], base) & U64_MAX, text[found.end() :]
+
+
+def _digits(number: str) -> tuple[int, str]:
+    """The base of a number that is written as in C, and its digits."""
+    if number[:2] in ("0x", "0X"):
+        return 16, number[2:]
+    return (8 if number.startswith("0") else 10), number
 
 
 def decimal_number(digits: str) -> int:
     """The number of decimal `digits`, however many; it wraps at 64 bits, as the kernel's %lu does."""
-    return int(digits[-_DECIMAL_DIGITS:]) & U64_MAX
+    return int(digits[-_DIGITS:]) & U64_MAX
 
 
 def memparse(text: str) -> tuple[int, str]:
@@ -114,11 +118,10 @@ def wraps(text: str) -> bool:
     found = _NUMBER.match(text)
     if found is None:
         return False
-    digits, suffix = found[0].lower(), text[found.end() : found.end() + 1].lower()
-    base = 16 if digits.startswith("0x") else 8 if digits.startswith("0") else 10
-    figures = digits.removeprefix("0x").lstrip("0")
-    # No number of 64 bits has more figures in any of the bases.
-    return len(figures) > _OCTAL_DIGITS or int(figures or "0", base) << _SUFFIXES.get(suffix, 0) > U64_MAX
+    base, digits = _digits(found[0])
+    suffix = text[found.end() : found.end() + 1].lower()
+    digits = digits.lstrip("0") or "0"
+    return len(digits) > _MOST_DIGITS or int(digits, base) << _SUFFIXES.get(suffix, 0) > U64_MAX
 
 
 def size_text(size: int) -> str:

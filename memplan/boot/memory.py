@@ -182,8 +182,9 @@ class Memory:
             call = Call.TRY_NID_NOPANIC
         if self._goes_through_bootmem(caller):
             call = Call.BOOTMEM
-        runs = self._alloc_run(self._request(call, size, align, min_addr, max_addr, nid, exact=exact), owner, caller)
-        return runs[0].start if runs else 0
+        return _first(
+            self._alloc_run(self._request(call, size, align, min_addr, max_addr, nid, exact=exact), owner, caller)
+        )
 
     def alloc_run(
         self,

@@ -276,5 +276,12 @@ def field_text(path: Path) -> str:
     """A path as people write it: ``e820[3].end``."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        text = field_below(text, step)
     return text
+
+
+def field_below(text: str, step: str | int) -> str:
+    """The text of the field at `step` in that of `text`, "" for the whole document."""
+    if isinstance(step, int):
+        return f"{text}[{step}]"
+    return f"{text}.{step}" if text else step

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from memplan.klog.entries import memory_line
-from memplan.machine.document import Document
+from memplan.machine.document import Document, field_below
 from memplan.machine.document import Path as Field
 from memplan.machine.places import Place, Places
 
@@ -48,13 +48,13 @@ def _name(found: dict[str, Field], value: Any, path: Field, name: str) -> None:
         found[name] = path
     if isinstance(value, dict):
         for key, own in value.items():
-            _name(found, own, (*path, key), f"{name}.{key}" if name else key)
+            _name(found, own, (*path, key), field_below(name, key))
     elif isinstance(value, list) and not (path and isinstance(path[-1], int)):
         for index, own in enumerate(value):
-            _name(found, own, (*path, index), f"{name}[{index}]")
+            _name(found, own, (*path, index), field_below(name, index))
     elif isinstance(value, str) and "\n" in value:
         for index, (row, _) in enumerate(_rows(value)):
-            found[f"{name}[{index}]"] = (*path, row)
+            found[field_below(name, index)] = (*path, row)
 
 
 def _rows(value: Any) -> Iterator[tuple[int, str]]:

@@ -90,29 +90,22 @@ class Allocations(Changes):
     def alloc_memory_core_early(self, nid: int | None, size: int, align: int, goal: int, limit: int) -> int:
         """The core of bootmem's calls (mm/nobootmem.c, until 4.19)."""
         request = Search(size, align, goal, min(limit, self.current_limit), nid, exact=True)
-        for attempt in self._attempts(request):
-            found, _ = self._search(attempt, size, align)
-            if found:
-                self.reserve(found[0], size)
-                return found[0]
-        return 0
+        found = next((address for address, _ in self._places(request)), 0)
+        if found:
+            self.reserve(found, size)
+        return found
 
     # -- how allocations are made -------------------------------------------------------------------------------
 
     def _core_end(self, end: int) -> int:
         """The end of a search up to `end` by the core of all allocations."""
-        return self.current_limit if self._within_limit and end > self.current_limit else end
+        return min(end, self.current_limit) if self._within_limit else end
 
     def _allocate(self, request: Search) -> int:
         """Reserves the first place that the request's searches find and that can be reserved."""
-        size, align = request.size, request.align
-        marks = self.rules.marks_allocations
-        for attempt in self._attempts(request):
-            found, _ = self._search(attempt, size, align)
-            if found:
-                nid, flags = (attempt[2], MEMBLOCK_RSRV_KERN) if marks else (None, 0)
-                if not self._reserve(found[0], size, nid, flags) or self.rules.keeps_unreserved:
-                    return found[0]
+        for found, nid in self._places(request):
+            if not self._reserve(found, request.size, *self._allocated(nid)) or self.rules.keeps_unreserved:
+                return found
         return 0
 
     def _alloc_once(self, size: int, align: int, start: int, end: int, nid: int | None, flags: int = 0) -> int:
@@ -129,8 +122,7 @@ class Allocations(Changes):
             nid = self._requested(nid, "memblock_alloc_internal")
             align = align or self._sound_align("memblock_alloc_internal")
             return self._allocate(Search(size, align, min_addr, max_addr, nid, exact, drops_minimum=True))
-        if max_addr > self.current_limit:
-            max_addr = self.current_limit
+        max_addr = min(max_addr, self.current_limit)
         found = self.alloc_range_nid(size, align, min_addr, max_addr, nid, exact)
         if not found and min_addr:
             found = self.alloc_range_nid(size, align, 0, max_addr, nid, exact)
@@ -234,11 +226,12 @@ class Allocations(Changes):
         Not with those that go on to memory that is not mirrored, as each request says so.
         """
         for attempt in self._attempts(request):
-            if attempt[4]:
+            _, _, nid, _, without_mirror = attempt
+            if without_mirror:
                 break
             found, descending = self._search(attempt, request.size, request.align)
             if found:
-                return found, descending, attempt[2]
+                return found, descending, nid
         return None, True, None
 
     def _sound_end(self, end: int) -> int:

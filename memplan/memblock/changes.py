@@ -202,10 +202,9 @@ class Changes(Searches):
     # -- how changes are made -------------------------------------------------------------------------------------
 
     def _reserve(self, base: int, size: int, nid: int | None, flags: int) -> int:
-        if nid is None and self.rules.marks_allocations:
-            nid = NUMA_NO_NODE
-        self.listener.changed("reserve", base, size, 1, True, nid, flags)
-        return self._add_range(self.reserved, base, size, nid, flags)
+        attributes = self._attributes(nid, flags)
+        self.listener.changed("reserve", base, size, 1, True, *attributes)
+        return self._add_range(self.reserved, base, size, *attributes)
 
     def _attributes(self, nid: int | None, flags: int) -> Attributes:
         """What a reservation with `nid`, None for no node, and `flags` gets."""
@@ -216,12 +215,11 @@ class Changes(Searches):
         return MEMBLOCK_RSRV_KERN if self.rules.marks_allocations else 0
 
     def _add_range(self, array: RegionArray, base: int, size: int, nid: int | None, flags: int) -> int:
-        if size > U64_MAX - base:
-            size = U64_MAX - base
+        size = min(size, U64_MAX - base)
         if not size:
             return 0
         end = base + size
-        attributes = (None if nid == self.max_numnodes else nid, flags)
+        attributes = (self._stored(nid), flags)
         if not array.bases:
             if array.total_size:
                 self._warn_on(self.rules.add_function)

@@ -23,7 +23,6 @@ _FILL = 24
 _FULL = 48
 _GROUP = 16
 _KINDS = 32
-_NOWHERE = (U64_MAX, 0)
 
 
 class Criteria(NamedTuple):
@@ -114,7 +113,6 @@ class Gaps:
     def __init__(self, memory: RegionArray, reserved: RegionArray) -> None:
         self._memory = memory
         self._chunks: list[list[_Gap]] = []
-        #: Where each node's ranges lie: a search for one need not pass over the others'.
         self._spans: dict[int | None, tuple[int, int]] = {}
         gaps: list[_Gap] = []
         for base, end, attributes in memory.regions():
@@ -215,8 +213,7 @@ class Gaps:
     def highest(self, size: int, start: int, end: int, kind: Criteria) -> Placement | None:
         """The highest block of `size` > 0 bytes within ``[start, end)``."""
         if not kind.any_node:
-            low, high = self._spans.get(kind.nid, _NOWHERE)
-            start, end = low if low > start else start, high if high < end else end
+            start, end = self._limits(start, end, kind)
         if len(self._chunks) == 1:
             return _highest_of(self._chunks[0], size, start, end, kind)
         bounds = self._bounds_of(kind)
@@ -233,8 +230,7 @@ class Gaps:
     def lowest(self, size: int, start: int, end: int, kind: Criteria) -> Placement | None:
         """The lowest block of `size` > 0 bytes within ``[start, end)``."""
         if not kind.any_node:
-            low, high = self._spans.get(kind.nid, _NOWHERE)
-            start, end = low if low > start else start, high if high < end else end
+            start, end = self._limits(start, end, kind)
         if len(self._chunks) == 1:
             return _lowest_of(self._chunks[0], size, start, end, kind)
         bounds = self._bounds_of(kind)
@@ -247,6 +243,11 @@ class Gaps:
             if chunk[0][0] >= start:
                 self._lower(bounds, index, kind)
         return None
+
+    def _limits(self, start: int, end: int, kind: Criteria) -> tuple[int, int]:
+        """The limits, no wider than the kind's node: so that a search does not pass over the other nodes' ranges."""
+        low, high = self._spans.get(kind.nid, (U64_MAX, 0))
+        return max(start, low), min(end, high)
 
     def _bounds_of(self, kind: Criteria) -> Bounds:
         bounds = self._bounds.get(kind)
@@ -274,7 +275,7 @@ def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criter
             top = high if high < end else end
             address = (top - size) & -align
             if address >= low and address >= start:
-                return address, low if low > start else start, top
+                return address, max(low, start), top
     return None
 
 
@@ -290,5 +291,5 @@ def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteri
             address = (bottom + align - 1) & -align
             stop = address + size
             if stop <= high and stop <= end:
-                return address, bottom, high if high < end else end
+                return address, bottom, min(high, end)
     return None

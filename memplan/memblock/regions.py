@@ -93,11 +93,7 @@ class RegionArray:
     def uncovered(self, base: int, end: int) -> list[tuple[int, int, int]]:
         """The parts of ``[base, end)`` in no region, each as (index at which it belongs, start, end)."""
         bases = self.bases
-        index = bisect_right(bases, base)
-        if index and self._regions[bases[index - 1]][0] > base:
-            index -= 1
-        if index == len(bases) or bases[index] >= end:
-            return [(index, base, end)] if base < end else []
+        index = self.first_above(base)
         pieces = []
         while index < len(bases) and (start := bases[index]) < end:
             if start > base:
@@ -243,5 +239,4 @@ class RegionArray:
         elif index and regions[below := bases[index - 1]] == (base, attributes):
             regions[below] = end, attributes
         else:
-            bases[index:index] = (base,)
-            regions[base] = end, attributes
+            self._insert(index, base, end, attributes)

@@ -77,11 +77,7 @@ class Searches:
 
     def find(self, start: int, end: int, size: int, align: int) -> int:
         """A free block on any node, in mirrored memory if it can be (memblock_find_in_range)."""
-        for attempt in self._attempts(Search(size, align, start, end)):
-            found, _ = self._search(attempt, size, align)
-            if found:
-                return found[0]
-        return 0
+        return next((address for address, _ in self._places(Search(size, align, start, end))), 0)
 
     def find_node(self, start: int, end: int, size: int, align: int, nid: int | None, flags: int = 0) -> int:
         """A free block on a node (memblock_find_in_range_node).  An `end` of 0 means the current limit."""
@@ -96,9 +92,10 @@ class Searches:
         size, align = request.size, request.align or self.rules.default_align
         for number, (start, end, nid, flags, _) in enumerate(self._attempts(request)):
             for walk in self._walks(start, end):
-                kind = self._kind(align, nid, flags, walk[2])
+                _, _, descending = walk
+                kind = self._kind(align, nid, flags, descending)
                 for offer in self._offers(walk, size, kind):
-                    address = self._result(offer.found[0], walk[2]) if offer.found else 0
+                    address = self._result(offer.found[0], descending) if offer.found else 0
                     refusal = None if address else _refusal(offer, walk, size, kind)
                     yield Candidate(offer.start, offer.end, *offer.attributes, number, address, refusal)
                     if address:
@@ -111,7 +108,8 @@ class Searches:
         align = request.align or self.rules.default_align
         for start, end, nid, flags, _ in self._attempts(request):
             for walk in self._walks(start, end):
-                yield walk, self._kind(align, nid, flags, walk[2])
+                _, _, descending = walk
+                yield walk, self._kind(align, nid, flags, descending)
 
     # -- walks ----------------------------------------------------------------------------------------------------
 
@@ -156,12 +154,20 @@ class Searches:
         self._gaps = None
         self._pages = None
 
+    def _places(self, request: Search) -> Iterator[tuple[int, int | None]]:
+        """(address, node asked for) of what a request's searches find, one after the other."""
+        for attempt in self._attempts(request):
+            _, _, nid, _, _ = attempt
+            found, _ = self._search(attempt, request.size, request.align)
+            if found:
+                yield found[0], nid
+
     def _attempts(self, request: Search) -> Iterator[Attempt]:
         """The searches that a request makes until one finds a place."""
         _, _, start, end, nid, exact, drops_minimum, prefers_mirror = request
-        if drops_minimum and end > self.current_limit:
-            end = self.current_limit
-        preferred = self._preferred_flags() if prefers_mirror and (self.has_mirror or self.scratch_only) else 0
+        if drops_minimum:
+            end = min(end, self.current_limit)
+        preferred = self._preferred_flags() if prefers_mirror else 0
         order: Iterable[tuple[int, int]]
         if not preferred:
             order = ((start, 0), (0, 0)) if drops_minimum and start else ((start, 0),)
@@ -172,7 +178,7 @@ class Searches:
                 order = dict.fromkeys([(start, flags[0]), (low, flags[0]), (low, flags[1])])
             else:
                 order = dict.fromkeys((bottom, wanted) for bottom in (start, low) for wanted in flags)
-        goes_on = not exact and nid is not None and not self._any_node(nid)
+        goes_on = not exact and not self._any_node(nid)
         before = 0
         for bottom, wanted in order:
             yield bottom, end, nid, wanted, bool(before & ~wanted & MEMBLOCK_MIRROR)
@@ -186,16 +192,17 @@ class Searches:
         if without_mirror:
             self.listener.message(f"Could not allocate {size:#018x} bytes of mirrored memory", True)
         gaps = self._index() if size and not align & (align - 1) else None
-        tells = nid is not None and self.rules.any_node == "none"
+        tells = self.rules.any_node == "none"
         fell_back = False
         for walk in self._walks(start, end):
             low, high, descending = walk
             if fell_back:
                 text = f"memblock: bottom-up allocation failed, {self.rules.bottom_up_warning}"
                 self._warn_once(text, "memblock_find_in_range_node")
+            node = nid
             if tells:
-                nid = self._requested(attempt[2], "__next_mem_range_rev" if descending else "__next_mem_range")
-            kind = self._kind(align, nid, flags, descending)
+                node = self._requested(nid, "__next_mem_range_rev" if descending else "__next_mem_range")
+            kind = self._kind(align, node, flags, descending)
             if gaps is None:
                 # The index does not know of requests of no bytes, which find places between ranges too, nor of odd
                 # alignments.
@@ -204,12 +211,8 @@ class Searches:
                 found = gaps.highest(size, low, high, kind)
             else:
                 found = gaps.lowest(size, low, high, kind)
-            if found:
-                if descending or not self.rules.bottom_up_int:
-                    return found, descending
-                address = self._result(found[0], descending)
-                if address:
-                    return (address, *found[1:]), descending
+            if found and (address := self._result(found[0], descending)):
+                return (address, *found[1:]), descending
             fell_back = True
         return None, descending
 
@@ -242,7 +245,8 @@ class Searches:
     def _offers(self, walk: Walk, size: int, kind: Criteria) -> Iterator[Offer]:
         """The free ranges as the kernel walks over them, and where in each the block would lie."""
         ranges = self._free_ranges_of(self.memory.regions())
-        for low, high, attributes in ranges[::-1] if walk[2] else ranges:
+        _, _, descending = walk
+        for low, high, attributes in ranges[::-1] if descending else ranges:
             found = _place(low, high, walk, size, kind.align) if kind.takes(attributes) else None
             yield Offer(low, high, attributes, found)
 

@@ -233,9 +233,10 @@ class RoughMemory(Memory):
             if align & (align - 1):
                 raise Undecided
             for walk, kind in self.memblock.scopes(search):
+                start, stop, _ = walk
                 eligible = self._eligible(kind)
                 ram = eligible.sure
-                low, high = limits(walk[0])[0], limits(walk[1])[1]
+                low, high = limits(start)[0], limits(stop)[1]
                 parts = [
                     (max(base, low), min(end, high)) for base, end in eligible.possible if base < high and end > low
                 ]
@@ -245,12 +246,12 @@ class RoughMemory(Memory):
                 if sure is None:
                     possible += parts
                     continue
-                packed = ram if not possible and walk[1] >= eligible.end else None
+                packed = ram if not possible and stop >= eligible.end else None
                 if packed is None or not _is_small(search.size, align):
                     parts = [(max(base, sure), end) for base, end in parts if end > sure]
                 place = self._settle(possible + parts, search.size, align, count, packed=packed)
                 if packed is not None and search.size == request.size and isinstance(request.min_addr, int):
-                    where = ram, max(sure, limits(walk[0])[1]), ram[-1][1]
+                    where = ram, max(sure, limits(start)[1]), ram[-1][1]
                     low, high = place.low, place.high + search.size
                     self._again[request] = _Again(where, place, low, high, align, packed)
                 return place
@@ -288,7 +289,8 @@ class RoughMemory(Memory):
 
         Searches go downwards: where there is room above an address, no block lies below it.
         """
-        low, high = limits(walk[0])[1], limits(walk[1])[0]
+        start, stop, _ = walk
+        low, high = limits(start)[1], limits(stop)[0]
         if not ram or low >= high:
             return None
         if high < ram[-1][1]:
@@ -304,7 +306,7 @@ class RoughMemory(Memory):
             if self._has_room(ram, cuts[-1], high, size, align, count):
                 return cuts[-1]
             cuts.pop()
-        return limits(walk[0])[0] if self._has_room(ram, low, high, size, align, count) else None
+        return limits(start)[0] if self._has_room(ram, low, high, size, align, count) else None
 
     def _has_room(self, ram: _Ram, low: int, high: int, size: int, align: int, count: int) -> bool:
         """Whether `count` blocks find room in `ram` within ``[low, high)`` wherever everything else lies."""

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from memplan.machine.model import MemoryAffinity, Srat
-from memplan.units import GIB, MIB, PAGE_SIZE
+from memplan.units import GIB, MIB, PAGE_SIZE, round_down, round_up
 from tests.boot.steps.single import warned
 from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
 
@@ -30,14 +30,6 @@ class Physical(NamedTuple):
 
 class Failed(Exception):
     """No fake nodes; what the kernel says of it, if anything."""
-
-
-def down(number: int, unit: int) -> int:
-    return number // unit * unit
-
-
-def up(number: int, unit: int) -> int:
-    return -(-number // unit) * unit
 
 
 @st.composite
@@ -77,7 +69,7 @@ class Walk:
         return max(end - start, 0) - sum(max(0, min(b, end) - max(a, start)) for a, b in self.ram)
 
     def pages(self, parts: int) -> int:
-        return down((self.top - self.hole(0, self.top)) // parts, PAGE_SIZE)
+        return round_down((self.top - self.hole(0, self.top)) // parts, PAGE_SIZE)
 
     def first(self, nid: int) -> list[int] | None:
         return next((block for block in self.rest if block[2] == nid), None)
@@ -107,7 +99,7 @@ class Walk:
             raise Failed
         size = self.pages(count)
         big = size % LEAST * count // LEAST
-        size = down(size, LEAST)
+        size = round_down(size, LEAST)
         if not size:
             raise Failed("Not enough memory for each node.  NUMA emulation disabled.")
         number = 0
@@ -121,7 +113,7 @@ class Walk:
     def by_size(self, size: int) -> None:
         if not size:
             raise Failed
-        size = down(max(size, up(max(self.pages(self.most), LEAST), LEAST)), LEAST)
+        size = round_down(max(size, round_up(max(self.pages(self.most), LEAST), LEAST)), LEAST)
         number = 0
         while self.rest:
             for nid in self.nodes:
@@ -137,8 +129,8 @@ class Walk:
         for nid in self.nodes:
             block = self.first(nid)
             assert block is not None
-            size = down((block[1] - block[0]) // PAGE_SIZE // count * PAGE_SIZE, PAGE_SIZE)
-            size = down(max(size, up(max(size, LEAST), LEAST)), LEAST)
+            size = round_down((block[1] - block[0]) // PAGE_SIZE // count * PAGE_SIZE, PAGE_SIZE)
+            size = round_down(max(size, round_up(max(size, LEAST), LEAST)), LEAST)
             before = number
             while block := self.first(nid):
                 self.cut(block, number % self.most, self.bordered(block[0], block[0] + size, block[1], 0))

@@ -16,7 +16,7 @@ from memplan.kernel.load import find_kernel, override
 from memplan.kernel.model import Kernel
 from memplan.machine.model import Cpus, Machine
 from memplan.owner import Purpose
-from memplan.units import GIB, KIB, MIB, PAGE_SIZE, SIZE_2M, TIB
+from memplan.units import GIB, KIB, MIB, PAGE_SIZE, SIZE_2M, TIB, round_up
 
 #: KiB for dynamic memory, embedded and by pages (PERCPU_DYNAMIC_RESERVE, PERCPU_DYNAMIC_EARLY_SIZE).
 DYNAMIC = dict.fromkeys(("3.18", "4.14", "4.17", "4.19", "5.10", "6.1"), (28, 12))
@@ -29,10 +29,6 @@ Block = tuple[str, Purpose, int, int]
 
 def ceil(number: int, unit: int) -> int:
     return -(-number // unit)
-
-
-def up(number: int, unit: int) -> int:
-    return ceil(number, unit) * unit
 
 
 def booted(
@@ -83,11 +79,11 @@ class Sums(NamedTuple):
 def summed(static: int, reserved: int, dynamic: int, groups: list[int]) -> Sums:
     """Of all numbers of units that fill whole 2 MiB and waste no more than a third of the CPUs' number: the one that
     needs the fewest blocks, and of these the smallest."""
-    used = up(static + reserved + dynamic, PAGE_SIZE)
-    block = up(max(used, 32 * KIB), SIZE_2M)
+    used = round_up(static + reserved + dynamic, PAGE_SIZE)
+    block = round_up(max(used, 32 * KIB), SIZE_2M)
     good = []
     for shared in range(1, block // max(used, 32 * KIB) + 1):
-        wasted = sum(up(cpus, shared) - cpus for cpus in groups)
+        wasted = sum(round_up(cpus, shared) - cpus for cpus in groups)
         if block % (shared * PAGE_SIZE) == 0 and wasted <= sum(groups) // 3:
             good.append((sum(ceil(cpus, shared) for cpus in groups), shared))
     shared = min(good)[1]
@@ -111,7 +107,7 @@ def books(kernel: Kernel, sums: Sums, groups: int, cpus: int) -> list[tuple[str,
     parts = [(sums.static, sums.reserved)] * bool(sums.reserved) + [(static_end, sums.used - static_end)]
     for start, size in parts:
         if rules.percpu_chunk == "structs":
-            found.append((Purpose.PERCPU_CHUNK, up(chunk + sums.unit // PAGE_SIZE // 8, 8)))
+            found.append((Purpose.PERCPU_CHUNK, round_up(chunk + sums.unit // PAGE_SIZE // 8, 8)))
             continue
         pages = ceil(start + size, PAGE_SIZE) - start // PAGE_SIZE
         words = pages * PAGE_SIZE // 4
@@ -144,9 +140,9 @@ def test_embedded_areas_block_by_block(version: str, homes: list[int], static: i
 
     found = blocks(boot)
     header = kernel.fact("struct.pcpu_alloc_info") + len(groups) * kernel.fact("struct.pcpu_group_info")
-    slots = [up(cpus, sums.shared) for cpus in groups]
-    info = up(up(header, 4) + 4 * sum(slots), PAGE_SIZE)
-    areas = up(8 * len(groups), PAGE_SIZE)
+    slots = [round_up(cpus, sums.shared) for cpus in groups]
+    info = round_up(round_up(header, 4) + 4 * sum(slots), PAGE_SIZE)
+    areas = round_up(8 * len(groups), PAGE_SIZE)
     assert sizes(found[:2]) == [("reserve", Purpose.PERCPU_INFO, info), ("reserve", Purpose.PERCPU_INFO, areas)]
     taken = found[2 : 2 + len(groups)]
     assert sizes(taken) == [("reserve", Purpose.PERCPU, count * sums.unit) for count in slots]
@@ -186,13 +182,13 @@ def test_areas_by_pages(version: str, la57: bool, cpus: int, static: int) -> Non
     facts = {"image.percpu_static": static, "config.MODULES": True, "config.RANDOM_KMALLOC_CACHES": False}
     kernel = override(find_kernel(version), {**facts, "config.MEM_ALLOC_PROFILING": False})
     boot = booted(kernel, [cpu % 3 for cpu in range(cpus)], cmdline="percpu_alloc=page", la57=la57)
-    used = max(up(static + 8 * KIB + DYNAMIC[version][1] * KIB, PAGE_SIZE), 32 * KIB)
+    used = max(round_up(static + 8 * KIB + DYNAMIC[version][1] * KIB, PAGE_SIZE), 32 * KIB)
 
     setup_per_cpu_areas(boot)
 
     found = blocks(boot)
     pages = used // PAGE_SIZE
-    list_size = up(8 * pages * cpus, PAGE_SIZE)
+    list_size = round_up(8 * pages * cpus, PAGE_SIZE)
     assert sizes(found[1:2]) == [("reserve", Purpose.PERCPU_INFO, list_size)]
     taken = [block for block in found if block[1] is Purpose.PERCPU]
     assert [op for op, *_ in taken] == ["reserve"] * (pages * cpus)
@@ -202,7 +198,7 @@ def test_areas_by_pages(version: str, la57: bool, cpus: int, static: int) -> Non
     tables = sum(ceil(used * cpus, size) for size in (SIZE_2M, GIB, 512 * GIB, 256 * TIB)[: levels - 1])
     assert sizes(found).count(("reserve", Purpose.PERCPU_PAGE_TABLES, PAGE_SIZE)) == tables
     assert found[-2:] == [("free", *found[1][1:]), ("free", *found[0][1:])]
-    sums = Sums(static, 8 * KIB, up(static + 8 * KIB + DYNAMIC[version][1] * KIB, PAGE_SIZE), 1, used)
+    sums = Sums(static, 8 * KIB, round_up(static + 8 * KIB + DYNAMIC[version][1] * KIB, PAGE_SIZE), 1, used)
     rest = [block for block in found if block[1] not in (Purpose.PERCPU, Purpose.PERCPU_PAGE_TABLES)]
     assert sizes(rest[2:-2]) == books(kernel, sums, 1, cpus)
 
@@ -214,8 +210,8 @@ def test_how_far_apart_embedded_areas_may_lie(version: str, cpus: int) -> None:
     kernel = override(find_kernel(version), {"image.percpu_static": 221184, "config.RANDOM_KMALLOC_CACHES": False})
     homes = [0] * 9 + [1] * cpus
     sums = summed(221184, 8 * KIB, 28 * KIB, [9, cpus])
-    counted = up(cpus, sums.shared) * sums.unit if version != "4.8" else sums.unit
-    room = up(up(cpus, sums.shared) * sums.unit, SIZE_2M)
+    counted = round_up(cpus, sums.shared) * sums.unit if version != "4.8" else sums.unit
+    room = round_up(round_up(cpus, sums.shared) * sums.unit, SIZE_2M)
     first = next(s for _, kind, s, _ in blocks(tried(kernel, homes, 25 * TIB, room)) if kind is Purpose.PERCPU)
     limit = (32 * TIB - 1) * 3 // 4
     nearest = first + limit - counted

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from memplan.boot.context import Boot
 from memplan.boot.steps.zones import _spread_kernelcore, free_area_init
 from memplan.errors import NotCoveredError
-from memplan.events import Message
 from memplan.kernel.load import find_kernel
 from memplan.machine.model import E820Entry, Machine
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE
+from tests.boot.steps.single import told
 
 DMA_END, DMA32_END = 16 * MIB >> PAGE_SHIFT, 4 * GIB >> PAGE_SHIFT
 SECTION = 128 * MIB >> PAGE_SHIFT
@@ -80,8 +80,8 @@ def laid_out(version: str, ram: list[Piece], cmdline: str) -> Boot:
     return boot
 
 
-def told(boot: Boot, words: str) -> list[str]:
-    return [event.text for event in boot.recorder.events if isinstance(event, Message) and words in event.text]
+def told_of(boot: Boot, words: str) -> list[str]:
+    return [text for text in told(boot) if words in text]
 
 
 def movable_starts(version: str, ram: list[Piece], wanted: list[Piece]) -> dict[int, int]:
@@ -187,8 +187,8 @@ def test_mirrored_pages_are_the_kernel_s_and_the_others_movable(version: str, ra
     found = {(zone.nid, zone.name): [zone.start_pfn, zone.spanned, zone.present] for zone in boot.zones.zones}
     assert found == wanted
     unmirrored = any(piece.start < DMA32_END for piece in plain)
-    assert bool(told(boot, "results in unmirrored kernel memory")) is unmirrored
-    assert bool(told(boot, "has no mirror memory")) is ignored
+    assert bool(told_of(boot, "results in unmirrored kernel memory")) is unmirrored
+    assert bool(told_of(boot, "has no mirror memory")) is ignored
 
 
 @settings(max_examples=60)
@@ -213,7 +213,7 @@ def test_pages_without_ram_go_to_the_zone_above_them(cmdline: str, ram: list[Pie
     holes.append((last.end, -(-last.end // SECTION) * SECTION, last.end - 1, last.nid))
     wanted = [(of_zone(pfn, nid), lacking(start, end)) for start, end, pfn, nid in holes]
     lines = [f"{zone}: {pages} pages in unavailable ranges" for zone, pages in wanted if pages]
-    assert told(boot, "unavailable") == lines
+    assert told_of(boot, "unavailable") == lines
 
 
 # -- kernelcore= and movablecore= ------------------------------------------------------------------------------------
