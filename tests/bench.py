@@ -252,7 +252,7 @@ def main() -> int:
         crowd = load_machine(huge)
         build = kernel_of(crowd.kernel)
         paged = ratio(lambda: page_text([Shown(film(crowd, build), "")], ""), lambda: memplan.simulate(crowd), 5)
-        good.append(show("what a page of them takes beside the plan / the plan", paged - 1, 1.8))
+        good.append(show("what a page of them takes beside the plan / the plan", paged - 1, 1.7))
         eighth = load_machine(eight)
         compared = [*sweeps(eighth, folder), *fleet(eighth, folder)]
         good += [show(what, ratio(run, plain, 3), limit) for what, run, plain, limit in compared]
