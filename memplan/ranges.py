@@ -32,17 +32,17 @@ class RangeSet:
             self._starts.append(start)
             self._ends.append(end)
             return end - start
-        first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)
-        new = end - start
+        starts, ends = self._starts, self._ends
+        first, last = bisect_left(ends, start), bisect_right(starts, end)
         if first == last:
-            self._starts.insert(first, start)
-            self._ends.insert(first, end)
-        else:
-            for low, high in zip(self._starts[first:last], self._ends[first:last], strict=True):
-                new -= min(end, high) - max(start, low)
-            self._starts[first:last] = [min(start, self._starts[first])]
-            self._ends[first:last] = [max(end, self._ends[last - 1])]
-        return new
+            starts.insert(first, start)
+            ends.insert(first, end)
+            return end - start
+        joined, there = starts[first:last], ends[first:last]
+        start, end = min(start, joined[0]), max(end, there[-1])
+        starts[first:last] = [start]
+        ends[first:last] = [end]
+        return end - start - (sum(there) - sum(joined))
 
     def within(self, start: int, end: int) -> list[tuple[int, int]]:
         """The parts of ``[start, end)`` that are in the set."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from memplan.events import Change
 from memplan.plan import Reservation
@@ -13,35 +13,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from memplan.events import Event, Region
-    from memplan.owner import Owner
 
 
-class Claim(NamedTuple):
-    """What one reservation says of its range: what it is for, the step that made it, and when."""
-
-    owner: Owner
-    step: str
-    before_srat: bool
+#: What says whose a range is.
+_Holder = TypeVar("_Holder")
 
 
-class Ledger:
-    """Claims on ``[start, end)`` ranges, disjoint and sorted.  A byte belongs to whoever reserved it first."""
+class Ledger(Generic[_Holder]):
+    """Who has which ``[start, end)``, disjoint and sorted.  A byte belongs to whoever reserved it first."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._ends: list[int] = []
-        self._claims: list[Claim] = []
+        self._holders: list[_Holder] = []
 
-    def __iter__(self) -> Iterator[tuple[int, int, Claim]]:
-        return zip(self._starts, self._ends, self._claims, strict=True)
+    def __iter__(self) -> Iterator[tuple[int, int, _Holder]]:
+        return zip(self._starts, self._ends, self._holders, strict=True)
 
-    def reserve(self, start: int, end: int, claim: Claim) -> None:
-        """Claim what nobody has yet of ``[start, end)``."""
+    def reserve(self, start: int, end: int, holder: _Holder) -> None:
+        """Give `holder` what nobody has yet of ``[start, end)``."""
         first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
         if first == last:
             self._starts.insert(first, start)
             self._ends.insert(first, end)
-            self._claims.insert(first, claim)
+            self._holders.insert(first, holder)
             return
         gaps = []
         at = start
@@ -52,25 +47,25 @@ class Ledger:
         if at < end:
             gaps.append((at, end))
         merged = [*gaps, *zip(self._starts[first:last], self._ends[first:last], strict=True)]
-        claims = [claim] * len(gaps) + self._claims[first:last]
+        holders = [holder] * len(gaps) + self._holders[first:last]
         order = sorted(range(len(merged)), key=merged.__getitem__)
-        self._put(first, last, [merged[i] for i in order], [claims[i] for i in order])
+        self._put(first, last, [merged[i] for i in order], [holders[i] for i in order])
 
     def free(self, start: int, end: int) -> None:
-        """Give up all claims on ``[start, end)``."""
+        """Nobody has anything of ``[start, end)`` any more."""
         first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
-        pieces, claims = [], []
+        pieces, holders = [], []
         for index in range(first, last):
             for low, high in ((self._starts[index], start), (end, self._ends[index])):
                 if low < high and low < self._ends[index] and high > self._starts[index]:
                     pieces.append((max(low, self._starts[index]), min(high, self._ends[index])))
-                    claims.append(self._claims[index])
-        self._put(first, last, pieces, claims)
+                    holders.append(self._holders[index])
+        self._put(first, last, pieces, holders)
 
-    def _put(self, first: int, last: int, ranges: Sequence[tuple[int, int]], claims: list[Claim]) -> None:
+    def _put(self, first: int, last: int, ranges: Sequence[tuple[int, int]], holders: list[_Holder]) -> None:
         self._starts[first:last] = [start for start, _ in ranges]
         self._ends[first:last] = [end for _, end in ranges]
-        self._claims[first:last] = claims
+        self._holders[first:last] = holders
 
 
 def reservations(events: Iterable[Event], memory: Sequence[Region]) -> tuple[Reservation, ...]:
@@ -78,17 +73,18 @@ def reservations(events: Iterable[Event], memory: Sequence[Region]) -> tuple[Res
 
     Reserved ranges outside RAM have no node.
     """
-    ledger = Ledger()
+    ledger: Ledger[Change] = Ledger()
     for event in events:
         if isinstance(event, Change) and event.start < event.end:
             end = min(event.end, U64_MAX)
             if event.op == "reserve":
-                ledger.reserve(event.start, end, Claim(event.owner, event.step, event.before_srat))
+                ledger.reserve(event.start, end, event)
             elif event.op == "free":
                 ledger.free(event.start, end)
     found: list[Reservation] = []
     index = 0
-    for start, end, claim in ledger:
+    for start, end, holder in ledger:
+        claim = holder.owner, holder.step, holder.before_srat
         while index < len(memory) and memory[index].end <= start:
             index += 1
         for low, high, nid in _by_node(start, end, memory, index):

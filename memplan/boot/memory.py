@@ -51,6 +51,8 @@ class Memory:
     def __init__(self, kernel: Kernel, recorder: Recorder) -> None:
         self.rules = kernel.rules
         self.recorder = recorder
+        #: Addresses that are found upwards may be cut short on their way.
+        self._cut_short = kernel.rules.memblock.bottom_up_int
         #: What the direct map maps; until it is there (None) the fault handler maps what is touched below 64 TiB.
         self.mapped: RangeSet | None = None
         self.memblock = Memblock(kernel.rules.memblock, max_numnodes=kernel.max_numnodes, listener=recorder)
@@ -181,10 +183,11 @@ class Memory:
         if call is Call.TRY_NID and self.rules.calls_without_panic and not panics:
             call = Call.TRY_NID_NOPANIC
         if self._goes_through_bootmem(caller):
-            call = Call.BOOTMEM
-        return _first(
-            self._alloc_run(self._request(call, size, align, min_addr, max_addr, nid, exact=exact), owner, caller)
-        )
+            request = self._request(Call.BOOTMEM, size, align, min_addr, max_addr, nid, exact=exact)
+            return _first(self._alloc_run(request, owner, caller))
+        request = self._request(call, size, align, min_addr, max_addr, nid, exact=exact)
+        take = self.memblock.alloc_exact_nid_raw if exact else self.memblock.alloc_try_nid
+        return self._allocate_one(request, owner, caller, lambda: take(size, align, min_addr, max_addr, nid))
 
     def alloc_run(
         self,
@@ -356,25 +359,32 @@ class Memory:
     ) -> list[Run]:
         """Runs an allocation of several blocks under its request, and notes where it fails."""
         self.recorder.tag(owner, caller, request)
-        cut_short = self.rules.memblock.bottom_up_int and request.call is not Call.RANGE_NID
-        before = self.memblock.reserved.total_size if cut_short else 0
+        before = self.memblock.reserved.total
         runs = allocate(request)
         if not runs or (request.count > 1 and sum([run.count for run in runs]) < request.count):
             self.recorder.refused()
-        if cut_short:
-            self._touch(owner, before, runs)
+        if self._cut_short:
+            self._touch(owner, request, before, runs)
         return runs
 
     def _allocate_one(self, request: Request, owner: Owner | Purpose, caller: str, allocate: Callable[[], int]) -> int:
-        return _first(self._allocate(request, owner, caller, lambda _: _one_run(allocate(), request.size)))
+        """As :meth:`_allocate`, for one block."""
+        self.recorder.tag(owner, caller, request)
+        before = self.memblock.reserved.total
+        found = allocate()
+        if not found:
+            self.recorder.refused()
+        elif self._cut_short:
+            self._touch(owner, request, before, [Run(found, found + request.size, 1, True)])
+        return found
 
-    def _touch(self, owner: Owner | Purpose, before: int, runs: list[Run]) -> None:
+    def _touch(self, owner: Owner | Purpose, request: Request, before: int, runs: list[Run]) -> None:
         """The kernel writes to what it was given; that ends badly where the address was cut short on its way.
 
         Bottom-up searches of 3.13 return their address through an int.  `before` is how much was reserved before the
         allocation.  Contiguous areas (CMA) are not written to as they are reserved.
         """
-        if not self.memblock.bottom_up:
+        if not self.memblock.bottom_up or request.call is Call.RANGE_NID:
             return
         for run in runs:
             mapped = run.start < _MAXMEM if self.mapped is None else self.mapped.holds(run.start >> PAGE_SHIFT)
@@ -385,7 +395,7 @@ class Memory:
                     f"it came out as {run.start:#x}",
                 )
         size = sum(run.end - run.start for run in runs)
-        fresh = self.memblock.reserved.total_size - before >= size
+        fresh = self.memblock.reserved.total - before >= size
         if not fresh or not all(self.memblock.is_region_memory(run.start, run.end - run.start) for run in runs):
             raise NotCoveredError(
                 f"memory for {owner} was found above 4 GiB, and Linux of this version keeps such an address in 32 "
@@ -398,10 +408,6 @@ def _bootmem_tries(request: Request) -> list[tuple[int, int | None]]:
     return [
         (goal, node) for goal in dict.fromkeys((request.min_addr, 0)) for node in dict.fromkeys((request.nid, None))
     ]
-
-
-def _one_run(found: int, size: int) -> list[Run]:
-    return [Run(found, found + size, 1, True)] if found else []
 
 
 def _first(runs: list[Run]) -> int:

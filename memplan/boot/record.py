@@ -119,5 +119,8 @@ class Recorder:
 def _regions(array: RegionArray) -> tuple[Region, ...]:
     """The array's regions; NUMA_NO_NODE (-1) and no node at all differ for merging only."""
     return tuple(
-        Region(base, base + size, None if nid is None or nid < 0 else nid, flags) for base, size, nid, flags in array
+        [
+            Region(base, end, None if nid is None or nid < 0 else nid, flags)
+            for base, end, (nid, flags) in array.regions()
+        ]
     )

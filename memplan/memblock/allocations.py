@@ -37,7 +37,7 @@ class Allocations(Changes):
             return self._alloc_once(size, align, start, end, nid)
         nid = self._requested(nid, "memblock_alloc_range_nid")
         align = align or self._sound_align("memblock_alloc_range_nid")
-        return self._allocate(Search(size, align, start, self._core_end(end), nid, exact))
+        return self._allocate(size, align, start, self._core_end(end), nid, exact)
 
     def phys_alloc_range(self, size: int, align: int, start: int, end: int) -> int:
         """A block within a caller's own limits."""
@@ -101,11 +101,23 @@ class Allocations(Changes):
         """The end of a search up to `end` by the core of all allocations."""
         return min(end, self.current_limit) if self._within_limit else end
 
-    def _allocate(self, request: Search) -> int:
-        """Reserves the first place that the request's searches find and that can be reserved."""
-        for found, nid in self._places(request):
-            if not self._reserve(found, request.size, *self._allocated(nid)) or self.rules.keeps_unreserved:
-                return found
+    def _allocate(
+        self,
+        size: int,
+        align: int,
+        start: int,
+        end: int,
+        nid: int | None,
+        exact: bool,
+        drops_minimum: bool = False,
+    ) -> int:
+        """Reserves the first place that a :class:`Search` finds and that can be reserved."""
+        for attempt in self._attempts(start, end, nid, exact, drops_minimum, True):
+            found, _ = self._search(attempt, size, align)
+            if found and (
+                not self._reserve(found[0], size, *self._allocated(attempt[2])) or self.rules.keeps_unreserved
+            ):
+                return found[0]
         return 0
 
     def _alloc_once(self, size: int, align: int, start: int, end: int, nid: int | None, flags: int = 0) -> int:
@@ -121,7 +133,7 @@ class Allocations(Changes):
         if self._each_its_own:
             nid = self._requested(nid, "memblock_alloc_internal")
             align = align or self._sound_align("memblock_alloc_internal")
-            return self._allocate(Search(size, align, min_addr, max_addr, nid, exact, drops_minimum=True))
+            return self._allocate(size, align, min_addr, max_addr, nid, exact, drops_minimum=True)
         max_addr = min(max_addr, self.current_limit)
         found = self.alloc_range_nid(size, align, min_addr, max_addr, nid, exact)
         if not found and min_addr:
@@ -225,7 +237,7 @@ class Allocations(Changes):
 
         Not with those that go on to memory that is not mirrored, as each request says so.
         """
-        for attempt in self._attempts(request):
+        for attempt in self._attempts(*request[2:]):
             _, _, nid, _, without_mirror = attempt
             if without_mirror:
                 break

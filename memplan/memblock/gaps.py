@@ -267,11 +267,12 @@ class Gaps:
 def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Placement | None:
     """The highest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
     align, any_node, nid, care, need = kind
-    for index in range(bisect_left(chunk, (end,)) - 1, -1, -1):
-        low, high, (node, flags) = chunk[index]
+    for low, high, (node, flags) in reversed(chunk[: bisect_left(chunk, (end,))]):
+        if high - low < size:
+            continue
         if high <= start:
             break
-        if flags & care == need and (any_node or node == nid) and high - low >= size:
+        if flags & care == need and (any_node or node == nid):
             top = high if high < end else end
             address = (top - size) & -align
             if address >= low and address >= start:
@@ -282,11 +283,12 @@ def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criter
 def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Placement | None:
     """The lowest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
     align, any_node, nid, care, need = kind
-    for index in range(max(bisect_left(chunk, (start,)) - 1, 0), len(chunk)):
-        low, high, (node, flags) = chunk[index]
+    for low, high, (node, flags) in chunk[max(bisect_left(chunk, (start,)) - 1, 0) :]:
+        if high - low < size:
+            continue
         if low >= end:
             break
-        if flags & care == need and (any_node or node == nid) and high - low >= size:
+        if flags & care == need and (any_node or node == nid):
             bottom = low if low > start else start
             address = (bottom + align - 1) & -align
             stop = address + size

@@ -92,10 +92,12 @@ class RegionArray:
 
     def uncovered(self, base: int, end: int) -> list[tuple[int, int, int]]:
         """The parts of ``[base, end)`` in no region, each as (index at which it belongs, start, end)."""
-        bases = self.bases
         index = self.first_above(base)
+        behind = bisect_left(self.bases, end, index)
+        if behind == index:
+            return [(index, base, end)]
         pieces = []
-        while index < len(bases) and (start := bases[index]) < end:
+        for start in self.bases[index:behind]:
             if start > base:
                 pieces.append((index, base, start))
             base = self._regions[start][0]
@@ -108,13 +110,27 @@ class RegionArray:
 
     def insert(self, pieces: list[tuple[int, int, int]], attributes: Attributes) -> None:
         """Inserts what :meth:`uncovered` found and merges it with its neighbours."""
-        if len(pieces) == 1:
-            self._insert_merged(*pieces[0], attributes)
+        if len(pieces) > 1:
+            for index, base, end in reversed(pieces):
+                self._insert(index, base, end, attributes)
+                self.total += end - base
+            self.merge(pieces[0][0], pieces[-1][0] + len(pieces))
             return
-        for index, base, end in reversed(pieces):
+        ((index, base, end),) = pieces
+        bases, regions = self.bases, self._regions
+        self.total += end - base
+        above = index < len(bases) and bases[index] == end and regions[end][1] == attributes
+        stop = regions.pop(end)[0] if above else end
+        if index and regions[below := bases[index - 1]] == (base, attributes):
+            regions[below] = stop, attributes
+            if above:
+                del bases[index]
+            return
+        if above:
+            bases[index] = base
+            regions[base] = stop, attributes
+        else:
             self._insert(index, base, end, attributes)
-            self.total += end - base
-        self.merge(pieces[0][0], pieces[-1][0] + len(pieces))
 
     def isolate(self, base: int, end: int) -> tuple[int, int]:
         """Makes borders at `base` and `end`; the slice of regions between them, (0, 0) where there are none."""
@@ -224,19 +240,3 @@ class RegionArray:
         # Where much has to move, a slice is twice as fast as list.insert.
         self.bases[index:index] = (base,)
         self._regions[base] = end, attributes
-
-    def _insert_merged(self, index: int, base: int, end: int, attributes: Attributes) -> None:
-        bases, regions = self.bases, self._regions
-        self.total += end - base
-        if index < len(bases) and bases[index] == end and regions[end][1] == attributes:
-            stop = regions.pop(end)[0]
-            if index and regions[below := bases[index - 1]] == (base, attributes):
-                regions[below] = stop, attributes
-                del bases[index]
-            else:
-                bases[index] = base
-                regions[base] = stop, attributes
-        elif index and regions[below := bases[index - 1]] == (base, attributes):
-            regions[below] = end, attributes
-        else:
-            self._insert(index, base, end, attributes)

@@ -90,7 +90,7 @@ class Searches:
         Where none will do, the last is refused too.  Nothing is changed by it, and nothing said.
         """
         size, align = request.size, request.align or self.rules.default_align
-        for number, (start, end, nid, flags, _) in enumerate(self._attempts(request)):
+        for number, (start, end, nid, flags, _) in enumerate(self._attempts(*request[2:])):
             for walk in self._walks(start, end):
                 _, _, descending = walk
                 kind = self._kind(align, nid, flags, descending)
@@ -106,7 +106,7 @@ class Searches:
     def scopes(self, request: Search) -> Iterator[tuple[Walk, Criteria]]:
         """The walks of the searches that an allocation makes one after the other, each with the memory it looks for."""
         align = request.align or self.rules.default_align
-        for start, end, nid, flags, _ in self._attempts(request):
+        for start, end, nid, flags, _ in self._attempts(*request[2:]):
             for walk in self._walks(start, end):
                 _, _, descending = walk
                 yield walk, self._kind(align, nid, flags, descending)
@@ -156,35 +156,36 @@ class Searches:
 
     def _places(self, request: Search) -> Iterator[tuple[int, int | None]]:
         """(address, node asked for) of what a request's searches find, one after the other."""
-        for attempt in self._attempts(request):
+        for attempt in self._attempts(*request[2:]):
             _, _, nid, _, _ = attempt
             found, _ = self._search(attempt, request.size, request.align)
             if found:
                 yield found[0], nid
 
-    def _attempts(self, request: Search) -> Iterator[Attempt]:
-        """The searches that a request makes until one finds a place."""
-        _, _, start, end, nid, exact, drops_minimum, prefers_mirror = request
+    def _attempts(
+        self, start: int, end: int, nid: int | None, exact: bool, drops_minimum: bool, prefers_mirror: bool
+    ) -> list[Attempt]:
+        """The searches that a :class:`Search` makes until one finds a place."""
         if drops_minimum:
             end = min(end, self.current_limit)
+        nodes = (nid,) if exact or self._any_node(nid) else (nid, None)
+        low = 0 if drops_minimum else start
         preferred = self._preferred_flags() if prefers_mirror else 0
-        order: Iterable[tuple[int, int]]
         if not preferred:
-            order = ((start, 0), (0, 0)) if drops_minimum and start else ((start, 0),)
+            bottoms = (start, low) if low != start else (start,)
+            return [(bottom, end, node, 0, False) for bottom in bottoms for node in nodes]
+        flags = (preferred, preferred & ~MEMBLOCK_MIRROR)
+        if self._each_its_own:
+            order = dict.fromkeys([(start, flags[0]), (low, flags[0]), (low, flags[1])])
         else:
-            low = 0 if drops_minimum else start
-            flags = (preferred, preferred & ~MEMBLOCK_MIRROR)
-            if self._each_its_own:
-                order = dict.fromkeys([(start, flags[0]), (low, flags[0]), (low, flags[1])])
-            else:
-                order = dict.fromkeys((bottom, wanted) for bottom in (start, low) for wanted in flags)
-        goes_on = not exact and not self._any_node(nid)
+            order = dict.fromkeys((bottom, wanted) for bottom in (start, low) for wanted in flags)
+        attempts: list[Attempt] = []
         before = 0
         for bottom, wanted in order:
-            yield bottom, end, nid, wanted, bool(before & ~wanted & MEMBLOCK_MIRROR)
-            if goes_on:
-                yield bottom, end, None, wanted, False
+            attempts.append((bottom, end, nid, wanted, bool(before & ~wanted & MEMBLOCK_MIRROR)))
+            attempts += [(bottom, end, node, wanted, False) for node in nodes[1:]]
             before = wanted
+        return attempts
 
     def _search(self, attempt: Attempt, size: int, align: int) -> tuple[Placement | None, bool]:
         """What a search finds, and whether it searched downwards."""

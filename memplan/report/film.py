@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from memplan.boot.context import Boot
-from memplan.boot.ledger import Claim, Ledger
+from memplan.boot.ledger import Ledger
 from memplan.boot.record import Recorder
 from memplan.boot.registry import find_step
 from memplan.boot.replay import played
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.memblock.requests import Candidate
+    from memplan.owner import Owner
     from memplan.plan import Plan
 
 #: How many regions the searches of a film may look at; those of allocations behind that are not kept.
@@ -32,6 +33,14 @@ _MOST_LOOKED_AT = 25_000
 _Piece = TypeVar("_Piece")
 #: A range as the boot keeps it: start, end, and what tells it from another of that place.
 _Row: TypeAlias = tuple[int, int, Any]
+
+
+class Claim(NamedTuple):
+    """What one reservation says of its range: what it is for, the step that made it, and when."""
+
+    owner: Owner
+    step: str
+    before_srat: bool
 
 
 class Held(NamedTuple):
@@ -145,7 +154,7 @@ class _Cutter:
     def __init__(self, boot: Boot) -> None:
         self.frames: list[Frame] = []
         self._boot = boot
-        self._ledger = Ledger()
+        self._ledger: Ledger[Claim] = Ledger()
         self._seen = 0
         self._memory: list[_Row] = []
         self._reserved: list[_Row] = []

@@ -218,6 +218,10 @@ class RoughMemory(Memory):
         start = cast("int", found)
         return [Run(start, start + size, count, True)]
 
+    def _allocate_one(self, request: Request, owner: Owner | Purpose, *_: object) -> int:
+        runs = self._allocate(request, owner)
+        return runs[0].start if runs else 0
+
     # -- how places are counted ---------------------------------------------------------------------------------
 
     def _note(self, taken: Taken, count: int) -> None:

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memplan.boot.ledger import Claim, Ledger, reservations
+from memplan.boot.ledger import Ledger, reservations
 from memplan.events import Change, Region
 from memplan.owner import Owner, Purpose
 
@@ -26,19 +26,18 @@ def changes(operations: list[tuple[bool, int, int, Owner, bool]]) -> list[Change
 
 @given(st.lists(operation, max_size=30))
 def test_each_byte_belongs_to_its_first_reserver(operations: list[tuple[bool, int, int, Owner, bool]]) -> None:
-    owners: dict[int, Claim] = {}
-    ledger = Ledger()
+    owners: dict[int, Change] = {}
+    ledger: Ledger[Change] = Ledger()
     for change in changes(operations):
         span = range(change.start, change.end)
         if change.op == "reserve":
-            claim = Claim(change.owner, change.step, change.before_srat)
-            ledger.reserve(change.start, change.end, claim)
-            owners = dict.fromkeys(span, claim) | owners
+            ledger.reserve(change.start, change.end, change)
+            owners = dict.fromkeys(span, change) | owners
         else:
             ledger.free(change.start, change.end)
-            owners = {byte: claim for byte, claim in owners.items() if byte not in span}
+            owners = {byte: holder for byte, holder in owners.items() if byte not in span}
     kept = list(ledger)
-    assert {byte: claim for start, end, claim in kept for byte in range(start, end)} == owners
+    assert {byte: holder for start, end, holder in kept for byte in range(start, end)} == owners
     assert all(start < end for start, end, _ in kept)
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(kept))
 
