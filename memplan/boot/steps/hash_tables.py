@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from memplan.boot.context import Boot
 
 _MAX_DMA_PFN = 16 * MIB >> PAGE_SHIFT
+#: The most buckets of any table.
+_MAX_ENTRIES = 1 << 31
 
 
 @step("arch/x86/mm/init.c")
@@ -38,7 +40,7 @@ def vfs_caches_init_early(boot: Boot) -> None:
     """Dentry and inode hash tables, where they don't wait for vmalloc: on machines of one node, or as hashdist= has it.
 
     The tables grow by one bucket for 8 KiB (dentries) and 16 KiB (inodes) of kernel memory, less on large machines
-    (4.13 on), at most a sixteenth of all memory.
+    (4.13 on), to at most a sixteenth of all memory and 2^31 buckets.
     """
     hashdist = boot.kernel.config("NUMA")
     if boot.rules.hash_single_node and sum(1 for nid in boot.nodes.online if any(boot.memblock.pfn_ranges(nid))) == 1:
@@ -67,5 +69,5 @@ def _hash_entries(boot: Boot, scale: int, asked: int) -> int:
                 scale += 1
                 threshold <<= 2
         entries = max(entries >> (scale - PAGE_SHIFT), PAGE_SIZE // 8)
-    limit = (boot.zones.nr_all_pages << PAGE_SHIFT >> 4) // 8
+    limit = min((boot.zones.nr_all_pages << PAGE_SHIFT >> 4) // 8, _MAX_ENTRIES)
     return 1 << (min(pow2_up(entries), limit).bit_length() - 1)

@@ -134,9 +134,20 @@ def test_hash_tables_by_the_pages_of_the_kernel(pages: int, version: str, share:
                 threshold *= 4
         entries = 1 << (max(whole // each, 512) - 1).bit_length()
         most = pages * share * 4096 // 16 // 8
-        while entries > most:
+        while entries > min(most, 1 << 31):
             entries //= 2
         assert taken_by(boot, kind) == [8 * entries]
+
+
+@pytest.mark.parametrize(
+    ("pages", "entries"),
+    # A sixteenth of them is 2^20 buckets, or a page's worth fewer; 16 TiB at most, whatever there is.
+    [(1 << 15, 1 << 20), ((1 << 15) - 1, 1 << 19), ((1 << 16) - 1, 1 << 20), (1 << 26, 1 << 31), (1 << 28, 1 << 31)],
+)
+def test_tables_that_the_command_line_makes_too_large(pages: int, entries: int) -> None:
+    words = f"hashdist=0 dhash_entries={1 << 40} ihash_entries={entries}"
+    boot = ran(zoned("6.12", pages, pages, words, (MIB, 1 << 45)), "vfs_caches_init_early")
+    assert taken_by(boot, Purpose.DENTRY_HASH) == taken_by(boot, Purpose.INODE_HASH) == [8 * entries]
 
 
 def test_a_hash_table_for_which_there_is_no_room_is_halved() -> None:
