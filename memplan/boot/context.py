@@ -47,11 +47,11 @@ class Boot:
         self.e820_firmware: E820Table
         self.user_map = False
         self.max_pfn = 0
-        self.max_low_pfn = 0
-        self.max_possible_pfn = 0
+        self.max_low_pfn: int
+        self.max_possible_pfn: int
         #: The end of what early code took from the brk; the page-table buffer is its last part.
         self.brk_end = self.params.brk_start
-        self.pgt_buffer = (0, 0)
+        self.pgt_buffer: tuple[int, int]
         #: Whether allocations before the SRAT go upwards.
         self.bottom_up = False
         self.efi_map = EfiMap()

@@ -57,8 +57,8 @@ class Ledger(Generic[_Holder]):
         pieces, holders = [], []
         for index in range(first, last):
             for low, high in ((self._starts[index], start), (end, self._ends[index])):
-                if low < high and low < self._ends[index] and high > self._starts[index]:
-                    pieces.append((max(low, self._starts[index]), min(high, self._ends[index])))
+                if low < high:
+                    pieces.append((low, high))
                     holders.append(self._holders[index])
         self._put(first, last, pieces, holders)
 

@@ -396,11 +396,12 @@ class Memory:
                 )
         size = sum(run.end - run.start for run in runs)
         fresh = self.memblock.reserved.total - before >= size
-        if not fresh or not all(self.memblock.is_region_memory(run.start, run.end - run.start) for run in runs):
-            raise NotCoveredError(
-                f"memory for {owner} was found above 4 GiB, and Linux of this version keeps such an address in 32 "
-                f"bits: it writes to {runs[-1].start:#x} instead, which is in use; what happens then is not replayed"
-            )
+        for run in runs:
+            if not fresh or not self.memblock.is_region_memory(run.start, run.end - run.start):
+                raise NotCoveredError(
+                    f"memory for {owner} was found above 4 GiB, and Linux of this version keeps such an address in 32 "
+                    f"bits: it writes to {run.start:#x} instead, which is in use; what happens then is not replayed"
+                )
 
 
 def _bootmem_tries(request: Request) -> list[tuple[int, int | None]]:

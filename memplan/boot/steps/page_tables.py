@@ -70,7 +70,7 @@ def init_mem_mapping(boot: Boot) -> None:
         mapper.map_bottom_up(_ISA_END, boot.params.kernel_end)
     else:
         mapper.map_top_down(_ISA_END, end)
-    boot.max_low_pfn = max(boot.max_low_pfn, boot.max_pfn)
+    boot.max_low_pfn = boot.max_pfn
     boot.direct_map.mappings = tuple(mapper.mappings())
     boot.memory.mapped = boot.direct_map.mapped
 
@@ -209,20 +209,15 @@ class _Mapper:
 
     def map_top_down(self, map_start: int, map_end: int) -> None:
         """memory_map_top_down: first the highest free 2M, then downwards in growing steps, then what is above."""
-        boot = self._boot
         step = SIZE_2M
         last = real_end = self._probe(map_start, map_end)
-        boot.direct_map.max_pfn_mapped = 0
         self._min_mapped = real_end
         mapped = 0
         while last > map_start:
-            start = max(round_down(last - 1, step), map_start) if last > step else map_start
-            new = self._map_ram(start, last)
-            last = self._min_mapped = start
-            step, mapped = self._grown(step, mapped, new)
-            if not new and not self._grows(step, mapped, 0):
-                # Further steps through the hole below change nothing: they are taken at once.
-                last = self._min_mapped = max(min(last, round_up(self._ram_below(last), step)), map_start)
+            start = max(round_down(last - 1, step), map_start)
+            step, mapped = self._grown(step, mapped, self._map_ram(start, last))
+            # Steps through a hole change nothing: they are taken at once.
+            last = self._min_mapped = max(min(start, round_up(self._ram_below(start, map_start), step)), map_start)
         if real_end < map_end:
             self._map_ram(real_end, map_end)
 
@@ -233,25 +228,22 @@ class _Mapper:
         mapped = 0
         while start < map_end:
             stop = min(round_up(start + 1, step), map_end) if map_end - start > step else map_end
-            new = self._map_ram(start, stop)
-            start = stop
-            step, mapped = self._grown(step, mapped, new)
-            if not new and not self._grows(step, mapped, 0):
-                start = min(max(start, round_down(self._ram_above(start, map_end), step)), map_end)
+            step, mapped = self._grown(step, mapped, self._map_ram(start, stop))
+            start = max(stop, round_down(self._ram_above(stop, map_end), step))
 
     def _grown(self, step: int, mapped: int, new: int) -> tuple[int, int]:
-        """The next step's size, and all that is mapped so far, after a step that mapped `new` bytes of RAM."""
-        grown = step << self._boot.rules.mapping_step_shift if self._grows(step, mapped, new) else step
-        return grown, mapped + new
+        """The next step's size, and all that is mapped so far, after a step that mapped `new` bytes of RAM.
 
-    def _grows(self, step: int, mapped: int, new: int) -> bool:
-        return new > mapped if self._boot.rules.mapping_growth == "larger" else mapped + new >= step
+        A step maps no more than its size, so one that maps nothing never makes the next one larger.
+        """
+        grows = new > mapped if self._boot.rules.mapping_growth == "larger" else mapped + new >= step
+        return step << self._boot.rules.mapping_step_shift if grows else step, mapped + new
 
-    def _ram_below(self, address: int) -> int:
-        """The end of the RAM below `address`; 0 where there is none."""
+    def _ram_below(self, address: int, limit: int) -> int:
+        """The end of the RAM below `address`; `limit` where there is none."""
         ranges = self._boot.memblock.pfn_ranges(None)
         below = (min(end * PAGE_SIZE, address) for start, end, _ in ranges if start * PAGE_SIZE < address)
-        return max(below, default=0)
+        return max(below, default=limit)
 
     def _ram_above(self, address: int, limit: int) -> int:
         """Where RAM begins at or above `address`; `limit` where there is none."""
@@ -286,7 +278,6 @@ class _Mapper:
                 # Pages of the buffer that are not in use yet can't be used while they are being mapped themselves.
                 self._can_use_brk = max(low, self._next) >= min(high, self._top)
                 self.init_memory_mapping(low, high)
-                self._can_use_brk = True
                 mapped += high - low
         return mapped
 
@@ -367,26 +358,14 @@ class _Mapper:
 
     def mappings(self) -> Iterator[MappedRange]:
         """What the direct map maps, upwards, each stretch with the size of its pages."""
-        last: MappedRange | None = None
-        for start, end, size in self._stretches():
-            if last is not None and last.end == start and last.page_size == size:
-                last = MappedRange(last.start, end, size)
-                continue
-            if last is not None:
-                yield last
-            last = MappedRange(start, end, size)
-        if last is not None:
-            yield last
-
-    def _stretches(self) -> Iterator[tuple[int, int, int]]:
         for start_pfn, end_pfn in self._boot.direct_map.mapped:
             start, end = start_pfn * PAGE_SIZE, end_pfn * PAGE_SIZE
             for low, high, split in _by_table(self._tables.pmd, start, end, _PUD_SHIFT):
                 if not split:
-                    yield low, high, GIB
+                    yield MappedRange(low, high, GIB)
                     continue
                 for first, stop, small in _by_table(self._tables.pte, low, high, _PMD_SHIFT):
-                    yield first, stop, PAGE_SIZE if small else SIZE_2M
+                    yield MappedRange(first, stop, PAGE_SIZE if small else SIZE_2M)
 
 
 def _by_table(tables: RangeSet, start: int, end: int, shift: int) -> list[tuple[int, int, bool]]:

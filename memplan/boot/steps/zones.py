@@ -224,7 +224,7 @@ def _init_node(boot: Boot, layout: ZoneLayout, nid: int) -> None:
     movable_zone = max((zone for zone in layout.limits if zone.high > zone.low), key=lambda zone: zone.low)
     for zone in (*layout.limits, ZoneLimits(_MOVABLE, 0, 0)):
         found = _zone_of_node(boot, layout, zone, nid, (start, end), movable_zone.high)
-        if found.spanned:
+        if found is not None:
             layout.zones.append(found)
             _account(boot, layout, found)
             if boot.rules.zone_wait_tables:
@@ -233,8 +233,8 @@ def _init_node(boot: Boot, layout: ZoneLayout, nid: int) -> None:
 
 def _zone_of_node(
     boot: Boot, layout: ZoneLayout, zone: ZoneLimits, nid: int, node: tuple[int, int], movable_high: int
-) -> Zone:
-    """What `zone` spans of the node with pfns `node`, and how much of that is RAM (of the right kind)."""
+) -> Zone | None:
+    """What `zone` spans of the node with pfns `node`, if anything, and how much of that is RAM (of the right kind)."""
     movable = layout.movable_start_pfn.get(nid)
     mirror = boot.memblock.mirrored_kernelcore
     start, end = max(min(node[0], zone.high), zone.low), max(min(node[1], zone.high), zone.low)
@@ -247,7 +247,7 @@ def _zone_of_node(
             start = end
     start, end = max(start, node[0]), min(end, node[1])
     if start >= end:
-        return Zone(nid, zone.name, 0, 0, 0)
+        return None
     present = sum(max(0, min(b, end) - max(a, start)) for a, b, _ in boot.memblock.pfn_ranges(nid))
     if mirror and movable:
         for base, size, _, flags in boot.memblock.memory:
