@@ -3,7 +3,8 @@
     python -m tests.mutants [--sample N] [--seed S] [PART ...]
 
 Mutants are tried on a clone of HEAD.  Those that no test found are printed with their change, unless equivalent.yaml
-tells why they do the same as the original.  Exit status: 0 where at least 90 % of each part's mutants were found.
+tells why they do the same as the original.  Exit status: 0 where at least 90 % of each part's other mutants
+were found.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _part(name: str, coverage: running.Coverage, sample: int, seed: int, seconds
         if (mutant.module, mutant.function(), before, after) in equivalent:
             same += 1
             continue
-        tests = _within(seconds, coverage, sorted(coverage.finders(mutant)), deadly, Path(mutant.module).stem)
+        tests = _within(seconds, coverage, mutant, deadly)
         limit = _TIMES * sum(coverage.seconds[test] for test in tests) + _MORE
         survived, finder = running.survives(mutant, tests, limit, fresh=PARTS[name].cached)
         deadly[finder] += 1
@@ -113,24 +114,31 @@ def _part(name: str, coverage: running.Coverage, sample: int, seed: int, seconds
             survivors.append(mutant.module)
             place = f"{mutant.module}:{mutant.start[0]} {mutant.function()}"
             print(f"{place}, {len(tests)} tests\n- {before}\n+ {after}", flush=True)
-    killed = tried - same - len(survivors)
-    share = killed / tried
+    counted = tried - same
+    killed = counted - len(survivors)
+    share = killed / counted if counted else 1.0
     print(
-        f"{name}: seed {seed}: {tried} mutants: {killed} killed ({share:.1%}), {same} equivalent, "
-        f"{len(survivors)} survived",
+        f"{name}: seed {seed}: {killed} of {counted} mutants killed ({share:.1%}), {len(survivors)} survived; "
+        f"{same} more are equivalent and left out",
         flush=True,
     )
     return share
 
 
-def _within(seconds: float, coverage: running.Coverage, tests: list[str], deadly: Counter[str], stem: str) -> list[str]:
-    """The tests of `tests` to run, up to so many seconds: those of the module `stem` itself, and then the deadliest.
+def _within(seconds: float, coverage: running.Coverage, mutant: proposals.Mutant, deadly: Counter[str]) -> list[str]:
+    """The tests to run, up to so many seconds: those named after the module, then those that call its functions.
 
-    Deadly are those that found the most mutants a second.
+    Among them the deadliest come first: those that found the most mutants a second.
     """
+    tests, callers = sorted(coverage.finders(mutant)), coverage.callers(mutant.module)
+    named = f"/test_{Path(mutant.module).stem}.py"
     random.Random(0).shuffle(tests)
     tests.sort(
-        key=lambda test: (f"/test_{stem}.py" not in test, -(deadly[test] + 0.2) / (coverage.seconds[test] + 0.01))
+        key=lambda test: (
+            named not in test,
+            test not in callers,
+            -(deadly[test] + 0.2) / (coverage.seconds[test] + 0.01),
+        )
     )
     chosen: list[str] = []
     total = 0.0

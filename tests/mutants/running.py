@@ -60,6 +60,10 @@ class Coverage(NamedTuple):
         by_line = self.tests.get(mutant.module, {})
         return sorted(set().union(*(by_line.get(line, set()) for line in lines)))
 
+    def callers(self, module: str) -> set[str]:
+        """The tests that run something in the module beyond what its import runs."""
+        return set().union(*self.tests.get(module, {}).values())
+
 
 def measure(tests: Sequence[str], *, fresh: bool) -> Coverage:
     """Run the tests once, unchanged; where `fresh`, each loads again what memplan keeps from one call to the next.
