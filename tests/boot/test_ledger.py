@@ -59,3 +59,13 @@ def test_neighbours_of_one_claim_are_one_reservation() -> None:
     ]
     found = reservations(events, [Region(0, 0x10000, 0, 0)])
     assert [(r.start, r.end, r.owner) for r in found] == [(0x1000, 0x3000, OWNERS[1]), (0x3000, 0x4000, OWNERS[0])]
+
+
+def test_changes_of_no_bytes_leave_nothing() -> None:
+    events = [
+        Change("reserve", 0x1000, 0x1000, "efi_init", OWNERS[0], "efi_memattr_init"),
+        Change("reserve", 0x2000, 0x3000, "reserve_initrd", OWNERS[0], "relocate_initrd"),
+        Change("free", 0x2800, 0x2800, "sparse_init", OWNERS[0], "sparse_mem_maps_populate_node"),
+    ]
+    found = reservations(events, [Region(0, 0x10000, 0, 0)])
+    assert [(r.start, r.end) for r in found] == [(0x2000, 0x3000)]

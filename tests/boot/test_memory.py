@@ -6,8 +6,9 @@ import pytest
 
 import memplan
 from memplan.boot.panic import BootPanic
+from memplan.boot.record import Recorder
 from memplan.errors import NotCoveredError
-from memplan.events import Checkpoint, Refused
+from memplan.events import Call, Change, Checkpoint, Message, Refused, Request
 from memplan.machine.model import E820Entry, KernelImage, Machine
 from memplan.owner import Purpose
 from memplan.plan import Plan
@@ -138,3 +139,108 @@ def test_what_was_written_over_is_not_guessed_about() -> None:
     assert found == 64 * MIB
     with pytest.raises(NotCoveredError, match="it writes to 0x4000000 instead, which is in use"):
         boot.memory.alloc_base(MIB, 4096, owner=Purpose.LOG_BUFFER, caller="setup_log_buf")
+
+
+def test_areas_that_nobody_writes_to_may_be_anywhere() -> None:
+    """3.13, upwards: a contiguous area at 3 GiB is noted at the address that is left of it, and the boot goes on."""
+    boot = boot_of("3.13", EMPTY._replace(cmdline="movable_node"), (MIB, 32 * MIB), (3 * GIB, 4 * GIB - MIB))
+    boot.memblock.bottom_up = True
+    boot.memblock.kernel_end = 32 * MIB
+    found = boot.memory.alloc_range_nid(64 * MIB, MIB, 0, 0, None, owner=Purpose.CMA, caller="setup_arch")
+    assert found == U64_MAX + 1 - GIB
+    with pytest.raises(BootPanic, match="early exception 0e"):
+        boot.memory.phys_alloc(64 * MIB, MIB, owner=Purpose.INITRD, caller="setup_arch")
+
+
+@pytest.mark.parametrize("version", ["3.13", "5.10", "6.12"])
+def test_what_is_asked_for_prefers_mirrored_memory_where_there_is_any(version: str) -> None:
+    boot = boot_of(version, EMPTY._replace(cmdline="kernelcore=mirror"))
+    boot.memblock.mirrored_kernelcore = True
+    flags = []
+    for _ in range(2):
+        boot.memory.alloc(100, owner=Purpose.COMMAND_LINE, caller="setup_command_line")
+        (event,) = [event for event in boot.recorder.events if isinstance(event, Change)]
+        assert event.request is not None
+        flags.append(event.request.flags)
+        boot.memblock.mark_mirror(GIB, MIB)
+        boot.recorder.events.clear()
+    assert flags == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("high", "end"), [(0, GIB), (GIB // 2, GIB // 2), (GIB - 1, GIB - 1), (GIB, GIB), (2 * GIB, GIB)]
+)
+def test_bootmem_s_searches_end_at_the_lower_limit(high: int, end: int) -> None:
+    """On the node from the goal on, on any, and then both from the start of memory on."""
+    boot = boot_of("3.13", EMPTY, (MIB, 2 * GIB))
+    boot.memblock.current_limit = GIB
+    request = Request(Call.BOOTMEM, 100, 64, 16 * MIB, high, 1)
+    assert [(own.start, own.end, own.nid, own.exact) for own in boot.memory.searches(request)] == [
+        (16 * MIB, end, 1, True),
+        (16 * MIB, end, None, True),
+        (0, end, 1, True),
+        (0, end, None, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "call", "panics", "name"),
+    [
+        ("3.14", "alloc", False, "memblock_virt_alloc_try_nid_nopanic"),
+        ("3.14", "alloc", True, "memblock_virt_alloc_try_nid"),
+        ("4.19", "alloc", False, "memblock_virt_alloc_try_nid_nopanic"),
+        ("4.20", "alloc", False, "memblock_alloc_try_nid_nopanic"),
+        ("5.10", "alloc", False, "memblock_alloc_try_nid"),
+        ("4.19", "raw", False, "memblock_virt_alloc_try_nid_raw"),
+        ("5.10", "raw", False, "memblock_alloc_try_nid_raw"),
+        ("5.10", "exact", False, "memblock_alloc_exact_nid_raw"),
+        ("6.12", "run", False, "memblock_alloc_try_nid"),
+        ("6.12", "raw run", False, "memblock_alloc_try_nid_raw"),
+        ("6.12", "exact run", False, "memblock_alloc_exact_nid_raw"),
+    ],
+)
+def test_the_names_of_calls(version: str, call: str, panics: bool, name: str) -> None:
+    boot = boot_of(version)
+    kind, raw, exact = call.split()[-1], "raw" in call, "exact" in call
+    if kind == "run":
+        boot.memory.alloc_runs(2, 128, 64, nid=0, raw=raw, exact=exact, owner=Purpose.KFENCE_POOL, caller="kfence")
+    else:
+        how = {"raw": raw, "exact": exact, "panics": panics}
+        boot.memory.alloc(100, 64, nid=0, owner=Purpose.KFENCE_POOL, caller="kfence", **how)
+    (event,) = [event for event in boot.recorder.events if isinstance(event, Change)]
+    assert event.request is not None
+    assert boot.wording.request(event.request, "").split(":")[0] == name
+    assert event.request.align == 64
+
+
+@pytest.mark.parametrize(("most", "refusals"), [(2, 1), (3, 0), (4, 0)])
+def test_one_block_too_few_is_a_refusal(most: int, refusals: int) -> None:
+    boot = boot_of("6.12", EMPTY, (MIB, MIB + most * PAGE_SIZE))
+    boot.memory.alloc_run(3, PAGE_SIZE, PAGE_SIZE, owner=Purpose.PERCPU, caller="pcpu_fc_alloc")
+    assert [type(event) for event in boot.recorder.events].count(Refused) == refusals
+
+
+def test_lines_of_a_growing_array_are_memblock_debug_s() -> None:
+    """They are printed with memblock=debug alone, but for what tells of trouble; other lines always are."""
+    recorder = Recorder()
+    recorder.message("before", False)
+    recorder.array_growth("reserved")
+    recorder.message("growing", False)
+    recorder.message("failed", True)
+    recorder.array_growth("memory")
+    recorder.array_grown()
+    recorder.message("still growing", False)
+    recorder.array_grown()
+    recorder.message("after", False)
+    recorder.logged = True
+    recorder.array_growth("reserved")
+    recorder.message("growing with memblock=debug", False)
+    told = [(event.text, event.warning, event.logged) for event in recorder.events if isinstance(event, Message)]
+    assert told == [
+        ("before", False, True),
+        ("growing", False, False),
+        ("failed", True, True),
+        ("still growing", False, False),
+        ("after", False, True),
+        ("growing with memblock=debug", False, True),
+    ]

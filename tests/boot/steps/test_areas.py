@@ -78,6 +78,17 @@ def test_areas_for_the_crash_kernel() -> None:
     assert said(parts, "crashkernel CMA") == [f"{text}{6400 + 3200 + 1600 + 1600} MB reserved in 4 ranges"]
 
 
+def test_which_lines_about_areas_tell_of_trouble() -> None:
+    whole = plan("crashkernel=256M crashkernel=1G,cma hugetlb_cma=0:2G,1:1G")
+    assert [message.text for message in whole.warnings] == ["hugetlb_cma: invalid node 1 specified"]
+    parts = plan("crashkernel=256M crashkernel=100G,cma hugetlb_cma=0:512M")
+    told = [message.text for message in parts.warnings]
+    assert told[0] == "hugetlb_cma: cma area of node 0 should be at least 1024 MiB"
+    # 100G, 50G, 25G, 12.5G and, in the end, one more area than there is room for.
+    assert [text for text in told if text.startswith("cma: Failed")]
+    assert told[-1].startswith("crashkernel CMA reservation failed: 102400 MB requested, ")
+
+
 def test_a_version_that_does_not_know_the_suffix() -> None:
     assert said(plan("crashkernel=256M crashkernel=1G,cma", kernel="6.12"), "crashkernel") == [
         "crashkernel: unrecognized char: ,"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from memplan.boot.context import Boot
@@ -287,6 +287,13 @@ def chosen_ranges(gaps: list[tuple[int, int]], total: int) -> list[tuple[int, in
 
 @settings(deadline=None, derandomize=True, max_examples=80)
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=12), st.integers(2, 30))
+# More than eight: a smaller one is passed over, one that is as large or larger takes the last one's place.
+@example([1, *[3] * 8, 2, 4, 5], 20)
+@example([1, *[3] * 9], 24)
+@example([1, 5, 4, 3, 2, 5, 4, 3, 2, 3, 1, 6], 26)
+@example([1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9], 60)
+@example([1, 1, 2, 1], 4)
+@example([1, 1, 2, 1], 5)
 def test_an_area_of_several_ranges_of_its_node(sizes: list[int], total: int) -> None:
     """Free ranges of some GiB each, a GiB apart; one that holds it all is taken alone."""
     at = 3 * GIB

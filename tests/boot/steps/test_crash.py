@@ -49,6 +49,7 @@ def test_sizes_by_the_machine_s(kernel: str, value: str, size: int) -> None:
         size = 64
     assert sizes(found) == (size, 0)
     assert complaints(found) == []
+    assert not any("crashkernel" in message.text for message in found.warnings)
 
 
 @pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12"])
@@ -147,3 +148,13 @@ def test_what_is_told_of_what_was_reserved() -> None:
     ((low, low_end),) = taken(found, Purpose.CRASH_KERNEL_LOW)
     assert f"crashkernel low memory reserved: {low:#010x} - {low_end:#010x} (256 MB)" in told
     assert f"crashkernel reserved: {start:#018x} - {end:#018x} (1024 MB)" in told
+
+
+@pytest.mark.parametrize(("kernel", "expected"), [("5.10", (1024, 256)), ("6.1", (1024, 256)), ("6.12", (0, 0))])
+def test_a_low_part_that_is_malformed(kernel: str, expected: tuple[int, int]) -> None:
+    """It counts as none up to 6.6; later versions then reserve nothing at all."""
+    text = "crashkernel: memory value expected"
+    found = plan("crashkernel=1G,high crashkernel=x,low", kernel=kernel)
+    assert sizes(found) == expected
+    assert complaints(found) == [text]
+    assert [message.text for message in found.warnings if "crashkernel" in message.text] == [text]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memplan.boot.context import Boot
+from memplan.events import Change, Refused
 from memplan.machine.model import Cpus
 from memplan.owner import Purpose
 from memplan.units import GIB, KIB, MIB, TIB
@@ -49,12 +50,15 @@ class Model:
         self.total = total
         self.warnings: list[str] = []
         self.lines: list[str] = []
+        #: Size, alignment and limits of each search.
+        self.searches: list[tuple[int, int, int, int]] = []
 
     def since(self, version: str) -> bool:
         return self.at >= VERSIONS.index(version)
 
     def search(self, size: int, low: int, high: int, align: int = ALIGN) -> Range | None:
         """The highest place; memory of one range, as RAM has no node here."""
+        self.searches.append((size, align, low, high))
         for start in range((min(high, 8 * GIB) - size) // align * align, max(low, 1) - 1, -align):
             if start and set(range(start // UNIT, -(-(start + size) // UNIT))) <= self.free:
                 return start, start + size
@@ -161,6 +165,8 @@ def test_the_crash_kernel_lies_where_a_search_by_hand_finds_it(
     assert left(boot, Purpose.CRASH_KERNEL) == main
     assert left(boot, Purpose.CRASH_KERNEL_LOW) == part
     assert warned(boot) == model.warnings
+    asked = [event.request for event in boot.recorder.events if isinstance(event, Change | Refused) and event.request]
+    assert [(own.size, own.align, own.min_addr, own.max_addr) for own in asked] == model.searches
     assert [text.split(" (System low")[0].split(" (low RAM")[0] for text in told(boot) if text not in warned(boot)] == (
         model.lines
     )

@@ -261,3 +261,30 @@ def test_a_kernel_without_huge_pages_reads_none_of_it() -> None:
     machine = GIGANTIC._replace(cmdline="hugepagesz=1G hugepages=2")
     boot = ran(boot_of("6.12", machine, *THREE, facts={"config.HUGETLBFS": False}), "parse_hugepages")
     assert (places(boot), warned_of(boot)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "name"),
+    [
+        ("4.19", "2", "memblock_virt_alloc_try_nid_raw"),
+        ("5.10", "2", "memblock_alloc_try_nid_raw"),
+        ("6.12", "2", "memblock_alloc_try_nid_raw"),
+        ("6.12", "0:1", "memblock_alloc_try_nid_raw"),
+        ("6.18", "2", "memblock_alloc_try_nid_raw"),
+        ("6.18", "0:1", "memblock_alloc_exact_nid_raw"),
+    ],
+)
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_what_the_log_calls_a_gigantic_page_s_allocation(version: str, words: str, name: str, nodes: int) -> None:
+    boot = boot_of(version, GIGANTIC._replace(cmdline=f"hugepagesz=1G hugepages={words}"), *THREE[:nodes])
+    ran(boot, "parse_hugepages")
+    asked = [event.request for event in boot.recorder.events if isinstance(event, Change) and event.request]
+    assert {boot.wording.request(request, "").split(":")[0] for request in asked} == {name}
+
+
+def test_that_pages_are_skipped_is_told_once() -> None:
+    words = "hugepages=3 default_hugepagesz=1G hugepages=2"
+    boot = boot_of("6.12", GIGANTIC._replace(cmdline=words), *THREE)
+    boot.hugetlb_cma = True
+    ran(boot, "parse_hugepages")
+    assert (places(boot), warned_of(boot)) == ([], ["HugeTLB: hugetlb_cma is enabled, skip boot time allocation"])

@@ -118,3 +118,21 @@ def test_a_node_without_memory_of_its_own(version: str, given_back: bool) -> Non
     own = changes(ran(boot, "kho_memory_init"))
     assert any(op == "free" for op, _, _ in own) is given_back
     assert own[0][2] - own[0][1] == (16 * 6 if given_back else 16 * 5)
+
+
+@pytest.mark.parametrize(("size", "end"), [(2 * MIB, 4 * GIB - 2 * MIB), (512 * MIB, 4 * GIB - 2 * MIB)])
+def test_the_low_area_ends_below_the_last_byte_of_32_bits(size: int, end: int) -> None:
+    """0xffffffff is the limit itself, so that the last 2 MiB below 4 GiB are out of reach."""
+    machine = EMPTY._replace(cmdline=f"kho=on kho_scratch={size >> 20}M,2M,2M")
+    boot = ran(boot_of("6.18", machine, (MIB, 8 * GIB), facts=ON), "kho_memory_init")
+    assert changes(boot)[1] == ("reserve", end - size, end)
+
+
+def test_what_is_reserved_at_the_end_of_32_bits_counts_for_the_low_area() -> None:
+    """All but the last byte; the global area has what is left of twice the sum."""
+    machine = EMPTY._replace(cmdline="kho=on kho_scratch=100%")
+    boot = boot_of("7.1", machine, (MIB, 8 * GIB), facts=ON)
+    boot.memblock.reserve_kern(4 * GIB - 4 * MIB, 8 * MIB)
+    boot.memblock.set_node_reserved(0, 8 * GIB, 0)
+    boot.recorder.events.clear()
+    assert sizes(ran(boot, "kho_memory_init")) == [48, 4, 4 + 2, 8]

@@ -8,7 +8,8 @@ from memplan.events import Change
 from memplan.machine.model import CpuAffinity, Cpus, MemoryAffinity, Srat
 from memplan.owner import Purpose
 from memplan.units import GIB, MIB
-from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
+from tests.boot.steps.single import warned
+from tests.boot.steps.test_numa import KERNELS, booted, machine
 
 RAM = [(MIB, 3 * GIB), (4 * GIB, 6 * GIB)]
 TWO = Srat(
@@ -64,7 +65,9 @@ def test_what_can_not_be_made_is_not_made(version: str, option: str) -> None:
 @pytest.mark.parametrize("version", KERNELS)
 def test_small_sizes_grow(version: str) -> None:
     boot = fake(version, "1M")
-    assert any(text.startswith("Fake node size 1MB too small, increasing to ") for text in messages(boot))
+    # 5 GiB less 1 MiB in as many nodes as there may be, or 32 MiB.
+    least = -(-max(5119 * 256 // boot.kernel.max_numnodes * 4096, 32 * MIB) // (32 * MIB)) * 32
+    assert warned(boot)[:1] == [f"Fake node size 1MB too small, increasing to {least}MB"]
     assert len(boot.nodes.possible) <= boot.kernel.max_numnodes
 
 

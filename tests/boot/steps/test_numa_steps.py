@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from memplan.boot.meminfo import Block, Meminfo
 from memplan.boot.steps.distances import copy_distances, emulate_distances, numa_reset_distance, numa_set_distance
+from memplan.boot.steps.meminfo import numa_add_memblk
 from memplan.boot.steps.numa import alloc_node_data, init_cpu_to_node
 from memplan.errors import NotCoveredError
-from memplan.machine.model import CpuAffinity, Cpus, MemoryAffinity, Srat
+from memplan.events import Mark
+from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, Cpus, MemoryAffinity, Srat
 from memplan.owner import Owner, Purpose
 from memplan.plan import SratUse
-from memplan.units import GIB, MIB, PAGE_SIZE
+from memplan.units import GIB, MIB, PAGE_SIZE, U64_MAX
 from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told, warned
 from tests.boot.steps.test_numa import SRAT_TWO, TWO, booted, machine, messages
 
 VERSIONS = ("3.13", "6.1", "6.12")
+SRAT_TABLE = Acpi(tables=(AcpiTable("SRAT", 0x1000, 64),))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -181,3 +187,105 @@ def test_5_10_makes_node_data_for_generic_initiators_too() -> None:
         made = [e for e in boot.recorder.events if getattr(e, "owner", None) == Owner(Purpose.NODE_DATA, 2)]
         assert bool(made) is own
         assert ("Initmem setup node 2 [mem 0x0000000000000000-0x0000000000000000]" in messages(boot)) is own
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_cpu_whose_apic_id_the_srat_does_not_name_keeps_its_turn(version: str) -> None:
+    cpus = Cpus(possible=4, present=4, apic_ids=(0, 9, 1, 2))
+    srat = Srat(memory=SRAT_TWO.memory, cpus=(CpuAffinity(0, 1), CpuAffinity(1, 0), CpuAffinity(2, 0)))
+    boot = booted(version, machine(TWO, srat, cpus))
+    assert boot.nodes.cpu_to_node == [0, 1, 0, 1]
+    init_cpu_to_node(boot)
+    # Node numbers follow the CPUs' entries.
+    assert boot.nodes.cpu_to_node == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("version", "resets"), [("3.13", 1), ("6.1", 1), ("6.12", 1)])
+def test_all_regions_lose_their_nodes_and_marks_before_a_table_is_read(version: str, resets: int) -> None:
+    boot = booted(version, machine(TWO, SRAT_TWO))
+    marks = [event for event in boot.recorder.events if isinstance(event, Mark)]
+    whole = [(mark.array, mark.flag, mark.on, mark.nid) for mark in marks if (mark.start, mark.end) == (0, U64_MAX)]
+    reset = [("memory", 0, True, None)]
+    if version != "3.13":
+        reset += [("reserved", 0, True, None), ("memory", 1, False, None)]
+    assert whole == reset * resets
+    assert [(mark.array, mark.flag, mark.on, mark.nid) for mark in marks[: len(reset)]] == reset
+
+
+@pytest.mark.parametrize("version", ["3.13", "6.1"])
+@pytest.mark.parametrize(("beyond", "short"), [(0, 0), (GIB, 0), (GIB, 256), (0, 256)])
+def test_ram_that_linux_does_not_count_needs_no_node(version: str, beyond: int, short: int) -> None:
+    """What lies above max_pfn, and is RAM all the same, is not asked for a node."""
+    srat = Srat(memory=(MemoryAffinity(0, 0, 2 * GIB), MemoryAffinity(1, 2 * GIB, GIB - short * PAGE_SIZE)))
+    boot = boot_of(version, EMPTY._replace(srat=srat, acpi=SRAT_TABLE), (MIB, 3 * GIB + beyond))
+    boot.max_pfn = 3 * GIB // PAGE_SIZE
+    ran(boot, "initmem_init")
+    assert boot.nodes.srat is (SratUse.UNCOVERED if short else SratUse.USED)
+    covered = f"NUMA: nodes only cover {3071 - short // 256}MB of your 3071MB e820 RAM. Not used."
+    assert [text for text in warned(boot) if "cover" in text] == [covered] * bool(short)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_there_is_room_for_two_blocks_a_node(more: int) -> None:
+    """One more, and the SRAT is not used."""
+    boot = boot_of("6.12", EMPTY, (0, 3 * GIB), facts={"config.NODES_SHIFT": 2})
+    assert boot.kernel.max_numnodes == 4
+    meminfo = Meminfo()
+    added = [numa_add_memblk(boot, meminfo, n * MIB, n * MIB + MIB, n % 4) for n in range(8 + more)]
+    assert added == [True] * 8 + [False] * more
+    assert numa_add_memblk(boot, meminfo, 0, 0, 0)
+    assert len(meminfo.blocks) == 8
+    assert warned(boot) == ["too many memblk ranges"] * more
+    entries = tuple(MemoryAffinity(n % 4, n * 64 * MIB, 64 * MIB) for n in range(8 + more))
+    own = boot_of("6.12", EMPTY._replace(srat=Srat(memory=entries), acpi=SRAT_TABLE), (0, (8 + more) * 64 * MIB))
+    own.kernel = boot.kernel
+    ran(own, "initmem_init")
+    assert own.nodes.srat is (SratUse.BAD_ENTRY if more else SratUse.USED)
+    text = "ACPI: SRAT: Failed to add memblk to node 0 [mem 0x20000000-0x23ffffff]"
+    assert [line for line in warned(own) if "SRAT: Failed" in line] == [text] * more
+
+
+@pytest.mark.parametrize("version", ["3.13", "6.1", "6.12"])
+def test_an_invalid_block_is_told_and_counts_as_added(version: str) -> None:
+    boot = boot_of(version)
+    meminfo = Meminfo()
+    assert numa_add_memblk(boot, meminfo, 2 * MIB, MIB, 3)
+    prefix = "NUMA: " if version == "3.13" else ""
+    assert warned(boot) == [f"{prefix}Warning: invalid memblk node 3 [mem 0x00200000-0x000fffff]"]
+    assert meminfo.blocks == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 5)), max_size=5), st.integers(0, 30), st.integers(1, 20))
+def test_blocks_that_a_window_meets_are_stretched_over_it(parts: list[tuple[int, int]], start: int, size: int) -> None:
+    """numa_fill_memblks: each hole goes to the block above it, the ends of the window to the outer blocks."""
+    meminfo = Meminfo()
+    at = 0
+    for nid, (gap, length) in enumerate(parts):
+        meminfo.blocks.insert(nid % 2, Block(at + gap, at + gap + length, nid))
+        at += gap + length
+    before = {block.nid: range(block.start, block.end) for block in meminfo.blocks}
+    window = range(start, start + size)
+    met = [nid for nid, own in before.items() if set(own) & set(window)]
+    assert meminfo.fill(start, start + size) is bool(met)
+    after = {block.nid: set(range(block.start, block.end)) for block in meminfo.blocks}
+    assert all(after[nid] == set(before[nid]) for nid in before if nid not in met)
+    if not met:
+        return
+    covered = set().union(*(before[nid] for nid in met))
+    order = sorted(met, key=lambda nid: before[nid].start)
+    expected = {nid: set(before[nid]) for nid in met}
+    for unit in range(min(*covered, start), max(*covered, start + size - 1) + 1):
+        if unit in covered:
+            continue
+        above = [nid for nid in order if before[nid].start > unit]
+        # Below the lowest block the hole is that block's, above the last one the last's.
+        expected[above[0] if above else order[-1]].add(unit)
+    assert {nid: after[nid] for nid in met} == expected
+
+
+@pytest.mark.parametrize(("middle", "filled"), [((2, 4), 10), ((2, 10), 10), ((2, 11), 11), ((2, 12), 12)])
+def test_a_hole_behind_blocks_that_overlap(middle: tuple[int, int], filled: int) -> None:
+    meminfo = Meminfo()
+    meminfo.blocks = [Block(12, 14, 0), Block(0, 10, 0), Block(*middle, 0), Block(15, 16, 0)]
+    assert meminfo.fill(0, 20)
+    assert [(block.start, block.end) for block in meminfo.blocks] == [(filled, 14), (0, 10), middle, (14, 20)]

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memplan.boot.context import Boot
-from memplan.events import Change
+from memplan.events import Change, Refused
 from memplan.machine.model import Cpus
 from memplan.owner import Owner, Purpose
-from memplan.units import GIB, MIB, PAGE_SIZE, SECTION_SIZE, SIZE_2M
+from memplan.units import GIB, MIB, PAGE_SIZE, SECTION_SIZE, SIZE_2M, TIB
 from tests.boot.bootlog import one_by_one
 from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told, warned
 
@@ -254,3 +254,76 @@ def test_without_hot_remove_usage_maps_lie_anywhere_on_their_node(version: str) 
             if isinstance(event, Change) and event.owner.kind is Purpose.SECTION_USAGE and event.request
         ]
         assert [(request.min_addr, request.nid) for request in asked] == [(least, 0), (least and GIB + least, 1)]
+
+
+def names(boot: Boot, kind: Purpose) -> list[str]:
+    """The functions that the log names before what was taken for that purpose, each once."""
+    found = [
+        boot.wording.request(event.request, event.caller).split(":")[0]
+        for event in boot.recorder.events
+        if isinstance(event, Change) and event.owner.kind is kind and event.request and event.op == "reserve"
+    ]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize(
+    ("version", "block", "tables"),
+    [
+        ("4.14", "memblock_virt_alloc_try_nid", "memblock_virt_alloc_try_nid"),
+        ("4.15", "memblock_virt_alloc_try_nid_raw", "memblock_virt_alloc_try_nid_raw"),
+        ("4.18", "memblock_virt_alloc_try_nid_raw", "memblock_virt_alloc_try_nid_raw"),
+        ("5.3", "memblock_alloc_try_nid_raw", "memblock_alloc_try_nid_raw"),
+        ("5.10", "memblock_alloc_exact_nid_raw", "memblock_alloc_try_nid_raw"),
+        ("6.12", "memblock_alloc_exact_nid_raw", "memblock_alloc_try_nid_raw"),
+    ],
+)
+def test_what_the_log_calls_the_memory_map_s_allocations(version: str, block: str, tables: str) -> None:
+    """Without clearing what is taken (_raw), since 4.15; on no other node, since 5.10 (5.6)."""
+    boot = ran(booted(version, [(MIB, 2 * GIB, 0)], [], True), "sparse_init")
+    assert names(boot, Purpose.MEMORY_MAP) == [block]
+    if version != "4.14":
+        assert names(boot, Purpose.VMEMMAP_TABLES) == [tables]
+
+
+@pytest.mark.parametrize("levels", [4, 5])
+def test_a_map_across_all_of_its_tables(levels: int) -> None:
+    """A section has 2 MiB of the map: a table for 64 GiB of RAM, one for 32 TiB, and with five levels one for all."""
+    cpus = Cpus(la57=levels == 5)
+    facts = {"config.X86_5LEVEL": True, "config.MEMORY_HOTREMOVE": False}
+    top = 32 * TIB
+    ram = ((MIB, 4 * GIB, 0), (top - 2 * SECTION_SIZE, top + 2 * SECTION_SIZE, 1), (top + 64 * GIB, top + 65 * GIB, 1))
+    boot = ran(boot_of("6.12", EMPTY._replace(cpus=cpus), *ram, facts=facts), "sparse_init")
+    tables = dict.fromkeys((0, 1), 0)
+    for _, start, _ in changes(boot, Purpose.VMEMMAP_TABLES):
+        tables[int(start >= top - 2 * SECTION_SIZE)] += 1
+    # Node 1 has two sections below 32 TiB, two above, and more behind the next 64 GiB.
+    assert tables == {0: levels - 2, 1: 1 + 2 + 1}
+
+
+@pytest.mark.parametrize("version", ["4.19", "6.12"])
+def test_a_node_without_room_for_its_usage_maps_has_no_memory_map(version: str) -> None:
+    ram = [(MIB, GIB, 0), (GIB, 2 * GIB, 1)]
+    boot = boot_of(version, EMPTY, *ram, facts={"config.MEMORY_HOTREMOVE": False})
+    boot.memblock.reserve(MIB, GIB - MIB - 2 * PAGE_SIZE)
+    boot.memblock.reserve(GIB, GIB)
+    # The second page is left for the books of sections; then nothing is.
+    boot.memblock.reserve(GIB - 2 * PAGE_SIZE, PAGE_SIZE)
+    boot.rules = boot.rules._replace(section_roots="static")
+    boot.recorder.events.clear()
+    ran(boot, "sparse_init")
+    assert warned(boot) == [f"sparse_init_nid: node[{nid}] usemap allocation failed" for nid in (0, 1)]
+    assert changes(boot, Purpose.MEMORY_MAP) == []
+
+
+def test_usage_maps_of_a_node_without_node_data_are_asked_for_at_its_null_pointer() -> None:
+    """Its place is what __pa makes of a null pointer: what the direct map's base lacks to 2^64."""
+    boot = boot_of("6.1", EMPTY, (MIB, GIB, 0), (GIB, 2 * GIB, 1), facts={"config.MEMORY_HOTREMOVE": True})
+    boot.nodes.node_data[0] = (GIB - PAGE_SIZE, GIB)
+    ran(boot, "sparse_init")
+    asked = [
+        event.request
+        for event in boot.recorder.events
+        if isinstance(event, Change | Refused) and event.owner == Owner(Purpose.SECTION_USAGE, 1) and event.request
+    ]
+    goal = (1 << 64) - 0xFFFF888000000000
+    assert [(request.min_addr, request.max_addr) for request in asked] == [(goal, goal + SECTION_SIZE)]

@@ -1,8 +1,11 @@
 """Reading the SRAT: the order in which nodes get their numbers, and what is refused."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memplan.boot.context import Boot
+from memplan.boot.proximity import node_numbers
 from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, CxlWindow, E820Entry, Machine, MemoryAffinity, Srat
 from memplan.units import GIB, MIB
 from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
@@ -176,3 +179,34 @@ def test_a_cxl_window_completes_the_nodes_inside(version: str) -> None:
     # The last MiB of RAM has no node by the SRAT.
     boot = booted(version, with_windows(CxlWindow(8 * GIB, 2 * GIB)))
     assert spans(boot) == {0: 1535, 1: 1536, 2: 1024, 3: 1024}
+
+
+@pytest.mark.parametrize("version", KERNELS)
+def test_ids_of_x2apics_have_four_digits(version: str) -> None:
+    cpus = (CpuAffinity(0x1A, 3), CpuAffinity(0x2B, 9, x2apic=True))
+    told = [
+        text for text in messages(booted(version, machine(RAM, Srat(memory=memory(3, 9), cpus=cpus)))) if "APIC" in text
+    ]
+    lines = ["SRAT: PXM 3 -> APIC 0x1a -> Node 0", "SRAT: PXM 9 -> APIC 0x002b -> Node 1"]
+    if version == "3.13":
+        lines = ["SRAT: PXM 9 -> APIC 0x002b -> Node 0", "SRAT: PXM 3 -> APIC 0x1a -> Node 1"]
+    assert told == lines * (version != "6.12")
+
+
+entries = st.tuples(st.integers(0, 5) | st.integers(250, 260), st.booleans(), st.booleans())
+
+
+@given(st.lists(entries, max_size=6), st.lists(entries, min_size=1, max_size=6), st.sampled_from((1, 2)))
+@pytest.mark.parametrize("version", KERNELS)
+def test_numbers_are_known_before_the_boot(
+    version: str, cpus: list[tuple[int, bool, bool]], parts: list[tuple[int, bool, bool]], revision: int
+) -> None:
+    """What firmware's check says of node numbers is what the kernel gives; of entries that are off both say nothing."""
+    subject = Srat(
+        memory=tuple(MemoryAffinity(pxm & 0xFF, n * GIB, GIB, enabled=on) for n, (pxm, on, _) in enumerate(parts)),
+        cpus=tuple(CpuAffinity(n, pxm & 0xFF, enabled=on, x2apic=wide) for n, (pxm, on, wide) in enumerate(cpus)),
+        generic_initiators=(7,),
+        revision=revision,
+    )
+    boot = booted(version, machine([(MIB, len(parts) * GIB)], subject))
+    assert node_numbers(subject, boot.rules) == boot.nodes.pxm_to_node

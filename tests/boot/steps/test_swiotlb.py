@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import memplan
+from memplan.boot.panic import BootPanic
 from memplan.events import Message
 from memplan.machine.model import Cpus
 from memplan.owner import Purpose
@@ -207,3 +208,21 @@ def test_before_6_2_there_is_one_try(kernel: str) -> None:
     ran(boot, "swiotlb_init")
     assert changes(boot) == []
     assert len(warned(boot)) == 1
+
+
+@pytest.mark.parametrize(("version", "dies"), [("3.14", True), ("4.4", True), ("4.19", True), ("5.10", False)])
+def test_only_an_early_log_buffer_that_finds_no_room_ends_the_boot(version: str, dies: bool) -> None:
+    """setup_log_buf(1) panics up to 4.20; a later one, for many CPUs, is just not made."""
+    full = ((MIB, GIB),)
+    facts = {"config.LOG_BUF_SHIFT": 17, "config.LOG_CPU_MAX_BUF_SHIFT": 12}
+    own = EMPTY._replace(cmdline="log_buf_len=16M", cpus=Cpus(possible=64))
+    early = boot_of(version, own, (MIB, GIB), reserved=full, facts=facts)
+    if dies:
+        with pytest.raises(BootPanic, match="Failed to allocate 16777216 bytes"):
+            ran(early, "setup_log_buf_early")
+    else:
+        ran(early, "setup_log_buf_early")
+        assert warned(early) == ["log_buf_len: 16777216 bytes not available"]
+    late = ran(boot_of(version, own, (MIB, GIB), reserved=full, facts=facts), "setup_log_buf")
+    assert not late.new_log_buf
+    assert changes(late) == []

@@ -482,3 +482,15 @@ def test_before_it_knew_mirrored_memory_linux_read_mirror_as_a_number(version: s
     ]
     assert plans[0].zones == plans[1].zones
     assert sum(zone.present for zone in plans[0].zones) == sum(own.end - own.start for own in e820) // PAGE_SIZE - 1
+
+
+@pytest.mark.parametrize("version", ["3.13", "6.1"])
+@pytest.mark.parametrize(("more", "counts"), [(-1, True), (0, False), (1, False)])
+def test_what_is_taken_of_the_first_zone_counts_where_there_is_more(version: str, more: int, counts: bool) -> None:
+    """Where all of the zone's pages, or more, are taken, none is subtracted."""
+    boot = booted(version, machine([(MIB, 16 * MIB)], None))
+    free = 15 * 256 - -(-15 * 256 * boot.kernel.fact("struct.page") // 4096)
+    boot.dma_reserve = free + more
+    free_area_init(boot)
+    assert [zone.name for zone in boot.zones.zones] == ["DMA"]
+    assert boot.zones.nr_kernel_pages == (free - boot.dma_reserve if counts else free)
