@@ -101,18 +101,19 @@ def _hugetlb_cma_sizes(boot: Boot, value: str, nodes: list[int]) -> tuple[int, d
     wanted: dict[int, int] = {}
     rest = value
     total = 0
-    while boot.rules.hugepages_per_node and (found := re.match(r"([0-9]+):", rest)):
+    while found := re.match(r"([0-9]+)(:)?", rest):
+        if not found[2] or not boot.rules.hugepages_per_node:
+            # A size without a node stands for all, and counts from the option's first word on.
+            total = memparse(value)[0]
+            break
         nid = decimal_number(found[1])
         if nid >= boot.kernel.max_numnodes:
-            return total, wanted
+            break
         wanted[nid], rest = memparse(rest[found.end() :])
         total += wanted[nid]
         if not rest.startswith(","):
             break
         rest = rest[1:]
-    if not wanted or (rest and rest[0].isdigit()):
-        # A size without a node stands for all, and counts from the option's first word on.
-        total = memparse(value)[0]
     for nid, size in sorted(wanted.items()):
         if size and nid not in nodes:
             boot.printk(f"hugetlb_cma: invalid node {nid} specified", warning=True)

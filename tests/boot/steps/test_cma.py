@@ -204,6 +204,13 @@ def by_node(boot: Boot) -> dict[int | None, int]:
         ("6.1", "3:1G,1:1G", {1: 1}),
         ("6.1", "0:1,1:1G", {1: 1}),
         ("6.1", "0:1G,", {0: 1}),
+        ("6.1", "0:1G,1:1", {0: 1}),
+        ("6.1", "0:1G,3:1G,2:1G", {0: 1, 2: 1}),
+        # Without a comma nothing more is read, and none behind a node that no kernel of this build has.
+        ("6.1", "0:1G1:2G", {0: 1}),
+        ("6.1", "0:1G,99999:1G,1:1G", {0: 1}),
+        ("6.1", "0:1G,1023:1G,1:1G", {0: 1, 1: 1}),
+        ("6.1", "0:1G,1024:1G,1:1G", {0: 1}),
         ("6.1", "0:0,1:2G", {1: 2}),
         # A size without a node stands for all, and is read from the first character on.
         ("6.1", "0:1G,2G", {}),
@@ -234,6 +241,11 @@ def test_what_is_told_of_the_shares() -> None:
     assert warned(shared("6.1", "0:1,1:1G")) == ["hugetlb_cma: cma area of node 0 should be at least 1024 MiB"]
     assert warned(shared("6.1", "3:1G,1:1G")) == ["hugetlb_cma: invalid node 3 specified"]
     assert warned(shared("6.1", "0:0,1:1G")) == []
+    least = "hugetlb_cma: cma area of node 0 should be at least 1024 MiB"
+    assert warned(shared("6.1", "0:512M,99999:1G")) == [least]
+    assert warned(shared("6.1", "0:1023M,1:1024M")) == [least]
+    assert warned(shared("6.1", "1023M")) == ["hugetlb_cma: cma area should be at least 1024 MiB"]
+    assert warned(shared("6.1", "1024M")) == []
 
 
 def test_a_node_without_room_leaves_the_rest_to_the_others() -> None:
@@ -336,3 +348,15 @@ def test_ranges_end_where_gigantic_pages_do() -> None:
     assert all(start % GIB == end % GIB == 0 for _, start, end in changes(boot))
     assert sum(end - start for start, end in own) == 12
     assert not any(start < 5 or start < 12 < end or 11 <= start < 12 or start == 13 for start, end in own)
+
+
+@pytest.mark.parametrize(
+    ("version", "per_node", "sizes"), [("6.12", 2048, {0: 2, 1: 2, 2: 2}), ("6.18", 2730, {0: 3, 1: 3, 2: 2})]
+)
+def test_nodes_without_memory_have_no_share_since_6_15(version: str, per_node: int, sizes: dict[int, int]) -> None:
+    boot = boot_of(version, GIGANTIC._replace(cmdline="hugetlb_cma=8G"), *NODES, facts={"config.CMA": True})
+    boot.nodes.online.add(3)
+    ran(boot, "hugetlb_cma_reserve")
+    assert told(boot)[0] == f"hugetlb_cma: reserve 8192 MiB, up to {per_node} MiB per node"
+    assert by_node(boot) == sizes
+    assert ("hugetlb_cma: reservation failed: err -12, node 3" in warned(boot)) is (version == "6.12")
