@@ -41,7 +41,7 @@ def _log_buffers(boot: Boot, size: int, *, early: bool) -> bool:
     """The text, and from 5.10 on the ring buffer's descriptors and infos, one each for 32 bytes of text."""
     memory, align = boot.memory, boot.rules.log_buf_align
     if boot.rules.log_buf == "text":
-        if early and boot.rules.allocation_calls == "bootmem":
+        if boot.rules.allocation_calls == "bootmem":
             return bool(memory.alloc_base(size, align, owner=Purpose.LOG_BUFFER, caller="setup_log_buf"))
         if early and boot.rules.calls_without_panic:
             return bool(memory.alloc_or_panic(size, align, owner=Purpose.LOG_BUFFER, caller="setup_log_buf"))
