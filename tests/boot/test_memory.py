@@ -1,10 +1,15 @@
 """What a kernel was given and can't use (3.13 returns addresses of upward searches through an int), and not given."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import memplan
+from memplan.boot.context import Boot
+from memplan.boot.memory import Memory
 from memplan.boot.panic import BootPanic
 from memplan.boot.record import Recorder
 from memplan.errors import NotCoveredError
@@ -244,3 +249,77 @@ def test_lines_of_a_growing_array_are_memblock_debug_s() -> None:
         ("after", False, True),
         ("growing with memblock=debug", False, True),
     ]
+
+
+# -- the searches that are said to have been made --------------------------------------------------------------------
+
+VERSIONS = ("3.13", "3.18", "4.4", "4.19", "5.10", "6.12")
+parts = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 20)), max_size=4)
+
+
+class Layout(NamedTuple):
+    """MiB: RAM in the upper half is node 1's; what is taken, hot-pluggable and mirrored, as (start, size)."""
+
+    taken: list[tuple[int, int]]
+    hotplug: list[tuple[int, int]]
+    mirror: list[tuple[int, int]]
+    bottom_up: bool
+
+    def boot(self, version: str) -> Boot:
+        boot = boot_of(version, EMPTY._replace(cmdline="movable_node"), (MIB, 32 * MIB, 0), (32 * MIB, 64 * MIB, 1))
+        memblock = boot.memblock
+        memblock.movable_node = memblock.mirrored_kernelcore = True
+        memblock.bottom_up, memblock.kernel_end = self.bottom_up, 8 * MIB
+        for start, size in self.taken:
+            memblock.reserve(start * MIB, size * MIB)
+        for start, size in self.hotplug:
+            memblock.mark_hotplug(start * MIB, size * MIB)
+        for start, size in self.mirror:
+            memblock.mark_mirror(start * MIB, size * MIB)
+        boot.recorder.events.clear()
+        return boot
+
+
+def asked(memory: Memory, call: str, size: int, low: int, high: int, nid: int) -> int:
+    """The address that one of the ways to ask for memory gives."""
+    align, owner, caller = 2 * MIB, Purpose.PERCPU, "pcpu_fc_alloc"
+    if call == "range":
+        return memory.phys_alloc_range(size, align, low, high or 64 * MIB, owner=owner, caller=caller)
+    if call == "range on the node":
+        return memory.alloc_range_nid(size, align, low, high, nid, owner=owner, caller=caller)
+    if call == "base":
+        return memory.alloc_base(size, align, owner=owner, caller=caller)
+    if call in ("near the node", "on the node"):
+        return memory.phys_alloc_try_nid(size, align, nid, any_node=call == "near the node", owner=owner, caller=caller)
+    exact = call == "exact"
+    return memory.alloc(
+        size, align, min_addr=low, max_addr=high, nid=nid, raw=exact, exact=exact, owner=owner, caller=caller
+    )
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(
+    st.sampled_from(VERSIONS),
+    st.builds(Layout, parts, parts, parts, st.booleans()),
+    st.sampled_from(("range", "range on the node", "base", "near the node", "on the node", "alloc", "exact")),
+    st.integers(1, 16 * 1024),
+    st.sampled_from((0, 1, 16, 40)),
+    st.sampled_from((0, 24, 48)),
+    st.integers(0, 1),
+)
+def test_the_searches_of_a_request_find_what_it_got(
+    version: str, layout: Layout, call: str, kib: int, low: int, high: int, nid: int
+) -> None:
+    """The first of them that finds a place finds the request's; where none does there was none."""
+    if call == "base" and version != "3.13":
+        call = "range"
+    boot, twin = layout.boot(version), layout.boot(version)
+    found = asked(boot.memory, call, kib * 1024, low * MIB, high * MIB, nid)
+    requests = [e.request for e in boot.recorder.events if isinstance(e, Change | Refused) and e.request is not None]
+    seen = [
+        candidate.address
+        for search in twin.memory.searches(requests[0])
+        for candidate in twin.memblock.candidates(search)
+        if candidate.address
+    ]
+    assert seen[:1] == [found] * bool(found)

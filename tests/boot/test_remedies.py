@@ -21,9 +21,10 @@ from memplan.machine.alteration import Alteration, options_changed
 from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import Cpus, E820Entry, Initrd, KernelImage, Machine, MemoryAffinity, Srat
 from memplan.owner import CRASH_KERNEL, Owner, Purpose
-from memplan.plan import Blocker, Plan
+from memplan.plan import Blocker, Plan, Reservation
 from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB
+from tests.boot.steps.single import EMPTY, boot_of
 from tests.reports.logs import DATA, report
 
 RAM = (E820Entry(0, 640 * 1024, 1), E820Entry(MIB, 3 * GIB, 1), E820Entry(4 * GIB, 9 * GIB, 1))
@@ -255,3 +256,108 @@ def test_without_hot_plug_movable_node_is_not_offered() -> None:
 )
 def test_what_is_missing_is_named(kind: Purpose, cmdline: str, marked: bool, text: str) -> None:
     assert text in sentence(Owner(kind), CommandLine(cmdline), marked=marked)
+
+
+# -- the changes themselves ------------------------------------------------------------------------------------------
+
+
+def change(
+    owner: Purpose,
+    size: int,
+    marked: list[tuple[int, int]],
+    *ram: tuple[int, int],
+    version: str = "6.12",
+    words: str = "",
+) -> Alteration | None:
+    """What is to be changed for `size` bytes of `owner` that lie in what is marked."""
+    boot = boot_of(version, EMPTY._replace(cmdline=words), *(ram or ((MIB, 8 * GIB),)))
+    taken = [Reservation(3 * GIB, 3 * GIB + size, 1, Owner(owner), "step", False)] * bool(size)
+    low = Reservation(GIB, GIB + MIB, 0, Owner(Purpose.CRASH_KERNEL_LOW), "step", False)
+    return Remedies(boot, RangeSet(marked), [*taken, low]).remedy(Owner(owner), hotplug=True).change
+
+
+@pytest.mark.parametrize(
+    ("size", "marked", "place"),
+    [
+        (100 * MIB, [(2 * GIB, 8 * GIB)], 2 * GIB - 112 * MIB),
+        (96 * MIB, [(2 * GIB, 8 * GIB)], 2 * GIB - 96 * MIB),
+        (96 * MIB, [(2 * GIB - MIB, 8 * GIB)], 2 * GIB - 112 * MIB),
+        # Below 4 GiB alone, and from 16 MiB on.
+        (96 * MIB, [(3 * GIB, 3 * GIB + MIB)], 4 * GIB - 96 * MIB),
+        (96 * MIB, [(112 * MIB, 8 * GIB)], 16 * MIB),
+        (96 * MIB, [(112 * MIB - 1, 8 * GIB)], None),
+        (96 * MIB, [(0, 4 * GIB)], None),
+        (0, [(2 * GIB, 8 * GIB)], None),
+    ],
+)
+def test_a_place_for_the_crash_kernel_in_memory_that_stays(
+    size: int, marked: list[tuple[int, int]], place: int | None
+) -> None:
+    """A multiple of 16 MiB; what lies below 4 GiB beside it is not counted."""
+    expected = Alteration(add=(f"crashkernel={size:#x}@{place:#x}",), drop=("crashkernel",)) if place else None
+    assert change(Purpose.CRASH_KERNEL, size, marked) == expected
+
+
+@pytest.mark.parametrize(("version", "align"), [("5.10", 4 * MIB), ("6.12", 2 * MIB)])
+def test_a_place_for_contiguous_memory_with_both_ends(version: str, align: int) -> None:
+    found = change(Purpose.CMA, 64 * MIB, [(2 * GIB - MIB, 8 * GIB)], version=version)
+    start = 2 * GIB - 64 * MIB - align
+    assert found == Alteration(add=(f"cma={64 * MIB:#x}@{start:#x}-{start + 64 * MIB:#x}",), drop=("cma",))
+    low = change(Purpose.CMA, 64 * MIB, [(64 * MIB + align, 8 * GIB)], version=version)
+    assert low == Alteration(add=(f"cma={64 * MIB:#x}@{align:#x}-{align + 64 * MIB:#x}",), drop=("cma",))
+    assert change(Purpose.CMA, 64 * MIB, [(64 * MIB + align - 1, 8 * GIB)], version=version) is None
+
+
+@pytest.mark.parametrize(
+    ("marked", "start"),
+    [
+        ([(GIB, 8 * GIB)], GIB - 0x3000),
+        ([(GIB + 1, 8 * GIB)], GIB - 0x2000),
+        ([(3 * GIB, 4 * GIB)], 2 * GIB - 0x3000),
+    ],
+)
+def test_a_place_for_the_initrd_behind_the_kernel_and_below_2_gib(marked: list[tuple[int, int]], start: int) -> None:
+    boot = boot_of("6.12", EMPTY._replace(initrd=Initrd(5 * GIB, 0x2001)), (MIB, 8 * GIB))
+    found = Remedies(boot, RangeSet(marked), ()).remedy(Owner(Purpose.INITRD), hotplug=True).change
+    assert found == Alteration(initrd_start=start)
+    end = boot.params.kernel_end
+    full = Remedies(boot, RangeSet([(end + 0x2000, 8 * GIB)]), ()).remedy(Owner(Purpose.INITRD), hotplug=True)
+    assert full.change is None
+    room = Remedies(boot, RangeSet([(end + 0x2001, 8 * GIB)]), ()).remedy(Owner(Purpose.INITRD), hotplug=True)
+    assert room.change == Alteration(initrd_start=end)
+
+
+@pytest.mark.parametrize(
+    ("owner", "words", "expected"),
+    [
+        (Purpose.RESERVE_MEM, "", Alteration(drop=("reserve_mem",))),
+        (Purpose.SWIOTLB, "", Alteration(add=("swiotlb=noforce",))),
+        (Purpose.SWIOTLB, "swiotlb=noforce", None),
+        (Purpose.PAGE_TABLES, "", Alteration(add=("movable_node",))),
+        (Purpose.PAGE_TABLES, "movable_node", None),
+        (Purpose.MEMORY_MAP, "", Alteration(add=("movable_node",))),
+        (Purpose.MEMORY_MAP, "movable_node", None),
+        (Purpose.ACPI_TABLE, "", None),
+    ],
+)
+def test_an_option_that_moves_it(owner: Purpose, words: str, expected: Alteration | None) -> None:
+    assert change(owner, MIB, [(2 * GIB, 8 * GIB)], words=words) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "marked", "offered"),
+    [
+        (KernelImage(load_address=3 * GIB, randomized=True), [(2 * GIB, 8 * GIB)], True),
+        (KernelImage(load_address=3 * GIB, randomized=False), [(2 * GIB, 8 * GIB)], False),
+        (KernelImage(load_address=0x1000000, randomized=True), [(2 * GIB, 8 * GIB)], False),
+        (KernelImage(randomized=True), [(2 * GIB, 8 * GIB)], False),
+        (KernelImage(load_address=3 * GIB, randomized=True), [(0, 0x1000001), (2 * GIB, 8 * GIB)], False),
+        (KernelImage(load_address=3 * GIB, randomized=True), [(0, 0x1000000), (2 * GIB, 8 * GIB)], True),
+    ],
+)
+def test_kaslr_goes_where_the_kernel_s_usual_place_stays(
+    image: KernelImage, marked: list[tuple[int, int]], offered: bool
+) -> None:
+    boot = boot_of("6.12", EMPTY._replace(kernel=image), (MIB, 8 * GIB))
+    found = Remedies(boot, RangeSet(marked), ()).remedy(Owner(Purpose.KERNEL_IMAGE), hotplug=True).change
+    assert found == (Alteration(add=("nokaslr",), usual_place=True) if offered else None)

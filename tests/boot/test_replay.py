@@ -98,3 +98,12 @@ def test_the_nodes_of_tables_pages() -> None:
         homes = {page // size for page in range(own.start, own.end, 4096)}
         assert own.nid == (homes.pop() if len(homes) == 1 else None)
     assert {own.nid for own in plan.page_tables.runs if own.source == "brk"} == {0}
+
+
+@pytest.mark.parametrize(("version", "random"), [("3.13", False), ("5.10", True), ("6.12", True)])
+def test_from_which_step_on_kaslr_has_a_say(version: str, random: bool) -> None:
+    """The CPU entry areas, which are there since 4.15: what is allocated before does not depend on chance."""
+    kernel = find_kernel(version)
+    steps = kernel.rules.steps
+    expected = steps[steps.index("setup_cpu_entry_areas") :] if random else ()
+    assert replay(MACHINE, kernel).random_steps == frozenset(expected)

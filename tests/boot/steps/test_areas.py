@@ -99,6 +99,7 @@ def test_the_suffix_without_an_area_allocator() -> None:
     kernel = find_kernel("lab-6.18.8")
     plain = replay(machine("crashkernel=256M crashkernel=1G,cma"), without(kernel, "CMA", "DMA_CMA"))
     assert said(plain, "CMA") == ["crashkernel CMA reservation not supported"]
+    assert [message.text for message in plain.warnings] == ["crashkernel CMA reservation not supported"]
 
 
 def without(kernel: Kernel, *options: str) -> Kernel:

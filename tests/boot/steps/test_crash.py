@@ -8,6 +8,7 @@ from memplan.events import Message
 from memplan.owner import Purpose
 from memplan.plan import Plan
 from memplan.units import GIB, MIB
+from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told, warned
 from tests.boot.steps.test_areas import plan, taken
 
 #: The machine has 2 GiB below 4 GiB and 12 above.
@@ -158,3 +159,37 @@ def test_a_low_part_that_is_malformed(kernel: str, expected: tuple[int, int]) ->
     assert sizes(found) == expected
     assert complaints(found) == [text]
     assert [message.text for message in found.warnings if "crashkernel" in message.text] == [text]
+
+
+def test_memory_of_which_none_is_left_is_tried_down_to_a_page() -> None:
+    """crashkernel=N,cma: half as much each time; an area comes in 2 MiB at the least."""
+    machine = EMPTY._replace(cmdline="crashkernel=16M crashkernel=64M,cma")
+    facts = {f"config.{name}": True for name in ("CRASH_RESERVE", "CMA")}
+    boot = boot_of("6.18", machine, (MIB, GIB), reserved=((MIB, GIB),), facts=facts)
+    ran(boot, "reserve_crashkernel")
+    assert changes(boot) == []
+    sizes = [64, 32, 16, 8, 4, *[2] * 10]
+    assert warned(boot) == [
+        "cannot allocate crashkernel (size:0x1000000)",
+        *(f"cma: Failed to reserve {size} MiB" for size in sizes),
+        "crashkernel CMA reservation failed: 64 MB requested, 0 MB reserved in 0 ranges",
+    ]
+
+
+@pytest.mark.parametrize(("gaps", "reserved", "ranges"), [(1, 16, 1), (2, 32, 2), (4, 64, 4), (6, 64, 4)])
+def test_areas_of_a_crash_kernel_are_four_at_most(gaps: int, reserved: int, ranges: int) -> None:
+    """Gaps of 16 MiB, one of them for the crash kernel itself: 64 MiB and 32 fit nowhere, 16 in each."""
+    machine = EMPTY._replace(cmdline="crashkernel=16M crashkernel=64M,cma")
+    facts = {f"config.{name}": True for name in ("CRASH_RESERVE", "CMA")}
+    ram = [(start * 64 * MIB, start * 64 * MIB + 16 * MIB) for start in range(1, gaps + 2)]
+    boot = ran(boot_of("6.18", machine, *ram, facts=facts), "reserve_crashkernel")
+    own = [(start, end) for _, start, end in changes(boot, Purpose.CRASH_KERNEL_CMA)]
+    assert len(own) == ranges
+    assert sum(end - start for start, end in own) == reserved * MIB
+    last = told(boot)[-1]
+    if reserved == 64:
+        assert last == "crashkernel CMA reserved: 64 MB in 4 ranges"
+        assert last not in warned(boot)
+    else:
+        text = f"64 MB requested, {reserved} MB reserved in {ranges} ranges"
+        assert warned(boot)[-1] == f"crashkernel CMA reservation failed: {text}"

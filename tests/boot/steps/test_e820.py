@@ -328,3 +328,14 @@ def test_entries_that_setup_data_adds() -> None:
     assert list(boot.e820) == list(boot.e820_firmware) == expected
     boot.e820.clear()
     assert list(boot.e820_firmware) == expected
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_map_with_more_entries_than_there_is_room_for(more: int) -> None:
+    """128 of the loader's and three a node; what does not fit is told as trouble, and no RAM."""
+    room = 128 + 3 * 64
+    entries = tuple(E820Entry(number * MIB, number * MIB + PAGE_SIZE) for number in range(room + more))
+    boot = ran(boot_of("6.12", Machine(e820=entries), facts={"config.NODES_SHIFT": 6}), "e820__memory_setup")
+    assert len(boot.e820) == room
+    last = room * MIB
+    assert warned(boot) == [f"e820: too many entries; ignoring [mem {last:#010x}-{last + PAGE_SIZE - 1:#010x}]"] * more

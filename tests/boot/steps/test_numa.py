@@ -96,7 +96,8 @@ def test_one_reserved_byte_costs_a_whole_node_its_marks(version: str) -> None:
     assert free.nodes.unmarked == {}
     assert [flags for *_, flags in free.memblock.memory] == [0, 1]
     byte = (2 * GIB + 5, 2 * GIB + 6)
-    taken = booted(version, machine(TWO, SRAT_TWO, cmdline="movable_node"), (byte,))
+    # What is reserved on a node without marks costs nothing.
+    taken = booted(version, machine(TWO, SRAT_TWO, cmdline="movable_node"), ((2 * GIB - 1, 2 * GIB), byte))
     assert taken.nodes.unmarked == {1: (byte,)}
     assert [flags for *_, flags in taken.memblock.memory] == [0, 0]
 

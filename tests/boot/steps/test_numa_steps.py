@@ -131,7 +131,8 @@ def test_what_became_of_the_srat(cmdline: str, srat: Srat | None, use: SratUse) 
 
 
 def test_a_kernel_without_numa() -> None:
-    boot = boot_of("6.12", EMPTY._replace(cpus=Cpus(possible=3, present=3)), facts={"config.NUMA": False})
+    cpus = Cpus(possible=3, present=3)
+    boot = boot_of("6.12", EMPTY._replace(cpus=cpus), (0, GIB, 5), (2 * GIB, 3 * GIB, 7), facts={"config.NUMA": False})
     boot.memblock.bottom_up = True
     ran(boot, "initmem_init")
     assert not boot.memblock.bottom_up

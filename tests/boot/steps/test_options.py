@@ -8,7 +8,7 @@ from memplan.errors import NotCoveredError
 from memplan.kernel.load import find_kernel
 from memplan.owner import Purpose
 from memplan.units import GIB, MIB
-from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told
+from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told, warned
 
 OPTIONS = frozenset({"quiet", "mem", "log_buf_len", "ro", "numa_balancing", "transparent_hugepage"})
 
@@ -19,6 +19,7 @@ def unknown(cmdline: str) -> tuple[str, list[tuple[str, int]]]:
     boot.kernel = boot.kernel._replace(options=OPTIONS)
     ran(boot, "print_unknown_bootoptions")
     texts = told(boot)
+    assert warned(boot) == []
     for text in texts:
         assert text.startswith('Unknown kernel command line parameters "')
         assert text.endswith('", will be passed to user space.')

@@ -86,6 +86,8 @@ class Walk:
         self.version = version
         self.pse, self.gbpages = pse, gbpages
         self.parts: list[tuple[int, int]] = []
+        #: The same to the ends of their last pages.
+        self.mapped: list[tuple[int, int]] = []
         self.tables: set[tuple[int, int]] = set()
         self.large: dict[tuple[int, int], int] = {}
         self.next, self.top = boot.pgt_buffer
@@ -154,6 +156,7 @@ class Walk:
             last = self.piece(at, stop, large)
             at = stop
         self.high = max(self.high, last)
+        self.mapped.append((start, last))
 
     def ram(self, start: int, end: int) -> int:
         new = 0
@@ -208,6 +211,20 @@ class Walk:
         if self.version == "3.13":
             return step * 32 if new > before else step, before + new
         return step * 256 if before + new >= step else step, before + new
+
+    def mappings(self) -> tuple[MappedRange, ...]:
+        """What is mapped by the size of its pages, each 2 MiB on its own and then neighbours as one."""
+        found: list[MappedRange] = []
+        for start, end in sorted(self.mapped):
+            for unit in range(start // SIZE_2M, -(-end // SIZE_2M)):
+                size = SIZE_2M if (21, unit) not in self.tables else PAGE_SIZE
+                if (30, unit // 512) not in self.tables:
+                    size = GIB
+                low, high = max(start, unit * SIZE_2M), min(end, (unit + 1) * SIZE_2M)
+                if found and found[-1].end >= low and found[-1].page_size == size:
+                    low = found.pop().start
+                found.append(MappedRange(low, high, size))
+        return tuple(found)
 
 
 def boot_of(ram: list[tuple[int, int]], build: str = BUILDS["6.1"], cpus: Cpus = CPUS) -> Boot:
@@ -304,6 +321,9 @@ def assert_as_walked(walk: Walk, boot: Boot, end: int) -> None:
     lines = [f"init_memory_mapping: [mem {start:#010x}-{end - 1:#010x}]" for start, end in walk.parts]
     assert [text for text in told(boot) if "mapping: " in text] == lines * (walk.version in TELLING)
     assert boot.direct_map.max_pfn_mapped * PAGE_SIZE == walk.high
+    low = max(min(end, 4 * GIB) for start, end in walk.mapped if start < 4 * GIB)
+    assert boot.direct_map.max_low_pfn_mapped * PAGE_SIZE == low
+    assert boot.direct_map.mappings == walk.mappings()
     runs = boot.direct_map.table_runs
     shifts = {"p4d": 48, "pud": 39, "pmd": 30, "pte": 21}
     assert walk.brk == [

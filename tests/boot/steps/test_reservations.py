@@ -208,6 +208,8 @@ def test_an_initrd_that_has_nowhere_to_go() -> None:
         ("reserve_mem=4096:8:a reserve_mem=8192:4096:a", [("a", 4096, 64)]),
         ("reserve_mem=4096:8:a reserve_mem=8192:4096:b", [("a", 4096, 64), ("b", 8192, 4096)]),
         ("reserve_mem=0:4096:one", []),
+        ("reserve_mem=1M reserve_mem=1M:4096:one", [("one", MIB, 4096)]),
+        ("reserve_mem=1M:64:a reserve_mem=1M:64:a reserve_mem=1M:64:b", [("a", MIB, 64), ("b", MIB, 64)]),
         ("reserve_mem=1M", []),
         ("reserve_mem=1M:4096", []),
         ("reserve_mem=1M,4096:one", []),

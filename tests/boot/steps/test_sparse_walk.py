@@ -10,7 +10,7 @@ from memplan.boot.context import Boot
 from memplan.events import Change, Refused
 from memplan.machine.model import Cpus
 from memplan.owner import Owner, Purpose
-from memplan.units import GIB, MIB, PAGE_SIZE, SECTION_SIZE, SIZE_2M, TIB
+from memplan.units import GIB, KIB, MIB, PAGE_SIZE, SECTION_SIZE, SIZE_2M, TIB
 from tests.boot.bootlog import one_by_one
 from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told, warned
 
@@ -327,3 +327,30 @@ def test_usage_maps_of_a_node_without_node_data_are_asked_for_at_its_null_pointe
     ]
     goal = (1 << 64) - 0xFFFF888000000000
     assert [(request.min_addr, request.max_addr) for request in asked] == [(goal, goal + SECTION_SIZE)]
+
+
+def test_usage_maps_on_both_sides_of_a_section_s_end() -> None:
+    """What lies in NODE_DATA's own section needs no word; the rest, in the next one, gets its line."""
+    home = 7 * SECTION_SIZE
+    facts = {"config.MEMORY_HOTREMOVE": True, "config.HUGETLB_PAGE": True, "struct.mem_section_usage": 32}
+    edge = home + SECTION_SIZE
+    # The table of roots takes the last 32 KiB, and the sections' entries the page below.
+    taken = ((MIB, edge - KIB), (edge + KIB, 4 * GIB - 36 * KIB))
+    boot = boot_of("6.12", EMPTY, (MIB, 4 * GIB), reserved=taken, facts=facts)
+    boot.nodes.node_data[0] = (home, home + PAGE_SIZE)
+    ran(boot, "sparse_init")
+    # 32 sections of 64 bytes each.
+    assert changes(boot, Purpose.SECTION_USAGE) == [("reserve", edge - KIB, edge + KIB)]
+    text = "Section 8 and 7 (node 0) have a circular dependency on usemap and pgdat allocations"
+    assert [line for line in told(boot) if line.startswith(("Section", "node"))] == [text]
+
+
+def test_usage_maps_in_the_first_section_of_their_own_node() -> None:
+    """NODE_DATA's section has no room, nor has any but the node's first, which is the node's own all the same."""
+    ram = ((MIB, GIB, 0), (GIB, 2 * GIB, 1))
+    facts = {"config.MEMORY_HOTREMOVE": True}
+    boot = boot_of("6.12", EMPTY, *ram, reserved=((GIB + SECTION_SIZE, 2 * GIB),), facts=facts)
+    boot.nodes.node_data = {0: (GIB - PAGE_SIZE, GIB), 1: (GIB + GIB // 2, GIB + GIB // 2 + PAGE_SIZE)}
+    ran(boot, "sparse_init")
+    text = "Section 8 and 12 (node 1) have a circular dependency on usemap and pgdat allocations"
+    assert [line for line in told(boot) if line.startswith(("Section", "node"))] == [text]

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from memplan.boot.context import Boot
 from memplan.boot.proximity import node_numbers
 from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, CxlWindow, E820Entry, Machine, MemoryAffinity, Srat
+from memplan.plan import SratUse
 from memplan.units import GIB, MIB
+from tests.boot.steps.single import boot_of, ran, warned
 from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
 
 RAM = [(MIB, 2 * GIB), (2 * GIB, 3 * GIB)]
@@ -210,3 +212,72 @@ def test_numbers_are_known_before_the_boot(
     )
     boot = booted(version, machine([(MIB, len(parts) * GIB)], subject))
     assert node_numbers(subject, boot.rules) == boot.nodes.pxm_to_node
+
+
+def refused(version: str, srat: Srat, slit: tuple[tuple[int, ...], ...] = (), nodes: int = 6) -> Boot:
+    """A boot whose kernel has room for 2^`nodes` nodes, after it has read the table."""
+    subject = machine(RAM, srat, slit=slit)
+    boot = boot_of(version, subject, *RAM, facts={"config.NODES_SHIFT": nodes})
+    return ran(boot, "initmem_init")
+
+
+@pytest.mark.parametrize("version", KERNELS)
+def test_which_lines_about_the_srat_tell_of_trouble(version: str) -> None:
+    prefix = "SRAT: " if version == "3.13" else "ACPI: SRAT: "
+    high = refused(version, Srat(memory=memory(0, 1000)))
+    assert warned(high) == [f"{prefix}Too many proximity domains.", f"{prefix}SRAT not used."]
+    cpu = refused(version, Srat(memory=memory(0, 1), cpus=(CpuAffinity(0, 1000),)))
+    assert warned(cpu) == ["SRAT: Too many proximity domains 3e8", f"{prefix}SRAT not used."]
+    good = refused(version, Srat(memory=memory(0, 1)), ((10, 20), (20, 10)))
+    assert warned(good) == []
+    for wrong in (((10, 10), (20, 10)), ((11, 20), (20, 10)), ((10, 20), (20, 9)), ((10, 9), (20, 10))):
+        slit = refused(version, Srat(memory=memory(0, 1)), wrong)
+        assert warned(slit) == ["ACPI: SLIT table looks invalid. Not used."]
+    twice = refused(version, Srat(memory=(MemoryAffinity(0, 0, 2 * GIB), MemoryAffinity(0, GIB, 2 * GIB))))
+    # Since 6.12 blocks begin where RAM does.
+    first = "[mem 0x00100000-0x7fffffff]" if version == "6.12" else "[mem 0x00000000-0x7fffffff]"
+    text = f"Warning: node 0 {first} overlaps with itself [mem 0x40000000-0xbfffffff]"
+    assert warned(twice) == ["NUMA: " * (version == "3.13") + text]
+    other = refused(version, Srat(memory=(MemoryAffinity(0, 0, 2 * GIB), MemoryAffinity(1, GIB, 2 * GIB))))
+    text = f"node 0 {first} overlaps with node 1 [mem 0x40000000-0xbfffffff]"
+    assert warned(other) == ["NUMA: " * (version == "3.13") + text]
+
+
+@pytest.mark.parametrize(
+    ("domains", "told"), [((0, 1, 2), []), ((0, 1, 2, 3), ["ACPI: SRAT: Too many proximity domains."])]
+)
+def test_generic_initiators_that_there_is_no_room_for(domains: tuple[int, ...], told: list[str]) -> None:
+    """The table is used all the same, with the nodes that there are."""
+    srat = Srat(memory=memory(0), cpus=(CpuAffinity(0, 0),), generic_initiators=(*domains[1:], 9))
+    boot = refused("6.1", srat, nodes=2)
+    assert warned(boot) == told
+    assert boot.nodes.possible == {0, 1, 2, 3}
+    assert boot.nodes.initiators == {1, 2, 3}
+    assert boot.nodes.srat is SratUse.USED
+
+
+@pytest.mark.parametrize(("version", "possible"), [("6.1", {0, 1, 2, 3}), ("6.12", {0, 1, 2, 3})])
+def test_cxl_windows_that_there_is_no_room_for(version: str, possible: set[int]) -> None:
+    """Nodes run out at the third window; the fourth is not looked at."""
+    windows = tuple(CxlWindow((16 + number) * GIB, GIB) for number in range(4))
+    subject = machine(RAM, Srat(memory=memory(0, 1)))
+    subject = subject._replace(acpi=subject.acpi._replace(cxl_windows=windows))
+    boot = ran(boot_of(version, subject, *RAM, facts={"config.NODES_SHIFT": 2}), "initmem_init")
+    assert warned(boot) == ["ACPI: ACPI NUMA: Too many proximity domains while processing CFMWS."]
+    assert boot.nodes.possible == possible
+    assert boot.nodes.pxm_to_node == {0: 0, 1: 1, 2: 2, 3: 3}
+
+
+def test_a_cxl_window_for_which_the_list_of_blocks_is_full() -> None:
+    entries = tuple(MemoryAffinity(n % 2, n * 128 * MIB, 128 * MIB) for n in range(8))
+    windows = tuple(CxlWindow((16 + number) * GIB, GIB) for number in range(2))
+    subject = machine([(MIB, GIB)], Srat(memory=entries))
+    subject = subject._replace(acpi=subject.acpi._replace(cxl_windows=windows))
+    boot = ran(boot_of("6.1", subject, (MIB, GIB), facts={"config.NODES_SHIFT": 2}), "initmem_init")
+    failed = "ACPI: ACPI NUMA: Failed to add memblk for CFMWS node {} [mem {:#x}-{:#x}]"
+    assert warned(boot) == [
+        "too many memblk ranges",
+        failed.format(2, 16 * GIB, 17 * GIB),
+        "too many memblk ranges",
+        failed.format(3, 17 * GIB, 18 * GIB),
+    ]

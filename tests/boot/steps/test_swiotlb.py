@@ -6,7 +6,8 @@ import pytest
 
 import memplan
 from memplan.boot.panic import BootPanic
-from memplan.events import Message
+from memplan.events import Call, Change, Message
+from memplan.kernel.load import find_kernel
 from memplan.machine.model import Cpus
 from memplan.owner import Purpose
 from memplan.plan import Plan
@@ -226,3 +227,45 @@ def test_only_an_early_log_buffer_that_finds_no_room_ends_the_boot(version: str,
     late = ran(boot_of(version, own, (MIB, GIB), reserved=full, facts=facts), "setup_log_buf")
     assert not late.new_log_buf
     assert changes(late) == []
+
+
+@pytest.mark.parametrize("version", ["3.13", "5.10", "6.12"])
+def test_the_buffer_ends_below_the_last_byte_of_32_bits(version: str) -> None:
+    """0xffffffff is the limit itself, so that the last page below 4 GiB is out of reach; tables may lie higher."""
+    boot = ran(boot_of(version, EMPTY, (MIB, 8 * GIB), facts={"config.SWIOTLB": True}), "swiotlb_init")
+    end = 4 * GIB - 4 * KIB
+    assert changes(boot, Purpose.SWIOTLB) == [("reserve", end - 64 * MIB, end)]
+    asked = {
+        event.owner.kind: (event.request.align, event.request.max_addr)
+        for event in boot.recorder.events
+        if isinstance(event, Change) and event.request
+    }
+    assert asked.pop(Purpose.SWIOTLB) == (4096, 4 * GIB - 1)
+    if version == "3.13":
+        assert asked.pop(Purpose.SWIOTLB_OVERFLOW) == (4096, 4 * GIB - 1)
+    areas = {Purpose.SWIOTLB_AREAS: (64, 0)} if version == "6.12" else {}
+    assert areas.items() <= asked.items()
+    assert {limits for kind, limits in asked.items() if kind not in areas} == {(4096, 0)}
+
+
+@pytest.mark.parametrize(
+    ("version", "early", "late"),
+    [
+        ("3.13", Call.BASE, None),
+        ("3.16", Call.TRY_NID, None),
+        ("3.18", Call.TRY_NID, Call.TRY_NID_NOPANIC),
+        ("4.19", Call.TRY_NID, Call.TRY_NID_NOPANIC),
+        ("5.10", Call.TRY_NID, Call.TRY_NID),
+    ],
+)
+def test_how_a_log_buffer_is_asked_for(version: str, early: Call, late: Call | None) -> None:
+    facts = {"config.LOG_BUF_SHIFT": 17, "config.LOG_CPU_MAX_BUF_SHIFT": 12}
+    own = EMPTY._replace(cmdline="log_buf_len=16M", cpus=Cpus(possible=64))
+    for step, call in (("setup_log_buf_early", early), ("setup_log_buf", late)):
+        steps = find_kernel(version).rules.steps
+        assert (step in steps) is (call is not None)
+        if call is not None:
+            boot = ran(boot_of(version, own, facts=facts), step)
+            asked = [event.request for event in boot.recorder.events if isinstance(event, Change) and event.request]
+            assert {request.call for request in asked} == {call}
+            assert boot.new_log_buf
