@@ -149,10 +149,14 @@ class Searches:
 
     # -- how searches are made ------------------------------------------------------------------------------------
 
-    def _memory_changed(self) -> None:
-        """What was worked out from the array of memory holds no longer."""
+    def forget_answers(self) -> None:
+        """Drops what was worked out from the arrays, and is worked out again where it is asked for."""
         self._gaps = None
         self._pages = None
+
+    def _memory_changed(self) -> None:
+        """What was worked out from the array of memory holds no longer."""
+        self.forget_answers()
 
     def _places(self, request: Search) -> Iterator[tuple[int, int | None]]:
         """(address, node asked for) of what a request's searches find, one after the other."""

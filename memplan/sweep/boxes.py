@@ -20,6 +20,37 @@ def first_place(box: Box, places: Places) -> int | None:
     return None
 
 
+def common(one: Box, other: Box) -> Box | None:
+    """What is in both; None where an interval of it is empty."""
+    both = dict(one)
+    for modulus, (low, high) in other.items():
+        first, behind = both.get(modulus, (low, high))
+        both[modulus] = max(low, first), min(high, behind)
+        if both[modulus][0] >= both[modulus][1]:
+            return None
+    return both
+
+
+def holds(box: Box, place: int) -> bool:
+    """Whether `place` is in `box`."""
+    return all(low <= (place % modulus if modulus else place) < high for modulus, (low, high) in box.items())
+
+
+def without(box: Box, other: Box) -> Iterator[Box]:
+    """What is in `box` and not in `other`, as boxes that are disjoint."""
+    if common(box, other) is None:
+        yield box
+        return
+    rest = dict(box)
+    for modulus, (low, high) in other.items():
+        first, behind = rest.get(modulus, (0, modulus))
+        if first < low:
+            yield {**rest, modulus: (first, low)}
+        if high < behind:
+            yield {**rest, modulus: (high, behind)}
+        rest[modulus] = max(first, low), min(high, behind)
+
+
 def pieces(box: Box, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The parts of ``[start, end)`` that are in `box`, upwards."""
     at = _next(box, start, end)

@@ -9,7 +9,7 @@ from memplan.kaslr.choice import possible_places
 from memplan.kaslr.places import Area
 from memplan.sweep.outcome import Outcomes, outcome_of
 from memplan.sweep.vague import Vague
-from memplan.sweep.ways import stretches, ways
+from memplan.sweep.ways import Way, stretches, ways_in_two_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.sweep.outcome import Outcome
-    from memplan.sweep.ways import Way
+    from memplan.sweep.ways import Begun
 
 
 class Result(NamedTuple):
@@ -70,15 +70,20 @@ def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Callable[[int], None
         result = _result(outcome_of(stays, kernel))
         alone = places._replace(areas=(Area(places.fixed, 1),))
         return KaslrSweep(alone, (PlaceClass(result, 1, ((places.fixed, places.fixed),)),), 1)
-    found: list[Way[Result]] = []
     first, last = places.areas[0], places.areas[-1]
     highest = last.start + (last.slots - 1) * places.align
     outcomes = Outcomes(kernel, placed(machine, cast("int", Vague(first.start, highest, places.align))))
-    for way in ways(lambda address: _result(outcomes.of(placed(machine, address))), places):
-        found.append(way)
+    replays = 0
+
+    def begin(address: int) -> Begun[Outcome]:
+        nonlocal replays
+        replays += 1
         if progress is not None:
-            progress(len(found))
-    return KaslrSweep(places, tuple(_classes(found, places)), len(found))
+            progress(replays)
+        return outcomes.begun(placed(machine, address))
+
+    found = [Way(box, _result(outcome)) for box, outcome in ways_in_two_parts(begin, places)]
+    return KaslrSweep(places, tuple(_classes(found, places)), replays)
 
 
 def _classes(found: list[Way[Result]], places: Places) -> Iterator[PlaceClass]:

@@ -10,14 +10,17 @@ from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.boot.record import Recorder
 from memplan.boot.replay import run
+from memplan.boot.steps.page_tables import init_mem_mapping
 from memplan.events import Change
 from memplan.owner import Purpose
 from memplan.sweep.rest import FIRST_STEP, Rest
+from memplan.sweep.state import state_of
 from memplan.sweep.vague import Undecided
+from memplan.sweep.ways import Begun
 from memplan.units import GIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
@@ -45,7 +48,7 @@ def crash_place(outcome: Outcome) -> str:
 
 def outcome_of(machine: Machine, kernel: Kernel) -> Outcome:
     """The outcome of `machine` booting `kernel`, as its plan has it; NotCoveredError where there is none."""
-    return _outcome_at_end(_boot(machine, kernel), lambda _: None)
+    return _begun(machine, kernel, lambda _: None).end()
 
 
 def rough_outcome(machine: Machine, kernel: Kernel) -> Outcome:
@@ -53,7 +56,7 @@ def rough_outcome(machine: Machine, kernel: Kernel) -> Outcome:
 
     Raises Undecided where that does not do.
     """
-    return _outcome_at_end(_boot(machine, kernel), lambda boot: _with_end(boot, Rest(boot).end()))
+    return _begun(machine, kernel, lambda boot: _with_end(boot, Rest(boot).end())).end()
 
 
 class Ends:
@@ -67,9 +70,16 @@ class Ends:
         self._found: dict[Hashable, End | None] = {}
 
     def of(self, boot: Boot) -> End | None:
-        """What `boot` comes to; None where what is the same for others does not tell."""
+        """What `boot` comes to; None where what is the same for others does not tell.
+
+        The less is told of where things lie, the more boots have a rest in common.
+        """
+        end = self._of(boot, anywhere=True)
+        return self._of(boot, anywhere=False) if end is None else end
+
+    def _of(self, boot: Boot, *, anywhere: bool) -> End | None:
         try:
-            rest = Rest(boot, self._common)
+            rest = Rest(boot, self._common, anywhere=anywhere)
             key = rest.key
         except Undecided:
             return None
@@ -97,7 +107,11 @@ class Outcomes:
 
     def of(self, machine: Machine) -> Outcome:
         """As :func:`outcome_of`."""
-        return _outcome_at_end(_boot(machine, self._kernel), self._rough)
+        return self.begun(machine).end()
+
+    def begun(self, machine: Machine) -> Begun[Outcome]:
+        """As :meth:`of`, up to where the direct map is made."""
+        return _begun(machine, self._kernel, self._rough)
 
     def _rough(self, boot: Boot) -> Outcome | None:
         if self._undecided >= self._PATIENCE:
@@ -112,25 +126,30 @@ class Outcomes:
         return outcome
 
 
-def _boot(machine: Machine, kernel: Kernel) -> Boot:
-    return Boot(machine, kernel, recorder=Recorder(tells=False))
-
-
-def _outcome_at_end(boot: Boot, guess: Callable[[Boot], Outcome | None]) -> Outcome:
-    """The outcome of `boot`, which goes on to its end unless `guess` knows it before the rest."""
-    steps = run(boot)
+def _begun(machine: Machine, kernel: Kernel, guess: Callable[[Boot], Outcome | None]) -> Begun[Outcome]:
+    """The boot of `machine` up to where the direct map is made."""
+    boot = Boot(machine, kernel, recorder=Recorder(tells=False))
+    names = boot.rules.steps
+    behind = names.index(init_mem_mapping.__name__) + 1
     try:
-        # Each step is looked at when it is over, by what comes next.
-        for following, _ in zip(boot.rules.steps[1:], steps, strict=False):
-            if following == FIRST_STEP:
-                outcome = guess(boot)
-                if outcome is not None:
-                    return outcome
-                break
-        deque(steps, maxlen=0)
+        deque(run(boot, names[:behind]), maxlen=0)
+    except BootPanic as panic:
+        died = _outcome(boot, panic.text)
+        return Begun(lambda: died, lambda: died)
+    return Begun(lambda: state_of(boot), lambda: _ended(boot, names[behind:], guess))
+
+
+def _ended(boot: Boot, names: Sequence[str], guess: Callable[[Boot], Outcome | None]) -> Outcome:
+    """The outcome of `boot`, which goes on with the steps of `names` unless `guess` knows it before the rest."""
+    rest = names.index(FIRST_STEP)
+    try:
+        deque(run(boot, names[:rest]), maxlen=0)
+        outcome = guess(boot)
+        if outcome is None:
+            deque(run(boot, names[rest:]), maxlen=0)
     except BootPanic as panic:
         return _outcome(boot, panic.text)
-    return _outcome(boot, "")
+    return _outcome(boot, "") if outcome is None else outcome
 
 
 def _with_end(boot: Boot, end: End) -> Outcome:

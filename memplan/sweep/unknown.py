@@ -38,9 +38,17 @@ class Unknown:
     def __init__(self, example: int, stride: int, box: Box) -> None:
         self.example = example
         self.stride = stride
-        self.box = dict(box)
-        self.cut: list[Box] = []
+        self.box: Box
+        self.cut: list[Box]
         #: The lowest and the highest place in the box, as far as the interval of x itself tells.
+        self.first: int
+        self.last: int
+        self.go_on(box)
+
+    def go_on(self, box: Box) -> None:
+        """Another part of a replay begins, of which is asked what becomes of the places in `box`."""
+        self.box = dict(box)
+        self.cut = []
         self.first, self.last = self.bounds(0)
 
     def amount(self) -> Amount:
@@ -215,7 +223,12 @@ class Amount:
     def __hash__(self) -> int:
         return hash(self.value)
 
-    # -- limits -------------------------------------------------------------------------------------------------
+    # -- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def shift(self) -> int | None:
+        """n, where this is x + n for all x."""
+        return self.value - self.unknown.example if self.terms == _ITSELF and self.divisor == 1 else None
 
     def limits(self) -> tuple[int, int]:
         """The lowest and the highest value, as far as the box tells; the unknown is not narrowed by it."""
@@ -291,7 +304,8 @@ class Amount:
                 modulus = 0 if modulus == 0 and one_period else period
             if modulus == 0 or modulus > unknown.stride:
                 inner[modulus] = inner.get(modulus, 0) + factor
-        terms = tuple((modulus, factor) for modulus, factor in inner.items() if factor)
+        # As x is a multiple of the stride, what is left of a term may be a whole multiple of the period for any x.
+        terms = tuple((modulus, factor) for modulus, factor in inner.items() if factor * unknown.stride % period)
         rest = _Sum(terms, whole.constant % period)
         own = sum(factor * unknown.residue(modulus) for modulus, factor in terms) + rest.constant
         times = own // period

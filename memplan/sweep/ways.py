@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
-from memplan.sweep.boxes import first_place, pieces
+from memplan.sweep.boxes import common, first_place, holds, pieces, without
 from memplan.sweep.unknown import Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
 
     from memplan.kaslr.places import Places
     from memplan.sweep.unknown import Box
@@ -25,6 +25,17 @@ class Way(NamedTuple, Generic[Result]):
     result: Result
 
 
+class Begun(NamedTuple, Generic[Result]):
+    """A replay that is half-way: what it has come to, and how it goes on.
+
+    Replays with equal states have the same result for the same number, whatever led to the state; None equals no
+    other.  It is asked for once, and before the end.
+    """
+
+    state: Callable[[], Hashable | None]
+    end: Callable[[], Result]
+
+
 def ways(
     replay: Callable[[int], Result], places: Places, only: Mapping[int, tuple[int, int]] = _ALL
 ) -> Iterator[Way[Result]]:
@@ -34,8 +45,7 @@ def ways(
 
     `replay` is called with an :class:`~memplan.sweep.unknown.Amount`, with which it computes as with any number.
     """
-    first, last = places.areas[0], places.areas[-1]
-    left: list[Box] = [{**only, 0: (first.start, last.start + last.slots * places.align)}]
+    left: list[Box] = [{**only, **_whole(places)}]
     while left:
         box = left.pop()
         example = first_place(box, places)
@@ -45,6 +55,97 @@ def ways(
         result = replay(cast("int", unknown.amount()))
         left += reversed(unknown.cut)
         yield Way(unknown.box, result)
+
+
+def ways_in_two_parts(begin: Callable[[int], Begun[Result]], places: Places) -> Iterator[Way[Result]]:
+    """As :func:`ways`, with the second part of the replays gone through once for all that come to it in one state.
+
+    So there are as many replays as ways of the first part and of the second, not as many as of both together.
+    """
+    whole = _whole(places)
+    states: dict[Hashable, _State[Result]] = {}
+    left = [whole]
+    while left:
+        box = left.pop()
+        example = first_place(box, places)
+        if example is None:
+            continue
+        unknown = Unknown(example, places.align, box)
+        begun = begin(cast("int", unknown.amount()))
+        key = begun.state()
+        if key is None:
+            result = begun.end()
+            left += reversed(unknown.cut)
+            yield Way(unknown.box, result)
+        else:
+            left += reversed(unknown.cut)
+            state = states.setdefault(key, _State(whole))
+            state.sources.append(unknown.box)
+            state.go_on(unknown, begun)
+    for key, state in states.items():
+        for box, example in state.unknown_ends(places):
+            unknown = Unknown(example, places.align, box)
+            begun = begin(cast("int", unknown.amount()))
+            if begun.state() == key:
+                state.go_on(unknown, begun)
+            else:
+                # It is the same state, but in the terms of the few places that are asked about.
+                result = begun.end()
+                state.drop(unknown.box)
+                yield Way(unknown.box, result)
+        yield from state.ways()
+
+
+class _State(Generic[Result]):
+    """A state in which replays are half-way.
+
+    `sources` are boxes of the places that lead to it.  What comes of it is a matter of the state and the place alone,
+    so the second part's ways are those of all places, wherever they lead.
+    """
+
+    def __init__(self, whole: Box) -> None:
+        self.sources: list[Box] = []
+        self._ends: list[Way[Result]] = []
+        self._left = [whole]
+
+    def go_on(self, unknown: Unknown, begun: Begun[Result]) -> None:
+        """Goes through the second part of a replay that is in this state, unless it is known what that comes to."""
+        for index, box in enumerate(self._left):
+            if holds(box, unknown.example):
+                unknown.go_on(box)
+                result = begun.end()
+                self._ends.append(Way(unknown.box, result))
+                self._left[index : index + 1] = unknown.cut
+                return
+
+    def unknown_ends(self, places: Places) -> Iterator[tuple[Box, int]]:
+        """Boxes of places of which it is not known yet what they come to, each with a place in it."""
+        while self._left:
+            for source in self.sources:
+                box = common(source, self._left[-1])
+                example = first_place(box, places) if box is not None else None
+                if box is not None and example is not None:
+                    yield box, example
+                    break
+            else:
+                self._left.pop()
+
+    def drop(self, box: Box) -> None:
+        """The places of `box` are answered for."""
+        self.sources = [part for source in self.sources for part in without(source, box)]
+
+    def ways(self) -> Iterator[Way[Result]]:
+        """The ways of the places that lead here."""
+        for source in self.sources:
+            for own in self._ends:
+                box = common(source, own.box)
+                if box is not None:
+                    yield Way(box, own.result)
+
+
+def _whole(places: Places) -> Box:
+    first, last = places.areas[0], places.areas[-1]
+    return {0: (first.start, last.start + last.slots * places.align)}
 
 
 def stretches(found: list[Way[Result]], places: Places) -> Iterator[tuple[int, int, Result]]:

@@ -27,7 +27,7 @@ from memplan.sweep.kaslr import KaslrSweep, Result, placed, sweep_kaslr
 from memplan.sweep.outcome import Outcomes, outcome_of, rough_outcome
 from memplan.sweep.rest import End, Rest
 from memplan.sweep.vague import Undecided, Vague
-from memplan.units import MIB
+from memplan.units import GIB, MIB, TIB
 from tests.sweep.machines import BUILD, kernel_of, machine
 
 
@@ -56,6 +56,10 @@ def by_place(swept: KaslrSweep) -> dict[int, Result]:
         ("6.12.107", machine(nodes=2, hole=True)),
         ("6.12.107", machine("movable_node crashkernel=256M", nodes=2, hot=False)),
         ("6.4.0", machine("crashkernel=300M kernelcore=700M", nodes=2, hot=False)),
+        ("4.19.72", machine(nodes=3)),
+        ("4.19.72", machine("crashkernel=200M", nodes=2, hole=True)),
+        ("4.12.0", machine("movable_node gbpages=off", nodes=3)),
+        ("4.12.0", machine("", nodes=2)),
     ],
 )
 def test_every_place_one_by_one(kernel: str, own: Machine) -> None:
@@ -89,6 +93,29 @@ def test_some_thousand_places(kernel: str, cmdline: str, hot: bool) -> None:
     ends = [at for one in swept.classes for pair in one.ranges[:4] for at in pair]
     for at in {*sorted(found)[::97], *ends}:
         assert found[at] == planned(own, kernel, at), hex(at)
+
+
+@pytest.mark.parametrize("kernel", ["4.12.0", "4.19.72"])
+@pytest.mark.parametrize("cmdline", ["", "movable_node", "movable_node gbpages=off crashkernel=1G"])
+def test_nodes_of_some_tib(kernel: str, cmdline: str) -> None:
+    """Of millions of places those around what a boot rounds to, the ends of ranges, and some in between."""
+    small, size, align = machine(cmdline), TIB + 900 * GIB, 2 * MIB
+    assert small.srat is not None
+    memory = tuple(entry._replace(base=entry.pxm * size, length=size) for entry in small.srat.memory)
+    ram = [(0, 0x9FC00), (MIB, 3 * GIB), (4 * GIB, len(memory) * size)]
+    own = small._replace(
+        e820=tuple(E820Entry(start, stop, 1) for start, stop in ram), srat=small.srat._replace(memory=memory)
+    )
+    swept = sweep_kaslr(own, kernel_of(kernel))
+    ranges = [(*pair, one.result) for one in swept.classes for pair in one.ranges]
+    assert sum(end - start + align for start, end, _ in ranges) == swept.places.slots * align
+    borders = [unit * number for unit in (size, TIB, 512 * GIB, 128 * GIB, GIB) for number in (1, 2, 3, 5)]
+    near = [border + slots * align for border in borders for slots in (-31, -30, -29, -1, 0)]
+    rng = random.Random(1)
+    anywhere = [rng.randrange(5 * GIB, 3 * size, align) // align * align for _ in range(40)]
+    for at in {*near, *anywhere, *(at for pair in ranges for at in pair[:2])}:
+        results = [result for start, end, result in ranges if start <= at <= end]
+        assert results in ([], [planned(own, kernel, at)]), hex(at)
 
 
 def test_ways_that_hand_over_the_same_share_their_rest(monkeypatch: pytest.MonkeyPatch) -> None:

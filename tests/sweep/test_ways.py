@@ -1,0 +1,97 @@
+"""Each place is in one box of the ways, with what a replay with it alone comes to, whatever parts the replays have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memplan.kaslr.places import Area, Places
+from memplan.sweep.boxes import common, holds, without
+from memplan.sweep.unknown import Amount, Box
+from memplan.sweep.ways import Begun, ways, ways_in_two_parts
+from tests.sweep.test_unknown import PROGRAMS, STRIDE, run
+
+PLACES = Places("boot loader", STRIDE, 0, (Area(16, 20), Area(112, 9)))
+EVERY = [at for area in PLACES.areas for at in range(area.start, area.start + area.slots * STRIDE, STRIDE)]
+Program = list[tuple[int, int]]
+INTERVALS = st.lists(st.integers(0, 16), min_size=2, max_size=2, unique=True).map(sorted)
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> Box:
+    low, high = draw(INTERVALS)
+    box: Box = {0: (low * 16, high * 16)}
+    for modulus in draw(st.sets(st.sampled_from([16, 64]))):
+        first, last = draw(INTERVALS)
+        box[modulus] = first * modulus // 16, last * modulus // 16
+    return box
+
+
+def two_parts(first: Program, second: Program, x: int) -> int:
+    """The second part goes on with what the first comes to, and with the place."""
+    return run(second, run(first, x) + x)
+
+
+def begin(first: Program, second: Program) -> Callable[[int], Begun[int]]:
+    def begin_at(x: int) -> Begun[int]:
+        half = cast("int | Amount", run(first, x))
+
+        def state() -> Hashable | None:
+            if not isinstance(half, Amount):
+                return half
+            return None if half.shift is None else (Amount, half.shift)
+
+        return Begun(state, lambda: int(run(second, cast("int", half) + x)))
+
+    return begin_at
+
+
+@given(PROGRAMS, PROGRAMS)
+def test_ways_in_two_parts_are_those_of_each_place(first: Program, second: Program) -> None:
+    found = list(ways_in_two_parts(begin(first, second), PLACES))
+    for x in EVERY:
+        assert [way.result for way in found if holds(way.box, x)] == [two_parts(first, second, x)]
+
+
+@given(PROGRAMS, PROGRAMS)
+def test_parts_change_nothing(first: Program, second: Program) -> None:
+    whole = list(ways(lambda x: int(two_parts(first, second, x)), PLACES))
+    parts = list(ways_in_two_parts(begin(first, second), PLACES))
+    for x in EVERY:
+        (one,), (other,) = ([way.result for way in found if holds(way.box, x)] for found in (whole, parts))
+        assert one == other
+
+
+def test_the_second_part_is_gone_through_once_for_all_that_come_to_one_state() -> None:
+    """The first part tells four kinds of places apart and forgets it; the second has two ways."""
+    ends: list[int] = []
+
+    def begin_at(x: int) -> Begun[bool]:
+        _ = [x % 16 < low for low in (4, 8, 12)]
+
+        def end() -> bool:
+            ends.append(1)
+            return x < 112
+
+        return Begun(lambda: "all", end)
+
+    found = list(ways_in_two_parts(begin_at, PLACES))
+    assert all([way.result for way in found if holds(way.box, x)] == [x < 112] for x in EVERY)
+    assert len(ends) == 2
+
+
+def test_replays_without_a_state_of_their_own_share_nothing() -> None:
+    states = iter(range(100))
+    found = list(ways_in_two_parts(lambda x: Begun(lambda: None, lambda: (next(states), x < 112)), PLACES))
+    assert sorted(way.result for way in found) == [(0, True), (1, False)]
+
+
+@given(boxes(), boxes())
+def test_what_two_boxes_have_in_common_and_what_one_has_alone(one: Box, other: Box) -> None:
+    both, alone = common(one, other), list(without(one, other))
+    for x in range(256):
+        assert (both is not None and holds(both, x)) == (holds(one, x) and holds(other, x))
+        assert sum(holds(part, x) for part in alone) == (holds(one, x) and not holds(other, x))
