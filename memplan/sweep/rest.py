@@ -15,6 +15,7 @@ from memplan.boot.parameters import Parameters
 from memplan.boot.replay import run
 from memplan.boot.steps.handover import memblock_free_all
 from memplan.boot.steps.sparse import sparse_init
+from memplan.memblock.flags import MEMBLOCK_HOTPLUG
 from memplan.sweep.rough import RoughMemory, Taken, questions
 from memplan.sweep.unknown import Amount
 from memplan.sweep.vague import Undecided, Vague, limits
@@ -58,16 +59,17 @@ class Rest:
     """What `boot`, which comes to FIRST_STEP next, hands over.  It is looked at only, and can go on by itself.
 
     As `common` it is what many boots hand over: of what lies at an unknown place it is only told in which region of
-    memory that is, and the machine is one that stands for all of theirs.  Raises Undecided where the boot is of a kind
-    of which this does not speak.
+    memory that is, or (`anywhere`) that it lies in memory, and the machine is one that stands for all of theirs.
+    Raises Undecided where the boot is of a kind of which this does not speak.
     """
 
-    def __init__(self, boot: Boot, common: Machine | None = None) -> None:
+    def __init__(self, boot: Boot, common: Machine | None = None, *, anywhere: bool = False) -> None:
         memblock = boot.memblock
         if memblock.bottom_up or memblock.has_mirror or memblock.scratch_only:
             raise Undecided
         self._boot = boot
         self._common = common
+        self._anywhere = anywhere
         self._memory = tuple(memblock.memory.regions())
         if common is not None and not _is_known(self._memory):
             raise Undecided
@@ -75,7 +77,7 @@ class Rest:
         self._maps = {name: tuple(getattr(boot, name)) for name in ("e820", "e820_firmware")}
         self._nodes = {name: frozenset(getattr(boot.nodes, name)) for name in _OF_NODES}
         places = boot.nodes.node_data.items()
-        self._node_data = {nid: (self._somewhere(start), self._somewhere(end)) for nid, (start, end) in places}
+        self._node_data = {nid: self._somewhere(start, end) for nid, (start, end) in places}
         self._fixed: list[_Span] = []
         self._loose: list[Taken] = []
         self._sort_reserved()
@@ -84,8 +86,10 @@ class Rest:
     def key(self) -> Hashable:
         """Equal for boots with the same common rest; Undecided where it depends on the unknown."""
         boot, nodes = self._boot, self._boot.nodes
+        # Without movable_node nobody asks what is hot-pluggable any more.
+        care = -1 if boot.params.movable_node else ~MEMBLOCK_HOTPLUG
         key = (
-            self._memory,
+            tuple((base, end, nid, flags & care) for base, end, (nid, flags) in self._memory),
             tuple(self._numbers.values()),
             tuple(self._maps.values()),
             tuple(self._nodes.values()),
@@ -129,7 +133,7 @@ class Rest:
         except BootPanic:
             raise Undecided from None
         rough.hand_over()
-        return End(view.zones, frozenset(rough.touched))
+        return End(view.zones, rough.touched())
 
     def _view(self, rough: RoughMemory) -> Boot:
         """The boot as the rest sees it, with what steps change being its own."""
@@ -172,13 +176,17 @@ class Rest:
     def _note_loose(self, place: tuple[Any, Any] | None) -> None:
         if place is not None:
             low, high = self._within(limits(place[0])[0], limits(place[1])[1])
-            self._loose.append(Taken(low, high, limits(place[1] - place[0])[1], 1))
+            if self._anywhere:
+                low, high = min(low, self._memory[0][0]), max(high, self._memory[-1][1])
+            self._loose.append(Taken(low, high, limits(place[1] - place[0])[1]))
 
-    def _somewhere(self, address: int) -> int:
-        """An address as the rest sees it."""
-        if self._common is None or isinstance(address, int):
-            return address
-        return cast("int", Vague(*self._within(*limits(address))))
+    def _somewhere(self, start: int, end: int) -> tuple[int, int]:
+        """A range as the rest sees it."""
+        if self._common is None or isinstance(start, int):
+            return start, end
+        low, high = self._within(limits(start)[0], limits(end)[1])
+        size, _ = limits(end - start)
+        return cast("int", Vague(low, high - size)), cast("int", Vague(low + size, high))
 
     def _within(self, low: int, high: int) -> _Span:
         """The range, or for a common rest the region of memory that holds it."""

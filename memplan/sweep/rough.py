@@ -2,15 +2,14 @@
 
 Once the nodes are known and allocations keep away from hot-pluggable memory, most of what a boot still allocates has no
 bearing on what can be removed: a block lies somewhere in memory that stays, and the boot goes on.  So the steps run
-with a :class:`RoughMemory`, which answers each request with a place of which only limits are known.  It counts windows:
-of the free windows that would hold a block, whatever is taken at an unknown place spoils so many at most; while others
-are left, the request is granted wherever all those blocks lie.  Where that can't be told, or a step asks for more than
-is known, it raises Undecided, and the boot has to be replayed exactly.
+with a :class:`RoughMemory`, which answers each request with a place of which only limits are known.  Searches go
+downwards, so that of each free range it is known how deep blocks can have come by now, whatever lies in it at unknown
+places: while there is room below, a request is granted.  Where that can't be told, or a step asks for more than is
+known, it raises Undecided, and the boot has to be replayed exactly.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from itertools import chain
 from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
@@ -23,86 +22,162 @@ from memplan.memblock.requests import Search
 from memplan.owner import CRASH_KERNEL, Owner, Purpose
 from memplan.ranges import RangeSet
 from memplan.sweep.vague import Undecided, Vague, limits, window, windows_within
-from memplan.units import PAGE_SHIFT, PAGE_SIZE
+from memplan.units import PAGE_SHIFT, PAGE_SIZE, round_down, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from memplan.boot.context import Boot
     from memplan.events import Request
     from memplan.memblock.gaps import Criteria
     from memplan.memblock.memblock import Memblock
+    from memplan.memblock.regions import Attributes
     from memplan.memblock.requests import Walk
 
-#: It is told of a block that it lies within this of the end of free memory, or a power of two of it.
-_LEAST_REACH = 32 << 20
 #: Requests that may find room or not, after which a boot is left undecided.
 _MOST_ASSUMPTIONS = 8
 #: What a step may ask memblock itself: of memory, which does not change any more, and of settings.
 _QUESTIONS = frozenset({"bottom_up", "has_mirror", "memory", "mirrored_kernelcore", "movable_node", "pfn_ranges"})
+#: At each end of a block that is not made of whole pages, less than two of them may stay free.
+_ODD_ENDS = 4 * PAGE_SIZE
 
 
-#: Memory as the parts of its regions.
-_Ram: TypeAlias = tuple[tuple[int, int], ...]
-
-
-class _Eligible(NamedTuple):
-    """The memory that a search takes from: what of it is there for certain, what may be, and where it ends."""
-
-    sure: _Ram
-    possible: _Ram
-    end: int
+_Key: TypeAlias = tuple[bool, int | None, int, int]
 
 
 class Taken(NamedTuple):
-    """Blocks of `size` bytes, at multiples of `align`, each somewhere within ``[low, high)``."""
+    """Something of `size` bytes that lies somewhere within ``[low, high)``."""
 
     low: int
     high: int
     size: int
+
+
+class _Blocks(NamedTuple):
+    """What a request asks for: blocks of `size` bytes at multiples of `align`, above `low` and below `high`.
+
+    The limits are those of which it is certain, and `least` and `most` what they can be.
+    """
+
+    size: int
     align: int
-
-
-class _Blocks:
-    """How many blocks of each kind were taken, by the regions of memory in which they lie.
-
-    `borders` are the regions' first addresses, the lowest that they can be.
-    """
-
-    def __init__(self, borders: list[int]) -> None:
-        self._borders = borders
-        #: Those of each region; the first ones lie below all regions, the last ones in several.
-        self._counts: list[dict[Taken, int]] = [{} for _ in range(len(borders) + 2)]
-
-    def __iter__(self) -> Iterator[tuple[Taken, int]]:
-        return chain.from_iterable(counts.items() for counts in self._counts)
-
-    def add(self, taken: Taken, count: int) -> None:
-        """`count` more of `taken`."""
-        index = bisect_right(self._borders, taken.low)
-        if index < len(self._borders) and taken.high > self._borders[index]:
-            index = -1
-        counts = self._counts[index]
-        counts[taken] = counts.get(taken, 0) + count
-
-    def near(self, low: int, high: int) -> Iterator[tuple[Taken, int]]:
-        """All those that may lie within ``[low, high)``, and others."""
-        first, behind = bisect_right(self._borders, low), bisect_left(self._borders, high) + 1
-        regions = (*self._counts[first:behind], self._counts[-1])
-        return chain.from_iterable(counts.items() for counts in regions)
-
-
-class _Again(NamedTuple):
-    """What a request led to, for when the same is asked for again: the part of memory (`where`) that had room, where
-    the blocks lie, and the memory of which they are the highest free ones.
-    """
-
-    where: tuple[_Ram, int, int]
-    place: Vague
     low: int
     high: int
-    align: int
-    packed: _Ram
+    least: int
+    most: int
+
+    def wider(self, other: _Blocks) -> _Blocks:
+        """The blocks of two requests for the same, of which the second is made where the first finds no room."""
+        size, align, high = max(self.size, other.size), max(self.align, other.align), min(self.high, other.high)
+        least, most = min(self.least, other.least), max(self.most, other.most)
+        return _Blocks(size, align, min(self.low, other.low), high, least, most)
+
+    @property
+    def room(self) -> int:
+        """The bytes that each takes where they lie one beside the other."""
+        return round_up(self.size, self.align)
+
+    @property
+    def odd(self) -> int:
+        """The bytes that may stay free at the ends of each where it is not made of whole pages."""
+        return 0 if self.size % PAGE_SIZE == self.align % PAGE_SIZE == 0 else _ODD_ENDS
+
+
+class _Gap:
+    """A range of memory ``[low, high)`` in which nothing is reserved at a known place, and what has come to it by now.
+
+    Memory may begin as low as `least` and end as high as `most`.
+
+    Two things are known of the blocks in it.  How deep they have come: each lies at the highest place that is free, so
+    no deeper than right below all others.  `_mark` is where that leads with nothing else there.  Small blocks, of a
+    page at most, fill what is free above before they go deeper, so all of them together take others deeper by their
+    size; an obstacle at an unknown place by its own, and by what is lost above it, which is less than a block that did
+    not fit there.  As a multiple of all alignments, the sum of that leaves the others' rounding as it is.
+
+    And how many windows, at multiples of their size, they touch at most: in each of the others a block finds room.
+    """
+
+    def __init__(self, low: int, high: int, least: int, most: int, attributes: Attributes) -> None:
+        self.low = low
+        self.high = high
+        self.least = least
+        self.most = most
+        self.attributes = attributes
+        #: The bytes of obstacles, of which there are so many, and bytes that are taken in it for certain.
+        self.obstructed = 0
+        self.obstacles = 0
+        self.taken = 0
+        self._mark = high
+        #: How many blocks of each size and alignment may be in it; the largest with its alignment.
+        self._counts: dict[tuple[int, int], int] = {}
+        self._largest = 0
+        self._align = PAGE_SIZE
+        #: Bytes that may be free between blocks that are not made of whole pages.
+        self._odd = 2 * _ODD_ENDS
+
+    def is_small(self, blocks: _Blocks) -> bool:
+        """Whether each of `blocks` takes the highest free page of the gap, or a part of it."""
+        return blocks.size <= PAGE_SIZE and blocks.align <= PAGE_SIZE and blocks.high >= self.high
+
+    def depth(self, blocks: _Blocks, count: int, small: int) -> int | None:
+        """The lowest address that `count` of `blocks` may have; None where they may find no room below the others.
+
+        `small` bytes are taken by small blocks, wherever; these are among them.
+        """
+        largest, align = max(self._largest, blocks.size + blocks.align), max(self._align, blocks.align)
+        each = largest + align + _ODD_ENDS
+        others = small + self._odd + blocks.odd * count + self.obstructed + self.obstacles * each
+        deepest = self._marked(blocks, count) - round_up(others, align)
+        return deepest if deepest >= max(self.low, blocks.low) else None
+
+    def room(self, blocks: _Blocks, small: int) -> int:
+        """For how many of `blocks` there is room for certain, wherever all others lie."""
+        size, align = blocks.size, blocks.align
+        width = max(window(size, align), PAGE_SIZE)
+        free = windows_within(max(self.low, blocks.low), min(self.high, blocks.high), width)
+        if free <= 0:
+            return 0
+        free -= sum(count * _spoils(*own, width) for own, count in self._counts.items())
+        free -= self.obstructed // width + 2 * self.obstacles + small // width + 2
+        return max(0, -(-free // _spoils(size, align, width)))
+
+    def take(self, blocks: _Blocks, count: int) -> None:
+        """`count` of `blocks` are in it, or higher up."""
+        self._mark = self._marked(blocks, count)
+        self._largest, self._align = max(self._largest, blocks.size + blocks.align), max(self._align, blocks.align)
+        self._odd += blocks.odd * count
+        if not self.is_small(blocks):
+            own = blocks.size, blocks.align
+            self._counts[own] = self._counts.get(own, 0) + count
+
+    def may_hold(self, blocks: _Blocks, freed: int) -> bool:
+        """Whether there may be room for one of `blocks`; `freed` bytes were given back, wherever."""
+        start, end = max(self.least, blocks.least), min(self.most, blocks.most)
+        return min(end - start, self.most - self.least - self.taken + freed) >= blocks.size
+
+    def _marked(self, blocks: _Blocks, count: int) -> int:
+        if self.is_small(blocks):
+            return self._mark
+        highest = round_down(min(self._mark, blocks.high) - blocks.size, blocks.align)
+        return highest - (count - 1) * blocks.room
+
+
+class _Part(NamedTuple):
+    """`count` blocks at most lie within ``[low, high)``."""
+
+    blocks: _Blocks
+    count: int  # type: ignore[assignment]  # in the place of tuple's method
+    low: int
+    high: int
+
+
+class _Places:
+    """Where `count` blocks of a request may lie, by gaps; for how many of them it is not certain that there is room."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.left = count
+        self.found: dict[_Gap, _Part] = {}
 
 
 class _Questions:
@@ -123,8 +198,7 @@ class RoughMemory(Memory):
     By now `fixed` is reserved, and `loose` is, which lies at unknown places.
     """
 
-    #: Blocks of a page at most are only known to lie somewhere, and those that need windows are told of in bulk: pages
-    #: that come in between find room where the last of these blocks does.
+    #: Small blocks count together, whenever they come.
     ordered = False
 
     def __init__(
@@ -134,39 +208,40 @@ class RoughMemory(Memory):
         self.rules = memory.rules
         self.recorder = Recorder(tells=False)
         self.memblock = memblock
-        #: Where blocks may lie, as parts of regions of memory.
-        self.touched: set[tuple[int, int]] = set()
-        self._fixed = RangeSet(fixed)
-        self._taken = _Blocks([limits(base)[0] for base in memblock.memory.bases])
-        #: Blocks of a page at most, each the highest free one of the memory that its search goes through.
-        self._small: dict[tuple[int, int], int] = {}
-        self._packings: set[_Ram] = set()
-        #: All blocks in their order, and for parts of memory how many windows were left when so many had come.
-        self._log: list[tuple[Taken, int]] = []
-        self._left: dict[tuple[int, int, int, int], tuple[int, int]] = {}
-        self._free: dict[tuple[int, int, int, int], int] = {}
-        self._rams: dict[tuple[bool, int | None, int, int], _Eligible] = {}
-        self._again: dict[Request, _Again] = {}
-        #: Addresses above which there may be room, the most hopeful last; what was found full once stays so.
-        self._cuts: dict[tuple[int, int, int, int], list[int]] = {}
+        #: Parts of memory in which blocks may lie, and kinds of searches for blocks that may lie wherever those look.
+        self._touched: set[tuple[int, int]] = set()
+        self._with_pages: dict[_Key, list[_Gap]] = {}
+        self._taken = sum(end - start for start, end in fixed)
+        self._gaps = list(_gaps(memblock, RangeSet(fixed)))
+        #: For each kind of search those in which it may find room, downwards.
+        self._eligible: dict[_Key, list[_Gap]] = {}
+        #: The bytes of small blocks, and bytes that were given back.
+        self._small = 0
+        self._freed = 0
         #: What is assumed of requests that may find room or not, in their order.
         self.assumptions = assumptions
         self._asked = 0
         self._regions = memblock.reserved.cnt
         self._room = memblock.reserved.max
         self._pages_lost = 2 * (self._regions + memblock.memory.cnt)
-        for taken in loose:
-            self._note(taken, 1)
+        for low, high, size in loose:
+            self._taken += size
+            for gap in self._gaps:
+                if gap.least < high and gap.most > low:
+                    gap.obstructed += size
+                    gap.obstacles += 1
+
+    def touched(self) -> frozenset[tuple[int, int]]:
+        """Where blocks may lie by now, as parts of regions of memory."""
+        gaps = chain.from_iterable(self._with_pages.values())
+        return frozenset(self._touched.union((gap.least, gap.most) for gap in gaps))
 
     # -- what a step can ask and do -----------------------------------------------------------------------------
 
     def free_pages(self) -> int:
         """The whole free pages, between limits."""
         least, most = limits(sum(size for _, size, _, _ in self.memblock.memory))
-        blocks = sum(count * own.size for own, count in self._taken)
-        blocks += sum(count * size for (size, _), count in self._small.items())
-        fixed = sum(end - start for start, end in self._fixed)
-        low = (least - blocks - fixed >> PAGE_SHIFT) - self._pages_lost
+        low = (least - self._taken >> PAGE_SHIFT) - self._pages_lost
         return cast("int", Vague(max(low, 0), most >> PAGE_SHIFT))
 
     def free_gaps(self) -> Iterator[tuple[int, int]]:
@@ -181,15 +256,16 @@ class RoughMemory(Memory):
         """Not counted."""
         raise Undecided
 
-    def free(self, start: int, *_: int, **__: object) -> None:
+    def free(self, start: int, end: int, **__: object) -> None:
         """Blocks at an unknown place go on counting as taken; that is on the safe side."""
         if not isinstance(start, Vague):
             raise Undecided
+        self._freed += max(limits(end - start)[1], 0)
         self._grow(1)
 
     def free_run(self, run: Run, **__: object) -> None:
         """As :meth:`free`."""
-        self.free(run.start)
+        self.free(run.start, run.end)
 
     def hand_over(self) -> None:
         """The array's last growth, as each region of memory may cut two reserved ones."""
@@ -202,14 +278,7 @@ class RoughMemory(Memory):
         size, count = index(request.size), index(request.count)
         if size <= 0 or count <= 0:
             raise Undecided
-        request = request._replace(size=size, count=count)
-        plain = isinstance(request.min_addr, int) and isinstance(request.max_addr, int)
-        again = self._again.get(request) if plain else None
-        if again is not None and self._has_room(*again.where, size, again.align, count):
-            self._note_blocks(again.low, again.high, size, again.align, count, again.packed)
-            found: Vague | None = again.place
-        else:
-            found = self._place(request, count)
+        found = self._place(self.searches(request._replace(size=size, count=count)), count)
         if found is None:
             if request.call is Call.BASE:
                 raise Undecided
@@ -222,48 +291,69 @@ class RoughMemory(Memory):
         runs = self._allocate(request, owner)
         return runs[0].start if runs else 0
 
-    # -- how places are counted ---------------------------------------------------------------------------------
+    # -- how places are found -----------------------------------------------------------------------------------
 
-    def _note(self, taken: Taken, count: int) -> None:
-        if taken.size > 0:
-            self._taken.add(taken, count)
-            self._pages_lost += 2 * count
-
-    def _place(self, request: Request, count: int) -> Vague | None:
-        """Where the blocks of a request lie; None where there is room for none of them."""
-        possible: list[tuple[int, int]] = []
-        for search in self.searches(request):
+    def _place(self, searches: Sequence[Search], count: int) -> Vague | None:
+        """Where `count` blocks of a request lie; None where there is room for none of them."""
+        places = _Places(count)
+        for search in searches:
             align = search.align or self.memblock.rules.default_align
             if align & (align - 1):
                 raise Undecided
             for walk, kind in self.memblock.scopes(search):
-                start, stop, _ = walk
-                eligible = self._eligible(kind)
-                ram = eligible.sure
-                low, high = limits(start)[0], limits(stop)[1]
-                parts = [
-                    (max(base, low), min(end, high)) for base, end in eligible.possible if base < high and end > low
-                ]
-                if not any(end - base >= search.size for base, end in parts):
-                    continue
-                sure = self._surely(walk, ram, search.size, align, count)
-                if sure is None:
-                    possible += parts
-                    continue
-                packed = ram if not possible and stop >= eligible.end else None
-                if packed is None or not _is_small(search.size, align):
-                    parts = [(max(base, sure), end) for base, end in parts if end > sure]
-                place = self._settle(possible + parts, search.size, align, count, packed=packed)
-                if packed is not None and search.size == request.size and isinstance(request.min_addr, int):
-                    where = ram, max(sure, limits(start)[1]), ram[-1][1]
-                    low, high = place.low, place.high + search.size
-                    self._again[request] = _Again(where, place, low, high, align, packed)
-                return place
-        if not possible:
+                if search.size <= PAGE_SIZE:
+                    # Of blocks between which pages come in, it is told in bulk, when the pages are there.
+                    self._with_pages[_key(kind)] = self._of_kind(kind)
+                if places.left:
+                    self._walk(walk, kind, search.size, align, places)
+        if places.left and not places.found:
             return None
-        if count > 1:
+        if places.left and count > 1:
             raise Undecided
-        return self._settle(possible, request.size, max(request.align, 1), count) if self._assumed() else None
+        return self._settled(places) if not places.left or self._assumed() else None
+
+    def _walk(self, walk: Walk, kind: Criteria, size: int, align: int, places: _Places) -> None:
+        """Finds the gaps in which a walk may find room for what is left of a request."""
+        (least, low), (high, most) = limits(walk[0]), limits(walk[1])
+        blocks = _Blocks(size, align, low, high, least, most)
+        for gap in self._of_kind(kind):
+            if gap.most <= least:
+                break
+            if gap.least < most and gap.may_hold(blocks, self._freed):
+                self._look_into(gap, blocks, places)
+                if not places.left:
+                    return
+
+    def _look_into(self, gap: _Gap, blocks: _Blocks, places: _Places) -> None:
+        """Finds how many of `blocks` have room in a gap, and where."""
+        low, high, count = max(gap.least, blocks.least), min(gap.most, blocks.most), places.left
+        before = places.found.get(gap)
+        if before is not None:
+            # Another walk has been here, with other limits.
+            blocks = blocks.wider(before.blocks)
+            low, high, count = min(low, before.low), max(high, before.high), before.count
+        small = self._small + (count * blocks.room if gap.is_small(blocks) else 0)
+        deepest = gap.depth(blocks, count, small)
+        if deepest is None:
+            places.found[gap] = _Part(blocks, count, low, high)
+            places.left = min(places.left, max(0, count - gap.room(blocks, small)))
+        else:
+            places.found[gap] = _Part(blocks, count, deepest if before is None else min(deepest, low), high)
+            places.left = 0
+
+    def _settled(self, places: _Places) -> Vague:
+        """Notes blocks at such places; where they lie."""
+        for gap, (blocks, count, _, _) in places.found.items():
+            gap.take(blocks, count)
+        if len(places.found) == 1 and not places.left:
+            gap.taken += blocks.size * places.count
+        self._taken += blocks.size * places.count
+        self._pages_lost += 2 * places.count
+        if any(gap.is_small(blocks) for gap, (blocks, _, _, _) in places.found.items()):
+            self._small += (blocks.room + blocks.odd) * places.count
+        parts = [(low, high) for _, _, low, high in places.found.values()]
+        self._touched.update(parts)
+        return Vague(min(low for low, _ in parts), max(high for _, high in parts) - blocks.size, blocks.align)
 
     def _assumed(self) -> bool:
         """Whether a request that may find room, or may not, is taken to find it; each way is tried in turn."""
@@ -274,116 +364,13 @@ class RoughMemory(Memory):
             self.assumptions.append(True)
         return self.assumptions[index]
 
-    def _eligible(self, kind: Criteria) -> _Eligible:
-        """The memory that a search of this kind takes from, whatever of it is reserved."""
-        key = kind.any_node, kind.nid, kind.care, kind.need
-        found = self._rams.get(key)
+    def _of_kind(self, kind: Criteria) -> list[_Gap]:
+        """The gaps from which a search of this kind takes, downwards."""
+        key = _key(kind)
+        found = self._eligible.get(key)
         if found is None:
-            ram = [(base, end) for base, end, own in self.memblock.memory.regions() if kind.takes(own)]
-            borders = [(limits(base), limits(end)) for base, end in ram]
-            found = self._rams[key] = _Eligible(
-                tuple((base[1], end[0]) for base, end in borders if base[1] < end[0]),
-                tuple((base[0], end[1]) for base, end in borders),
-                ram[-1][1] if ram else 0,
-            )
+            found = self._eligible[key] = [gap for gap in reversed(self._gaps) if kind.takes(gap.attributes)]
         return found
-
-    def _surely(self, walk: Walk, ram: _Ram, size: int, align: int, count: int) -> int | None:
-        """The lowest address at which blocks that a walk surely finds may lie; None where it may find none.
-
-        Searches go downwards: where there is room above an address, no block lies below it.
-        """
-        start, stop, _ = walk
-        low, high = limits(start)[1], limits(stop)[0]
-        if not ram or low >= high:
-            return None
-        if high < ram[-1][1]:
-            # A little less than the whole range, so that ranges with ends near each other are looked at once.
-            high &= -(1 << max((high - low).bit_length() - 6, 0))
-        # What lies elsewhere takes no room here.
-        low, high = max(low, ram[0][0]), min(high, ram[-1][1])
-        key = id(ram), low, high, window(size, align)
-        cuts = self._cuts.get(key)
-        if cuts is None:
-            cuts = self._cuts[key] = [*_cuts(ram, low, high, key[3])][::-1]
-        while cuts:
-            if self._has_room(ram, cuts[-1], high, size, align, count):
-                return cuts[-1]
-            cuts.pop()
-        return limits(start)[0] if self._has_room(ram, low, high, size, align, count) else None
-
-    def _has_room(self, ram: _Ram, low: int, high: int, size: int, align: int, count: int) -> bool:
-        """Whether `count` blocks find room in `ram` within ``[low, high)`` wherever everything else lies."""
-        width = window(size, align)
-        key = id(ram), low, high, width
-        needed = (count - 1) * _spoils(size, align, width)
-        # What was left when it was last counted, less all that came since, is mostly enough.
-        left, counted = self._left.get(key, (0, 0))
-        if left > needed:
-            for (first, behind, block, unit), number in self._log[counted:]:
-                if first < high and behind > low:
-                    left -= number * _spoils(block, unit, width)
-        if left <= needed:
-            free = self._free.get(key)
-            if free is None:
-                free = self._free[key] = sum(windows_within(*gap, width) for gap in self._gaps(ram, low, high))
-            left = free - self._spoilt(low, high, width)
-        self._left[key] = left, len(self._log)
-        return left > needed
-
-    def _spoilt(self, low: int, high: int, width: int) -> int:
-        """How many windows of `width` bytes within ``[low, high)`` what lies at an unknown place touches at most."""
-        spoilt = 0
-        narrow = RangeSet()
-        for (first, behind, size, align), number in self._taken.near(low, high):
-            if first >= high or behind <= low:
-                continue
-            start, end = max(first, low), min(behind, high)
-            each = number * _spoils(size, align, width)
-            if each > (end - start) // width + 2:
-                narrow.add(start, end)
-            else:
-                spoilt += each
-        spoilt += sum((end - 1) // width - start // width + 1 for start, end in narrow)
-        if width < PAGE_SIZE:
-            return spoilt + sum(number * _spoils(*own, width) for own, number in self._small.items())
-        if not self._small:
-            return spoilt
-        # Small blocks fill one window before they begin another one: above the first there is no free page left.
-        pages = sum(number * _spoils(*own, PAGE_SIZE) for own, number in self._small.items())
-        begun = sum(1 for ram in self._packings if ram[0][0] < high and ram[-1][1] > low)
-        return spoilt + pages // (width >> PAGE_SHIFT) + begun
-
-    def _gaps(self, ram: _Ram, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """`ram` within ``[low, high)`` without what is reserved at a known place."""
-        for base, end in ram:
-            if base < high and end > low:
-                yield from self._fixed.outside(max(base, low), min(end, high))
-
-    def _settle(
-        self,
-        parts: list[tuple[int, int]],
-        size: int,
-        align: int,
-        count: int,
-        *,
-        packed: _Ram | None = None,
-    ) -> Vague:
-        """Notes blocks that lie in `parts`, where `packed` is given as the highest free ones of that memory."""
-        self.touched.update(parts)
-        low, high = min(low for low, _ in parts), max(high for _, high in parts)
-        self._note_blocks(low, high, size, align, count, packed)
-        return Vague(low, high - size, align)
-
-    def _note_blocks(self, low: int, high: int, size: int, align: int, count: int, packed: _Ram | None) -> None:
-        taken = Taken(low, high, size, align)
-        self._log.append((taken, count))
-        if packed is not None and _is_small(size, align):
-            self._packings.add(packed)
-            self._small[size, align] = self._small.get((size, align), 0) + count
-            self._pages_lost += 2 * count
-        else:
-            self._note(taken, count)
 
     def _grow(self, regions: int) -> None:
         """So many regions more at most; the array's storage, where it has to grow for them, is memory taken too."""
@@ -391,25 +378,21 @@ class RoughMemory(Memory):
         while self._regions + 2 > self._room:
             self._room *= 2
             size = self.memblock.reserved.storage_size(self._room)
-            high = limits(self.memblock.current_limit)[0]
-            for walk, kind in self.memblock.scopes(Search(size, PAGE_SIZE, 0, high)):
-                eligible = self._eligible(kind)
-                sure = self._surely(walk, eligible.sure, size, PAGE_SIZE, 1)
-                if sure is None:
-                    raise Undecided
-                parts = [(max(base, sure), end) for base, end in eligible.possible if base < high and end > sure]
-                self._settle(parts, size, PAGE_SIZE, 1)
-                self._regions += 2
-                break
+            walk, kind = next(self.memblock.scopes(Search(size, PAGE_SIZE, 0, self.memblock.current_limit)))
+            places = _Places(1)
+            self._walk(walk, kind, size, PAGE_SIZE, places)
+            if places.left:
+                raise Undecided
+            self._settled(places)
+            self._regions += 2
 
 
-def _cuts(ram: _Ram, low: int, high: int, width: int) -> Iterator[int]:
-    """Addresses ever further below the ends of `ram` within ``[low, high)``."""
-    for base, end in reversed(ram):
-        top, reach = min(end, high), max(width, _LEAST_REACH)
-        while top - reach > max(base, low):
-            yield top - reach
-            reach *= 2
+def _gaps(memblock: Memblock, fixed: RangeSet) -> Iterator[_Gap]:
+    """What is not reserved at a known place, upwards."""
+    for base, end, attributes in memblock.memory.regions():
+        (least, low), (high, most) = limits(base), limits(end)
+        for start, stop in fixed.outside(low, high) if low < high else ():
+            yield _Gap(start, stop, least if start == low else start, most if stop == high else stop, attributes)
 
 
 def questions(boot: Boot) -> Memblock:
@@ -417,8 +400,9 @@ def questions(boot: Boot) -> Memblock:
     return cast("Memblock", _Questions(boot.memblock))
 
 
-def _is_small(size: int, align: int) -> bool:
-    return size <= PAGE_SIZE and align <= PAGE_SIZE
+def _key(kind: Criteria) -> _Key:
+    """What decides which memory a search takes from."""
+    return kind.any_node, kind.nid, kind.care, kind.need
 
 
 def _spoils(size: int, align: int, width: int) -> int:
