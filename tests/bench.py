@@ -34,6 +34,7 @@ from memplan.sweep.values import sweep_span
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
 
 BIN = Path(sys.executable).parent
@@ -161,12 +162,15 @@ def show(what: str, value: float, limit: float, unit: str = "x") -> bool:
 def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object], Callable[[], object], float]]:
     """What all places of KASLR, and all versions, may cost beside one plan of the machine."""
     kernel = find_kernel("debian-6.12.107+deb12-amd64")
-    large, marked = folder / "nodes.yaml", folder / "marked.yaml"
+    generic = find_kernel("4.19.72")
+    old = generic._replace(facts={**kernel.facts, **generic.facts})
+    large, marked, full = folder / "nodes.yaml", folder / "marked.yaml", folder / "full.yaml"
     large.write_text(machine_text(64, 1000 * GIB, cmdline="quiet"))
     marked.write_text(machine_text(64, 1000 * GIB))
-    nodes, movable = load_machine(large), load_machine(marked)
+    full.write_text(machine_text(64, 1024 * GIB))
+    nodes, movable, no_room = load_machine(large), load_machine(marked), load_machine(full)
 
-    def one(machine: Machine) -> Callable[[], object]:
+    def one(machine: Machine, kernel: Kernel = kernel) -> Callable[[], object]:
         return lambda: memplan.simulate(machine, kernel=kernel)
 
     def every_mib() -> object:
@@ -174,9 +178,12 @@ def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object]
 
     names = versions_between("3.13", newest())
     return [
-        ("every place of KASLR, 8 nodes / one plan", lambda: sweep_kaslr(eight, kernel), one(eight), 60),
-        ("every place of KASLR, 64 TiB and 64 nodes / one plan", lambda: sweep_kaslr(nodes, kernel), one(nodes), 30),
-        ("the same with movable_node / one plan", lambda: sweep_kaslr(movable, kernel), one(movable), 40),
+        ("every place of KASLR, 8 nodes / one plan", lambda: sweep_kaslr(eight, kernel), one(eight), 50),
+        ("every place of KASLR, 64 TiB and 64 nodes / one plan", lambda: sweep_kaslr(nodes, kernel), one(nodes), 8),
+        ("the same with movable_node / one plan", lambda: sweep_kaslr(movable, kernel), one(movable), 20),
+        ("the same, 1 TiB more than node 0 has maps for", lambda: sweep_kaslr(no_room, kernel), one(no_room), 25),
+        ("every place of 4.19, 8 nodes / one plan", lambda: sweep_kaslr(eight, old), one(eight, old), 110),
+        ("every place of 4.19, 64 nodes / one plan", lambda: sweep_kaslr(nodes, old), one(nodes, old), 250),
         ("history over all versions, 8 nodes / one plan", lambda: history(eight, names), one(eight), 250),
         ("mem= by MiB from 1 GiB to 24 GiB, 8 nodes / one plan", every_mib, one(eight), 1500),
     ]
