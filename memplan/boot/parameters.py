@@ -136,10 +136,9 @@ class Parameters:
     @cached_property
     def possible_cpus(self) -> int:
         """The CPUs that may ever come (nr_cpu_ids): the machine's, within what kernel and options allow."""
-        possible = min(self.wanted_cpus, self.most_cpus)
         if self.no_smp or any(self.cmdline.has(word) for word in _NO_LOCAL_APIC):
-            possible = 1
-        return max(possible, 1)
+            return 1
+        return max(min(self.wanted_cpus, self.most_cpus), 1)
 
     @cached_property
     def wanted_cpus(self) -> int:
