@@ -206,11 +206,11 @@ def test_bootmem_s_searches_end_at_the_lower_limit(high: int, end: int) -> None:
 )
 def test_the_names_of_calls(version: str, call: str, panics: bool, name: str) -> None:
     boot = boot_of(version)
-    kind, raw, exact = call.split()[-1], "raw" in call, "exact" in call
-    if kind == "run":
-        boot.memory.alloc_runs(2, 128, 64, nid=0, raw=raw, exact=exact, owner=Purpose.KFENCE_POOL, caller="kfence")
+    how = {word: True for word in ("raw", "exact") if word in call}
+    if call.endswith("run"):
+        boot.memory.alloc_runs(2, 128, 64, nid=0, owner=Purpose.KFENCE_POOL, caller="kfence", **how)
     else:
-        how = {"raw": raw, "exact": exact, "panics": panics}
+        how |= {"panics": True} if panics else {}
         boot.memory.alloc(100, 64, nid=0, owner=Purpose.KFENCE_POOL, caller="kfence", **how)
     (event,) = [event for event in boot.recorder.events if isinstance(event, Change)]
     assert event.request is not None
@@ -316,6 +316,7 @@ def test_the_searches_of_a_request_find_what_it_got(
     boot, twin = layout.boot(version), layout.boot(version)
     found = asked(boot.memory, call, kib * 1024, low * MIB, high * MIB, nid)
     requests = [e.request for e in boot.recorder.events if isinstance(e, Change | Refused) and e.request is not None]
+    assert {request.exact for request in requests} == {call in ("range on the node", "on the node", "exact")}
     seen = [
         candidate.address
         for search in twin.memory.searches(requests[0])
@@ -323,3 +324,15 @@ def test_the_searches_of_a_request_find_what_it_got(
         if candidate.address
     ]
     assert seen[:1] == [found] * bool(found)
+
+
+@pytest.mark.parametrize("version", ["3.13", "5.10", "6.12"])
+def test_a_block_anywhere_is_asked_for_without_limits(version: str) -> None:
+    boot = boot_of(version)
+    boot.memory.phys_alloc(4096, 4096, owner=Purpose.KVM_CLOCK, caller="kvmclock_init")
+    boot.memory.phys_alloc_try_nid(4096, 4096, 0, any_node=True, owner=Purpose.NODE_DATA, caller="alloc_node_data")
+    boot.memory.alloc_base(4096, 4096, owner=Purpose.LOG_BUFFER, caller="setup_log_buf")
+    boot.memory.alloc(4096, owner=Purpose.COMMAND_LINE, caller="setup_command_line")
+    boot.memory.alloc_run(2, 4096, 4096, owner=Purpose.PERCPU, caller="pcpu_fc_alloc")
+    asked = [event.request for event in boot.recorder.events if isinstance(event, Change) and event.request]
+    assert [(own.min_addr, own.max_addr) for own in asked] == [(0, 0)] * 5

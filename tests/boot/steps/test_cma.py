@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from memplan.boot.context import Boot
 from memplan.boot.steps.cma import declare_contiguous
+from memplan.events import Change, Refused
 from memplan.machine.model import Cpus
 from memplan.owner import Owner, Purpose
 from memplan.units import GIB, MIB, PAGE_SIZE
@@ -99,6 +100,10 @@ def test_memory_above_4g_first(version: str, end: int, bottom_up: bool, found: i
     boot.memblock.bottom_up = bottom_up
     assert declared(boot, 0, GIB) in (found, found + 2 * MIB) if bottom_up else declared(boot, 0, GIB) == found
     assert boot.memblock.bottom_up is bottom_up
+    # Nothing above 4 GiB is looked for where it could not be found.
+    (asked,) = [event.request for event in boot.recorder.events if isinstance(event, Change | Refused)]
+    assert asked is not None
+    assert (asked.min_addr, asked.max_addr) == (4 * GIB if found == 4 * GIB else 0, end)
 
 
 def test_where_the_memory_above_4g_is_taken_the_area_lies_below() -> None:

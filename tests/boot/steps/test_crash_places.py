@@ -245,3 +245,15 @@ def test_a_range_of_sizes_begins_with_its_first_byte(version: str, total: int, s
     machine = EMPTY._replace(cmdline="crashkernel=1G-2G:64M,2G-:96M")
     boot = ran(boot_of(version, machine, (0, total), facts={"config.KEXEC_CORE": True}), "reserve_crashkernel")
     assert [(end - start) // MIB for _, start, end in changes(boot)] == [size]
+
+
+@pytest.mark.parametrize(("version", "named"), [("4.2", True), ("4.2", False), ("4.3", True), ("3.13", True)])
+def test_a_low_part_without_room_costs_the_crash_kernel_nothing_up_to_4_3(version: str, named: bool) -> None:
+    """Where the command line names it, its lack is told."""
+    cmdline = "crashkernel=64M,high" + " crashkernel=512M,low" * named
+    facts = {"config.KEXEC": True, "config.KEXEC_CORE": True}
+    boot = boot_of(version, EMPTY._replace(cmdline=cmdline), (MIB, 128 * MIB), (4 * GIB, 5 * GIB), facts=facts)
+    ran(boot, "reserve_crashkernel")
+    assert left(boot, Purpose.CRASH_KERNEL) == (5 * GIB - 64 * MIB, 5 * GIB)
+    assert left(boot, Purpose.CRASH_KERNEL_LOW) is None
+    assert warned(boot) == ["crashkernel low reservation failed - No suitable area found."] * named

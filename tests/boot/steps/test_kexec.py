@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memplan.boot.context import Boot
+from memplan.events import Change
 from memplan.machine.model import Machine
 from memplan.units import GIB, MIB, PAGE_SIZE
 from tests.boot.steps.single import EMPTY, boot_of, changes, ran, warned
@@ -136,3 +137,16 @@ def test_what_is_reserved_at_the_end_of_32_bits_counts_for_the_low_area() -> Non
     boot.memblock.set_node_reserved(0, 8 * GIB, 0)
     boot.recorder.events.clear()
     assert sizes(ran(boot, "kho_memory_init")) == [48, 4, 4 + 2, 8]
+
+
+def test_only_the_low_area_has_a_limit_of_its_own() -> None:
+    boot = booted("7.1", "kho=on", *KERN)
+    asked = [event.request for event in boot.recorder.events if isinstance(event, Change) and event.request]
+    assert [(own.min_addr, own.max_addr, own.nid, own.exact) for own in asked] == [
+        (0, 0, None, False),
+        (0, LOW_END, None, False),
+        (0, 0, None, False),
+        (0, 0, 0, True),
+        (0, 0, 1, True),
+        (0, 0, 2, True),
+    ]

@@ -88,6 +88,7 @@ def test_every_byte_of_ram_gets_the_node_of_its_range(version: str) -> None:
     ]
     assert boot.nodes.online == {0, 1}
     assert not boot.memblock.bottom_up
+    assert not boot.recorder.before_srat
 
 
 @pytest.mark.parametrize("version", ["5.10", "6.1", "6.12"])

@@ -9,7 +9,7 @@ from memplan.machine.model import CpuAffinity, Cpus, MemoryAffinity, Srat
 from memplan.owner import Purpose
 from memplan.units import GIB, MIB
 from tests.boot.steps.single import warned
-from tests.boot.steps.test_numa import KERNELS, booted, machine
+from tests.boot.steps.test_numa import KERNELS, booted, machine, messages
 
 RAM = [(MIB, 3 * GIB), (4 * GIB, 6 * GIB)]
 TWO = Srat(
@@ -108,3 +108,21 @@ def test_6_12_dies_of_a_domain_without_ram() -> None:
     boot = fake("6.12", "2", three, slit=((10, 20, 20), (20, 10, 20), (20, 20, 10)))
     assert boot.nodes.possible == {0, 1, 2}
     assert boot.nodes.node_to_pxm == {0: 0, 1: 1, 2: 2}
+
+
+@pytest.mark.parametrize("version", ["5.10", "6.1"])
+def test_a_uniform_part_may_be_a_hole(version: str) -> None:
+    """A block of 4 GiB of which two are RAM: its third and fourth quarter are nodes all the same."""
+    srat = Srat(
+        memory=(MemoryAffinity(0, 0, GIB), MemoryAffinity(1, 4 * GIB, 4 * GIB), MemoryAffinity(2, 8 * GIB, GIB))
+    )
+    ram = [(MIB, GIB), (4 * GIB, 6 * GIB), (8 * GIB, 9 * GIB)]
+    boot = booted(version, machine(ram, srat, cmdline="numa=fake=4U"))
+    told = [text for text in messages(boot) if text.startswith("Faking node")]
+    parts = [(nid * 256 * MIB, 256) for nid in range(4)]
+    parts += [(4 * GIB + part * GIB, 1024) for part in range(4)]
+    parts += [(8 * GIB + part * 256 * MIB, 256) for part in range(4)]
+    assert told == [
+        f"Faking node {nid} at [mem {start:#018x}-{start + size * MIB - 1:#018x}] ({size}MB)"
+        for nid, (start, size) in enumerate(parts)
+    ]

@@ -254,5 +254,20 @@ def test_areas_for_which_there_is_no_room_are_given_back() -> None:
             assert block[1:] in open_blocks
             open_blocks.remove(block[1:])
     assert open_blocks == []
-    told = [event.text for event in boot.recorder.events if isinstance(event, Message)]
-    assert told[0] == "setup_percpu: auto allocator failed (-12), falling back to page size"
+    told = [event.text for event in boot.recorder.events if isinstance(event, Message) and event.warning]
+    assert told == [
+        "setup_percpu: auto allocator failed (-12), falling back to page size",
+        "percpu: failed to allocate 4K page for cpu1",
+    ]
+
+
+@pytest.mark.parametrize("version", ["5.10", "6.12"])
+def test_where_one_node_s_areas_find_no_room_no_other_s_are_looked_for(version: str) -> None:
+    """Nine CPUs' areas of 1.5 MiB each have no room anywhere, that of one would; pages are taken for all of them."""
+    kernel = override(find_kernel(version), {"image.percpu_static": 1500 * KIB, "config.RANDOM_KMALLOC_CACHES": False})
+    boot = booted(kernel, [0] * 9 + [1], ((16 * MIB, 33 * MIB, 0), (33 * MIB, 36 * MIB, 1)))
+    setup_per_cpu_areas(boot)
+    own = [(op, end - start) for op, kind, start, end in blocks(boot) if kind is Purpose.PERCPU]
+    assert set(own) == {("reserve", PAGE_SIZE)}
+    told = [event.text for event in boot.recorder.events if isinstance(event, Message) and event.warning]
+    assert told == ["setup_percpu: auto allocator failed (-12), falling back to page size"]

@@ -426,3 +426,19 @@ def test_tables_for_which_no_page_is_left() -> None:
         full = boot_of(version, EMPTY, (MIB, GIB), reserved=((MIB, GIB),))
         with pytest.raises(BootPanic, match="set_pte_phys: cannot allocate page data"):
             ran(full, name)
+
+
+@pytest.mark.parametrize(("version", "kept"), [("6.12", False), ("6.18", True)])
+def test_what_is_for_the_kernel_s_own_use_is_marked_so(version: str, kept: bool) -> None:
+    """MEMBLOCK_RSRV_KERN, by which the areas of a hand-over are sized: since 6.16, and not for what firmware has."""
+    nodes = (SetupData(0x100000, 0xFF0), SetupData(0x300000, 0xFF0, target=Extent(0x400000, 0x1000)))
+    subject = EMPTY._replace(
+        setup_data=nodes, initrd=Initrd(GIB, 0x3000), bios=Bios(mp_table=MpTable(0xF5A90, 0xF5AA0, 16))
+    )
+    boot = boot_of(version, subject, facts={"image.kernel_reserve_end": 0x2000000, "image.brk_start": 0x2800000})
+    boot.brk_end += 0x5000
+    steps = ("memblock_x86_reserve_range_setup_data", "early_reserve_initrd", "reserve_kernel_image", "reserve_brk")
+    ran(boot, *steps, "find_smp_config")
+    assert len(changes(boot)) == 8
+    size = 0x3000 + 0x3000 + 0x2000000 + 0x5000
+    assert boot.memblock.reserved_kern_size(1 << 64, None) == size * kept

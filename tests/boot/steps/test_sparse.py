@@ -94,6 +94,8 @@ def test_hot_pluggable_memory_has_its_map_elsewhere(build: str) -> None:
     assert sum(block.count for block in blocks) == 128 * GIB // SECTION_SIZE
     assert all((block.end - block.start) // block.count == SIZE_2M for block in blocks)
     assert all(block.end <= 64 * GIB for block in blocks)
+    assert {block.caller for block in blocks} == {"vmemmap_alloc_block_buf"}
+    assert {table.caller for table in map_blocks(boot, VMEMMAP)} == {"vmemmap_alloc_block_zero"}
     # A table page a gibibyte of the map stands between the blocks.
     assert len(blocks) == 2
 

@@ -179,6 +179,7 @@ def test_sections_one_by_one(version: str, ram: list[Part], taken: list[tuple[in
     Walk(boots[0], version, pse).all()
     ran(boots[1], "sparse_init")
     assert one_by_one(boots[1]) == one_by_one(boots[0])
+    assert warned(boots[1]) == []
 
 
 def test_usage_maps_in_another_section_are_told_of() -> None:
@@ -354,3 +355,17 @@ def test_usage_maps_in_the_first_section_of_their_own_node() -> None:
     ran(boot, "sparse_init")
     text = "Section 8 and 12 (node 1) have a circular dependency on usemap and pgdat allocations"
     assert [line for line in told(boot) if line.startswith(("Section", "node"))] == [text]
+
+
+def test_where_tables_of_the_map_can_t_be_had_the_map_itself_is_not_asked_for() -> None:
+    """What is free goes to the books of sections, and then nothing is left."""
+    boot = boot_of("6.12", EMPTY, (MIB, 2 * GIB), facts={"config.MEMORY_HOTREMOVE": False})
+    boot.memblock.reserve(MIB, GIB - MIB)
+    boot.memblock.reserve(GIB + 40 * KIB, GIB - 40 * KIB)
+    usage = 16 * (boot.kernel.fact("struct.mem_section_usage") + 32)
+    boot.memblock.reserve(GIB, 40 * KIB - 36 * KIB - -(-usage // 64) * 64)
+    boot.recorder.events.clear()
+    ran(boot, "sparse_init")
+    assert len(changes(boot, Purpose.SECTION_USAGE)) == 1
+    refused = [(e.caller, e.request.size) for e in boot.recorder.events if isinstance(e, Refused)]
+    assert refused == [("sparse_buffer_init", 16 * SIZE_2M), ("vmemmap_alloc_block_zero", PAGE_SIZE)]

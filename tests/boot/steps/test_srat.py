@@ -185,13 +185,13 @@ def test_a_cxl_window_completes_the_nodes_inside(version: str) -> None:
 
 @pytest.mark.parametrize("version", KERNELS)
 def test_ids_of_x2apics_have_four_digits(version: str) -> None:
-    cpus = (CpuAffinity(0x1A, 3), CpuAffinity(0x2B, 9, x2apic=True))
+    cpus = (CpuAffinity(0xA, 3), CpuAffinity(0x2B, 9, x2apic=True))
     told = [
         text for text in messages(booted(version, machine(RAM, Srat(memory=memory(3, 9), cpus=cpus)))) if "APIC" in text
     ]
-    lines = ["SRAT: PXM 3 -> APIC 0x1a -> Node 0", "SRAT: PXM 9 -> APIC 0x002b -> Node 1"]
+    lines = ["SRAT: PXM 3 -> APIC 0x0a -> Node 0", "SRAT: PXM 9 -> APIC 0x002b -> Node 1"]
     if version == "3.13":
-        lines = ["SRAT: PXM 9 -> APIC 0x002b -> Node 0", "SRAT: PXM 3 -> APIC 0x1a -> Node 1"]
+        lines = ["SRAT: PXM 9 -> APIC 0x002b -> Node 0", "SRAT: PXM 3 -> APIC 0x0a -> Node 1"]
     assert told == lines * (version != "6.12")
 
 
@@ -281,3 +281,11 @@ def test_a_cxl_window_for_which_the_list_of_blocks_is_full() -> None:
         "too many memblk ranges",
         failed.format(3, 17 * GIB, 18 * GIB),
     ]
+
+
+@pytest.mark.parametrize(("rest", "pages"), [(-4096, -1), (-1, 0), (0, 0), (1, 0), (2, 1), (4097, 1), (4098, 2)])
+def test_the_page_of_the_last_byte_but_one_is_the_highest_possible(rest: int, pages: int) -> None:
+    """PFN_UP of the end less one."""
+    window = MemoryAffinity(1, 64 * GIB, GIB + rest, hotplug=True)
+    boot = booted("6.1", machine(RAM, Srat(memory=(*memory(0, 1), window))))
+    assert boot.max_possible_pfn == (65 * GIB >> 12) + pages

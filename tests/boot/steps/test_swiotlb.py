@@ -269,3 +269,19 @@ def test_how_a_log_buffer_is_asked_for(version: str, early: Call, late: Call | N
             asked = [event.request for event in boot.recorder.events if isinstance(event, Change) and event.request]
             assert {request.call for request in asked} == {call}
             assert boot.new_log_buf
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "taken_size"),
+    [
+        ("5.10", "swiotlb=force swiotlb=noforce", 0),
+        # The one slot that it leaves stays one.
+        ("5.10", "swiotlb=noforce swiotlb=force", 4 * KIB),
+        ("6.12", "swiotlb=force swiotlb=noforce", 0),
+        ("6.12", "swiotlb=noforce swiotlb=force", 0),
+        ("3.13", "swiotlb=noforce swiotlb=force", 64 * MIB),
+    ],
+)
+def test_the_last_of_force_and_noforce_without_memory_above_4g(version: str, words: str, taken_size: int) -> None:
+    boot = ran(boot_of(version, EMPTY._replace(cmdline=words), facts={"config.SWIOTLB": True}), "swiotlb_init")
+    assert sum(end - start for _, start, end in changes(boot, Purpose.SWIOTLB)) == taken_size

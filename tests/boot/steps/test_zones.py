@@ -494,3 +494,14 @@ def test_what_is_taken_of_the_first_zone_counts_where_there_is_more(version: str
     free_area_init(boot)
     assert [zone.name for zone in boot.zones.zones] == ["DMA"]
     assert boot.zones.nr_kernel_pages == (free - boot.dma_reserve if counts else free)
+
+
+@pytest.mark.parametrize("version", ["3.13", "5.10"])
+def test_a_node_that_stays_off_line_has_no_zones_and_those_behind_it_have_theirs(version: str) -> None:
+    """Up to 5.17 a node that is possible, with memory to come, has no NODE_DATA yet."""
+    later = MemoryAffinity(1, 64 * GIB, GIB, hotplug=True)
+    parts = (MemoryAffinity(0, 0, 5 * GIB), later, MemoryAffinity(2, 5 * GIB, 4 * GIB))
+    boot = booted(version, machine(EVEN, Srat(memory=parts)))
+    assert (boot.nodes.possible, boot.nodes.online) == ({0, 1, 2}, {0, 2})
+    free_area_init(boot)
+    assert {zone.nid for zone in boot.zones.zones} == {0, 2}
