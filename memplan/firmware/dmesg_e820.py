@@ -26,15 +26,18 @@ def memory_map(boot: BootLines, found: SourceFacts) -> None:
 def _choose_map(boot: BootLines, found: SourceFacts) -> None:
     bios, first = boot.maps["BIOS-e820"], boot.lines.get("bios", 0)
     if boot.maps["extended"]:
+        _broken(boot, "extended", found)
         found.put("e820", tuple(boot.maps["extended"]), "extended physical RAM map", line=boot.lines["derived"])
         return
     whole = "BIOS-provided" in boot.map_heads or (bool(bios) and bios[0].start == 0)
-    for number in boot.broken:
-        if number != boot.last:
-            found.damage("a BIOS-e820 line is broken, so an entry is missing", line=number, hint="take another copy")
+    _broken(boot, "BIOS-e820", found)
     if bios and whole:
         found.put("e820", _trimmed(boot, bios, found), "BIOS-e820", line=first)
-        if boot.last_kind == "bios" and set(boot.lines) <= {"bios", "map_head"} and boot.last not in boot.broken:
+        if (
+            boot.last_kind == "bios"
+            and set(boot.lines) <= {"bios", "map_head"}
+            and boot.last not in boot.broken["BIOS-e820"]
+        ):
             found.note("the file holds the map alone; it is taken for whole", boot.last)
         elif boot.last_kind == "bios":
             found.damage(
@@ -46,6 +49,7 @@ def _choose_map(boot: BootLines, found: SourceFacts) -> None:
     for name in ("modified", "user"):
         entries = boot.maps[name]
         if entries and (f"{'user-defined' if name == 'user' else name}" in boot.map_heads or entries[0].start == 0):
+            _broken(boot, name, found)
             found.put("e820", _rejoined(boot, entries), f"{name} map", line=boot.lines["derived"])
             found.note(f"the log lacks firmware's own map (BIOS-e820); the kernel's {name} map is taken instead")
             return
@@ -61,6 +65,14 @@ def _choose_map(boot: BootLines, found: SourceFacts) -> None:
         found.put("e820", tuple(boot.maps["modified"] or boot.maps["user"]), "part of a map", weak=True)
     else:
         found.lacks("e820", "the log has no memory map (it begins after the BIOS-e820 lines)")
+
+
+def _broken(boot: BootLines, name: str, found: SourceFacts) -> None:
+    """Damage for each line of a map that can't be read; the last one of the log may be cut."""
+    for number in boot.broken[name]:
+        if number != boot.last:
+            message = f"this {name} line is broken, so an entry of the map is missing"
+            found.damage(message, line=number, hint="take another copy")
 
 
 def _trimmed(boot: BootLines, entries: list[E820Entry], found: SourceFacts) -> tuple[E820Entry, ...]:

@@ -35,9 +35,12 @@ _LONGEST_LINE = 980
 def facts_of(boot: BootLines, found: SourceFacts, named: str | None = None) -> None:
     """Put all that the lines of `boot` tell into `found`; `named` is the kernel where the log is not to tell it."""
     for line, message in boot.impossible:
-        if line == boot.last:
-            continue
         found.damage(message, line=line, hint="a digit may have got lost or changed")
+    for line, message in boot.unreadable:
+        if line != boot.last:
+            found.damage(message, line=line, hint="take another copy")
+        else:
+            found.note(f"the log ends here: {message}", line)
     kernel = _kernel(boot, found, named)
     memory_map(boot, found)
     if named is None:

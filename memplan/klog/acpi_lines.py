@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_UPGRADE = re.compile(r"(?a)([!-~]{4}) ACPI table found in initrd \[[^\]]*\]\[0x([0-9a-f]+)\]")
+from memplan.klog.damage import Damage
+
+_UPGRADE = re.compile(r"(?a)([!-~]{4}) ACPI table found in initrd \[[^\]]*\]\[0x([0-9a-f]{1,8})\]")
 _OVERRIDE = re.compile(r"(?a)(Table Upgrade: override|Table Upgrade: install|Override) \[(.{4})")
 _TABLE = re.compile(r"(?a)(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ([0-9A-Fa-f]{5,8})(?: \(v([0-9A-Fa-f]{2}) ?([^) ]*))?")
 _REPLACED = re.compile(r"(?a)(.{4}) (?:0x)?([0-9A-Fa-f]{8,16}) ")
@@ -24,7 +26,7 @@ class TableLine(NamedTuple):
     upgrade: bool = False
 
 
-class AcpiLines:
+class AcpiLines(Damage):
     """The lines on ACPI's tables of one boot."""
 
     def __init__(self) -> None:
@@ -35,9 +37,11 @@ class AcpiLines:
         self.oem = ""
         self._upgraded = ""
 
-    def _on_upgrade(self, text: str, _: int) -> None:
+    def _on_upgrade(self, text: str, number: int) -> None:
         if found := _UPGRADE.match(text):
             self.upgrades.append((found[1], int(found[2], 16)))
+        else:
+            self.unreadable.append((number, "a line of a table in the initrd is broken, so a table is missing"))
 
     def _on_override(self, text: str, _: int) -> None:
         if found := _OVERRIDE.match(text):

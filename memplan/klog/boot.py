@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import NamedTuple
 
 from memplan.klog.acpi_lines import AcpiLines
@@ -25,7 +26,9 @@ _RESERVE = re.compile(
     r"(?a)(?:__)?memblock_reserve: +\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\](?: nid=\S+)?(?: flags[ =]\S+)? (\w+)"
 )
 _DUMPED = re.compile(r"(?a)\s+reserved(?:\.\w+)?\[0x[0-9a-f]+\]\s+\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]")
-_XSAVE = re.compile(r"(?a)(?:xstate_bv|xstate features) 0x([0-9a-f]+), (?:cntxt size 0x([0-9a-f]+))?")
+_XSAVE = re.compile(
+    r"(?a)(?:xstate_bv|xstate features) 0x([0-9a-f]{1,16}), (?:cntxt size 0x([0-9a-f]{1,8})(?![0-9a-f]))?"
+)
 #: Kinds of lines with which no boot begins: other programs print such, too.
 _NO_BEGINNING = frozenset(
     ("bringup_rest", "efi_tables", "late", "iomem", "dmi", "efi_mem", "zone", "node_data", "kernel_offset", "kvm_clock")
@@ -67,7 +70,8 @@ class BootLines(AcpiLines, EfiLines, NodeLines, SizeLines, PlaceLines):
         self.maps: dict[str, list[E820Entry]] = {"BIOS-e820": [], "user": [], "modified": [], "extended": []}
         self.setup_data_map: list[E820Entry] = []
         self.map_heads: set[str] = set()
-        self.broken: list[int] = []
+        #: Lines of a map that can't be read, by the map's name.
+        self.broken: defaultdict[str, list[int]] = defaultdict(list)
         self.max_arch_pfn = 0
         self.last_pfns: list[int] = []
         self.mp_table: int | None = None
@@ -162,21 +166,20 @@ class BootLines(AcpiLines, EfiLines, NodeLines, SizeLines, PlaceLines):
         if _GAP.match(text):
             # Linux 7.0 on: what no entry covers.
             return
-        if _entry(text) is None:
-            self.broken.append(number)
-        self._map_entry("BIOS-e820", text)
+        self._map_entry("BIOS-e820", text, number)
 
-    def _on_derived(self, text: str, _: int) -> None:
+    def _on_derived(self, text: str, number: int) -> None:
         name = text.partition(":")[0]
         if name == "reserve setup_data":
             if (entry := _entry(text)) is not None:
                 self.setup_data_map.append(entry)
         else:
-            self._map_entry(name, text)
+            self._map_entry(name, text, number)
 
-    def _map_entry(self, name: str, text: str) -> None:
+    def _map_entry(self, name: str, text: str, number: int) -> None:
         entry = _entry(text)
         if entry is None:
+            self.broken[name].append(number)
             return
         entries = self.maps[name]
         if entries and entry.start < entries[-1].start:
@@ -225,17 +228,21 @@ class BootLines(AcpiLines, EfiLines, NodeLines, SizeLines, PlaceLines):
         if self.dumps == 1 and (found := _DUMPED.match(text)):
             self.first_dump.append((int(found[1], 16), int(found[2], 16) + 1))
 
-    def _on_ramdisk(self, text: str, _: int) -> None:
+    def _on_ramdisk(self, text: str, number: int) -> None:
         if text.startswith("initrd too large"):
             if found := re.search(r"\((\d{1,20}) needed", text):
                 self.initrd_size = int(found[1])
-        elif found := _RANGE.search(text):
+            return
+        place = None
+        if found := _RANGE.search(text):
             place = extent(found[1], found[2])
             if place is not None and text.startswith("Move"):
                 self.initrd_size = place[1] - place[0]
-            self.initrd = self.initrd or place
         elif found := _OLD_RAMDISK.match(text):
-            self.initrd = self.initrd or extent(found[1], found[2], inclusive=False)
+            place = extent(found[1], found[2], inclusive=False)
+        if place is None:
+            self.unreadable.append((number, "a line of the initrd is broken, so its place is missing"))
+        self.initrd = self.initrd or place
 
     def _on_xsave(self, text: str, _: int) -> None:
         if found := _XSAVE.search(text):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+from memplan.klog.damage import Damage
 from memplan.klog.entries import cpu_of, memory_of
 from memplan.klog.ranges import HEX
 from memplan.machine.model import CpuAffinity, MemoryAffinity
@@ -25,7 +26,7 @@ _SIBLING = re.compile(
 _MOST_NODES, _MOST_CPUS = 1024, 8192
 
 
-class NodeLines:
+class NodeLines(Damage):
     """The lines on CPUs and nodes of one boot."""
 
     def __init__(self) -> None:
@@ -44,14 +45,12 @@ class NodeLines:
         self.allowed: tuple[int, int] | None = None
         self.nr_cpu_ids = 0
         self.nr_node_ids = 0
-        #: Lines that name what no machine has, and what that is.
-        self.impossible: list[tuple[int, str]] = []
         self._node = -1
 
     def _on_srat_memory(self, text: str, number: int) -> None:
         told = memory_of(text)
         if told is None:
-            self.impossible.append((number, "a line of the SRAT's memory is broken, so an entry is missing"))
+            self.unreadable.append((number, "a line of the SRAT's memory is broken, so an entry is missing"))
         elif self._is_node(told.nid, number):
             self.pxm_nodes[told.entry.pxm] = told.nid
             self.srat_memory.append(told.entry)
@@ -59,7 +58,9 @@ class NodeLines:
 
     def _on_srat_cpu(self, text: str, number: int) -> None:
         told = cpu_of(text)
-        if told is not None and self._is_node(told.nid, number):
+        if told is None:
+            self.unreadable.append((number, "a line of the SRAT's CPUs is broken, so an entry is missing"))
+        elif self._is_node(told.nid, number):
             self.pxm_nodes[told.entry.pxm] = told.nid
             self.srat_cpus.append(told.entry)
             self.places["srat_cpus"].append(self._here)

@@ -40,6 +40,63 @@ def test_numbers_that_no_machine_has_are_damage(old: str, new: str, words: str, 
     import_files([path], force=True)
 
 
+HEAD = """\
+Linux version 6.1.0 (a@b) #1
+BIOS-e820: [mem 0x0000000000000000-0x000000007fffffff] usable
+BIOS-e820: [mem 0x00000000fffc0000-0x00000000ffffffff] reserved
+last_pfn = 0x80000 max_arch_pfn = 0x400000000
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ACPI: SRAT: Node 4294967295 PXM 0 [mem 0x00000000-0x7fffffff]",
+        "SRAT: PXM 0 -> APIC 0x00 -> Node 1024",
+        "smpboot: Allowing 4294967295 CPUs, 0 hotplug CPUs",
+        "setup_percpu: NR_CPUS:8192 nr_cpumask_bits:4 nr_cpu_ids:8193 nr_node_ids:1",
+    ],
+)
+def test_a_number_that_no_machine_has_is_damage_in_the_last_line_too(line: str, tmp_path: Path) -> None:
+    """No cut makes a number larger."""
+    path = tmp_path / "boot.log"
+    path.write_text(f"{HEAD}{line}\n")
+    with pytest.raises(InputError, match=r"boot\.log:5: there (is|are) no "):
+        import_files([path])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RAMDISK: [mem 0xffffffffffffffff-0x0]",
+        "ACPI: SRAT: Node 0 PXM 0 [mem 0x0000",
+        "SRAT: PXM 0 -> APIC ",
+        "efi: mem00: [Boot Data|   |WB] range=[0x0000000000100000-",
+        "SSDT ACPI table found in initrd [kernel/firmware/acpi/ssdt.aml][0x123456789]",
+    ],
+)
+def test_a_line_that_cannot_be_read_is_damage_or_the_cut_end_of_a_log(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "boot.log"
+    path.write_text(f"{HEAD}{line}\nCommand line: quiet\n")
+    with pytest.raises(InputError, match=r"boot\.log:5: a line of .* is broken, so .* is missing"):
+        import_files([path])
+    path.write_text(HEAD + line)
+    assert any(re.match(r".*boot\.log:5: the log ends here: a line of ", note) for note in import_files([path])[2])
+
+
+def test_a_broken_line_of_the_kernels_own_map_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "boot.log"
+    path.write_text(
+        "Command line: quiet\n"
+        "modified: [mem 0x0000000000000000-0x000000000009ffff] usable\n"
+        "modified: [mem 0x0000000000100000-0x00000000000fff] usable\n"
+        "modified: [mem 0x0000000080000000-0x00000000ffffffff] reserved\n"
+        "last_pfn = 0x80000 max_arch_pfn = 0x400000000\n"
+    )
+    with pytest.raises(InputError, match=r"boot\.log:3: this modified line is broken"):
+        import_files([path])
+
+
 #: What a kernel may say with a number in it; @ is one that no kernel prints.
 NUMBERS = [
     "Memory: @K/@K available (1K kernel code, @K rwdata, @K reserved, @K cma-reserved, @K absent)",
@@ -72,7 +129,9 @@ NUMBERS = [
 
 #: Those without which the machine is another one, and so damage.
 DAMAGE = [
-    line for line in NUMBERS if re.search("nr_cpu_ids|Nodes=|SRAT: Node|[nN]ode +#?@, |CPUs,|sibling|Faking", line)
+    line
+    for line in NUMBERS
+    if re.search("nr_cpu_ids|Nodes=|SRAT: (?:Node|PXM)|[nN]ode +#?@, |CPUs,|sibling|Faking|efi: mem", line)
 ]
 
 
