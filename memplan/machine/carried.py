@@ -11,8 +11,7 @@ import binascii
 import json
 import re
 import zlib
-from html.parser import HTMLParser
-from typing import Any
+from typing import Any, NamedTuple
 
 from memplan.errors import InputError
 
@@ -23,6 +22,10 @@ DESCRIPTION = "description-"
 _MOST_BYTES = 64 << 20
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _PAGE = re.compile(rb"(?i)(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html)\b", re.DOTALL)
+#: The beginning of a comment, or the whole tag that begins a script; no tag of a description is longer.
+_COMMENT_OR_SCRIPT = re.compile(r"<!--|<script(?=[\s/>])(?P<attributes>[^<>]{0,1000})>", re.IGNORECASE)
+_SCRIPT_END = re.compile(r"</script(?=[\s/>])", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"([a-zA-Z-]+)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s\"'=`]+)")
 #: How much of a file is looked at to tell a page from a description.
 _HEAD = 4096
 
@@ -50,10 +53,8 @@ def description_in(data: bytes, source: str) -> str:
 
     Raises InputError where `source` carries none, a damaged one, or two that differ.
     """
-    reader = _Reader()
-    reader.feed(data.decode("utf-8", "replace"))
-    reader.close()
-    found = {name: _unpacked(element, name, source) for name, element in reader.found.items()}
+    elements = _elements(data.decode("utf-8", "replace"))
+    found = {name: _unpacked(element, name, source) for name, element in elements.items()}
     texts = list(dict.fromkeys(text for text in found.values() if isinstance(text, str)))
     if not texts:
         message = "is an HTML page that carries no machine description"
@@ -64,48 +65,44 @@ def description_in(data: bytes, source: str) -> str:
     return texts[0]
 
 
-class _Element:
-    """A script element: its type, where its text begins, and the text."""
+class _Element(NamedTuple):
+    """A script element: its type, its text, the line on which it begins, and whether it ends."""
 
-    def __init__(self, kind: str, line: int) -> None:
-        self.kind = kind
-        self.line = line
-        self.parts: list[str] = []
-        self.closed = False
+    kind: str
+    text: str
+    line: int
+    closed: bool
 
 
-class _Reader(HTMLParser):
-    """Finds the elements that carry descriptions; of two with one name the first counts."""
+def _elements(page: str) -> dict[str, _Element]:
+    """The elements that carry descriptions, by their names; of two with one name the first counts.
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.found: dict[str, _Element] = {}
-        self._open: _Element | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begins an element that carries a description."""
-        given = dict(attrs)
-        name, kind = given.get("id") or "", given.get("type") or ""
-        if tag == "script" and name.startswith(DESCRIPTION) and kind in (PLAIN, PACKED) and name not in self.found:
-            self._open = self.found[name] = _Element(kind, self.getpos()[0])
-
-    def handle_endtag(self, tag: str) -> None:
-        """Ends it."""
-        if tag == "script" and self._open is not None:
-            self._open.closed = True
-            self._open = None
-
-    def handle_data(self, data: str) -> None:
-        """Text, which is kept within such an element."""
-        if self._open is not None:
-            self._open.parts.append(data)
+    No general reader of HTML finds them: those take time that grows with the square of what a page may hold.
+    """
+    found: dict[str, _Element] = {}
+    at = 0
+    while begin := _COMMENT_OR_SCRIPT.search(page, at):
+        if begin["attributes"] is None:
+            end = page.find("-->", begin.end())
+            if end < 0:
+                break
+            at = end
+            continue
+        given = {name.lower(): value.strip("\"'") for name, value in _ATTRIBUTE.findall(begin["attributes"])}
+        ended = _SCRIPT_END.search(page, begin.end())
+        at = ended.end() if ended else len(page)
+        name, kind = given.get("id", ""), given.get("type", "")
+        if name.startswith(DESCRIPTION) and kind in (PLAIN, PACKED) and name not in found:
+            text = page[begin.end() : ended.start() if ended else at]
+            found[name] = _Element(kind, text, page.count("\n", 0, begin.start()) + 1, ended is not None)
+    return found
 
 
 def _unpacked(element: _Element, name: str, source: str) -> Any:
     def damaged(why: str) -> InputError:
         return InputError.single(source, f"the {name} that the page carries is damaged: {why}", line=element.line)
 
-    text = "".join(element.parts)
+    text = element.text
     if not element.closed:
         raise damaged("the page ends in it")
     if element.kind == PACKED:

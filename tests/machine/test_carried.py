@@ -52,6 +52,28 @@ def test_damage_is_told(data: bytes, told: str) -> None:
     assert str(caught.value).startswith("page.html")
 
 
+@pytest.mark.parametrize("part", ["<", "<!--", "<![", "<a ", "<script", "<script ", "&#", "</script", '<a b="c" '])
+def test_a_page_of_anything_is_read_at_once(part: str) -> None:
+    """A general reader of HTML takes minutes for some of these, or fails."""
+    with pytest.raises(InputError, match="carries no machine description"):
+        description_in(page(part * 1_000_000), "page.html")
+
+
+def test_a_description_in_a_comment_is_none() -> None:
+    text = "<!-- " + element("a") + " -->"
+    with pytest.raises(InputError, match="carries no machine description"):
+        description_in(page(text), "page.html")
+    assert description_in(page(text, element("b")), "page.html") == "b"
+
+
+@pytest.mark.parametrize(
+    "tag", ['<SCRIPT ID=description-1 TYPE="{}">', "<script async\n type='{}'\n id = 'description-1'>"]
+)
+def test_a_browser_may_write_the_tag_in_its_own_way(tag: str) -> None:
+    kind, body = carried('"a"', plain_up_to=1000)
+    assert description_in(page(tag.format(kind) + body + "</SCRIPT >"), "page.html") == "a"
+
+
 @pytest.mark.parametrize(
     ("packed", "told"),
     [
