@@ -44,6 +44,10 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         try:
             data = self._stream.read(len(buffer))
+        except MemoryError:
+            # How much memory it takes is for the packed file to say.
+            message = f"is packed by {self._packer} so that unpacking it takes more memory than there is"
+            raise InputError.single(self._name, message) from None
         except _DAMAGE as error:
             text = str(error) or type(error).__name__
             raise InputError.single(self._name, f"is packed by {self._packer} and damaged: {text}") from None

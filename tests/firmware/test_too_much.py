@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import struct
 import tarfile
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from memplan.errors import InputError
 from memplan.firmware import acpi, blocks, iomem, memmap, memory_blocks
 from memplan.firmware.acpi import read_tables
 from memplan.firmware.acpi_encode import encode_srat
+from memplan.firmware.combine import import_files
 from memplan.firmware.source import SourceFacts, read_source
 from memplan.machine.load import load_machine
 
@@ -142,3 +144,14 @@ def test_sub_tables_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (table,) = read_tables(tmp_path / "SRAT")
     assert len(table.entries) == 2
     assert [defect.kind for defect in table.defects] == ["too-many-entries"]
+
+
+def test_a_packed_file_that_asks_for_more_memory_than_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> bytes:
+        raise MemoryError
+
+    path = tmp_path / "boot.log.xz"
+    path.write_bytes(lzma.compress(b"Linux version 6.1.0 (a@b) #1"))
+    monkeypatch.setattr(lzma.LZMAFile, "read", refused)
+    with pytest.raises(InputError, match=r"boot\.log\.xz: is packed by xz so that unpacking it takes more memory"):
+        import_files([path])
