@@ -26,7 +26,7 @@ from memplan.checks.model import SEVERITIES, Expectation, Severity
 from memplan.checks.rules import nearest_rule, rules_named
 from memplan.configs import config_folder
 from memplan.errors import InputError, MemplanError, Problem, UsageError
-from memplan.files import read_input
+from memplan.files import is_pipe, read_input
 from memplan.kernel.load import find_kernel
 from memplan.kernel.names import nearest
 from memplan.machine.document import Document, field_text, read_document
@@ -94,7 +94,10 @@ def find_settings(source: Path, config: str | None, profile: str | None) -> Sett
 def _upwards(folder: Path) -> Path | None:
     """The nearest configuration in `folder` or above it."""
     file = folder / NAME
-    if file.is_file():
+    if os.path.lexists(file):
+        # Nobody named it: there may be none who writes into it.
+        if is_pipe(file):
+            raise InputError.single(_shown(file), "is a FIFO, expected a configuration in YAML")
         return file
     return _upwards(folder.parent) if folder != folder.parent else None
 
@@ -146,7 +149,9 @@ class _Reader:
         self._problems += self._document.problems
         if top is None:
             top = {}
-        if not isinstance(top, dict):
+        foreign = isinstance(top, dict) and os.path.islink(self._name) and not top.keys() & set(_KEYS)
+        if not isinstance(top, dict) or (top and foreign):
+            # What a link leads to may be none of this, and is nothing to tell anybody.
             raise InputError.single(self._name, f"is no configuration: expected a mapping of {', '.join(_KEYS)}")
         self._unknown(top, _KEYS, ())
         settings = self._base(top.get("profile"), profile)

@@ -112,6 +112,8 @@ def _report(text: str, options: Options, baseline: Baseline | None, *, everythin
         return Report(text, problems=tuple(error.problems))
     except MemplanError as error:
         return Report(text, problems=(Problem(text, str(error)),))
+    except OSError as error:
+        return Report(text, problems=(Problem(text, f"could not be read: {error.strerror or error}"),))
     except Exception as error:
         return Report(text, problems=(_unforeseen(text, "could not be read", error),))
     subject.expectations = settings.expectations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,31 @@ def test_files_that_are_none(stubs: Path) -> None:
         find_settings(Path("m.yaml"), None, None)
     with pytest.raises(UsageError, match="there is no profile 'default2'; did you mean default"):
         find_settings(Path("/m.yaml"), None, "default2")
+
+
+def test_what_is_found_and_can_not_be_read_is_not_passed_over(stubs: Path) -> None:
+    found = stubs / "memplan.yaml"
+    os.mkfifo(found)
+    with pytest.raises(InputError, match=r"^memplan\.yaml: is a FIFO, expected a configuration"):
+        find_settings(Path("m.yaml"), None, None)
+    found.unlink()
+    found.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"^memplan\.yaml: is a character device"):
+        find_settings(Path("m.yaml"), None, None)
+    found.unlink()
+    found.symlink_to("gone.yaml")
+    with pytest.raises(InputError, match=r"^memplan\.yaml: can't be read: No such file"):
+        find_settings(Path("m.yaml"), None, None)
+
+
+def test_nothing_is_told_of_what_a_link_leads_to_unless_it_is_a_configuration(stubs: Path) -> None:
+    (stubs / "secret").write_text("root:*:20228:0:99999:7::: \ndaemon:*:1: \n")
+    (stubs / "memplan.yaml").symlink_to("secret")
+    with pytest.raises(InputError, match="is no configuration") as raised:
+        find_settings(Path("m.yaml"), None, None)
+    assert "root" not in str(raised.value)
+    (stubs / "secret").write_text("fail_on: info")
+    assert find_settings(Path("m.yaml"), None, None).fail_on == "info"
 
 
 @pytest.mark.parametrize("name", ["default", "strict", "hotplug-server", "cxl"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -265,3 +266,12 @@ def test_what_cannot_be_checked(stubs: Path, text: str) -> None:
     (stubs / "odd.txt").write_text(text)
     with pytest.raises((InputError, UsageError)):
         load_subject("odd.txt")
+
+
+def test_an_input_in_a_folder_that_is_gone(stubs: Path) -> None:
+    gone = stubs / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    (problem,) = check_input("m.yaml", Options()).problems
+    assert str(problem) == "m.yaml: could not be read: No such file or directory"
