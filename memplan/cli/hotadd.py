@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--state", metavar="PATH", help="Begin with this state: /sys/devices/system/memory, or what lsmem prints."
 )
 @click.option("--how-much", is_flag=True, help="Tell the most that can be added, and what bounds it.")
-@click.option("--dimm", metavar="SIZE", default="1G", show_default=True, help="For --how-much: the size of a DIMM.")
+@click.option("--dimm", metavar="SIZE", show_default="1G", help="For --how-much: the size of a DIMM.")
 @click.option("--node", metavar="NUMBER", type=click.IntRange(min=0), help="For --how-much: the DIMMs' domain.")
 @click.option("--maxmem", metavar="SIZE", help="The hypervisor's limit for all memory together.")
 @click.option("--slots", metavar="NUMBER", type=click.IntRange(min=1), help="The hypervisor's slots for DIMMs.")
@@ -49,7 +49,7 @@ def command(
     scenario: str | None,
     state: str | None,
     how_much: bool,
-    dimm: str,
+    dimm: str | None,
     node: int | None,
     maxmem: str | None,
     slots: int | None,
@@ -71,6 +71,10 @@ def command(
     steps = _limited(scenario_of(scenario), maxmem, slots)
     if how_much and steps.steps:
         raise UsageError("--how-much asks what can be added after boot: it goes with no steps")
+    if how_much and (state is not None or exit_code):
+        raise UsageError(f"{'--exit-code' if state is None else '--state'} goes with steps, not with --how-much")
+    if not how_much and (dimm is not None or node is not None):
+        raise UsageError(f"{'--node' if dimm is None else '--dimm'} goes with --how-much, not with steps")
     if not how_much and not steps.steps:
         raise UsageError("nothing to do: give steps (--add 1G@node1, --scenario FILE), or --how-much")
     from memplan.kernel.load import kernel_of
@@ -81,7 +85,7 @@ def command(
     build = kernel_of(described.kernel, kernel)
     plan = replay(described, build)
     if how_much:
-        return _how_much(described, build, plan, steps, dimm, node, format_, output)
+        return _how_much(described, build, plan, steps, dimm or "1G", node, format_, output)
     from memplan.hotadd.listing import read_listing
     from memplan.hotadd.replay import hotadd
 

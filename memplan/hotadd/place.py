@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: The room that QEMU leaves for each slot, so that every DIMM can be aligned.
 _SLOT_ROOM = 1 << 30
 _DEFAULT_SLOTS = 8
+#: MAX_PXM_DOMAINS, where the kernel has fewer nodes.
+_LEAST_DOMAINS = 256
 
 
 class Window(NamedTuple):
@@ -80,7 +82,8 @@ def node_of(
         return NodeChoice(nid, f"Hyper-V's balloon driver tells no domain, and {why}")
     if pxm in domains:
         return NodeChoice(domains[pxm], f"domain {pxm} of its device (_PXM) is node {domains[pxm]}")
-    if rules.unknown_domain == "new node":
+    nodes = settings.max_numnodes
+    if rules.unknown_domain == "new node" and len(domains) < nodes and pxm < max(nodes, _LEAST_DOMAINS):
         nid = next(number for number in range(len(domains) + 1) if number not in domains.values())
         domains[pxm] = nid
         return NodeChoice(nid, f"the SRAT does not know domain {pxm} of its device (_PXM): node {nid} is made up", True)

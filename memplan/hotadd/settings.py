@@ -31,12 +31,16 @@ Policy = Literal["contig-zones", "auto-movable"]
 MemmapOnMemory = Literal["no", "yes", "force"]
 
 
+#: CONFIG_NODES_SHIFT of distributions' builds, where a build's facts don't tell.
+_USUAL_NODES_SHIFT = 10
+
+
 class Settings(NamedTuple):
     """What decides of added memory; `notes` say what was taken for granted, and which words have no effect.
 
     `ratio` is a percentage, `mem_limit` the address above which mem= refuses memory (None: nowhere).  `driver` is
     whether anything listens to the firmware's notifications at all, `boot_huge_pages` how many pages of 2M the boot
-    options ask for.
+    options ask for, `max_numnodes` how many nodes the kernel can have.
     """
 
     driver: bool = True
@@ -51,6 +55,7 @@ class Settings(NamedTuple):
     numa_off: bool = False
     hugetlb_frees_maps: bool = False
     boot_huge_pages: int = 0
+    max_numnodes: int = 1 << _USUAL_NODES_SHIFT
     notes: tuple[str, ...] = ()
 
     def online_type(self) -> OnlineType | None:
@@ -103,6 +108,7 @@ class _Reader:
             numa_off=any(word.startswith("off") for word in options.all("numa")),
             hugetlb_frees_maps=frees,
             boot_huge_pages=self._boot_huge_pages(),
+            max_numnodes=1 << int(self._kernel.facts.get("config.NODES_SHIFT", _USUAL_NODES_SHIFT)),
             notes=tuple(self._notes),
         )
 

@@ -82,3 +82,15 @@ def test_after_an_oops_nothing_comes_or_goes_any_more(offstack: bool | None) -> 
     assert done[1].reason.startswith("the kernel oopses as block 32 comes on-line: node 1 is made up")
     assert {(step.accepted, step.reason) for step in done[2:]} == {(False, running.dead)}
     assert running.dead.startswith("the lock for hot-plugging is held since the oops")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "pxm", "made_up"),
+    [(1024, 1023, True), (1024, 1024, False), (64, 255, True), (64, 256, False), (1, 7, False)],
+)
+def test_no_node_is_made_up_beyond_those_that_the_build_can_have(nodes: int, pxm: int, made_up: bool) -> None:
+    """acpi_map_pxm_to_node gives none from MAX_PXM_DOMAINS on, nor where MAX_NUMNODES are found: by address then."""
+    (done,) = run(ran("5.4", Add(GIB, pxm), build=Build(offstack=False), settings=Settings(max_numnodes=nodes)))
+    assert done.accepted is True
+    assert ("node 1 is made up" in str(done)) is made_up
+    assert ("falls to the SRAT's first" in str(done)) is not made_up
