@@ -71,6 +71,8 @@ def command(
         raise click.UsageError("give --vmlinuz, or --system-map with --config")
     if name and output:
         raise click.UsageError("--name and --output exclude each other")
+    if name and ("/" in name or not name.isprintable()):
+        raise click.UsageError(f"--name: found {name!r}, expected a name without slashes (--output takes a path)")
     image, symbols, options, types = (Path(path) if path else None for path in (vmlinuz, system_map, config, btf))
     learned = learn(Inputs(image, symbols, options, types, _facts(given)), release=release)
     for note in learned.notes:

@@ -55,6 +55,8 @@ def test_name(vmlinuz: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     [
         ([], "give --vmlinuz, or --system-map with --config"),
         (["--vmlinuz", "{vmlinuz}", "--name", "x", "-o", "y"], "--name and --output exclude each other"),
+        (["--vmlinuz", "{vmlinuz}", "--name", "../x"], "--name: found '../x', expected a name without slashes"),
+        (["--vmlinuz", "{vmlinuz}", "--name", "x\x1b[2J"], r"--name: found 'x\x1b[2J', expected a name"),
         (["--vmlinuz", "{vmlinuz}", "--set", "struct.page"], "--set struct.page: should be NAME=VALUE"),
         (["--vmlinuz", "{vmlinuz}", "--set", "struct.page=big"], "struct.page should be a number from 8 to"),
         (["--vmlinuz", "/no/vmlinuz"], "/no/vmlinuz: can't be read: No such file"),
