@@ -26,7 +26,9 @@ _LETTERS = {"k": KIB, "m": MIB}
 class Span(NamedTuple):
     """All values of `name` from `low` to `high`, both included, `step` apart.
 
-    `prefix` and `suffix` stand before and behind the number of each (``0:``, ``,high``, ``%``).
+    `prefix` and `suffix` stand before and behind the number of each (``0:``, ``,high``, ``%``).  Where no limit has a
+    letter for its unit, all values are `plain` numbers: they may be counts, of which a letter would make something else
+    (``nr_cpus=1K``, ``numa=fake=1K``).
     """
 
     name: str
@@ -35,6 +37,7 @@ class Span(NamedTuple):
     step: int
     prefix: str = ""
     suffix: str = ""
+    plain: bool = False
 
     @property
     def stride(self) -> int:
@@ -45,7 +48,7 @@ class Span(NamedTuple):
     @property
     def shift(self) -> int:
         """The bits of the unit in which an option's values are written: the largest that divides all of them."""
-        if is_field(self.name):
+        if self.plain or is_field(self.name):
             return 0
         return next(bits for bits in (40, 30, 20, 10, 0) if not self.stride & ((1 << bits) - 1))
 
@@ -64,7 +67,9 @@ class Span(NamedTuple):
 
     def shown(self, value: int) -> str:
         """A value for people."""
-        return self.text(value) if is_field(self.name) else f"{self.prefix}{size_text(value)}{self.suffix}"
+        return (
+            self.text(value) if self.plain or is_field(self.name) else f"{self.prefix}{size_text(value)}{self.suffix}"
+        )
 
     def within(self, start: int, end: int) -> tuple[int, int] | None:
         """The first and the last value in ``[start, end)``; None where there is none."""
@@ -102,11 +107,12 @@ def read_span(name: str, text: str) -> Span | None:
         raise UsageError(f"{name}={text[:80]}: the limits and the step of a range have at most 64 bits")
     low, high = numbers[0][1], numbers[1][1]
     step = numbers[2][1] if len(numbers) > 2 else _usual_step(name, numbers)
+    plain = not any(_letter(part) for part, _, _ in numbers)
     if low > high:
         raise UsageError(f"{name}={text}: a range goes from its lower limit to the higher one")
     if not step:
         raise UsageError(f"{name}={text}: a step of 0 leads nowhere")
-    return Span(name, low, low + (high - low) // step * step, step, found["before"], found["behind"])
+    return Span(name, low, low + (high - low) // step * step, step, found["before"], found["behind"], plain)
 
 
 def _usual_step(name: str, numbers: list[tuple[str, int, str]]) -> int:
@@ -118,7 +124,12 @@ def _usual_step(name: str, numbers: list[tuple[str, int, str]]) -> int:
 
 def _unit(part: str, value: int) -> int:
     """The unit of a limit: its letter's; bytes where it is written as a size in bytes, whole pages where it is one."""
-    letter = "" if part[:2].lower() == "0x" else part[-1].lower()
-    if letter.isalpha():
+    if letter := _letter(part):
         return _LETTERS.get(letter, MIB)
     return value & -value if not value % PAGE_SIZE else 1
+
+
+def _letter(part: str) -> str:
+    """The letter of the unit in which a limit is written; "" where it has none."""
+    letter = part[-1].lower()
+    return letter if letter.isalpha() and part[:2].lower() != "0x" else ""

@@ -185,10 +185,10 @@ def test_how_ranges_are_written() -> None:
     )
     assert read_span("crashkernel", "256M@1G..4G") == Span("crashkernel", GIB, 4 * GIB, MIB, "256M@")
     assert read_span("hugetlb_cma", "0:1G..4G,1:2G") == Span("hugetlb_cma", GIB, 4 * GIB, MIB, "0:", ",1:2G")
-    assert read_span("movablecore", "10%..90%") == Span("movablecore", 10, 90, 1, "", "%")
-    assert read_span("movablecore", "10..90..10%") == Span("movablecore", 10, 90, 10, "", "%")
+    assert read_span("movablecore", "10%..90%") == Span("movablecore", 10, 90, 1, "", "%", plain=True)
+    assert read_span("movablecore", "10..90..10%") == Span("movablecore", 10, 90, 10, "", "%", plain=True)
     assert read_span("log_buf_len", "16K..1M") == Span("log_buf_len", 16 * KIB, MIB, KIB)
-    assert read_span("hugepages", "0..64") == Span("hugepages", 0, 64, 1)
+    assert read_span("hugepages", "0..64") == Span("hugepages", 0, 64, 1, plain=True)
     assert read_span("initrd.start", "0x1000000..1G") == Span("initrd.start", 16 * MIB, GIB, PAGE_SIZE)
     assert read_span("initrd.start", "1G..0x4000000f..1M") == Span("initrd.start", GIB, GIB, MIB)
     assert read_span("movable_node", "on,off") is None
@@ -204,6 +204,17 @@ def test_a_span_writes_its_values_in_one_unit() -> None:
     assert list(span.by_length()) == [(128 * MIB, 960 * MIB), (GIB, 2 * GIB)]
     assert list(Span("hugepages", 0, 12, 3).by_length()) == [(0, 0), (3, 9), (12, 12)]
     assert Span("initrd.start", 0, 9, 1).text(9) == "0x9"
+
+
+@pytest.mark.parametrize("text", ["nr_cpus=1024..4096..1024", "hugepages=1024..4096", "numa=fake=1024..4096..1024"])
+def test_numbers_without_a_unit_are_written_and_shown_without_one(text: str) -> None:
+    """Linux reads nr_cpus=1K as one CPU, and numa=fake=1K as nodes of 1 KiB."""
+    name, _, values = text.partition("=")
+    span = read_span(name, values)
+    assert span is not None
+    head = "fake=" if "fake" in text else ""
+    assert [span.text(value) for value in (1024, 4096)] == [f"{head}1024", f"{head}4096"]
+    assert span.shown(4096) == f"{head}4096"
 
 
 def test_kernels_without_a_build_are_swept_as_well() -> None:
