@@ -337,3 +337,29 @@ def test_each_free_range_downwards_too() -> None:
     assert memblock.free_ranges(None) == up
     assert memblock.free_ranges_rev(None) == up[::-1]
     assert memblock.free_ranges(1) == memblock.free_ranges_rev(1) == up[2:]
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_a_block_on_a_node_is_taken_once_where_memory_is_mirrored(mirrored: bool) -> None:
+    """Up to 4.20 each call searches mirrored memory first, then all of the node's (memblock_alloc_nid)."""
+    memblock, _ = engine("4.4")
+    memblock.add_node(0, 64 * MIB, 0)
+    memblock.add_node(64 * MIB, 64 * MIB, 1)
+    memblock.mark_mirror((16 if mirrored else 80) * MIB, 8 * MIB)
+    assert memblock.alloc_nid(MIB, MIB, 0) == (23 if mirrored else 63) * MIB
+    assert memblock.reserved_size() == MIB
+
+
+def test_what_is_known_of_a_stretch_of_free_ranges_goes_with_it() -> None:
+    """Dozens of free pages, then one range of two pages among as many: it is found when all below is taken."""
+    memblock, _ = engine("6.12")
+    memblock.allow_resize()
+    free = {*range(2, 122, 2), 61}
+    memblock.add(0, 122 * PAGE_SIZE)
+    for page in sorted(set(range(122)) - free):
+        memblock.reserve(page * PAGE_SIZE, PAGE_SIZE)
+    for end in range(8, 62, 6):
+        assert memblock.find(0, end * PAGE_SIZE, 2 * PAGE_SIZE, PAGE_SIZE) == 0
+    for page in range(2, 60, 2):
+        memblock.reserve(page * PAGE_SIZE, PAGE_SIZE)
+        assert memblock.find(0, U64_MAX, 2 * PAGE_SIZE, PAGE_SIZE) == 61 * PAGE_SIZE
