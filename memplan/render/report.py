@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from memplan.render.table import Block
 
 _LEVELS = ("p4d", "pud", "pmd", "pte")
+#: So many lines of warnings are shown where nobody asks for all: a map of too many entries makes tens of thousands.
+_MOST_WARNINGS = 100
 
 
 def plan_report(plan: Plan, *, verbose: bool = False, sections: Sequence[str] = ()) -> Iterator[Block]:
@@ -23,10 +25,11 @@ def plan_report(plan: Plan, *, verbose: bool = False, sections: Sequence[str] = 
     """
     if sections and plan.limits:
         yield Text("", [f"not modelled  {text}" for text in plan.limits])
-    yield from (block for name, block in report_sections(plan, verbose=verbose) if not sections or name in sections)
+    found = report_sections(plan, verbose=verbose, every_warning=verbose or bool(sections))
+    yield from (block for name, block in found if not sections or name in sections)
 
 
-def report_sections(plan: Plan, *, verbose: bool = False) -> Iterator[tuple[str, Block]]:
+def report_sections(plan: Plan, *, verbose: bool = False, every_warning: bool = True) -> Iterator[tuple[str, Block]]:
     """All blocks of the report on `plan`, each with the name of its section; "" for what belongs to none."""
     yield "", Text("", list(_summary(plan)))
     yield "", Text("", list(_header(plan)))
@@ -44,6 +47,8 @@ def report_sections(plan: Plan, *, verbose: bool = False) -> Iterator[tuple[str,
         yield "zones", _zones(plan)
     if plan.warnings:
         lines = [line for each in plan.warnings for line in each.text.splitlines()]
+        if not every_warning and (left := len(lines[_MOST_WARNINGS:])):
+            lines = [*lines[:_MOST_WARNINGS], f"and {left} more; --section warnings shows all"]
         yield "warnings", Text("Warnings of the kernel", lines)
     if not plan.end.completed:
         yield "", Text("End of the boot", [f"in {plan.end.step}: {plan.end.cause}", *plan.end.text.splitlines()])

@@ -107,6 +107,21 @@ def test_warnings_stand_word_for_word() -> None:
     assert block.lines == [text]
 
 
+def test_of_very_many_warnings_the_rest_is_counted_unless_all_are_asked_for() -> None:
+    texts = [f"e820: too many entries; ignoring {number}" for number in range(20_000)]
+    plan = a_plan(events=tuple(Message(text, "e820__memory_setup", warning=True) for text in texts))
+
+    def shown(*, verbose: bool = False, sections: tuple[str, ...] = ()) -> list[str]:
+        blocks = plan_report(plan, verbose=verbose, sections=sections)
+        return list(next(b for b in blocks if isinstance(b, Text) and b.title.startswith("Warnings")).lines)
+
+    told = shown()
+    assert told[:-1] == texts[: len(told) - 1]
+    assert told[-1] == f"and {20_001 - len(told)} more; --section warnings shows all"
+    assert len(told) < 1000
+    assert shown(verbose=True) == shown(sections=("warnings",)) == texts
+
+
 def test_columns_are_aligned_and_nothing_is_cut() -> None:
     rows = [("a", "1", "x" * 300), ("bbb", "1000", "y")]
     assert list(plain_lines([Text("", ["head"]), Table("T", ("name", "n>", "long"), rows, "note")])) == [
