@@ -6,7 +6,25 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 import memplan
-from memplan.machine.model import Acpi, AcpiTable, CpuAffinity, Cpus, E820Entry, Initrd, KernelImage, Machine, Srat
+from memplan.machine.model import (
+    E820_PMEM,
+    E820_PRAM,
+    E820_RAM,
+    E820_SOFT_RESERVED,
+    Acpi,
+    AcpiTable,
+    CpuAffinity,
+    Cpus,
+    CxlWindow,
+    E820Entry,
+    Efi,
+    EfiRange,
+    Extent,
+    Initrd,
+    KernelImage,
+    Machine,
+    Srat,
+)
 from memplan.machine.model import MemoryAffinity as Memory
 from memplan.plan import Plan
 from memplan.units import GIB, KIB, MIB
@@ -31,6 +49,11 @@ OPTIONS = (
     "swiotlb=noforce",
     "hugetlb_cma=1G",
     "kernelcore=mirror",
+    "kernelcore=2G",
+    "no5lvl",
+    "efi=nosoftreserve",
+    "memmap=256M!1G",
+    "memmap=128M%1G-1+7",
     "numa=fake=3",
     "numa=fake=512M",
     "memmap=1G!5G",
@@ -40,11 +63,21 @@ OPTIONS = (
     "percpu_alloc=page",
     "reserve_mem=4M:4096:x",
 )
+#: Types of memory of which neighbours may be kept apart, so that an entry in two parts is not the same as a whole one.
+KEPT_APART = (E820_PMEM, E820_PRAM, E820_SOFT_RESERVED)
+_CONVENTIONAL, _RESERVED = 7, 0
+#: EFI_MEMORY_WB and what can be done with it; EFI_MEMORY_MORE_RELIABLE.
+_WRITE_BACK, _MIRRORED = 0xF, 0x10000
 
 
 @st.composite
-def machines(draw: st.DrawFn, *, movable_node: bool | None = None, options: tuple[str, ...] = OPTIONS) -> Machine:
-    """A machine of one to four nodes; `movable_node` says whether it boots with that option (None: either)."""
+def machines(
+    draw: st.DrawFn, *, movable_node: bool | None = None, options: tuple[str, ...] = OPTIONS, kept_apart: bool = True
+) -> Machine:
+    """A machine of one to four nodes; `movable_node` says whether it boots with that option (None: either).
+
+    `kept_apart` says whether there may be memory of the types KEPT_APART.
+    """
     low = draw(st.sampled_from((1, 2, 3))) * GIB
     ranges = [(0, 0, low)]
     at = 4 * GIB
@@ -57,6 +90,11 @@ def machines(draw: st.DrawFn, *, movable_node: bool | None = None, options: tupl
     e820.append(E820Entry(low - MIB, low, draw(st.sampled_from((2, 3, 4)))))
     e820 += [E820Entry(start, end, 1) for _, start, end in ranges[1:]]
     memory = tuple(Memory(pxm, start, end - start, hotplug=draw(st.booleans())) for pxm, start, end in ranges)
+    if kept_apart and (kind := draw(st.sampled_from((None, None, *KEPT_APART)))) is not None:
+        size = draw(st.integers(1, 16)) * 64 * MIB
+        e820.append(E820Entry(at, at + size, kind))
+        at += size
+    window = CxlWindow(at + draw(st.sampled_from((0, GIB))), draw(st.integers(1, 4)) * 256 * MIB)
     possible = draw(st.integers(1, 16))
     cpus = tuple(CpuAffinity(draw(st.sampled_from([pxm for pxm, _, _ in ranges])), cpu) for cpu in range(possible))
     given = draw(st.lists(st.sampled_from(options), max_size=3, unique=True)) if options else []
@@ -66,12 +104,29 @@ def machines(draw: st.DrawFn, *, movable_node: bool | None = None, options: tupl
         e820=tuple(e820),
         cmdline=" ".join(given),
         srat=draw(st.sampled_from((Srat(memory, cpus), Srat(memory, cpus), None))),
-        acpi=Acpi(tables=(AcpiTable("FACP", low - MIB, 276), AcpiTable("SRAT", low - MIB + 0x1000, 400))),
-        cpus=Cpus(possible=possible, present=possible, gbpages=draw(st.booleans())),
+        acpi=Acpi(
+            tables=(AcpiTable("FACP", low - MIB, 276), AcpiTable("SRAT", low - MIB + 0x1000, 400)),
+            cxl_windows=draw(st.sampled_from(((), (), (window,)))),
+        ),
+        cpus=Cpus(possible=possible, present=possible, gbpages=draw(st.booleans()), la57=draw(st.booleans())),
         kernel=KernelImage(draw(st.sampled_from(KERNELS))),
         initrd=draw(st.sampled_from((None, Initrd(low - 64 * MIB, 16 * MIB)))),
+        efi=draw(_efi(e820)) if draw(st.booleans()) else None,
         booted=True,
     )
+
+
+@st.composite
+def _efi(draw: st.DrawFn, e820: list[E820Entry]) -> Efi:
+    """EFI whose map says what `e820` does, in whole pages, some of its RAM mirrored."""
+    mirrored = st.sampled_from((_WRITE_BACK, _WRITE_BACK | _MIRRORED))
+    descriptors = tuple(
+        EfiRange(own.start // 4096 * 4096, own.end // 4096 * 4096, _CONVENTIONAL, draw(mirrored))
+        if own.type == E820_RAM
+        else EfiRange(own.start // 4096 * 4096, own.end // 4096 * 4096, _RESERVED)
+        for own in e820
+    )
+    return Efi(memmap=Extent(512 * MIB, 48 * len(descriptors)), descriptors=draw(st.sampled_from((descriptors, ()))))
 
 
 def planned(machine: Machine, *, bottom_up: bool | None = None) -> Plan:

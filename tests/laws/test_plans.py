@@ -42,7 +42,7 @@ def test_the_order_of_the_e820_map_means_nothing_but_to_kaslr(machine: Machine, 
 
 
 @LAW
-@given(machines(), st.integers(1, 7))
+@given(machines(kept_apart=False), st.integers(1, 7))
 def test_an_e820_entry_split_in_two_means_the_same(machine: Machine, eighths: int) -> None:
     entries = list(machine.e820)
     own = entries.pop()

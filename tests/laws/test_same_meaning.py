@@ -66,7 +66,7 @@ def test_affinity_in_many_entries_is_affinity_in_one(machine: Machine, parts: in
 
 
 @LAW
-@given(machines(), st.integers(2, 5))
+@given(machines(kept_apart=False), st.integers(2, 5))
 def test_a_map_in_many_entries_is_a_map_in_few(machine: Machine, parts: int) -> None:
     # The decompressor keeps gigantic pages free in single entries.
     assume("hugepages" not in machine.cmdline)
