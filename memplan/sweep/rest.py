@@ -19,6 +19,7 @@ from memplan.memblock.flags import MEMBLOCK_HOTPLUG
 from memplan.sweep.rough import RoughMemory, Taken, questions
 from memplan.sweep.unknown import Amount
 from memplan.sweep.vague import Undecided, Vague, limits
+from memplan.units import SECTION_SIZE, round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -184,7 +185,10 @@ class Rest:
         """A range as the rest sees it."""
         if self._common is None or isinstance(start, int):
             return start, end
-        low, high = self._within(limits(start)[0], limits(end)[1])
+        # Usage maps come into the same section.
+        low, high = limits(start)[0], limits(end)[1]
+        base, stop = self._within(low, high)
+        low, high = max(base, round_down(low, SECTION_SIZE)), min(stop, round_up(high, SECTION_SIZE))
         size, _ = limits(end - start)
         return cast("int", Vague(low, high - size)), cast("int", Vague(low + size, high))
 

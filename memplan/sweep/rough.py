@@ -234,7 +234,7 @@ class RoughMemory(Memory):
     def touched(self) -> frozenset[tuple[int, int]]:
         """Where blocks may lie by now, as parts of regions of memory."""
         gaps = chain.from_iterable(self._with_pages.values())
-        return frozenset(self._touched.union((gap.least, gap.most) for gap in gaps))
+        return frozenset(RangeSet(self._touched.union((gap.least, gap.most) for gap in gaps)))
 
     # -- what a step can ask and do -----------------------------------------------------------------------------
 

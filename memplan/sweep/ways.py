@@ -151,20 +151,16 @@ def _whole(places: Places) -> Box:
 def stretches(found: list[Way[Result]], places: Places) -> Iterator[tuple[int, int, Result]]:
     """Ranges of places with one result each, which together are all places."""
     borders = sorted({border for way in found for border in way.box[0]})
-    by_start = sorted(found, key=lambda way: way.box[0][0])
+    # Those that come yet, the next one last, and those that have begun.
+    later, begun = sorted(found, key=lambda way: way.box[0][0], reverse=True), []
     for area in places.areas:
         end = area.start + area.slots * places.align
         for low, high in pairwise([area.start, *(border for border in borders if area.start < border < end), end]):
-            there = [way for way in _begun(by_start, low) if way.box[0][1] >= high]
-            results = {way.result for way in there}
+            while later and later[-1].box[0][0] <= low:
+                begun.append(later.pop())
+            begun = [way for way in begun if way.box[0][1] > low]
+            results = {way.result for way in begun}
             if len(results) == 1:
                 yield low, high, results.pop()
             else:
-                yield from ((start, stop, way.result) for way in there for start, stop in pieces(way.box, low, high))
-
-
-def _begun(by_start: list[Way[Result]], low: int) -> Iterator[Way[Result]]:
-    for way in by_start:
-        if way.box[0][0] > low:
-            return
-        yield way
+                yield from ((start, stop, way.result) for way in begun for start, stop in pieces(way.box, low, high))
