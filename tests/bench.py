@@ -164,11 +164,12 @@ def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object]
     kernel = find_kernel("debian-6.12.107+deb12-amd64")
     generic = find_kernel("4.19.72")
     old = generic._replace(facts={**kernel.facts, **generic.facts})
-    large, marked, full = folder / "nodes.yaml", folder / "marked.yaml", folder / "full.yaml"
+    large, marked, full, fewer = (folder / f"{name}.yaml" for name in ("nodes", "marked", "full", "fewer"))
     large.write_text(machine_text(64, 1000 * GIB, cmdline="quiet"))
     marked.write_text(machine_text(64, 1000 * GIB))
     full.write_text(machine_text(64, 1024 * GIB))
-    nodes, movable, no_room = load_machine(large), load_machine(marked), load_machine(full)
+    fewer.write_text(machine_text(16, 1000 * GIB))
+    nodes, movable, no_room, sixteen = map(load_machine, (large, marked, full, fewer))
 
     def one(machine: Machine, kernel: Kernel = kernel) -> Callable[[], object]:
         return lambda: memplan.simulate(machine, kernel=kernel)
@@ -182,8 +183,9 @@ def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object]
         ("every place of KASLR, 64 TiB and 64 nodes / one plan", lambda: sweep_kaslr(nodes, kernel), one(nodes), 8),
         ("the same with movable_node / one plan", lambda: sweep_kaslr(movable, kernel), one(movable), 20),
         ("the same, 1 TiB more than node 0 has maps for", lambda: sweep_kaslr(no_room, kernel), one(no_room), 25),
-        ("every place of 4.19, 8 nodes / one plan", lambda: sweep_kaslr(eight, old), one(eight, old), 110),
-        ("every place of 4.19, 64 nodes / one plan", lambda: sweep_kaslr(nodes, old), one(nodes, old), 250),
+        ("every place of 4.19, 8 nodes / one plan", lambda: sweep_kaslr(eight, old), one(eight, old), 120),
+        ("every place of 4.19, 64 nodes / one plan", lambda: sweep_kaslr(nodes, old), one(nodes, old), 200),
+        ("the same, 16 nodes with movable_node", lambda: sweep_kaslr(sixteen, old), one(sixteen, old), 1400),
         ("history over all versions, 8 nodes / one plan", lambda: history(eight, names), one(eight), 250),
         ("mem= by MiB from 1 GiB to 24 GiB, 8 nodes / one plan", every_mib, one(eight), 1500),
     ]
