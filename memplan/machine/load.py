@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
-from memplan.errors import InputError, Problem
+from memplan.errors import InputError, Problem, UsageError
 from memplan.files import read_input
 from memplan.machine.document import Document, Path, field_text, read_document
 from memplan.machine.kinds import ADDRESS, SIZE
@@ -81,6 +81,8 @@ def machine_of(document: Document) -> Machine:
         problems += translated
         more = max(error.error_count() - _MOST_PROBLEMS, 0)
     problems += _wrong_words(document, booted=machine is not None and machine.booted)
+    if machine is not None:
+        problems += _wrong_facts(document, machine)
     if machine is not None and not problems:
         problems += _overlaps(document, machine)
     if machine is None or problems:
@@ -233,6 +235,21 @@ def _wrong_words(document: Document, *, booted: bool) -> Iterator[Problem]:
         message = f"found {_shown(build)}, expected a kernel that memplan knows or a file's path"
         hint = meant(build, names) or "there are " + ", ".join(names)
         yield Problem(source, message, line=line, column=column, field=field_text(path), hint=hint)
+
+
+def _wrong_facts(document: Document, machine: Machine) -> Iterator[Problem]:
+    """Facts of the kernel's build that no kernel has, or that can't have these values."""
+    if not machine.kernel.overrides:
+        return
+    from memplan.kernel.load import check_values
+
+    for name, value in machine.kernel.overrides.items():
+        try:
+            check_values({name: value})
+        except UsageError as error:
+            path: Path = ("kernel", "overrides", name)
+            source, line, column = document.where(path)
+            yield Problem(source, str(error), line=line, column=column, field=field_text(path))
 
 
 def _overlaps(document: Document, machine: Machine) -> Iterator[Problem]:

@@ -76,13 +76,22 @@ _CPUS = st.integers(1, 8192).flatmap(
         xsaveopt=st.booleans(),
     )
 )
-_FACTS = st.integers(0, (1 << 64) - 1) | st.booleans() | st.text(st.characters(codec="utf-8"), max_size=20)
+#: Facts of each kind: sizes, options that are on or off, options that are numbers, addresses.
+_FACTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "struct.page": st.integers(1, 128).map(lambda words: 8 * words),
+        "config.NUMA": st.booleans(),
+        "config.NODES_SHIFT": st.integers(0, 10),
+        "image.load_address": st.integers(1, 1 << 30).map(lambda pages: pages << 12),
+    },
+)
 _KERNELS = st.builds(
     model.KernelImage,
     build=st.sampled_from(["6.12", "5.10", "./my.yaml", "/kernels/own build"]),
     load_address=st.none() | _ADDRESSES,
     randomized=st.booleans(),
-    overrides=st.dictionaries(_TEXTS.filter(bool), _FACTS, max_size=3),
+    overrides=_FACTS,
 )
 _SETUP_DATA = st.builds(
     model.SetupData,

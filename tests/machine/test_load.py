@@ -168,9 +168,25 @@ def test_a_kernel_by_its_name_alone() -> None:
 
 def test_facts_keep_their_kind() -> None:
     overrides = _machine(
-        'e820: []\nkernel: {overrides: {struct.page: 0x40, config.NUMA: yes, release: "6.12", version: 6.1.2}}\n'
+        "e820: []\nkernel: {overrides: {struct.page: 0x40, config.NUMA: yes, config.NODES_SHIFT: 1}}\n"
     ).kernel.overrides
-    assert overrides == {"struct.page": 64, "config.NUMA": True, "release": "6.12", "version": "6.1.2"}
+    assert overrides == {"struct.page": 64, "config.NUMA": True, "config.NODES_SHIFT": 1}
+    assert [type(value) for value in overrides.values()] == [int, bool, int]
+
+
+@pytest.mark.parametrize(
+    ("fact", "column", "message"),
+    [
+        ("config.NODES_SHIFT: 11", 35, "the fact config.NODES_SHIFT should be a number from 0 to 10, found 11"),
+        ("struct.page: true", 28, "the fact struct.page should be a number from 8 to 1024, a multiple of 8, found"),
+        ("struct.pagee: 64", 29, "a kernel has no fact 'struct.pagee'; did you mean struct.page"),
+    ],
+)
+def test_a_wrong_fact_is_told_with_its_place(fact: str, column: int, message: str) -> None:
+    with pytest.raises(InputError) as raised:
+        parse_machine(f"e820: []\nkernel:\n  overrides: {{{fact}}}\n", "m.yaml")
+    (told,) = str(raised.value).splitlines()
+    assert told.startswith(f"m.yaml:3:{column}: kernel.overrides.{fact.partition(':')[0]}: {message}")
 
 
 def test_empty_values_count_as_not_given() -> None:
