@@ -90,7 +90,7 @@ class Allocations(Changes):
     def alloc_memory_core_early(self, nid: int | None, size: int, align: int, goal: int, limit: int) -> int:
         """The core of bootmem's calls (mm/nobootmem.c, until 4.19)."""
         request = Search(size, align, goal, min(limit, self.current_limit), nid, exact=True)
-        found = next((address for address, _ in self._places(request)), 0)
+        found = self._place_for(request)
         if found:
             self.reserve(found, size)
         return found

@@ -148,7 +148,7 @@ class Changes(Searches):
     def trim_memory(self, align: int) -> None:
         """Rounds each region of memory inwards and drops what becomes empty; the total keeps what was shaved off."""
         memory = self.memory
-        self._memory_changed()
+        self.forget_answers()
         index = 0
         while index < len(memory):
             base, end, attributes = memory.region(index)
@@ -179,7 +179,7 @@ class Changes(Searches):
         kept = self._isolate(memory, base, size)
         if kept is None:
             return
-        self._memory_changed()
+        self.forget_answers()
         memory.unmerged = True
         if self.rules.empty_counts_one:
             # The region of size 0 that stands in an empty array goes too.
@@ -249,7 +249,7 @@ class Changes(Searches):
     def _insert(self, array: RegionArray, pieces: list[tuple[int, int, int]], attributes: Attributes) -> None:
         array.insert(pieces, attributes)
         if array is self.memory:
-            self._memory_changed()
+            self.forget_answers()
         elif self._gaps is not None:
             for _, start, stop in pieces:
                 self._gaps.take(start, stop)
@@ -263,7 +263,7 @@ class Changes(Searches):
         if array.cut(base, base + size):
             self._check_emptied(array)
             if array is self.memory:
-                self._memory_changed()
+                self.forget_answers()
             elif self._gaps is not None:
                 self._gaps.give(base, base + size)
         return 0
@@ -289,7 +289,7 @@ class Changes(Searches):
             return -ENOMEM
         array.change(*isolated, change)
         if array is self.memory:
-            self._memory_changed()
+            self.forget_answers()
         if self.rules.merges_whole_array:
             array.merge_all()
         return 0

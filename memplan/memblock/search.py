@@ -77,7 +77,7 @@ class Searches:
 
     def find(self, start: int, end: int, size: int, align: int) -> int:
         """A free block on any node, in mirrored memory if it can be (memblock_find_in_range)."""
-        return next((address for address, _ in self._places(Search(size, align, start, end))), 0)
+        return self._place_for(Search(size, align, start, end))
 
     def find_node(self, start: int, end: int, size: int, align: int, nid: int | None, flags: int = 0) -> int:
         """A free block on a node (memblock_find_in_range_node).  An `end` of 0 means the current limit."""
@@ -150,21 +150,17 @@ class Searches:
     # -- how searches are made ------------------------------------------------------------------------------------
 
     def forget_answers(self) -> None:
-        """Drops what was worked out from the arrays, and is worked out again where it is asked for."""
+        """Drops what was worked out from the arrays, as it must be where memory changes; it is worked out anew."""
         self._gaps = None
         self._pages = None
 
-    def _memory_changed(self) -> None:
-        """What was worked out from the array of memory holds no longer."""
-        self.forget_answers()
-
-    def _places(self, request: Search) -> Iterator[tuple[int, int | None]]:
-        """(address, node asked for) of what a request's searches find, one after the other."""
+    def _place_for(self, request: Search) -> int:
+        """The address that a request's searches find; 0 where there is none."""
         for attempt in self._attempts(*request[2:]):
-            _, _, nid, _, _ = attempt
             found, _ = self._search(attempt, request.size, request.align)
             if found:
-                yield found[0], nid
+                return found[0]
+        return 0
 
     def _attempts(
         self, start: int, end: int, nid: int | None, exact: bool, drops_minimum: bool, prefers_mirror: bool

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
 
     from memplan.kaslr.places import Places
-    from memplan.sweep.unknown import Box
+    from memplan.sweep.unknown import Amount, Box
 
 Result = TypeVar("Result")
 _ALL: Mapping[int, tuple[int, int]] = {}
@@ -64,23 +64,22 @@ def ways_in_two_parts(begin: Callable[[int], Begun[Result]], places: Places) -> 
     """
     whole = _whole(places)
     states: dict[Hashable, _State[Result]] = {}
-    left = [whole]
-    while left:
-        box = left.pop()
-        example = first_place(box, places)
-        if example is None:
-            continue
-        unknown = Unknown(example, places.align, box)
-        begun = begin(cast("int", unknown.amount()))
+
+    def first_part(address: int) -> tuple[Unknown, Begun[Result], Hashable | None]:
+        begun = begin(address)
         key = begun.state()
         if key is None:
+            # It equals no other: the second part belongs to this replay, and narrows its places too.
             result = begun.end()
-            left += reversed(unknown.cut)
-            yield Way(unknown.box, result)
+            begun = Begun(lambda: None, lambda: result)
+        return cast("Amount", address).unknown, begun, key
+
+    for box, (unknown, begun, key) in ways(first_part, places):
+        if key is None:
+            yield Way(box, begun.end())
         else:
-            left += reversed(unknown.cut)
             state = states.setdefault(key, _State(whole))
-            state.sources.append(unknown.box)
+            state.sources.append(box)
             state.go_on(unknown, begun)
     for key, state in states.items():
         for box, example in state.unknown_ends(places):
