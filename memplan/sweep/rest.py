@@ -33,6 +33,8 @@ FIRST_STEP = sparse_init.__name__
 _BEHIND = memblock_free_all.__name__
 #: Reservations at an unknown place that lie no further apart are counted as one.
 _NEAR = 2 << 20
+#: To multiples of which that is rounded up which is told of reserved regions: their bytes, and how many they are.
+_RESERVED, _REGIONS = 64 << 20, 16
 #: So many ways of requests that may find room or not are tried.
 _MOST_WAYS = 12
 #: What steps of the rest ask of a boot, and of its nodes, as it is; of what else they ask nothing is known.
@@ -60,7 +62,8 @@ class Rest:
     """What `boot`, which comes to FIRST_STEP next, hands over.  It is looked at only, and can go on by itself.
 
     As `common` it is what many boots hand over: of what lies at an unknown place it is only told in which region of
-    memory that is, or (`anywhere`) that it lies in memory, and the machine is one that stands for all of theirs.
+    memory that is, and the machine is one that stands for all of theirs.  With `anywhere` nothing is told of where
+    reserved regions lie, and of NODE_DATA the section and region, whether the places are known or not.
     Raises Undecided where the boot is of a kind of which this does not speak.
     """
 
@@ -81,7 +84,11 @@ class Rest:
         self._node_data = {nid: self._somewhere(start, end) for nid, (start, end) in places}
         self._fixed: list[_Span] = []
         self._loose: list[Taken] = []
-        self._sort_reserved()
+        self._regions = memblock.reserved.cnt
+        if anywhere:
+            self._forget_places()
+        else:
+            self._sort_reserved()
 
     @property
     def key(self) -> Hashable:
@@ -100,7 +107,7 @@ class Rest:
             tuple(nodes.distances.values.items()),
             tuple((nid, *spans) for nid, spans in boot.hugetlb_areas.items()),
             (boot.memblock.current_limit, boot.memblock.movable_node, boot.memblock.mirrored_kernelcore),
-            (tuple(self._fixed), tuple(self._loose), boot.memblock.reserved.cnt, boot.memblock.reserved.max),
+            (tuple(self._fixed), tuple(self._loose), self._regions, boot.memblock.reserved.max),
         )
         if not _is_known(key):
             raise Undecided
@@ -125,7 +132,7 @@ class Rest:
         raise Undecided
 
     def _replayed(self, assumptions: list[bool]) -> End:
-        rough = RoughMemory(self._boot.memory, self._fixed, self._loose, assumptions)
+        rough = RoughMemory(self._boot.memory, self._fixed, self._loose, self._regions, assumptions)
         view = self._view(rough)
         names = self._boot.rules.steps
         names = names[names.index(FIRST_STEP) : names.index(_BEHIND)]
@@ -159,6 +166,13 @@ class Rest:
         view.nodes = nodes
         return cast("Boot", view)
 
+    def _forget_places(self) -> None:
+        """All that is reserved is told by how much it is at most."""
+        size = limits(sum(size for _, size, _, _ in self._boot.memblock.reserved))[1]
+        self._regions = round_up(self._regions, _REGIONS)
+        low, high = self._memory[0][0], self._memory[-1][1]
+        self._loose.append(Taken(low, high, round_up(size, _RESERVED), self._regions))
+
     def _sort_reserved(self) -> None:
         """Sorts what is reserved by now into what lies at a known place and what does not."""
         at: tuple[Any, Any] | None = None
@@ -177,20 +191,18 @@ class Rest:
     def _note_loose(self, place: tuple[Any, Any] | None) -> None:
         if place is not None:
             low, high = self._within(limits(place[0])[0], limits(place[1])[1])
-            if self._anywhere:
-                low, high = min(low, self._memory[0][0]), max(high, self._memory[-1][1])
             self._loose.append(Taken(low, high, limits(place[1] - place[0])[1]))
 
     def _somewhere(self, start: int, end: int) -> tuple[int, int]:
         """A range as the rest sees it."""
-        if self._common is None or isinstance(start, int):
+        if self._common is None or (isinstance(start, int) and not self._anywhere):
             return start, end
         # Usage maps come into the same section.
         low, high = limits(start)[0], limits(end)[1]
         base, stop = self._within(low, high)
-        low, high = max(base, round_down(low, SECTION_SIZE)), min(stop, round_up(high, SECTION_SIZE))
+        base, stop = max(base, round_down(low, SECTION_SIZE)), min(stop, round_up(high, SECTION_SIZE))
         size, _ = limits(end - start)
-        return cast("int", Vague(low, high - size)), cast("int", Vague(low + size, high))
+        return cast("int", Vague(base, stop - size)), cast("int", Vague(base + size, stop))
 
     def _within(self, low: int, high: int) -> _Span:
         """The range, or for a common rest the region of memory that holds it."""

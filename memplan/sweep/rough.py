@@ -46,11 +46,12 @@ _Key: TypeAlias = tuple[bool, int | None, int, int]
 
 
 class Taken(NamedTuple):
-    """Something of `size` bytes that lies somewhere within ``[low, high)``."""
+    """Reserved regions, at most so many, of `size` bytes in all at most, that lie somewhere within ``[low, high)``."""
 
     low: int
     high: int
     size: int
+    regions: int = 1
 
 
 class _Blocks(NamedTuple):
@@ -195,14 +196,19 @@ class _Questions:
 class RoughMemory(Memory):
     """A boot's memory from here on, with blocks at places of which only limits are known.
 
-    By now `fixed` is reserved, and `loose` is, which lies at unknown places.
+    By now `fixed` is reserved, and `loose` is, which lies at unknown places: so many `regions` at most.
     """
 
     #: Small blocks count together, whenever they come.
     ordered = False
 
     def __init__(
-        self, memory: Memory, fixed: Iterable[tuple[int, int]], loose: Iterable[Taken], assumptions: list[bool]
+        self,
+        memory: Memory,
+        fixed: Iterable[tuple[int, int]],
+        loose: Iterable[Taken],
+        regions: int,
+        assumptions: list[bool],
     ) -> None:
         memblock = memory.memblock
         self.rules = memory.rules
@@ -221,15 +227,15 @@ class RoughMemory(Memory):
         #: What is assumed of requests that may find room or not, in their order.
         self.assumptions = assumptions
         self._asked = 0
-        self._regions = memblock.reserved.cnt
+        self._regions = regions
         self._room = memblock.reserved.max
         self._pages_lost = 2 * (self._regions + memblock.memory.cnt)
-        for low, high, size in loose:
+        for low, high, size, regions in loose:
             self._taken += size
             for gap in self._gaps:
                 if gap.least < high and gap.most > low:
                     gap.obstructed += size
-                    gap.obstacles += 1
+                    gap.obstacles += regions
 
     def touched(self) -> frozenset[tuple[int, int]]:
         """Where blocks may lie by now, as parts of regions of memory."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from itertools import chain
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from memplan.boot.parameters import Parameters
 from memplan.owner import Purpose
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
 #: What all boots of one machine have in common, but for the image's place, and what follows from that alone.
 _GIVEN = frozenset({"machine", "kernel", "rules", "params", "cmdline", "wording"})
+_PLAIN = frozenset({int, bool, str})
 
 
 class _Rounded(Exception):
-    """A number depends on the place in another way than by lying so far from it."""
+    """A number depends on the place in another way than by lying so far from it, for the places that are left."""
 
 
 def state_of(boot: Boot) -> Hashable | None:
     """The state of `boot`, the direct map of which has just been made and no crash kernel's memory reserved.
 
-    None where numbers in it are rounded, which tells little of other places than those that led to it.
+    Its numbers take the simplest form that is right for the places that led to it, so that more of them have one state.
+    None where numbers in it are still rounded, which tells little of other places.
 
     All that it holds is gone through, so that nothing is left out for which a later step may ask.  How the page tables
     were made only a plan tells, and `boot` forgets it; so it does what was worked out from what is in the state, as
@@ -47,14 +49,18 @@ def state_of(boot: Boot) -> Hashable | None:
 
 def _value(own: Any, seen: dict[int, int]) -> Hashable:
     """`own` with all that it holds; of an object that was `seen` before, only which one it is."""
-    if own is None or isinstance(own, int | str | Enum):
-        return own
-    if isinstance(own, Amount):
+    kind = type(own)
+    if own is None or kind in _PLAIN or isinstance(own, Enum):
+        return cast("Hashable", own)
+    if kind is Amount:
+        own.settle()
+        if not own.terms:
+            return cast("int", own.value)
         if own.shift is None:
             raise _Rounded
         return Amount, own.shift
     if isinstance(own, tuple | list):
-        return tuple([_value(each, seen) for each in own])
+        return tuple([each if type(each) is int else _value(each, seen) for each in own])
     if isinstance(own, set | frozenset):
         return frozenset([_value(each, seen) for each in own])
     if isinstance(own, dict):
@@ -63,9 +69,9 @@ def _value(own: Any, seen: dict[int, int]) -> Hashable:
         # What steps hand over to be called closes over the boot alone.
         return own.__code__
     if id(own) in seen:
-        return type(own), seen[id(own)]
+        return kind, seen[id(own)]
     seen[id(own)] = len(seen)
-    return type(own), tuple([(name, _value(each, seen)) for name, each in _members(own)])
+    return kind, tuple([(name, _value(each, seen)) for name, each in _members(own)])
 
 
 def _members(own: Any) -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,7 @@ division by another number only places with the same rest are kept.
 from __future__ import annotations
 
 from math import gcd, lcm
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 #: For each modulus (0: x itself) the interval of x mod it.
 Box: TypeAlias = dict[int, tuple[int, int]]
@@ -25,6 +25,8 @@ _ITSELF: _Terms = ((0, 1),)
 
 #: No address or size is as high: the kernel has 64 bits.
 _ENDLESS = 1 << 65
+#: What lies no further from the image is likely to have come to lie there for its sake.
+_NEAR = 1 << 30
 
 
 class Unknown:
@@ -33,13 +35,14 @@ class Unknown:
     `cut` are the boxes that were cut off, disjoint from each other and from the box that is left.
     """
 
-    __slots__ = ("box", "cut", "example", "first", "last", "stride")
+    __slots__ = ("_bounds", "box", "cut", "example", "first", "last", "stride")
 
     def __init__(self, example: int, stride: int, box: Box) -> None:
         self.example = example
         self.stride = stride
         self.box: Box
         self.cut: list[Box]
+        self._bounds: dict[int, tuple[int, int]]
         #: The lowest and the highest place in the box, as far as the interval of x itself tells.
         self.first: int
         self.last: int
@@ -49,11 +52,12 @@ class Unknown:
         """Another part of a replay begins, of which is asked what becomes of the places in `box`."""
         self.box = dict(box)
         self.cut = []
+        self._bounds = {}
         self.first, self.last = self.bounds(0)
 
     def amount(self) -> Amount:
         """x itself, to compute with."""
-        return Amount(self, self.example, _ITSELF, 1)
+        return Amount(self, self.example, _ITSELF, 0, 1)
 
     def residue(self, modulus: int) -> int:
         """The example modulo `modulus`."""
@@ -61,8 +65,11 @@ class Unknown:
 
     def bounds(self, modulus: int) -> tuple[int, int]:
         """The lowest and the highest value that x mod `modulus` still has."""
-        low, high = self._interval(modulus)
-        return low, high - self.stride
+        found = self._bounds.get(modulus)
+        if found is None:
+            low, high = self._interval(modulus)
+            found = self._bounds[modulus] = low, high - self.stride
+        return found
 
     def keep(self, modulus: int, low: int, high: int) -> None:
         """Narrows x mod `modulus` to ``[low, high)``, in which the example's is."""
@@ -76,8 +83,8 @@ class Unknown:
         if high < before[1]:
             self.cut.append({**self.box, modulus: (high, before[1])})
         self.box[modulus] = low, high
-        if not modulus:
-            self.first, self.last = low, high - stride
+        self._bounds.clear()
+        self.first, self.last = self.bounds(0)
 
     def _interval(self, modulus: int) -> tuple[int, int]:
         known = self.box.get(modulus)
@@ -89,51 +96,49 @@ class Unknown:
         return 0, modulus
 
 
-class _Sum(NamedTuple):
-    """(sum of c * (x mod m) for the terms, plus constant): an integer."""
-
-    terms: _Terms
-    constant: int
-
-
 class Amount:
     """An integer that depends on x: ``(sum of c * (x mod m) + constant) / divisor``; `value` is the example's.
 
     It does what an int does.  Whatever it is not taught fails, so that nothing is computed with the example alone.
     """
 
-    __slots__ = ("divisor", "terms", "unknown", "value")
+    __slots__ = ("constant", "divisor", "terms", "unknown", "value")
 
-    def __init__(self, unknown: Unknown, value: int, terms: _Terms, divisor: int) -> None:
+    def __init__(self, unknown: Unknown, value: int, terms: _Terms, constant: int, divisor: int) -> None:
         self.unknown = unknown
         self.value = value
         self.terms = terms
+        self.constant = constant
         self.divisor = divisor
 
     # -- arithmetic ---------------------------------------------------------------------------------------------
 
     def __add__(self, other: Amount | int) -> Amount | int:
         if isinstance(other, int):
-            return Amount(self.unknown, self.value + other, self.terms, self.divisor)
+            constant = self.constant + other * self.divisor
+            return Amount(self.unknown, self.value + other, self.terms, constant, self.divisor)
         return self._combined(other, 1)
 
     __radd__ = __add__
 
     def __sub__(self, other: Amount | int) -> Amount | int:
         if isinstance(other, int):
-            return Amount(self.unknown, self.value - other, self.terms, self.divisor)
+            constant = self.constant - other * self.divisor
+            return Amount(self.unknown, self.value - other, self.terms, constant, self.divisor)
         return self._combined(other, -1)
 
     def __rsub__(self, other: int) -> Amount:
-        return Amount(self.unknown, other - self.value, _scaled(self.terms, -1), self.divisor)
+        constant = other * self.divisor - self.constant
+        return Amount(self.unknown, other - self.value, _scaled(self.terms, -1), constant, self.divisor)
 
     def __neg__(self) -> Amount:
-        return Amount(self.unknown, -self.value, _scaled(self.terms, -1), self.divisor)
+        return Amount(self.unknown, -self.value, _scaled(self.terms, -1), -self.constant, self.divisor)
 
     def __mul__(self, other: int) -> Amount | int:
         if not isinstance(other, int):
             other = other.__index__()
-        return _made(self.unknown, self.value * other, _scaled(self.terms, other), self.divisor)
+        terms = _scaled(self.terms, other)
+        return _made(self.unknown, self.value * other, terms, self.constant * other, self.divisor)
 
     __rmul__ = __mul__
 
@@ -192,14 +197,15 @@ class Amount:
     # -- comparisons --------------------------------------------------------------------------------------------
 
     def __lt__(self, other: Amount | int) -> bool:
-        if isinstance(other, int) and self.terms is _ITSELF and self.divisor == 1:
-            # Nearly all comparisons are x + n < m, and most of them hold, or don't, for all places that are left.
-            unknown = self.unknown
-            limit = other - self.value + unknown.example
-            if unknown.last < limit:
-                return True
-            if unknown.first >= limit:
-                return False
+        if isinstance(other, int):
+            if self.terms is _ITSELF and self.divisor == 1:
+                # Nearly all comparisons are x + n < m, and most of them hold, or don't, for all places that are left.
+                limit = other - self.constant
+                if self.unknown.last < limit:
+                    return True
+                if self.unknown.first >= limit:
+                    return False
+            return self._is_below(other)
         difference = self - other
         return difference._is_below(0) if isinstance(difference, Amount) else difference < 0
 
@@ -207,7 +213,7 @@ class Amount:
         return self < other + 1
 
     def __gt__(self, other: Amount | int) -> bool:
-        return not self <= other
+        return not self < other + 1
 
     def __ge__(self, other: Amount | int) -> bool:
         return not self < other
@@ -225,19 +231,41 @@ class Amount:
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
+    def settle(self) -> None:
+        """Takes the simplest form that is the same for all places that are left; for others it need not be.
+
+        Where the places lie in one period, x modulo that is x less a constant.  Of one place alone any form is right: a
+        number near it is taken to lie so far from it, each other to be a constant.
+        """
+        unknown = self.unknown
+        if unknown.first == unknown.last:
+            near = abs(self.value - unknown.example) < _NEAR
+            self.terms, self.constant = (_ITSELF, self.value - unknown.example) if near else ((), self.value)
+            self.divisor = 1
+            return
+        factors: dict[int, int] = {}
+        constant = self.constant
+        for modulus, factor in self.terms:
+            own = modulus
+            if modulus and unknown.first // modulus == unknown.last // modulus:
+                constant -= factor * (unknown.first // modulus) * modulus
+                own = 0
+            factors[own] = factors.get(own, 0) + factor
+        left = tuple((modulus, factor) for modulus, factor in factors.items() if factor)
+        settled = _made(unknown, self.value, left, constant, self.divisor)
+        if isinstance(settled, Amount):
+            self.terms, self.constant, self.divisor = settled.terms, settled.constant, settled.divisor
+        else:
+            self.terms, self.constant, self.divisor = (), self.value, 1
+
     @property
     def shift(self) -> int | None:
         """n, where this is x + n for all x."""
-        return self.value - self.unknown.example if self.terms == _ITSELF and self.divisor == 1 else None
+        return self.constant if self.terms == _ITSELF and self.divisor == 1 else None
 
     def limits(self) -> tuple[int, int]:
         """The lowest and the highest value, as far as the box tells; the unknown is not narrowed by it."""
-        terms, constant = self._sum()
-        low = high = constant
-        for modulus, factor in terms:
-            least, most = self.unknown.bounds(modulus)
-            low += factor * (least if factor > 0 else most)
-            high += factor * (most if factor > 0 else least)
+        low, high = self._range()
         return low // self.divisor, high // self.divisor
 
     # -- text ---------------------------------------------------------------------------------------------------
@@ -256,14 +284,31 @@ class Amount:
         if sign < 0 and self.terms == other.terms and self.divisor == other.divisor:
             return self.value - other.value
         divisor = lcm(self.divisor, other.divisor)
-        terms = dict(_scaled(self.terms, divisor // self.divisor))
-        for modulus, factor in _scaled(other.terms, sign * (divisor // other.divisor)):
+        ours, theirs = divisor // self.divisor, sign * (divisor // other.divisor)
+        terms = dict(_scaled(self.terms, ours))
+        for modulus, factor in _scaled(other.terms, theirs):
             terms[modulus] = terms.get(modulus, 0) + factor
-        left = tuple((modulus, factor) for modulus, factor in terms.items() if factor)
-        return _made(self.unknown, self.value + sign * other.value, left, divisor)
+        left = tuple([term for term in terms.items() if term[1]])
+        constant = self.constant * ours + other.constant * theirs
+        return _made(self.unknown, self.value + sign * other.value, left, constant, divisor)
+
+    def _range(self) -> tuple[int, int]:
+        """As :meth:`limits`, not divided yet."""
+        bounds = self.unknown.bounds
+        low = high = self.constant
+        for modulus, factor in self.terms:
+            least, most = bounds(modulus)
+            low += factor * (least if factor > 0 else most)
+            high += factor * (most if factor > 0 else least)
+        return low, high
 
     def _is_below(self, limit: int) -> bool:
         """Whether this is less than `limit`, for the places with the same answer."""
+        low, high = self._range()
+        if high < limit * self.divisor:
+            return True
+        if low >= limit * self.divisor:
+            return False
         below = self.value < limit
         if below:
             self._keep_below(limit)
@@ -276,16 +321,10 @@ class Amount:
         self._keep_from(value)
 
     def _keep_below(self, limit: int) -> None:
-        _keep_below(self.unknown, self._sum(), limit * self.divisor)
+        _keep_below(self.unknown, self.terms, limit * self.divisor - self.constant)
 
     def _keep_from(self, limit: int) -> None:
-        terms, constant = self._sum()
-        _keep_below(self.unknown, _Sum(_scaled(terms, -1), -constant), 1 - limit * self.divisor)
-
-    def _sum(self) -> _Sum:
-        residue = self.unknown.residue
-        own = sum(factor * residue(modulus) for modulus, factor in self.terms)
-        return _Sum(self.terms, self.value * self.divisor - own)
+        _keep_below(self.unknown, _scaled(self.terms, -1), self.constant + 1 - limit * self.divisor)
 
     def _divided(self, unit: int) -> Amount | int:
         """Divided by `unit` and rounded down, for the places that are rounded like the example."""
@@ -295,79 +334,77 @@ class Amount:
         period = unit * self.divisor
         if period & (period - 1):
             return self._divided_oddly(unit)
-        whole = self._sum()
-        inner: dict[int, int] = {}
-        # Where all places that are left lie in one period, x itself tells as much as x modulo the period.
-        one_period = unknown.first // period == unknown.last // period
-        for modulus, factor in whole.terms:
-            if modulus == 0 or modulus >= period:
-                modulus = 0 if modulus == 0 and one_period else period
-            if modulus == 0 or modulus > unknown.stride:
-                inner[modulus] = inner.get(modulus, 0) + factor
-        # As x is a multiple of the stride, what is left of a term may be a whole multiple of the period for any x.
-        terms = tuple((modulus, factor) for modulus, factor in inner.items() if factor * unknown.stride % period)
-        rest = _Sum(terms, whole.constant % period)
-        own = sum(factor * unknown.residue(modulus) for modulus, factor in terms) + rest.constant
-        times = own // period
-        if terms:
-            _keep_below(unknown, _Sum(terms, rest.constant), (times + 1) * period)
-            _keep_below(unknown, _Sum(_scaled(terms, -1), -rest.constant), 1 - times * period)
-        # What is rounded off is the rest; the other terms are whole multiples of the period.
-        outer = dict(whole.terms)
-        for modulus, factor in terms:
-            outer[modulus] = outer.get(modulus, 0) - factor
-        left = tuple((modulus, factor) for modulus, factor in outer.items() if factor and modulus != unknown.stride)
-        return _made(unknown, self.value // unit, left, period)
+        terms, rounded, times = self.terms, self.constant % period, 0
+        if period > unknown.stride:
+            # Where all places that are left lie in one period, x itself tells as much as x modulo the period.
+            itself = 0 if unknown.first // period == unknown.last // period else period
+            inner: dict[int, int] = {}
+            for modulus, factor in terms:
+                own = itself if modulus == 0 or modulus >= period else modulus
+                inner[own] = inner.get(own, 0) + factor
+            # As x is a multiple of the stride, what is left of a term may be a whole multiple of the period for any x.
+            parts = tuple([term for term in inner.items() if term[1] * unknown.stride % period])
+            if parts:
+                times = (sum([factor * unknown.residue(modulus) for modulus, factor in parts]) + rounded) // period
+                _keep_below(unknown, parts, (times + 1) * period - rounded)
+                _keep_below(unknown, _scaled(parts, -1), rounded + 1 - times * period)
+                # What is rounded off is these; the other terms are whole multiples of the period.
+                outer = dict(terms)
+                for modulus, factor in parts:
+                    outer[modulus] = outer.get(modulus, 0) - factor
+                terms = tuple([term for term in outer.items() if term[1]])
+        return _made(unknown, self.value // unit, terms, self.constant - rounded + times * period, period)
 
     def _divided_oddly(self, unit: int) -> Amount | int:
         """As :meth:`_divided`, where the period is no power of two: for the places that leave the same rest."""
         unknown, period = self.unknown, unit * self.divisor
-        if self.terms[1:] or self.terms[0][0]:
+        if [modulus for modulus, _ in self.terms] != [0]:
             return self.__index__() // unit
         modulus = lcm(period, unknown.stride)
         rest = unknown.residue(modulus)
         unknown.keep(modulus, rest, rest + unknown.stride)
         # Each of them is a multiple of the period away from the example, so nothing else is rounded.
-        return _made(unknown, self.value // unit, self.terms, period)
+        constant = self.constant - self.value * self.divisor % period
+        return _made(unknown, self.value // unit, self.terms, constant, period)
 
 
-def _made(unknown: Unknown, value: int, terms: _Terms, divisor: int) -> Amount | int:
+def _made(unknown: Unknown, value: int, terms: _Terms, constant: int, divisor: int) -> Amount | int:
     if not terms:
         return value
-    common = gcd(divisor, *(factor for _, factor in terms)) if divisor > 1 else 1
+    common = gcd(divisor, *[factor for _, factor in terms]) if divisor > 1 else 1
     if common > 1:
         divisor //= common
-        terms = tuple((modulus, factor // common) for modulus, factor in terms)
+        constant //= common
+        terms = tuple([(modulus, factor // common) for modulus, factor in terms])
         if terms == _ITSELF:
             terms = _ITSELF
-    return Amount(unknown, value, terms, divisor)
+    return Amount(unknown, value, terms, constant, divisor)
 
 
 def _scaled(terms: _Terms, factor: int) -> _Terms:
     if factor == 1:
         return terms
-    return tuple((modulus, own * factor) for modulus, own in terms) if factor else ()
+    return tuple([(modulus, own * factor) for modulus, own in terms]) if factor else ()
 
 
-def _keep_below(unknown: Unknown, total: _Sum, limit: int) -> None:
-    """Narrows the unknown to places where `total` is less than `limit`, which it is for the example."""
-    terms, constant = total
-    most = constant
+def _keep_below(unknown: Unknown, terms: _Terms, limit: int) -> None:
+    """Narrows the unknown to places where the terms' sum is less than `limit`, which it is for the example."""
+    most = 0
     for modulus, factor in terms:
         low, high = unknown.bounds(modulus)
         most += factor * (high if factor > 0 else low)
     if most < limit:
         return
     if len(terms) == 1:
-        _keep_one_below(unknown, terms[0], unknown.stride, limit - constant)
+        _keep_one_below(unknown, terms[0], unknown.stride, limit)
         return
     ordered = sorted(terms, key=lambda term: term[0] or _ENDLESS)
     if len(ordered) == 2 and ordered[0][1] == -ordered[1][1]:
         # x mod m without its part below the smaller modulus: a multiple of that.
-        _keep_one_below(unknown, ordered[1], ordered[0][0], limit - constant)
+        _keep_one_below(unknown, ordered[1], ordered[0][0], limit)
         return
     # What there is to spare is shared out: the smallest periods get what they need, the last one what is left.
-    spare = limit - 1 - constant - sum(factor * unknown.residue(modulus) for modulus, factor in terms)
+    spare = limit - 1 - sum(factor * unknown.residue(modulus) for modulus, factor in terms)
     for modulus, factor in ordered:
         own = unknown.residue(modulus)
         low, high = unknown.bounds(modulus)

@@ -76,7 +76,7 @@ def test_a_block_lies_where_it_is_told_to_lie(
     for start, end in known + hidden:
         memory.reserve(start, end, owner=OWNER, caller="")
     loose = [Taken(0, 128 * MIB, end - start) for start, end in hidden]
-    rough = RoughMemory(memory, known, loose, [])
+    rough = RoughMemory(memory, known, loose, memblock.reserved.cnt, [])
     for ask in requests:
         try:
             told = asked(rough, ask)

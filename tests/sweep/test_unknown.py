@@ -12,6 +12,7 @@ from memplan.sweep.boxes import first_place, pieces
 from memplan.sweep.unknown import Amount, Box, Unknown
 
 STRIDE, HIGH = 4, 4 * 64
+INDICES = st.integers(0, HIGH // STRIDE - 1)
 
 #: What a replay does with numbers: each takes the number so far, a small number, and x.
 Step = Callable[[int, int, int], int]
@@ -63,7 +64,7 @@ def members(box: Box) -> list[int]:
     return inside
 
 
-@given(PROGRAMS, st.integers(0, HIGH // STRIDE - 1))
+@given(PROGRAMS, INDICES)
 def test_every_place_that_is_kept_takes_the_same_way(program: list[tuple[int, int]], index: int) -> None:
     """What an Amount comes out as is what every place that is left comes to, by the same answers."""
     example = index * STRIDE
@@ -79,15 +80,26 @@ def test_every_place_that_is_kept_takes_the_same_way(program: list[tuple[int, in
         assert first_place(other.box, Places("decompressor", STRIDE, 0, (Area(0, HIGH // STRIDE),))) == kept[0]
 
 
+@given(PROGRAMS, INDICES, st.lists(INDICES, min_size=2, max_size=2))
+def test_a_settled_amount_is_the_same_for_all_places_that_are_left(
+    program: list[tuple[int, int]], index: int, ends: list[int]
+) -> None:
+    low, high = min(*ends, index), max(*ends, index) + 1
+    unknown = Unknown(index * STRIDE, STRIDE, {0: (low * STRIDE, high * STRIDE)})
+    result = run(program, unknown.amount())  # type: ignore[arg-type]
+    if isinstance(result, Amount):
+        result.settle()
+        assert all(_at(result, x) == run(program, x) for x in members(unknown.box))
+        assert result // 3 == run(program, index * STRIDE) // 3
+
+
 def _at(amount: Amount, x: int) -> int:
     total = sum(factor * (x % modulus if modulus else x) for modulus, factor in amount.terms)
-    own = sum(factor * (e % m if m else e) for m, factor in amount.terms for e in (amount.unknown.example,))
-    constant = amount.value * amount.divisor - own
-    assert (total + constant) % amount.divisor == 0
-    return (total + constant) // amount.divisor
+    assert (total + amount.constant) % amount.divisor == 0
+    return (total + amount.constant) // amount.divisor
 
 
-@given(PROGRAMS, st.integers(0, HIGH // STRIDE - 1))
+@given(PROGRAMS, INDICES)
 def test_what_is_cut_off_and_what_is_kept_are_all_places_once(program: list[tuple[int, int]], index: int) -> None:
     unknown = Unknown(index * STRIDE, STRIDE, {0: (0, HIGH)})
     run(program, unknown.amount())  # type: ignore[arg-type]
