@@ -22,6 +22,8 @@ def first_place(box: Box, places: Places) -> int | None:
 
 def common(one: Box, other: Box) -> Box | None:
     """What is in both; None where an interval of it is empty."""
+    if one[0][0] >= other[0][1] or other[0][0] >= one[0][1]:
+        return None
     both = dict(one)
     for modulus, (low, high) in other.items():
         first, behind = both.get(modulus, (low, high))

@@ -14,7 +14,7 @@ from memplan.boot.steps.page_tables import init_mem_mapping
 from memplan.events import Change
 from memplan.owner import Purpose
 from memplan.sweep.rest import FIRST_STEP, Rest
-from memplan.sweep.state import state_of
+from memplan.sweep.state import State
 from memplan.sweep.vague import Undecided
 from memplan.sweep.ways import Begun
 from memplan.units import GIB
@@ -136,20 +136,38 @@ def _begun(machine: Machine, kernel: Kernel, guess: Callable[[Boot], Outcome | N
     except BootPanic as panic:
         died = _outcome(boot, panic.text)
         return Begun(lambda: died, lambda: died)
-    return Begun(lambda: state_of(boot), lambda: _ended(boot, names[behind:], guess))
+    halfway = _Halfway(boot, names[behind:], guess)
+    return Begun(halfway.state, halfway.end)
 
 
-def _ended(boot: Boot, names: Sequence[str], guess: Callable[[Boot], Outcome | None]) -> Outcome:
-    """The outcome of `boot`, which goes on with the steps of `names` unless `guess` knows it before the rest."""
-    rest = names.index(FIRST_STEP)
-    try:
-        deque(run(boot, names[:rest]), maxlen=0)
-        outcome = guess(boot)
-        if outcome is None:
-            deque(run(boot, names[rest:]), maxlen=0)
-    except BootPanic as panic:
-        return _outcome(boot, panic.text)
-    return _outcome(boot, "") if outcome is None else outcome
+class _Halfway:
+    """A `boot` that goes on with the steps of `names`, unless `guess` knows its outcome before the rest of them."""
+
+    def __init__(self, boot: Boot, names: Sequence[str], guess: Callable[[Boot], Outcome | None]) -> None:
+        self._boot = boot
+        self._names = names
+        self._guess = guess
+        self._state: State | None = None
+
+    def state(self) -> Hashable | None:
+        """What it has come to."""
+        self._state = State(self._boot)
+        return self._state.key
+
+    def end(self) -> Outcome:
+        """The outcome, of the place that the unknown has now."""
+        boot, names = self._boot, self._names
+        rest = names.index(FIRST_STEP)
+        if self._state is not None:
+            self._state.move()
+        try:
+            deque(run(boot, names[:rest]), maxlen=0)
+            outcome = self._guess(boot)
+            if outcome is None:
+                deque(run(boot, names[rest:]), maxlen=0)
+        except BootPanic as panic:
+            return _outcome(boot, panic.text)
+        return _outcome(boot, "") if outcome is None else outcome
 
 
 def _with_end(boot: Boot, end: End) -> Outcome:

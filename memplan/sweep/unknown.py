@@ -38,7 +38,7 @@ class Unknown:
     __slots__ = ("_bounds", "box", "cut", "example", "first", "last", "stride")
 
     def __init__(self, example: int, stride: int, box: Box) -> None:
-        self.example = example
+        self.example: int
         self.stride = stride
         self.box: Box
         self.cut: list[Box]
@@ -46,10 +46,11 @@ class Unknown:
         #: The lowest and the highest place in the box, as far as the interval of x itself tells.
         self.first: int
         self.last: int
-        self.go_on(box)
+        self.go_on(example, box)
 
-    def go_on(self, box: Box) -> None:
-        """Another part of a replay begins, of which is asked what becomes of the places in `box`."""
+    def go_on(self, example: int, box: Box) -> None:
+        """Another part of a replay begins, of which is asked what becomes of the places in `box`, `example` first."""
+        self.example = example
         self.box = dict(box)
         self.cut = []
         self._bounds = {}
@@ -57,7 +58,7 @@ class Unknown:
 
     def amount(self) -> Amount:
         """x itself, to compute with."""
-        return Amount(self, self.example, _ITSELF, 0, 1)
+        return Amount(self, _ITSELF, 0, 1)
 
     def residue(self, modulus: int) -> int:
         """The example modulo `modulus`."""
@@ -102,43 +103,44 @@ class Amount:
     It does what an int does.  Whatever it is not taught fails, so that nothing is computed with the example alone.
     """
 
-    __slots__ = ("constant", "divisor", "terms", "unknown", "value")
+    __slots__ = ("constant", "divisor", "terms", "unknown")
 
-    def __init__(self, unknown: Unknown, value: int, terms: _Terms, constant: int, divisor: int) -> None:
+    def __init__(self, unknown: Unknown, terms: _Terms, constant: int, divisor: int) -> None:
         self.unknown = unknown
-        self.value = value
         self.terms = terms
         self.constant = constant
         self.divisor = divisor
+
+    @property
+    def value(self) -> int:
+        """The example's."""
+        residue = self.unknown.residue
+        return (sum([factor * residue(modulus) for modulus, factor in self.terms]) + self.constant) // self.divisor
 
     # -- arithmetic ---------------------------------------------------------------------------------------------
 
     def __add__(self, other: Amount | int) -> Amount | int:
         if isinstance(other, int):
-            constant = self.constant + other * self.divisor
-            return Amount(self.unknown, self.value + other, self.terms, constant, self.divisor)
+            return Amount(self.unknown, self.terms, self.constant + other * self.divisor, self.divisor)
         return self._combined(other, 1)
 
     __radd__ = __add__
 
     def __sub__(self, other: Amount | int) -> Amount | int:
         if isinstance(other, int):
-            constant = self.constant - other * self.divisor
-            return Amount(self.unknown, self.value - other, self.terms, constant, self.divisor)
+            return Amount(self.unknown, self.terms, self.constant - other * self.divisor, self.divisor)
         return self._combined(other, -1)
 
     def __rsub__(self, other: int) -> Amount:
-        constant = other * self.divisor - self.constant
-        return Amount(self.unknown, other - self.value, _scaled(self.terms, -1), constant, self.divisor)
+        return Amount(self.unknown, _scaled(self.terms, -1), other * self.divisor - self.constant, self.divisor)
 
     def __neg__(self) -> Amount:
-        return Amount(self.unknown, -self.value, _scaled(self.terms, -1), -self.constant, self.divisor)
+        return Amount(self.unknown, _scaled(self.terms, -1), -self.constant, self.divisor)
 
     def __mul__(self, other: int) -> Amount | int:
         if not isinstance(other, int):
             other = other.__index__()
-        terms = _scaled(self.terms, other)
-        return _made(self.unknown, self.value * other, terms, self.constant * other, self.divisor)
+        return _made(self.unknown, _scaled(self.terms, other), self.constant * other, self.divisor)
 
     __rmul__ = __mul__
 
@@ -182,8 +184,10 @@ class Amount:
 
     def __index__(self) -> int:
         """The example's value, for the places that have the same."""
-        self._keep_equal(self.value)
-        return self.value
+        value = self.value
+        self._keep_below(value + 1)
+        self._keep_from(value)
+        return value
 
     __int__ = __index__
 
@@ -239,9 +243,8 @@ class Amount:
         """
         unknown = self.unknown
         if unknown.first == unknown.last:
-            near = abs(self.value - unknown.example) < _NEAR
-            self.terms, self.constant = (_ITSELF, self.value - unknown.example) if near else ((), self.value)
-            self.divisor = 1
+            value, near = self.value, abs(self.value - unknown.example) < _NEAR
+            self.terms, self.constant, self.divisor = (_ITSELF, value - unknown.example, 1) if near else ((), value, 1)
             return
         factors: dict[int, int] = {}
         constant = self.constant
@@ -251,12 +254,11 @@ class Amount:
                 constant -= factor * (unknown.first // modulus) * modulus
                 own = 0
             factors[own] = factors.get(own, 0) + factor
-        left = tuple((modulus, factor) for modulus, factor in factors.items() if factor)
-        settled = _made(unknown, self.value, left, constant, self.divisor)
+        settled = _made(unknown, _nonzero(factors), constant, self.divisor)
         if isinstance(settled, Amount):
             self.terms, self.constant, self.divisor = settled.terms, settled.constant, settled.divisor
         else:
-            self.terms, self.constant, self.divisor = (), self.value, 1
+            self.terms, self.constant, self.divisor = (), settled, 1
 
     @property
     def shift(self) -> int | None:
@@ -282,15 +284,13 @@ class Amount:
         if not isinstance(other, Amount):
             return NotImplemented
         if sign < 0 and self.terms == other.terms and self.divisor == other.divisor:
-            return self.value - other.value
+            return (self.constant - other.constant) // self.divisor
         divisor = lcm(self.divisor, other.divisor)
         ours, theirs = divisor // self.divisor, sign * (divisor // other.divisor)
         terms = dict(_scaled(self.terms, ours))
         for modulus, factor in _scaled(other.terms, theirs):
             terms[modulus] = terms.get(modulus, 0) + factor
-        left = tuple([term for term in terms.items() if term[1]])
-        constant = self.constant * ours + other.constant * theirs
-        return _made(self.unknown, self.value + sign * other.value, left, constant, divisor)
+        return _made(self.unknown, _nonzero(terms), self.constant * ours + other.constant * theirs, divisor)
 
     def _range(self) -> tuple[int, int]:
         """As :meth:`limits`, not divided yet."""
@@ -315,10 +315,6 @@ class Amount:
         else:
             self._keep_from(limit)
         return below
-
-    def _keep_equal(self, value: int) -> None:
-        self._keep_below(value + 1)
-        self._keep_from(value)
 
     def _keep_below(self, limit: int) -> None:
         _keep_below(self.unknown, self.terms, limit * self.divisor - self.constant)
@@ -352,8 +348,8 @@ class Amount:
                 outer = dict(terms)
                 for modulus, factor in parts:
                     outer[modulus] = outer.get(modulus, 0) - factor
-                terms = tuple([term for term in outer.items() if term[1]])
-        return _made(unknown, self.value // unit, terms, self.constant - rounded + times * period, period)
+                terms = _nonzero(outer)
+        return _made(unknown, terms, self.constant - rounded + times * period, period)
 
     def _divided_oddly(self, unit: int) -> Amount | int:
         """As :meth:`_divided`, where the period is no power of two: for the places that leave the same rest."""
@@ -364,13 +360,16 @@ class Amount:
         rest = unknown.residue(modulus)
         unknown.keep(modulus, rest, rest + unknown.stride)
         # Each of them is a multiple of the period away from the example, so nothing else is rounded.
-        constant = self.constant - self.value * self.divisor % period
-        return _made(unknown, self.value // unit, self.terms, constant, period)
+        return _made(unknown, self.terms, self.constant - self.value * self.divisor % period, period)
 
 
-def _made(unknown: Unknown, value: int, terms: _Terms, constant: int, divisor: int) -> Amount | int:
+def _nonzero(factors: dict[int, int]) -> _Terms:
+    return tuple([term for term in factors.items() if term[1]])
+
+
+def _made(unknown: Unknown, terms: _Terms, constant: int, divisor: int) -> Amount | int:
     if not terms:
-        return value
+        return constant // divisor
     common = gcd(divisor, *[factor for _, factor in terms]) if divisor > 1 else 1
     if common > 1:
         divisor //= common
@@ -378,7 +377,7 @@ def _made(unknown: Unknown, value: int, terms: _Terms, constant: int, divisor: i
         terms = tuple([(modulus, factor // common) for modulus, factor in terms])
         if terms == _ITSELF:
             terms = _ITSELF
-    return Amount(unknown, value, terms, constant, divisor)
+    return Amount(unknown, terms, constant, divisor)
 
 
 def _scaled(terms: _Terms, factor: int) -> _Terms:

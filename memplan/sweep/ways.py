@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
-from memplan.sweep.boxes import common, first_place, holds, pieces, without
+from memplan.sweep.boxes import common, first_place, pieces, without
 from memplan.sweep.unknown import Unknown
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Begun(NamedTuple, Generic[Result]):
     """A replay that is half-way: what it has come to, and how it goes on.
 
     Replays with equal states have the same result for the same number, whatever led to the state; None equals no
-    other.  It is asked for once, and before the end.
+    other.  It is asked for once, and before the end, which is that of the example that the unknown then has.
     """
 
     state: Callable[[], Hashable | None]
@@ -79,14 +79,16 @@ def ways_in_two_parts(begin: Callable[[int], Begun[Result]], places: Places) -> 
             yield Way(box, begun.end())
         else:
             state = states.setdefault(key, _State(whole))
-            state.sources.append(box)
-            state.go_on(unknown, begun)
+            state.add(box)
+            end = state.unknown_end(places)
+            if end is not None:
+                state.go_on(unknown, begun, end)
     for key, state in states.items():
-        for box, example in state.unknown_ends(places):
-            unknown = Unknown(example, places.align, box)
+        while (end := state.unknown_end(places)) is not None:
+            unknown = Unknown(end.example, places.align, end.box)
             begun = begin(cast("int", unknown.amount()))
             if begun.state() == key:
-                state.go_on(unknown, begun)
+                state.go_on(unknown, begun, end)
             else:
                 # It is the same state, but in the terms of the few places that are asked about.
                 result = begun.end()
@@ -95,43 +97,57 @@ def ways_in_two_parts(begin: Callable[[int], Begun[Result]], places: Places) -> 
         yield from state.ways()
 
 
+class _UnknownEnd(NamedTuple):
+    """Places in one state of which it is not known what they come to: `box`, one of them, and more of the state."""
+
+    box: Box
+    example: int
+    more: Box
+
+
 class _State(Generic[Result]):
     """A state in which replays are half-way.
 
     `sources` are boxes of the places that lead to it.  What comes of it is a matter of the state and the place alone,
-    so the second part's ways are those of all places, wherever they lead.
+    so a replay that is in it goes on for any place, and the second part's ways are those of all places, wherever they
+    lead.
     """
 
     def __init__(self, whole: Box) -> None:
         self.sources: list[Box] = []
+        #: Sources of which it may not be known yet what all their places come to.
+        self._open: list[Box] = []
         self._ends: list[Way[Result]] = []
         self._left = [whole]
 
-    def go_on(self, unknown: Unknown, begun: Begun[Result]) -> None:
-        """Goes through the second part of a replay that is in this state, unless it is known what that comes to."""
-        for index, box in enumerate(self._left):
-            if holds(box, unknown.example):
-                unknown.go_on(box)
-                result = begun.end()
-                self._ends.append(Way(unknown.box, result))
-                self._left[index : index + 1] = unknown.cut
-                return
+    def add(self, source: Box) -> None:
+        """The places of `source` lead here."""
+        self.sources.append(source)
+        self._open.append(source)
 
-    def unknown_ends(self, places: Places) -> Iterator[tuple[Box, int]]:
-        """Boxes of places of which it is not known yet what they come to, each with a place in it."""
-        while self._left:
-            for source in self.sources:
-                box = common(source, self._left[-1])
+    def go_on(self, unknown: Unknown, begun: Begun[Result], end: _UnknownEnd) -> None:
+        """Goes through the second part of a replay that is in this state, for `end`, wherever its first part was."""
+        unknown.go_on(end.example, end.more)
+        result = begun.end()
+        self._ends.append(Way(unknown.box, result))
+        self._left.remove(end.more)
+        self._left += unknown.cut
+
+    def unknown_end(self, places: Places) -> _UnknownEnd | None:
+        """Places that lead here of which it is not known yet what they come to."""
+        while self._open:
+            for more in self._left:
+                box = common(self._open[-1], more)
                 example = first_place(box, places) if box is not None else None
                 if box is not None and example is not None:
-                    yield box, example
-                    break
-            else:
-                self._left.pop()
+                    return _UnknownEnd(box, example, more)
+            self._open.pop()
+        return None
 
     def drop(self, box: Box) -> None:
         """The places of `box` are answered for."""
         self.sources = [part for source in self.sources for part in without(source, box)]
+        self._open = [part for source in self._open for part in without(source, box)]
 
     def ways(self) -> Iterator[Way[Result]]:
         """The ways of the places that lead here."""
