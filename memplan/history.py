@@ -7,6 +7,7 @@ the older one gives the newer verdict.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memplan.boot.limits import limits
@@ -18,6 +19,7 @@ from memplan.kernel.load import find_kernel
 from memplan.kernel.resolve import all_rules, resolve, resolve_steps
 from memplan.kernel.rules import OLDEST
 from memplan.kernel.version import KernelVersion
+from memplan.progress import unheard
 from memplan.sweep.wants import Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
+    from memplan.progress import Progress
     from memplan.sweep.wants import Want
 
 #: What stands for all facts of a build among the things that may make a change.
@@ -108,24 +111,36 @@ def newest() -> str:
     return str(all_rules().versions.newest)
 
 
-def history(machine: Machine, names: Sequence[str], wants: Sequence[Want] = ()) -> list[Stretch]:
-    """The stretches of `names` (kernels, oldest first) with one verdict each, or with one answer to `wants`."""
+def history(
+    machine: Machine, names: Sequence[str], wants: Sequence[Want] = (), progress: Progress = unheard
+) -> list[Stretch]:
+    """The stretches of `names` (kernels, oldest first) with one verdict each, or with one answer to `wants`.
+
+    `progress` hears the share of `names` that is done, and of all plans, also those that look for a change's causes.
+    """
+    share = 0.0
+    replays = count()
+
+    def plan(name: str, kernel: Kernel) -> _Planned:
+        progress(share, next(replays))
+        return _planned(machine, name, kernel, wants)
+
     stretches: list[Stretch] = []
     before: _Planned | None = None
     known: _Planned | None = None
-    for name in names:
-        kernel = find_kernel(name)
+    for at, name in enumerate(names):
+        kernel, share = find_kernel(name), at / len(names)
         if before is not None and _alike(before.kernel, kernel):
             planned = before._replace(name=name, kernel=kernel)
         else:
-            planned = _planned(machine, name, kernel, wants)
+            planned = plan(name, kernel)
         left_out = tuple(str(limit) for limit in limits(Parameters(machine, kernel)))
         if before is not None and _answer(planned, wants) == _answer(before, wants):
             every = dict.fromkeys((*stretches[-1].limits, *left_out))
             stretches[-1] = stretches[-1]._replace(last=name, limits=tuple(every))
         else:
             changed = known is not None and not planned.problem and _answer(planned, wants) != _answer(known, wants)
-            causes = _causes(machine, known, planned, wants) if known is not None and changed else ()
+            causes = _causes(plan, known, planned, wants) if known is not None and changed else ()
             stretches.append(Stretch(name, name, planned.verdict, planned.met, causes, planned.problem, left_out))
         before = planned
         known = known if planned.problem else planned
@@ -154,10 +169,12 @@ def _alike(one: Kernel, other: Kernel) -> bool:
 # -- why ---------------------------------------------------------------------------------------------------------------
 
 
-def _causes(machine: Machine, before: _Planned, after: _Planned, wants: Sequence[Want]) -> tuple[Cause, ...]:
+def _causes(
+    plan: Callable[[str, Kernel], _Planned], before: _Planned, after: _Planned, wants: Sequence[Want]
+) -> tuple[Cause, ...]:
     wanted = _answer(after, wants)
     ends = Build(before.name, before.kernel), Build(after.name, after.kernel)
-    found = causes(*ends, lambda kernel: _answer(_planned(machine, before.name, kernel, wants), wants) == wanted)
+    found = causes(*ends, lambda kernel: _answer(plan(before.name, kernel), wants) == wanted)
     return tuple(_differences(*ends)) if found is None else found
 
 

@@ -14,8 +14,10 @@ import memplan
 from memplan.advise.placed import overlaps
 from memplan.advise.search import advise
 from memplan.advise.steps import Hand
+from memplan.boot.replay import replay
 from memplan.cli import main
 from memplan.kernel.load import find_kernel
+from memplan.kernel.model import Kernel
 from memplan.machine.dump import dump_machine
 from memplan.machine.load import load_machine
 from memplan.machine.model import (
@@ -32,6 +34,7 @@ from memplan.machine.model import (
     SetupData,
 )
 from memplan.owner import Mover
+from memplan.plan import Plan
 from memplan.render.advice_json import advice_schema
 from memplan.sweep.settings import changed
 from memplan.sweep.wants import Want, read_want
@@ -431,3 +434,20 @@ def test_what_is_written_gives_what_was_promised(
     assert written["movable"] == promised["movable"]
     assert written["reservations"] == promised["reservations"]
     assert run("advise", str(out), *wanted)["steps"] == []
+
+
+@pytest.mark.parametrize("wishes", [["removable:node1"], ["removable:all", "crashkernel>=9G"]])
+def test_every_plan_is_told_of_before_it_is_made(wishes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[float | None, int]] = []
+    made: list[str] = []
+
+    def counted(own: Machine, kernel: Kernel) -> Plan:
+        made.append(own.cmdline)
+        assert len(made) <= len(heard)
+        return replay(own, kernel)
+
+    monkeypatch.setattr("memplan.advise.search.replay", counted)
+    wants = [read_want(wish) for wish in wishes]
+    advise(machine("", nodes=3), BUILD, wants, lambda share, plans: heard.append((share, plans)))
+    assert heard == [(None, number) for number in range(len(heard))]
+    assert len(made) > 1

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import memplan
+from memplan.boot.replay import replay
 from memplan.cli import main
 from memplan.errors import NotCoveredError, UsageError
 from memplan.history import Build, _mixed, history, minimal, versions_between
@@ -18,6 +19,7 @@ from memplan.kernel.load import find_kernel
 from memplan.kernel.model import Kernel
 from memplan.machine.dump import dump_machine
 from memplan.machine.model import Machine
+from memplan.plan import Plan
 from memplan.render.history import history_lines
 from memplan.render.history_json import history_schema
 from memplan.sweep.wants import Verdict, read_want
@@ -180,3 +182,22 @@ def test_nodes_of_versions_that_answer_a_wish_alike_are_the_first_one_s() -> Non
     assert line == "3.13 to 6.1  no: in 3.13 no node is removable"
     line = next(history_lines(["memplan", "simulate", "m.yaml"], history(own, ["6.1"], wants), crash=False))
     assert line == "6.1  no: nodes 1-2 are removable"
+
+
+def test_progress_tells_the_share_of_the_versions_and_every_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    heard: list[tuple[float | None, int, int]] = []
+
+    def counted(own: Machine, kernel: Kernel) -> Plan:
+        made.append(kernel.name)
+        return replay(own, kernel)
+
+    monkeypatch.setattr("memplan.history.replay", counted)
+    names = versions_between("3.13", "3.16")
+    history(machine(nodes=3), names, progress=lambda share, plans: heard.append((share, plans, len(made))))
+    shares = [share for share, *_ in heard if share is not None]
+    assert [plans for _, plans, _ in heard] == [before for *_, before in heard] == list(range(len(made)))
+    assert shares == sorted(shares)
+    assert {share * len(names) for share in shares} <= set(range(len(names)))
+    # The causes of the change to 3.14 are looked for while 3.14 is in hand.
+    assert shares.count(1 / len(names)) > 5

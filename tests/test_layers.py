@@ -18,7 +18,7 @@ import memplan
 PACKAGE = Path(memplan.__file__).parent
 
 #: What all rooms may use; it uses nothing but itself.
-FOUNDATION = frozenset({"configs", "errors", "files", "owner", "printable", "ranges", "units", "workers"})
+FOUNDATION = frozenset({"configs", "errors", "files", "owner", "printable", "progress", "ranges", "units", "workers"})
 
 #: Room -> the rooms that it may import beside the foundation.  "kernel.rules" allows that one module of a room.
 ALLOWED: Mapping[str, str] = {
@@ -64,7 +64,7 @@ LIBRARIES: Mapping[str, str] = {
     "click": "cli",
     "jinja2": "report.page",
     "pydantic_core": "machine",
-    "rich": "render.rich_ cli.check cli.sweep",
+    "rich": "render.rich_ cli.bar cli.check",
     "yaml": "machine.document kernel",
 }
 

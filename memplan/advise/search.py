@@ -20,18 +20,20 @@ from memplan.errors import MemplanError
 from memplan.machine.cmdline import CommandLine
 from memplan.machine.model import E820_RAM
 from memplan.owner import Mover, Purpose
+from memplan.progress import unheard
 from memplan.ranges import RangeSet
 from memplan.sweep.settings import changed
 from memplan.sweep.wants import Verdict
 from memplan.units import SECTION_SIZE, exact, round_up, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from memplan.advise.steps import Measure
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.plan import Plan, Reservation
+    from memplan.progress import Progress
     from memplan.sweep.wants import Want
 
 #: How many plans are made before the search ends without an answer.
@@ -83,34 +85,43 @@ class Advice(NamedTuple):
     limits: tuple[str, ...]
 
 
-def advise(machine: Machine, kernel: Kernel, wants: Sequence[Want]) -> Advice:
-    """The smallest change with which `machine` meets all `wants`, each change tried by planning it."""
+def advise(machine: Machine, kernel: Kernel, wants: Sequence[Want], progress: Progress = unheard) -> Advice:
+    """The smallest change with which `machine` meets all `wants`, each change tried by planning it.
+
+    `progress` hears how many plans were made; how many it takes nobody can know.
+    """
+    made = count()
+
+    def heard() -> None:
+        progress(None, next(made))
+
+    heard()
     first = replay(machine, kernel)
-    search, found, plans = _searched(machine, kernel, first, wants)
+    search, found, plans = _searched(machine, kernel, first, wants, heard)
     if found is not None:
         steps, own, plan = found
         return Advice(steps, own, _cost(first, plan), None, plans, plan.limits)
     apart = False
     if len(wants) > 1:
-        alone = [_searched(machine, kernel, first, [want]) for want in wants]
+        alone = [_searched(machine, kernel, first, [want], heard) for want in wants]
         apart = all(each is not None for _, each, _ in alone)
         plans += sum(more for *_, more in alone)
     return Advice((), machine, None, search.refusal(apart=apart), plans, first.limits)
 
 
 def _searched(
-    machine: Machine, kernel: Kernel, first: Plan, wants: Sequence[Want]
+    machine: Machine, kernel: Kernel, first: Plan, wants: Sequence[Want], heard: Callable[[], None]
 ) -> tuple[_Search, _Found | None, int]:
     """A search for whole nodes, and where there are none for parts of them; what it found, and how many plans it took.
 
-    `first` is the machine's own plan.
+    `first` is the machine's own plan; `heard` hears before each further one.
     Parts that go off-line by their size are no answer where something in the node can't be moved by anyone.
     """
-    search = _Search(machine, kernel, first, wants, by_size=False)
+    search = _Search(machine, kernel, first, wants, heard, by_size=False)
     found = search.run()
     if found is not None or search.is_hopeless() or all(want.node is None for want in wants):
         return search, found, search.plans
-    other = _Search(machine, kernel, first, wants, by_size=True)
+    other = _Search(machine, kernel, first, wants, heard, by_size=True)
     return other, other.run(), search.plans + other.plans
 
 
@@ -126,10 +137,20 @@ _Found: TypeAlias = "tuple[tuple[Measure, ...], Machine, Plan]"
 class _Search:
     """The search for one change."""
 
-    def __init__(self, machine: Machine, kernel: Kernel, first: Plan, wants: Sequence[Want], *, by_size: bool) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        kernel: Kernel,
+        first: Plan,
+        wants: Sequence[Want],
+        heard: Callable[[], None],
+        *,
+        by_size: bool,
+    ) -> None:
         self._machine = machine
         self._kernel = kernel
         self._wants = tuple(wants)
+        self._heard = heard
         self._by_size = by_size
         self._overlaps = overlaps(machine, kernel)
         self._first = first
@@ -211,6 +232,7 @@ class _Search:
         self.plans += 1
         if not steps:
             return self._machine, self._first
+        self._heard()
         try:
             own = changed(self._machine, settings_of(steps))
             if overlaps(own, self._kernel) - self._overlaps:

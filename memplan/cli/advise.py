@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from memplan.cli.bar import Bar
 from memplan.cli.options import OTHER_KERNEL, format_option, kernel_option, load, output_option, set_option
 from memplan.cli.output import write_lines
 from memplan.errors import UsageError
@@ -49,7 +50,9 @@ def command(
     if applied is not None and applied == output:
         raise UsageError("--apply and --output name the same file")
     described = load(machine, sets)
-    advice = advise(described, kernel_of(described, kernel), [read_want(text) for text in wanted])
+    wants = [read_want(text) for text in wanted]
+    with Bar("trying changes") as bar:
+        advice = advise(described, kernel_of(described, kernel), wants, bar.plans)
     simulate = shlex.join(
         [
             *("memplan", "simulate", machine),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from memplan.cli.bar import Bar
 from memplan.cli.options import format_option, load, output_option, set_option
 from memplan.cli.output import write_lines
 
@@ -37,7 +38,8 @@ def command(
 
     wants = [read_want(text) for text in wanted]
     described = load(machine, sets)
-    stretches = history(described, versions_between(first, last or newest()), wants)
+    with Bar("planning versions") as bar:
+        stretches = history(described, versions_between(first, last or newest()), wants, bar.plans)
     words = ["memplan", "simulate", machine, *(word for text in sets for word in ("--set", text))]
     if format_ == "json":
         import json

@@ -9,6 +9,7 @@ import stat
 import sys
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
+from itertools import islice
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from memplan.errors import UsageError
@@ -23,8 +24,8 @@ _BYTES_AT_ONCE = 1 << 20
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 
 
-def write_lines(lines: Iterable[str], output: str | None) -> None:
-    """Write `lines` to the file `output`, or to stdout where it is None or "-".
+def write_lines(lines: Iterable[str], output: str | None, *, as_they_come: bool = False) -> None:
+    """Write `lines` to the file `output`, or to stdout where it is None or "-": there each at once if `as_they_come`.
 
     A file appears only when it is complete: it is written beside its place and then moved there, so that what
     stood there before stays if anything fails; mode, owner and further names of a file that stood there stay, too.
@@ -34,7 +35,13 @@ def write_lines(lines: Iterable[str], output: str | None) -> None:
     if output in (None, "-"):
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-        _write(map(_coloured if sys.stdout.isatty() else printable, lines), sys.stdout, "standard output")
+        shown = map(_coloured if sys.stdout.isatty() else printable, lines)
+        if as_they_come:
+            for line in shown:
+                _write((line,), sys.stdout, "standard output")
+                sys.stdout.flush()
+        else:
+            _write(shown, sys.stdout, "standard output")
         return
     assert output is not None
     with _in_place_of(output) as file:
@@ -80,14 +87,8 @@ def _coloured(line: str) -> str:
 
 
 def _write(lines: Iterable[str], file: IO[str], output: str) -> None:
-    batch: list[str] = []
-    for line in lines:
-        batch.append(line)
-        if len(batch) == _LINES_AT_ONCE:
-            with _failures_of(output):
-                file.write("\n".join(batch) + "\n")
-            batch.clear()
-    if batch:
+    left = iter(lines)
+    while batch := list(islice(left, _LINES_AT_ONCE)):
         with _failures_of(output):
             file.write("\n".join(batch) + "\n")
 

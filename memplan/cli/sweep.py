@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import product
 from typing import TYPE_CHECKING
 
 import click
 
+from memplan.cli.bar import Bar
 from memplan.cli.options import format_option, kernel_option, output_option
 from memplan.cli.output import write_lines
 from memplan.cli.streams import tell
@@ -15,6 +17,7 @@ from memplan.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from memplan.progress import Progress
     from memplan.sweep.case import Case, Record
     from memplan.sweep.journal import Journal
 
@@ -59,8 +62,10 @@ def command(
         _refuse_pipes(machines)
     cases = list(_cases(machines, kernels, varied, kaslr=kaslr))
     tally = _Tally()
-    records = tally.watch(_shown(_records(cases, jobs, scheduler, resume), len(cases)))
-    write_lines(_lines(cases, records, format_), output)
+    with Bar("sweeping") as bar:
+        watch = _Watch(bar, len(cases), output)
+        records = tally.watch(watch.records(_records(cases, jobs, scheduler, resume, watch.case)))
+        write_lines(_lines(cases, records, format_), output, as_they_come=True)
     return 2 if tally.failed else 0
 
 
@@ -113,19 +118,53 @@ def _cases(machines: Sequence[str], kernels: Sequence[str], varied: Sequence[str
         yield Case(machine, kernel, tuple(settings), kaslr, spans[0] if spans else None)
 
 
-def _records(cases: Sequence[Case], jobs: int, scheduler: str | None, resume: str | None) -> Iterator[Record]:
+class _Watch:
+    """Shows on a bar how many of the cases are done, and how far the one is that this process plans."""
+
+    def __init__(self, bar: Bar, total: int, output: str | None) -> None:
+        self._bar = bar
+        self._total = total
+        self._done = 0
+        self._in_the_way = output in (None, "-") and sys.stdout.isatty()
+        if total > 1:
+            self.case(0.0, 0)
+
+    def case(self, share: float | None, replays: int) -> None:
+        """Hears how far the case in hand is."""
+        if self._total == 1:
+            self._bar.plans(share, replays)
+        else:
+            self._bar.show((self._done + (share or 0.0)) / self._total, f"{self._done:,} of {self._total:,} cases")
+
+    def records(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The same records."""
+        for record in records:
+            self._done += 1
+            if self._in_the_way:
+                self._bar.hide()
+            yield record
+            if self._done < self._total:
+                self.case(0.0, 0)
+
+
+def _records(
+    cases: Sequence[Case], jobs: int, scheduler: str | None, resume: str | None, progress: Progress
+) -> Iterator[Record]:
     from memplan.sweep.journal import Journal
 
     if resume is None:
-        yield from _worked_out(cases, jobs, scheduler)
+        yield from _worked_out(cases, jobs, scheduler, progress)
         return
     with Journal(resume) as journal:
-        yield from _resumed(cases, journal, jobs, scheduler)
+        yield from _resumed(cases, journal, jobs, scheduler, progress)
 
 
-def _resumed(cases: Sequence[Case], journal: Journal, jobs: int, scheduler: str | None) -> Iterator[Record]:
+def _resumed(
+    cases: Sequence[Case], journal: Journal, jobs: int, scheduler: str | None, progress: Progress
+) -> Iterator[Record]:
     known = [journal.done(case) for case in cases]
-    rest = _worked_out([case for case, record in zip(cases, known, strict=True) if record is None], jobs, scheduler)
+    left = [case for case, record in zip(cases, known, strict=True) if record is None]
+    rest = _worked_out(left, jobs, scheduler, progress)
     for case, record in zip(cases, known, strict=True):
         if record is None:
             record = next(rest)
@@ -133,10 +172,10 @@ def _resumed(cases: Sequence[Case], journal: Journal, jobs: int, scheduler: str 
         yield record
 
 
-def _worked_out(cases: Sequence[Case], jobs: int, scheduler: str | None) -> Iterator[Record]:
+def _worked_out(cases: Sequence[Case], jobs: int, scheduler: str | None, progress: Progress) -> Iterator[Record]:
     from memplan.sweep.engines import run_here, run_on_dask
 
-    return run_here(cases, jobs) if scheduler is None else run_on_dask(cases, scheduler)
+    return run_here(cases, jobs, progress) if scheduler is None else run_on_dask(cases, scheduler)
 
 
 def _lines(cases: Sequence[Case], records: Iterable[Record], format_: str) -> Iterator[str]:
@@ -157,15 +196,3 @@ def _lines(cases: Sequence[Case], records: Iterable[Record], format_: str) -> It
         if len(cases) > 1 or "error" not in record:
             # Why the only case can't be planned has been told.
             yield from case_lines(case, record, titled=len(cases) > 1)
-
-
-def _shown(records: Iterator[Record], total: int) -> Iterable[Record]:
-    """The same records, with a bar on stderr that tells how far it is, if that is a terminal and there are several."""
-    import sys
-
-    if total < 2 or not sys.stderr.isatty():
-        return records
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(records, total=total, description="sweeping", console=Console(stderr=True), transient=True)

@@ -38,6 +38,21 @@ def holds(box: Box, place: int) -> bool:
     return all(low <= (place % modulus if modulus else place) < high for modulus, (low, high) in box.items())
 
 
+def extent(box: Box) -> float:
+    """About how many numbers are in `box`: exact where each interval lies in a period of the next larger modulus."""
+    low, high = box[0]
+    share = 1.0
+    for modulus, (first, behind) in box.items():
+        if not modulus:
+            continue
+        period = low // modulus * modulus
+        if high <= period + modulus:
+            low, high = max(low, period + first), min(high, period + behind)
+        else:
+            share *= (behind - first) / modulus
+    return max(0, high - low) * share
+
+
 def without(box: Box, other: Box) -> Iterator[Box]:
     """What is in `box` and not in `other`, as boxes that are disjoint."""
     if common(box, other) is None:

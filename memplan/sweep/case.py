@@ -12,6 +12,7 @@ from memplan.boot.unheeded import unheeded
 from memplan.errors import MemplanError
 from memplan.machine.cmdline import CommandLine
 from memplan.machine.load import load_machine
+from memplan.progress import unheard
 from memplan.sweep.outcome import crash_place, outcome_of
 from memplan.sweep.settings import changed, setting_words
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
+    from memplan.progress import Progress
     from memplan.sweep.outcome import Outcome
     from memplan.sweep.span import Span
     from memplan.sweep.values import Segment
@@ -44,23 +46,23 @@ class Case(NamedTuple):
     span: Span | None = None
 
 
-def run_case(case: Case) -> Record:
-    """The record of `case`; of one that can't be planned it says why."""
+def run_case(case: Case, progress: Progress = unheard) -> Record:
+    """The record of `case`; of one that can't be planned it says why.  `progress` hears how far it is."""
     record: Record = {"machine": case.machine, "kernel": case.kernel, "settings": dict(case.settings)}
     try:
-        return {**record, **_answer(case)}
+        return {**record, **_answer(case, progress)}
     except MemplanError as error:
         return {**record, "error": str(error)}
 
 
-def _answer(case: Case) -> Record:
+def _answer(case: Case, progress: Progress) -> Record:
     machine = changed(_loaded(case.machine), case.settings)
     kernel = kernel_of(machine, case.kernel)
     remarks = {
         "not_modelled": [str(limit) for limit in limits(Parameters(machine, kernel))],
         "unheeded_options": list(_unheeded(case, machine, kernel)),
     }
-    return {**_swept(case, machine, kernel), **{name: texts for name, texts in remarks.items() if texts}}
+    return {**_swept(case, machine, kernel, progress), **{name: texts for name, texts in remarks.items() if texts}}
 
 
 def _unheeded(case: Case, machine: Machine, kernel: Kernel) -> Iterator[str]:
@@ -74,13 +76,13 @@ def _unheeded(case: Case, machine: Machine, kernel: Kernel) -> Iterator[str]:
             yield own.text
 
 
-def _swept(case: Case, machine: Machine, kernel: Kernel) -> Record:
+def _swept(case: Case, machine: Machine, kernel: Kernel, progress: Progress) -> Record:
     if case.kaslr:
-        return _kaslr_record(case, machine, kernel)
+        return _kaslr_record(case, machine, kernel, progress)
     if case.span is not None:
         from memplan.sweep.values import sweep_span
 
-        swept = sweep_span(machine, kernel, case.span)
+        swept = sweep_span(machine, kernel, case.span, progress)
         segments = [_segment_record(case, case.span, segment) for segment in swept.segments]
         return {"segments": segments, "exact": swept.exact}
     return {**outcome_record(outcome_of(machine, kernel)), "simulate": simulate_words(case)}
@@ -97,10 +99,10 @@ def _segment_record(case: Case, span: Span, segment: Segment) -> Record:
     return {**record, "simulate": simulate_words(case, {span.name: record["to_text"]})}
 
 
-def _kaslr_record(case: Case, machine: Machine, kernel: Kernel) -> Record:
+def _kaslr_record(case: Case, machine: Machine, kernel: Kernel, progress: Progress) -> Record:
     from memplan.sweep.kaslr import sweep_kaslr
 
-    swept = sweep_kaslr(machine, kernel)
+    swept = sweep_kaslr(machine, kernel, progress)
     chosen = {} if swept.places.reason else {"kernel.randomized": "true"}
     return {
         "slots": swept.places.slots,

@@ -6,21 +6,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from memplan.errors import UsageError
+from memplan.progress import unheard
 from memplan.sweep.case import run_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from memplan.progress import Progress
     from memplan.sweep.case import Case, Record
 
 #: So many cases are given to the cluster ahead of the one whose record is waited for.
 _AHEAD = 1000
 
 
-def run_here(cases: Sequence[Case], jobs: int) -> Iterator[Record]:
-    """The records of `cases`, worked out by `jobs` processes."""
+def run_here(cases: Sequence[Case], jobs: int, progress: Progress = unheard) -> Iterator[Record]:
+    """The records of `cases`, worked out by `jobs` processes; `progress` hears how far a case is in this one."""
     if jobs == 1 or len(cases) < 2:
-        yield from map(run_case, cases)
+        yield from (run_case(case, progress) for case in cases)
         return
     from memplan.workers import spread
 

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from memplan.errors import NotCoveredError
 from memplan.kaslr.choice import possible_places
 from memplan.kaslr.places import Area
+from memplan.progress import unheard
 from memplan.sweep.outcome import Outcomes, outcome_of
 from memplan.sweep.vague import Vague
 from memplan.sweep.ways import Way, stretches, ways_in_two_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from memplan.kaslr.places import Places
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
+    from memplan.progress import Progress
     from memplan.sweep.outcome import Outcome
     from memplan.sweep.ways import Begun
 
@@ -54,8 +56,8 @@ def _result(outcome: Outcome) -> Result:
     return Result(outcome.removable, outcome.crash_kernel is not None, outcome.death)
 
 
-def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Callable[[int], None] | None = None) -> KaslrSweep:
-    """What becomes of `machine` at each place that KASLR may choose; `progress` hears of the replays.
+def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Progress = unheard) -> KaslrSweep:
+    """What becomes of `machine` at each place that KASLR may choose; `progress` hears how far it is.
 
     Without a choice the one place at which the kernel stays makes a class of its own.  Raises NotCoveredError where the
     places are not known, or a boot can't be replayed.
@@ -78,11 +80,12 @@ def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Callable[[int], None
     def begin(address: int) -> Begun[Outcome]:
         nonlocal replays
         replays += 1
-        if progress is not None:
-            progress(replays)
         return outcomes.begun(placed(machine, address))
 
-    found = [Way(box, _result(outcome)) for box, outcome in ways_in_two_parts(begin, places)]
+    def heard(share: float) -> None:
+        progress(share, replays)
+
+    found = [Way(box, _result(outcome)) for box, outcome in ways_in_two_parts(begin, places, heard)]
     return KaslrSweep(places, tuple(_classes(found, places)), replays)
 
 

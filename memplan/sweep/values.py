@@ -16,6 +16,7 @@ from memplan.kaslr.places import Area, Places
 from memplan.machine.alteration import options_changed
 from memplan.machine.assignment import steps_of
 from memplan.machine.load import initrd_overlaps
+from memplan.progress import unheard
 from memplan.sweep.outcome import Outcomes, crash_place, outcome_of
 from memplan.sweep.settings import changed, is_field
 from memplan.sweep.ways import stretches, ways
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from memplan.kernel.model import Kernel
     from memplan.machine.document import Path
     from memplan.machine.model import Machine
+    from memplan.progress import Progress
     from memplan.sweep.outcome import Outcome
     from memplan.sweep.span import Span
 
@@ -107,12 +109,12 @@ class Swept(NamedTuple):
     exact: bool
 
 
-def sweep_span(machine: Machine, kernel: Kernel, span: Span) -> Swept:
-    """What becomes of `machine` with each value of `span`.
+def sweep_span(machine: Machine, kernel: Kernel, span: Span, progress: Progress = unheard) -> Swept:
+    """What becomes of `machine` with each value of `span`; `progress` hears how far it is.
 
     Raises UsageError for a name that is none, InputError for values that can't be.
     """
-    values = _Values(machine, kernel, span)
+    values = _Values(machine, kernel, span, progress)
     parts = values.computed()
     exact = parts is not None or (span.high - span.low) // span.step < _MOST_PLANNED
     if parts is None:
@@ -127,13 +129,15 @@ class _TooMany(Exception):
 class _Values:
     """The values of one thing of one machine, planned or computed with."""
 
-    def __init__(self, machine: Machine, kernel: Kernel, span: Span) -> None:
+    def __init__(self, machine: Machine, kernel: Kernel, span: Span, progress: Progress) -> None:
         #: How many ways are replayed at most from here on.
         self._ways_left = _MOST_WAYS
         self._machine = machine
         self._kernel = kernel
         self._span = span
         self._outcomes = Outcomes(kernel)
+        self._progress = progress
+        self._replays = 0
         for value in (span.low, span.high):
             # Names and forms that are none are refused; that of two things one lies on the other depends on the value.
             if self._is_anywhere and initrd_overlaps(self._placed(value)):
@@ -143,6 +147,7 @@ class _Values:
     def planned(self, values: Iterable[int]) -> Iterator[_Part]:
         """Each value by itself."""
         for value in values:
+            self._hear((value - self._span.low) / self._length)
             yield value, value, self._planned(value)
 
     def sampled(self) -> Iterator[_Part]:
@@ -150,14 +155,18 @@ class _Values:
         span = self._span
         count = (span.high - span.low) // span.step
         order = [index * count // _TRIES for index in range(_TRIES + 1)]
-        answers = {index: self._planned(span.low + index * span.step) for index in order}
-        pending = list(pairwise(order))
+        answers = {}
+        for number, index in enumerate(order):
+            self._hear(number / len(order) / 2)
+            answers[index] = self._planned(span.low + index * span.step)
+        pending = list(pairwise(reversed(order)))
         while pending:
-            low, high = pending.pop()
+            high, low = pending.pop()
             if high - low > 1 and answers[low] != answers[high]:
+                self._hear((1 + low / count) / 2)
                 middle = (low + high) // 2
                 answers[middle] = self._planned(span.low + middle * span.step)
-                pending += [(low, middle), (middle, high)]
+                pending += [(high, middle), (middle, low)]
         for index, behind in pairwise([*sorted(answers), count + 1]):
             yield span.low + index * span.step, span.low + (behind - 1) * span.step, answers[index]
 
@@ -190,6 +199,14 @@ class _Values:
         assert _Answer.of(outcome) == answer, f"{self._span.text(high)} is planned otherwise than computed"
         return Segment(low, high, outcome)
 
+    def _hear(self, share: float) -> None:
+        self._progress(share, self._replays)
+        self._replays += 1
+
+    @property
+    def _length(self) -> int:
+        return self._span.high - self._span.low + self._span.step
+
     # -- values that are known ----------------------------------------------------------------------------------
 
     def _changed(self, value: int) -> Machine:
@@ -216,7 +233,9 @@ class _Values:
         places = Places("boot loader", span.stride, 0, (Area(low, (high - low) // span.stride + 1),))
         rest = low % span.step
         only = {} if span.stride == span.step else {span.step: (rest, rest + span.stride)}
-        found = list(islice(ways(answer, places, only), self._ways_left))
+        first, length = (low - span.low) / self._length, (high - low + span.step) / self._length
+        heard = ways(answer, places, only, lambda share: self._hear(first + share * length))
+        found = list(islice(heard, self._ways_left))
         self._ways_left -= len(found)
         if not self._ways_left:
             raise _TooMany

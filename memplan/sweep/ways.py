@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
-from memplan.sweep.boxes import common, first_place, pieces, without
+from memplan.sweep.boxes import common, extent, first_place, pieces, without
 from memplan.sweep.unknown import Unknown
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _ALL: Mapping[int, tuple[int, int]] = {}
+
+
+def _unheard(_share: float) -> None:
+    """Nobody waits."""
 
 
 class Way(NamedTuple, Generic[Result]):
@@ -37,27 +41,41 @@ class Begun(NamedTuple, Generic[Result]):
 
 
 def ways(
-    replay: Callable[[int], Result], places: Places, only: Mapping[int, tuple[int, int]] = _ALL
+    replay: Callable[[int], Result],
+    places: Places,
+    only: Mapping[int, tuple[int, int]] = _ALL,
+    heard: Callable[[float], None] = _unheard,
 ) -> Iterator[Way[Result]]:
     """The ways of `replay` over all `places`, each of which is in exactly one of their boxes.
 
     Of the places those count that are `only` in these intervals, by the modulus.
 
     `replay` is called with an :class:`~memplan.sweep.unknown.Amount`, with which it computes as with any number.
+    `heard` hears before each replay which share of the places, about, is answered for.
     """
-    left: list[Box] = [{**only, **_whole(places)}]
+    # Boxes of places of which nothing is known yet, each with the share of all places that it is, about.
+    left: list[tuple[Box, float]] = [({**only, **_whole(places)}, 1.0)]
+    done = 0.0
     while left:
-        box = left.pop()
+        box, share = left.pop()
         example = first_place(box, places)
         if example is None:
+            done += share
             continue
+        heard(done)
         unknown = Unknown(example, places.align, box)
         result = replay(cast("int", unknown.amount()))
-        left += reversed(unknown.cut)
+        extents = [extent(part) for part in (unknown.box, *unknown.cut)]
+        rate = share / sum(extents)
+        own, *shares = (size * rate for size in extents)
+        left += reversed([*zip(unknown.cut, shares, strict=True)])
+        done += own
         yield Way(unknown.box, result)
 
 
-def ways_in_two_parts(begin: Callable[[int], Begun[Result]], places: Places) -> Iterator[Way[Result]]:
+def ways_in_two_parts(
+    begin: Callable[[int], Begun[Result]], places: Places, heard: Callable[[float], None] = _unheard
+) -> Iterator[Way[Result]]:
     """As :func:`ways`, with the second part of the replays gone through once for all that come to it in one state.
 
     So there are as many replays as ways of the first part and of the second, not as many as of both together.
@@ -74,7 +92,7 @@ def ways_in_two_parts(begin: Callable[[int], Begun[Result]], places: Places) -> 
             begun = Begun(lambda: None, lambda: result)
         return cast("Amount", address).unknown, begun, key
 
-    for box, (unknown, begun, key) in ways(first_part, places):
+    for box, (unknown, begun, key) in ways(first_part, places, heard=lambda share: heard(share / 2)):
         if key is None:
             yield Way(box, begun.end())
         else:
@@ -83,8 +101,12 @@ def ways_in_two_parts(begin: Callable[[int], Begun[Result]], places: Places) -> 
             end = state.unknown_end(places)
             if end is not None:
                 state.go_on(unknown, begun, end)
+    pending = sum(state.pending for state in states.values())
+    left = pending
     for key, state in states.items():
+        left -= state.pending
         while (end := state.unknown_end(places)) is not None:
+            heard(1 - min(1.0, (left + state.pending) / pending) / 2)
             unknown = Unknown(end.example, places.align, end.box)
             begun = begin(cast("int", unknown.amount()))
             if begun.state() == key:
@@ -119,6 +141,11 @@ class _State(Generic[Result]):
         self._open: list[Box] = []
         self._ends: list[Way[Result]] = []
         self._left = [whole]
+
+    @property
+    def pending(self) -> int:
+        """How many of the sources may hold places of which it is not known yet what they come to."""
+        return len(self._open)
 
     def add(self, source: Box) -> None:
         """The places of `source` lead here."""

@@ -274,3 +274,15 @@ def test_a_rest_that_was_replayed_for_others_is_the_exact_one_or_none(
             assert outcomes.of(placed(own, at)) == outcome_of(placed(own, at), kernel_of(kernel)), hex(at)
     except NotCoveredError:
         return
+
+
+@pytest.mark.parametrize("version", ["4.19.72", "6.12.107"])
+def test_how_far_it_is_grows_to_the_last_replay(version: str) -> None:
+    heard: list[tuple[float | None, int]] = []
+    own = machine("movable_node", nodes=4)
+    swept = sweep_kaslr(own, kernel_of(version), lambda share, replays: heard.append((share, replays)))
+    shares = [share for share, _ in heard if share is not None]
+    assert [replays for _, replays in heard] == list(range(swept.replays))
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert 0.4 < shares[-1] < 1

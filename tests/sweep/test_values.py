@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from memplan.errors import InputError, UsageError
 from memplan.kernel.load import find_kernel
 from memplan.kernel.model import Kernel
-from memplan.machine.model import Machine
+from memplan.machine.model import Initrd, Machine
 from memplan.sweep import values
 from memplan.sweep.outcome import outcome_of
 from memplan.sweep.settings import changed
@@ -225,3 +225,25 @@ def test_kernels_without_a_build_are_swept_as_well() -> None:
 def test_a_limit_that_linux_would_cut_is_none(values: str) -> None:
     with pytest.raises(UsageError, match="the limits and the step of a range have at most 64 bits"):
         read_span("crashkernel", values)
+
+
+@pytest.mark.parametrize(
+    ("text", "exact"),
+    [
+        ("crashkernel=64M..4G", True),
+        ("initrd.start=100M..400M..4M", True),
+        ("hugepages=0..64", True),
+        ("hugepages=0..4096..2", False),
+    ],
+)
+def test_how_far_it_is_grows_with_each_plan(text: str, exact: bool) -> None:
+    heard: list[tuple[float | None, int]] = []
+    own = machine("movable_node", nodes=3)._replace(initrd=Initrd(100 * MIB, 8 * MIB))
+    swept = sweep_span(own, BUILD, span_of(text), lambda share, replays: heard.append((share, replays)))
+    assert swept == sweep_span(own, BUILD, span_of(text))
+    assert swept.exact is exact
+    shares = [share for share, _ in heard if share is not None]
+    assert [replays for _, replays in heard] == list(range(len(shares)))
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert shares[-1] < 1

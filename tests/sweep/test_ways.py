@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memplan.kaslr.places import Area, Places
-from memplan.sweep.boxes import common, holds, without
+from memplan.sweep.boxes import common, extent, holds, without
 from memplan.sweep.unknown import Amount, Box
 from memplan.sweep.ways import Begun, ways, ways_in_two_parts
 from tests.sweep.test_unknown import PROGRAMS, STRIDE, run
@@ -95,3 +96,51 @@ def test_what_two_boxes_have_in_common_and_what_one_has_alone(one: Box, other: B
     for x in range(256):
         assert (both is not None and holds(both, x)) == (holds(one, x) and holds(other, x))
         assert sum(holds(part, x) for part in alone) == (holds(one, x) and not holds(other, x))
+
+
+@given(boxes())
+def test_the_extent_of_a_box_of_whole_periods_is_how_many_numbers_it_has(box: Box) -> None:
+    box[0] = box[0][0] // 64 * 64, box[0][1] // 64 * 64 + 64
+    if 64 in box:
+        box[64] = box[64][0] // 16 * 16, -(-box[64][1] // 16) * 16
+    assert extent(box) == sum(holds(box, x) for x in range(*box[0]))
+
+
+@given(st.integers(0, 240), st.integers(1, 256))
+def test_the_extent_within_one_period(low: int, size: int) -> None:
+    for first, behind in ((3, 9), (0, 16), (200, 256)):
+        box = {0: (low, low + size), 256: (first, behind)}
+        if low + size <= 256:
+            assert extent(box) == sum(holds(box, x) for x in range(low, low + size))
+
+
+@given(PROGRAMS)
+def test_the_share_that_is_answered_for_grows_from_nothing_to_all(program: Program) -> None:
+    heard: list[float] = []
+    found = list(ways(lambda x: int(run(program, x)), PLACES, heard=heard.append))
+    assert heard[0] == 0
+    assert len(heard) == len(found)
+    assert heard == sorted(heard)
+    assert heard[-1] < 1 + 1e-9
+
+
+def test_the_share_is_that_of_the_places() -> None:
+    """Each of the thirds of the places is a way, and so is each fourth within them."""
+    heard: list[float] = []
+    places = Places("boot loader", STRIDE, 0, (Area(0, 48 // STRIDE),))
+
+    def replay(x: int) -> tuple[int, int]:
+        return sum(x >= low for low in (16, 32)), sum(x % 16 >= low for low in (4, 8, 12))
+
+    found = list(ways(replay, places, heard=heard.append))
+    assert heard == pytest.approx([number / 12 for number in range(12)])
+    assert len(found) == 12
+
+
+@given(PROGRAMS, PROGRAMS)
+def test_the_share_with_two_parts(first: Program, second: Program) -> None:
+    heard: list[float] = []
+    list(ways_in_two_parts(begin(first, second), PLACES, heard.append))
+    assert heard[0] == 0
+    assert heard == sorted(heard)
+    assert heard[-1] < 1 + 1e-9
