@@ -7,6 +7,7 @@ the older one gives the newer verdict.
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -186,23 +187,25 @@ def causes(before: Build, after: Build, gives_it: Callable[[Kernel], bool]) -> t
     """
     by_name = {cause.name: cause for cause in _differences(before, after)}
 
-    def enough(names: Sequence[str]) -> bool:
+    @cache
+    def enough(names: tuple[str, ...]) -> bool:
         return gives_it(_mixed(before, after, frozenset(names)))
 
-    names = list(by_name)
+    names = tuple(by_name)
     return tuple(by_name[name] for name in minimal(names, enough)) if enough(names) else None
 
 
-def minimal(items: Sequence[str], holds: Callable[[Sequence[str]], bool]) -> list[str]:
+def minimal(items: Sequence[str], holds: Callable[[tuple[str, ...]], bool]) -> tuple[str, ...]:
     """A part of `items` for which `holds` is true, and from which no item can be left out.
 
-    `holds` is true of all items.  Halves are tried first, then what remains without one part or another.
+    `holds` is true of all items; it may be asked about the same ones again.  Halves are tried first, then what remains
+    without one part or another.
     """
-    left, parts = list(items), 2
+    left, parts = tuple(items), 2
     while len(left) > 1:
         size = -(-len(left) // parts)
         pieces = [left[at : at + size] for at in range(0, len(left), size)]
-        rests = [[item for item in left if item not in piece] for piece in pieces]
+        rests = [tuple(item for item in left if item not in piece) for piece in pieces]
         smaller = next((own for own in (*pieces, *rests) if len(own) < len(left) and holds(own)), None)
         if smaller is not None:
             parts = 2 if smaller in pieces else max(parts - 1, 2)
@@ -211,7 +214,7 @@ def minimal(items: Sequence[str], holds: Callable[[Sequence[str]], bool]) -> lis
             break
         else:
             parts = min(2 * parts, len(left))
-    return [] if len(left) == 1 and holds([]) else left
+    return () if len(left) == 1 and holds(()) else left
 
 
 def _differences(before: Build, after: Build) -> list[Cause]:

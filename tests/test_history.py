@@ -14,7 +14,7 @@ import memplan
 from memplan.boot.replay import replay
 from memplan.cli import main
 from memplan.errors import NotCoveredError, UsageError
-from memplan.history import Build, _mixed, history, minimal, versions_between
+from memplan.history import Build, _mixed, causes, history, minimal, versions_between
 from memplan.kernel.load import find_kernel
 from memplan.kernel.model import Kernel
 from memplan.machine.dump import dump_machine
@@ -201,3 +201,17 @@ def test_progress_tells_the_share_of_the_versions_and_every_plan(monkeypatch: py
     assert {share * len(names) for share in shares} <= set(range(len(names)))
     # The causes of the change to 3.14 are looked for while 3.14 is in hand.
     assert shares.count(1 / len(names)) > 5
+
+
+def test_no_set_of_causes_is_planned_twice() -> None:
+    ends = Build("3.13", find_kernel("3.13")), Build("3.14", find_kernel("3.14"))
+    tried: list[Kernel] = []
+
+    def gives_it(kernel: Kernel) -> bool:
+        tried.append(kernel)
+        return kernel.rules.srat_hotplug_marks and kernel.rules.movable_node_zone
+
+    found = causes(*ends, gives_it)
+    assert found is not None
+    assert {cause.name for cause in found} == {"srat_hotplug_marks", "movable_node_zone"}
+    assert len(tried) == len({repr(kernel) for kernel in tried})
