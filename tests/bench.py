@@ -185,7 +185,7 @@ def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object]
         ("the same, 1 TiB more than node 0 has maps for", lambda: sweep_kaslr(no_room, kernel), one(no_room), 25),
         ("every place of 4.19, 8 nodes / one plan", lambda: sweep_kaslr(eight, old), one(eight, old), 120),
         ("every place of 4.19, 64 nodes / one plan", lambda: sweep_kaslr(nodes, old), one(nodes, old), 200),
-        ("the same, 16 nodes with movable_node", lambda: sweep_kaslr(sixteen, old), one(sixteen, old), 1400),
+        ("the same, 16 nodes with movable_node", lambda: sweep_kaslr(sixteen, old), one(sixteen, old), 800),
         ("history over all versions, 8 nodes / one plan", lambda: history(eight, names), one(eight), 250),
         ("mem= by MiB from 1 GiB to 24 GiB, 8 nodes / one plan", every_mib, one(eight), 1500),
     ]

@@ -13,7 +13,7 @@ from memplan.boot.replay import run
 from memplan.boot.steps.page_tables import init_mem_mapping
 from memplan.events import Change
 from memplan.owner import Purpose
-from memplan.sweep.rest import FIRST_STEP, Rest
+from memplan.sweep.rest import FIRST_STEP, Rest, Told
 from memplan.sweep.state import State
 from memplan.sweep.vague import Undecided
 from memplan.sweep.ways import Begun
@@ -70,16 +70,12 @@ class Ends:
         self._found: dict[Hashable, End | None] = {}
 
     def of(self, boot: Boot) -> End | None:
-        """What `boot` comes to; None where what is the same for others does not tell.
+        """What `boot` comes to, by as little as tells; None where what is the same for others does not tell."""
+        return next((end for told in Told if (end := self._of(boot, told)) is not None), None)
 
-        The less is told of where things lie, the more boots have a rest in common.
-        """
-        end = self._of(boot, anywhere=True)
-        return self._of(boot, anywhere=False) if end is None else end
-
-    def _of(self, boot: Boot, *, anywhere: bool) -> End | None:
+    def _of(self, boot: Boot, told: Told) -> End | None:
         try:
-            rest = Rest(boot, self._common, anywhere=anywhere)
+            rest = Rest(boot, self._common, told)
             key = rest.key
         except Undecided:
             return None

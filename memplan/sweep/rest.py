@@ -6,6 +6,7 @@ It sees of the boot what is handed over here and nothing else, so boots that han
 from __future__ import annotations
 
 from collections import deque
+from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
@@ -34,7 +35,7 @@ _BEHIND = memblock_free_all.__name__
 #: Reservations at an unknown place that lie no further apart are counted as one.
 _NEAR = 2 << 20
 #: To multiples of which that is rounded up which is told of reserved regions: their bytes, and how many they are.
-_RESERVED, _REGIONS = 64 << 20, 16
+_RESERVED, _REGIONS = 1 << 20, 16
 #: So many ways of requests that may find room or not are tried.
 _MOST_WAYS = 12
 #: What steps of the rest ask of a boot, and of its nodes, as it is; of what else they ask nothing is known.
@@ -51,7 +52,18 @@ class End(NamedTuple):
     touched: frozenset[_Span]
 
 
-class _Told:
+class Told(Enum):
+    """What a common rest is told of what is reserved by now; the less it is, the more boots have a rest in common."""
+
+    #: How much it is; of NODE_DATA the section and region of memory.
+    SIZE = auto()
+    #: Where it lies, where that is known; of all else that it lies in memory.
+    KNOWN_PLACES = auto()
+    #: Where it lies, and of what lies at an unknown place the region of memory.
+    REGIONS = auto()
+
+
+class _Given:
     """Something of which only the attributes that were set are known."""
 
     def __getattr__(self, name: str) -> Any:
@@ -61,19 +73,17 @@ class _Told:
 class Rest:
     """What `boot`, which comes to FIRST_STEP next, hands over.  It is looked at only, and can go on by itself.
 
-    As `common` it is what many boots hand over: of what lies at an unknown place it is only told in which region of
-    memory that is, and the machine is one that stands for all of theirs.  With `anywhere` nothing is told of where
-    reserved regions lie, and of NODE_DATA the section and region, whether the places are known or not.
-    Raises Undecided where the boot is of a kind of which this does not speak.
+    As `common` it is what many boots hand over: the machine is one that stands for all of theirs, and of what is
+    reserved only so much is `told`.  Raises Undecided where the boot is of a kind of which this does not speak.
     """
 
-    def __init__(self, boot: Boot, common: Machine | None = None, *, anywhere: bool = False) -> None:
+    def __init__(self, boot: Boot, common: Machine | None = None, told: Told = Told.REGIONS) -> None:
         memblock = boot.memblock
         if memblock.bottom_up or memblock.has_mirror or memblock.scratch_only:
             raise Undecided
         self._boot = boot
         self._common = common
-        self._anywhere = anywhere
+        self._told = told
         self._memory = tuple(memblock.memory.regions())
         if common is not None and not _is_known(self._memory):
             raise Undecided
@@ -85,7 +95,7 @@ class Rest:
         self._fixed: list[_Span] = []
         self._loose: list[Taken] = []
         self._regions = memblock.reserved.cnt
-        if anywhere:
+        if told is Told.SIZE:
             self._forget_places()
         else:
             self._sort_reserved()
@@ -145,8 +155,8 @@ class Rest:
 
     def _view(self, rough: RoughMemory) -> Boot:
         """The boot as the rest sees it, with what steps change being its own."""
-        boot, nodes = self._boot, _Told()
-        view: Any = _Told()
+        boot, nodes = self._boot, _Given()
+        view: Any = _Given()
         view.kernel, view.rules, view.wording = boot.kernel, boot.rules, boot.wording
         view.machine, view.params, view.cmdline = boot.machine, boot.params, boot.cmdline
         if self._common is not None:
@@ -191,11 +201,13 @@ class Rest:
     def _note_loose(self, place: tuple[Any, Any] | None) -> None:
         if place is not None:
             low, high = self._within(limits(place[0])[0], limits(place[1])[1])
+            if self._told is Told.KNOWN_PLACES:
+                low, high = min(low, self._memory[0][0]), max(high, self._memory[-1][1])
             self._loose.append(Taken(low, high, limits(place[1] - place[0])[1]))
 
     def _somewhere(self, start: int, end: int) -> tuple[int, int]:
         """A range as the rest sees it."""
-        if self._common is None or (isinstance(start, int) and not self._anywhere):
+        if self._common is None or (isinstance(start, int) and self._told is not Told.SIZE):
             return start, end
         # Usage maps come into the same section.
         low, high = limits(start)[0], limits(end)[1]

@@ -217,7 +217,7 @@ class Amount:
         return self < other + 1
 
     def __gt__(self, other: Amount | int) -> bool:
-        return not self < other + 1
+        return other < self if isinstance(other, Amount) else not self < other + 1
 
     def __ge__(self, other: Amount | int) -> bool:
         return not self < other

@@ -67,10 +67,15 @@ def test_parts_change_nothing(first: Program, second: Program) -> None:
 
 
 def test_the_second_part_is_gone_through_once_for_all_that_come_to_one_state() -> None:
-    """The first part tells four kinds of places apart and forgets it; the second has two ways."""
+    """The first part tells four kinds of places apart and forgets it; the second has two ways.
+
+    Each of the four goes on for whatever place is asked about next, so none is begun a second time.
+    """
+    begun: list[int] = []
     ends: list[int] = []
 
     def begin_at(x: int) -> Begun[bool]:
+        begun.append(1)
         _ = [x % 16 < low for low in (4, 8, 12)]
 
         def end() -> bool:
@@ -81,7 +86,7 @@ def test_the_second_part_is_gone_through_once_for_all_that_come_to_one_state() -
 
     found = list(ways_in_two_parts(begin_at, PLACES))
     assert all([way.result for way in found if holds(way.box, x)] == [x < 112] for x in EVERY)
-    assert len(ends) == 2
+    assert (len(begun), len(ends)) == (4, 2)
 
 
 def test_replays_without_a_state_of_their_own_share_nothing() -> None:
