@@ -15,6 +15,23 @@ if TYPE_CHECKING:
 
 #: Fields that are addresses; the pages at which things are put.
 _ADDRESSES = (".start", ".load_address", ".address", ".base")
+#: Options of sizes in bytes; what others are given as a plain number is a count.
+_SIZES = frozenset(
+    {
+        "alloc_mptable",
+        "cma",
+        "crashkernel",
+        "hugetlb_cma",
+        "kernelcore",
+        "log_buf_len",
+        "mem",
+        "memmap",
+        "memory_corruption_check_size",
+        "movablecore",
+        "reserve_mem",
+        "reservelow",
+    }
+)
 #: What stands before the limits and behind them belongs to every value.
 _RANGE = re.compile(
     r"(?P<before>(?:.*[^\w.])?)(?P<low>\w+)%?\.\.(?P<high>\w+)(?:%?\.\.(?P<step>\w+))?(?P<behind>(?:[^\w.].*)?)"
@@ -119,14 +136,15 @@ def _usual_step(name: str, numbers: list[tuple[str, int, str]]) -> int:
     """A page for addresses; else the smallest unit in which a limit is written, and 1 MiB at most."""
     if is_field(name) and name.endswith(_ADDRESSES):
         return PAGE_SIZE
-    return min([MIB, *(_unit(part, value) for part, value, _ in numbers if value)])
+    is_size = is_field(name) or name in _SIZES
+    return min([MIB, *(_unit(part, value, is_size) for part, value, _ in numbers if value)])
 
 
-def _unit(part: str, value: int) -> int:
-    """The unit of a limit: its letter's; bytes where it is written as a size in bytes, whole pages where it is one."""
+def _unit(part: str, value: int, is_size: bool) -> int:
+    """The unit of a limit: its letter's; else 1, or for a size in bytes what its zeros tell where it is whole pages."""
     if letter := _letter(part):
         return _LETTERS.get(letter, MIB)
-    return value & -value if not value % PAGE_SIZE else 1
+    return value & -value if is_size and not value % PAGE_SIZE else 1
 
 
 def _letter(part: str) -> str:

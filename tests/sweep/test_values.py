@@ -189,12 +189,28 @@ def test_how_ranges_are_written() -> None:
     assert read_span("movablecore", "10..90..10%") == Span("movablecore", 10, 90, 10, "", "%", plain=True)
     assert read_span("log_buf_len", "16K..1M") == Span("log_buf_len", 16 * KIB, MIB, KIB)
     assert read_span("hugepages", "0..64") == Span("hugepages", 0, 64, 1, plain=True)
+    # Plain numbers count what they are of, however round they are, unless they are a size's bytes.
+    assert read_span("nr_cpus", "4096..8192") == Span("nr_cpus", 4096, 8192, 1, plain=True)
+    assert read_span("swiotlb", "0x10000..262144") == Span("swiotlb", 65536, 262144, 1, plain=True)
+    assert read_span("numa", "fake=4096..8192") == Span("numa", 4096, 8192, 1, "fake=", plain=True)
+    assert read_span("mem", "1073741824..2147487744") == Span("mem", GIB, 2 * GIB + 4096, 4096, plain=True)
+    assert read_span("initrd.size", "4096..65536") == Span("initrd.size", 4096, 65536, 4096, plain=True)
     assert read_span("initrd.start", "0x1000000..1G") == Span("initrd.start", 16 * MIB, GIB, PAGE_SIZE)
     assert read_span("initrd.start", "1G..0x4000000f..1M") == Span("initrd.start", GIB, GIB, MIB)
     assert read_span("movable_node", "on,off") is None
     for bad in ("8G..1G", "1G..", "..1G", "1G..2G..0", "1G..2Q", "1..2..3..4", "10%..90", "1G..2G..x"):
         with pytest.raises(UsageError):
             read_span("crashkernel", bad)
+
+
+def test_each_count_between_round_numbers_is_answered_for() -> None:
+    """All pages are of 4 KiB, but not all numbers of CPUs are multiples of 4096."""
+    span = span_of("nr_cpus=4096..8192")
+    swept = sweep_span(SMALL, BUILD, span)
+    found = by_value(swept, span)
+    assert swept.exact
+    assert list(found) == list(range(4096, 8193))
+    assert all(found[value] == planned(SMALL, BUILD, span, value) for value in (4096, 4097, 5000, 8191, 8192))
 
 
 def test_a_span_writes_its_values_in_one_unit() -> None:
