@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 #: Requests that may find room or not, after which a boot is left undecided.
 _MOST_ASSUMPTIONS = 8
 #: What a step may ask memblock itself: of memory, which does not change any more, and of settings.
-_QUESTIONS = frozenset({"bottom_up", "has_mirror", "memory", "mirrored_kernelcore", "movable_node", "pfn_ranges"})
+_QUESTIONS = frozenset(
+    {"bottom_up", "has_mirror", "memory", "mirrored_kernelcore", "movable_node", "pfn_ranges", "search_pfn_nid"}
+)
 #: At each end of a block that is not made of whole pages, less than two of them may stay free.
 _ODD_ENDS = 4 * PAGE_SIZE
 

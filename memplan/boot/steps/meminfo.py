@@ -34,21 +34,20 @@ def numa_cleanup_meminfo(boot: Boot, meminfo: Meminfo) -> bool:
     blocks = meminfo.blocks
     index = 0
     while index < len(blocks):
-        other = index + 1
-        while other < len(blocks):
-            first, second = blocks[index], blocks[other]
+        first = blocks[index]
+        nid, low, high = first.nid, first.start, first.end
+        # Of a block that lies apart, and is another node's, there is nothing to tell, and it never joins.
+        for second in [own for own in blocks[index + 1 :] if own.nid == nid or (high > own.start and low < own.end)]:
             if first.end > second.start and first.start < second.end and not _tell_overlap(boot, first, second):
                 return False
-            if first.nid != second.nid:
-                other += 1
+            if second.nid != nid:
                 continue
             start, end = min(first.start, second.start), max(first.end, second.end)
-            if any(block.nid != first.nid and start < block.end and end > block.start for block in blocks):
-                other += 1
+            if any(block.nid != nid and start < block.end and end > block.start for block in blocks):
                 continue
-            boot.printk(f"NUMA: Node {first.nid} {first} + {second} -> {mem_range(start, end)}")
+            boot.printk(f"NUMA: Node {nid} {first} + {second} -> {mem_range(start, end)}")
             first.start, first.end = start, end
-            del blocks[other]
+            blocks.remove(second)
         index += 1
     return True
 

@@ -98,8 +98,9 @@ def _try(boot: Boot, nodes: Nodes, parse: Callable[[Boot, Nodes], bool]) -> bool
     if not _covers_memory(boot, nodes):
         nodes.srat = SratUse.UNCOVERED
         return False
+    spans = _spans(boot, nodes)
     for nid in sorted(nodes.possible):
-        span = _span(boot, nodes, nid)
+        span = spans.get(nid)
         if span is not None and span[1] - span[0] >= boot.rules.node_min_size:
             alloc_node_data(boot, nid, span)
     boot.recorder.checkpoint("numa_register_memblks", boot.memblock, dumped=True)
@@ -157,15 +158,18 @@ def _covers_memory(boot: Boot, nodes: Nodes) -> bool:
     return True
 
 
-def _span(boot: Boot, nodes: Nodes, nid: int) -> tuple[int, int] | None:
-    """The node's first and last byte: of its blocks, or (6.12) of its RAM."""
+def _spans(boot: Boot, nodes: Nodes) -> dict[int, tuple[int, int]]:
+    """Each node's first and last byte: of its blocks, or (6.12) of its RAM."""
     if boot.rules.node_range_source == "memblock":
-        ranges = [(start << PAGE_SHIFT, end << PAGE_SHIFT) for start, end, _ in boot.memblock.pfn_ranges(nid)]
+        pages = boot.memblock.pfn_ranges(None)
+        ranges = [(start << PAGE_SHIFT, end << PAGE_SHIFT, nid) for start, end, nid in pages if nid is not None]
     else:
-        ranges = [(block.start, block.end) for block in nodes.meminfo.blocks if block.nid == nid]
-    if not ranges:
-        return None
-    return min(start for start, _ in ranges), max(end for _, end in ranges)
+        ranges = [(block.start, block.end, block.nid) for block in nodes.meminfo.blocks]
+    spans: dict[int, tuple[int, int]] = {}
+    for start, end, nid in ranges:
+        low, high = spans.get(nid, (start, end))
+        spans[nid] = min(low, start), max(high, end)
+    return spans
 
 
 def alloc_node_data(boot: Boot, nid: int, span: tuple[int, int]) -> None:

@@ -229,10 +229,9 @@ class _Sparse:
 
     def _node_of(self, address: int) -> int:
         """early_pfn_to_nid: the node whose RAM holds `address`, else the first node that is on-line."""
-        pfn = address >> PAGE_SHIFT
-        for start_pfn, end_pfn, nid in self._boot.memblock.pfn_ranges(None):
-            if start_pfn <= pfn < end_pfn and nid is not None:
-                return nid
+        found = self._boot.memblock.search_pfn_nid(address >> PAGE_SHIFT)
+        if found is not None and found[0] is not None:
+            return found[0]
         return min(self._boot.nodes.online)
 
     def _check_usemaps(self, run: SectionRun, usage: int) -> None:
