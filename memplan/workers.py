@@ -17,13 +17,22 @@ Result = TypeVar("Result")
 _PATIENCE = 2.0
 
 
+def _unheard(_item: object, _result: object) -> None:
+    """Nobody waits."""
+
+
 def spread(
-    function: Callable[[Item], Result], items: Sequence[Item], jobs: int, lost: Callable[[Item, int], Result]
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    jobs: int,
+    lost: Callable[[Item, int], Result],
+    done: Callable[[Item, Result], None] = _unheard,
 ) -> Generator[Result, None, None]:
     """The results of `function` for `items`, in their order, worked out by `jobs` processes, or as many as can be had.
 
     Where none can be had, this process works.  Where one dies over an item, ``lost(item, status)`` is its result (the
-    status as in `multiprocessing.Process.exitcode`), and another process goes on with the rest.
+    status as in `multiprocessing.Process.exitcode`), and another process goes on with the rest.  `done` hears of each
+    result as soon as it is there, while that of an item before it may not be.
     """
     workers: list[_Worker[Item, Result]] = []
     results: dict[int, Result] = {}
@@ -34,6 +43,7 @@ def spread(
             while index not in results:
                 if not workers:
                     results[index] = function(items[index])
+                    done(items[index], results[index])
                     break
                 for worker in workers:
                     if worker.item is None and given < len(items):
@@ -49,6 +59,7 @@ def spread(
                         workers.remove(worker)
                         with suppress(OSError):
                             workers.append(_Worker(function))
+                    done(items[number], results[number])
             yield results.pop(index)
     finally:
         for worker in workers:

@@ -142,3 +142,25 @@ def test_a_signal_ends_the_workers_too(tmp_path: Path) -> None:
     # Nobody waits for processes whose parent has gone but init, in its own time: dead ones may still be listed.
     assert not any(alive(pid) for pid in started)
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".yaml"]
+
+
+def test_each_result_is_told_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    """The first item waits for all others to be told of."""
+    told: list[tuple[int, str]] = []
+
+    def slow(item: int) -> str:
+        for _ in range(6000 if item == 0 else 0):
+            if (tmp_path / "others").exists():
+                break
+            time.sleep(0.01)
+        return work(item)
+
+    def done(item: int, result: str) -> None:
+        told.append((item, result))
+        if len(told) == 9:
+            (tmp_path / "others").touch()
+
+    items = [0, 1, 2, -signal.SIGKILL, 3, 4, 5, 6, 7, 8]
+    results = list(spread(slow, items, 2, lost, done))
+    assert [item for item, _ in told] == [*items[1:], 0]
+    assert sorted(result for _, result in told) == sorted(results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,10 @@ from memplan.cli.streams import tell
 from memplan.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from memplan.progress import Progress
     from memplan.sweep.case import Case, Record
-    from memplan.sweep.journal import Journal
 
 
 @click.command("sweep")
@@ -150,32 +150,23 @@ class _Watch:
 def _records(
     cases: Sequence[Case], jobs: int, scheduler: str | None, resume: str | None, progress: Progress
 ) -> Iterator[Record]:
+    from memplan.sweep.engines import run_here, run_on_dask
     from memplan.sweep.journal import Journal
 
+    work: Callable[..., Iterator[Record]] = (
+        partial(run_here, jobs=jobs, progress=progress)
+        if scheduler is None
+        else partial(run_on_dask, scheduler=scheduler)
+    )
     if resume is None:
-        yield from _worked_out(cases, jobs, scheduler, progress)
+        yield from work(cases)
         return
     with Journal(resume) as journal:
-        yield from _resumed(cases, journal, jobs, scheduler, progress)
-
-
-def _resumed(
-    cases: Sequence[Case], journal: Journal, jobs: int, scheduler: str | None, progress: Progress
-) -> Iterator[Record]:
-    known = [journal.done(case) for case in cases]
-    left = [case for case, record in zip(cases, known, strict=True) if record is None]
-    rest = _worked_out(left, jobs, scheduler, progress)
-    for case, record in zip(cases, known, strict=True):
-        if record is None:
-            record = next(rest)
-            journal.keep(case, record)
-        yield record
-
-
-def _worked_out(cases: Sequence[Case], jobs: int, scheduler: str | None, progress: Progress) -> Iterator[Record]:
-    from memplan.sweep.engines import run_here, run_on_dask
-
-    return run_here(cases, jobs, progress) if scheduler is None else run_on_dask(cases, scheduler)
+        known = [journal.done(case) for case in cases]
+        left = [case for case, record in zip(cases, known, strict=True) if record is None]
+        rest = work(left, done=journal.keep)
+        for record in known:
+            yield next(rest) if record is None else record
 
 
 def _lines(cases: Sequence[Case], records: Iterable[Record], format_: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from memplan.progress import unheard
 from memplan.sweep.case import run_case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from memplan.progress import Progress
     from memplan.sweep.case import Case, Record
@@ -19,14 +19,29 @@ if TYPE_CHECKING:
 _AHEAD = 1000
 
 
-def run_here(cases: Sequence[Case], jobs: int, progress: Progress = unheard) -> Iterator[Record]:
-    """The records of `cases`, worked out by `jobs` processes; `progress` hears how far a case is in this one."""
+def _nothing(_case: Case, _record: Record) -> None:
+    """Nobody waits."""
+
+
+def run_here(
+    cases: Sequence[Case],
+    jobs: int,
+    progress: Progress = unheard,
+    done: Callable[[Case, Record], None] = _nothing,
+) -> Iterator[Record]:
+    """The records of `cases`, worked out by `jobs` processes.
+
+    `progress` hears how far a case is in this process; `done` gets each record as soon as it is there, in any order.
+    """
     if jobs == 1 or len(cases) < 2:
-        yield from (run_case(case, progress) for case in cases)
+        for case in cases:
+            record = run_case(case, progress)
+            done(case, record)
+            yield record
         return
     from memplan.workers import spread
 
-    yield from spread(run_case, cases, jobs, _lost)
+    yield from spread(run_case, cases, jobs, _lost, done)
 
 
 def _lost(case: Case, status: int) -> Record:
@@ -35,11 +50,14 @@ def _lost(case: Case, status: int) -> Record:
     return {"machine": case.machine, "kernel": case.kernel, "settings": dict(case.settings), "error": error}
 
 
-def run_on_dask(cases: Sequence[Case], scheduler: str) -> Iterator[Record]:
+def run_on_dask(
+    cases: Sequence[Case], scheduler: str, done: Callable[[Case, Record], None] = _nothing
+) -> Iterator[Record]:
     """The records of `cases`, worked out by the workers of the dask scheduler at the address `scheduler`.
 
     Descriptions are read by the workers, so their paths must mean the same there.  A case whose worker dies is given to
-    another one.  Raises UsageError where dask.distributed is missing or nobody answers.
+    another one.  `done` gets each record before it comes.  Raises UsageError where dask.distributed is missing or
+    nobody answers.
     """
     try:
         distributed: Any = import_module("distributed")
@@ -51,6 +69,8 @@ def run_on_dask(cases: Sequence[Case], scheduler: str) -> Iterator[Record]:
         raise UsageError(f"--scheduler {scheduler}: no dask scheduler answers ({error})") from None
     with client:
         for start in range(0, len(cases), _AHEAD):
-            futures = client.map(run_case, cases[start : start + _AHEAD], pure=False, retries=3)
-            for future in futures:
-                yield future.result()
+            part = cases[start : start + _AHEAD]
+            for case, future in zip(part, client.map(run_case, part, pure=False, retries=3), strict=True):
+                record = future.result()
+                done(case, record)
+                yield record

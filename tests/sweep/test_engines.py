@@ -48,6 +48,14 @@ def test_processes_make_no_difference(cases: list[Case]) -> None:
     assert list(run_here(cases, 3)) == list(run_here(cases, 1))
 
 
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_each_record_is_given_to_who_keeps_it(jobs: int, cases: list[Case]) -> None:
+    kept: dict[Case, Record] = {}
+    for number, record in enumerate(run_here(cases, jobs, done=kept.__setitem__)):
+        assert kept[cases[number]] == record
+    assert list(map(kept.get, cases)) == list(run_here(cases, 1))
+
+
 @pytest.mark.parametrize(
     ("die", "how"),
     [(lambda: os.kill(os.getpid(), signal.SIGKILL), "killed by signal 9"), (lambda: os._exit(3), "exit status 3")],
