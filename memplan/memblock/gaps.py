@@ -113,11 +113,10 @@ class Gaps:
     def __init__(self, memory: RegionArray, reserved: RegionArray) -> None:
         self._memory = memory
         self._chunks: list[list[_Gap]] = []
-        self._spans: dict[int | None, tuple[int, int]] = {}
+        #: From where to where there is eligible memory, by what decides on that in a kind of requests.
+        self._spans: dict[tuple[object, ...], tuple[int, int]] = {}
         gaps: list[_Gap] = []
         for base, end, attributes in memory.regions():
-            low, _ = self._spans.get(attributes[0], (base, end))
-            self._spans[attributes[0]] = (low, end)
             gaps.extend((low, high, attributes) for _, low, high in reserved.uncovered(base, end))
         self._chunks = [gaps[i : i + _FILL] for i in range(0, len(gaps), _FILL)]
         #: The first address of each chunk.
@@ -132,28 +131,34 @@ class Gaps:
         """``[low, high)`` is no longer free."""
         firsts = self._firsts
         index = max(bisect_right(firsts, low) - 1, 0)
-        while index < len(firsts) and firsts[index] < high:
+        while index < len(firsts):
             chunk = self._chunks[index]
-            first = bisect_left(chunk, (low,))
-            if first and chunk[first - 1][1] > low:
-                first -= 1
-            behind = bisect_left(chunk, (high,), first)
-            if first < behind:
-                rest: list[_Gap] = []
-                start, _, attributes = chunk[first]
-                if start < low:
-                    rest.append((start, low, attributes))
-                _, end, attributes = chunk[behind - 1]
+            at = bisect_left(chunk, (low + 1,))
+            if at and chunk[at - 1][1] > low:
+                at -= 1
+            elif at == len(chunk):
+                index += 1
+                continue
+            start, end, attributes = chunk[at]
+            if start >= high:
+                return
+            if start < low:
+                chunk[at] = start, low, attributes
                 if end > high:
-                    rest.append((high, end, attributes))
-                chunk[first:behind] = rest
-                if not chunk:
-                    self._drop(index)
-                    continue
+                    chunk.insert(at + 1, (high, end, attributes))
+                    if len(chunk) > _FULL:
+                        self._split(index)
+            elif end > high:
+                chunk[at] = high, end, attributes
                 firsts[index] = chunk[0][0]
-                if len(chunk) > _FULL:
-                    self._split(index)
-            index += 1
+            else:
+                del chunk[at]
+                if chunk:
+                    firsts[index] = chunk[0][0]
+                else:
+                    self._drop(index)
+            if end >= high:
+                return
 
     def give(self, low: int, high: int) -> None:
         """Nothing in ``[low, high)`` is reserved any more, so what is memory there is free."""
@@ -212,15 +217,14 @@ class Gaps:
 
     def highest(self, size: int, start: int, end: int, kind: Criteria) -> Placement | None:
         """The highest block of `size` > 0 bytes within ``[start, end)``."""
-        if not kind.any_node:
-            start, end = self._limits(start, end, kind)
+        low, high = self._limits(start, end, kind)
         if len(self._chunks) == 1:
-            return _highest_of(self._chunks[0], size, start, end, kind)
+            return _highest_of(self._chunks[0], size, low, high, kind)
         bounds = self._bounds_of(kind)
-        first = max(bisect_right(self._firsts, start) - 1, 0)
-        for index in bounds.downwards(size, first, bisect_left(self._firsts, end)):
+        first = max(bisect_right(self._firsts, low) - 1, 0)
+        for index in bounds.downwards(size, first, bisect_left(self._firsts, high)):
             chunk = self._chunks[index]
-            found = _highest_of(chunk, size, start, end, kind)
+            found = _highest_of(chunk, size, low, high, kind)
             if found is not None:
                 return found
             if chunk[-1][1] <= end:
@@ -229,15 +233,14 @@ class Gaps:
 
     def lowest(self, size: int, start: int, end: int, kind: Criteria) -> Placement | None:
         """The lowest block of `size` > 0 bytes within ``[start, end)``."""
-        if not kind.any_node:
-            start, end = self._limits(start, end, kind)
+        low, high = self._limits(start, end, kind)
         if len(self._chunks) == 1:
-            return _lowest_of(self._chunks[0], size, start, end, kind)
+            return _lowest_of(self._chunks[0], size, low, high, kind)
         bounds = self._bounds_of(kind)
-        first = max(bisect_right(self._firsts, start) - 1, 0)
-        for index in bounds.upwards(size, first, bisect_left(self._firsts, end)):
+        first = max(bisect_right(self._firsts, low) - 1, 0)
+        for index in bounds.upwards(size, first, bisect_left(self._firsts, high)):
             chunk = self._chunks[index]
-            found = _lowest_of(chunk, size, start, end, kind)
+            found = _lowest_of(chunk, size, low, high, kind)
             if found is not None:
                 return found
             if chunk[0][0] >= start:
@@ -245,9 +248,14 @@ class Gaps:
         return None
 
     def _limits(self, start: int, end: int, kind: Criteria) -> tuple[int, int]:
-        """The limits, no wider than the kind's node: so that a search does not pass over the other nodes' ranges."""
-        low, high = self._spans.get(kind.nid, (U64_MAX, 0))
-        return max(start, low), min(end, high)
+        """The limits, no wider than eligible memory: so that a search does not pass over the ranges around that."""
+        key = kind[1:]
+        span = self._spans.get(key)
+        if span is None:
+            own = [(base, end) for base, end, attributes in self._memory.regions() if kind.takes(attributes)]
+            span = self._spans[key] = (own[0][0], own[-1][1]) if own else (U64_MAX, 0)
+        low, high = span
+        return (low if low > start else start), (high if high < end else end)
 
     def _bounds_of(self, kind: Criteria) -> Bounds:
         bounds = self._bounds.get(kind)
@@ -266,32 +274,34 @@ class Gaps:
 
 def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Placement | None:
     """The highest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
-    align, any_node, nid, care, need = kind
-    for low, high, (node, flags) in reversed(chunk[: bisect_left(chunk, (end,))]):
+    mask = -kind.align
+    for low, high, attributes in reversed(chunk[: bisect_left(chunk, (end,))]):
         if high - low < size:
             continue
-        if high <= start:
+        top = high if high < end else end
+        address = (top - size) & mask
+        if address < low:
+            continue
+        if address < start:
             break
-        if flags & care == need and (any_node or node == nid):
-            top = high if high < end else end
-            address = (top - size) & -align
-            if address >= low and address >= start:
-                return address, max(low, start), top
+        if kind.takes(attributes):
+            return address, (low if low > start else start), top
     return None
 
 
 def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Placement | None:
     """The lowest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
-    align, any_node, nid, care, need = kind
-    for low, high, (node, flags) in chunk[max(bisect_left(chunk, (start,)) - 1, 0) :]:
+    mask, spare = -kind.align, kind.align - 1
+    for low, high, attributes in chunk[max(bisect_left(chunk, (start,)) - 1, 0) :]:
         if high - low < size:
             continue
-        if low >= end:
+        bottom = low if low > start else start
+        address = (bottom + spare) & mask
+        stop = address + size
+        if stop > high:
+            continue
+        if stop > end:
             break
-        if flags & care == need and (any_node or node == nid):
-            bottom = low if low > start else start
-            address = (bottom + align - 1) & -align
-            stop = address + size
-            if stop <= high and stop <= end:
-                return address, bottom, min(high, end)
+        if kind.takes(attributes):
+            return address, bottom, min(high, end)
     return None
