@@ -186,8 +186,8 @@ class Memory:
             request = self._request(Call.BOOTMEM, size, align, min_addr, max_addr, nid, exact=exact)
             return _first(self._alloc_run(request, owner, caller))
         request = self._request(call, size, align, min_addr, max_addr, nid, exact=exact)
-        take = self.memblock.alloc_exact_nid_raw if exact else self.memblock.alloc_try_nid
-        return self._allocate_one(request, owner, caller, lambda: take(size, align, min_addr, max_addr, nid))
+        take = self.memblock.alloc_internal
+        return self._allocate_one(request, owner, caller, lambda: take(size, align, min_addr, max_addr, nid, exact))
 
     def alloc_run(
         self,

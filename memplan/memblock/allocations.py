@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.memblock.changes import Changes, MemblockPanic
-from memplan.memblock.flags import MEMBLOCK_RSRV_KERN
 from memplan.memblock.requests import Search
 from memplan.memblock.search import round_up_wrapping
 
@@ -77,15 +76,27 @@ class Allocations(Changes):
 
     def alloc_try_nid(self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None) -> int:
         """A block on the node, else on any, above `min_addr`, else anywhere."""
-        return self._alloc_internal(size, align, min_addr, max_addr, nid, False)
+        return self.alloc_internal(size, align, min_addr, max_addr, nid, False)
 
     def alloc_try_nid_raw(self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None) -> int:
         """As alloc_try_nid; the kernel does not clear the block."""
-        return self._alloc_internal(size, align, min_addr, max_addr, nid, False)
+        return self.alloc_internal(size, align, min_addr, max_addr, nid, False)
 
     def alloc_exact_nid_raw(self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None) -> int:
         """A block on this node only, above `min_addr`, else anywhere on it."""
-        return self._alloc_internal(size, align, min_addr, max_addr, nid, True)
+        return self.alloc_internal(size, align, min_addr, max_addr, nid, True)
+
+    def alloc_internal(self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None, exact: bool) -> int:
+        """The one way of these (memblock_alloc_internal, memblock_virt_alloc_internal before 4.20)."""
+        if self._each_its_own:
+            nid = self._requested(nid, "memblock_alloc_internal")
+            align = align or self._sound_align("memblock_alloc_internal")
+            return self._allocate(size, align, min_addr, max_addr, nid, exact, drops_minimum=True)
+        max_addr = min(max_addr, self.current_limit)
+        found = self.alloc_range_nid(size, align, min_addr, max_addr, nid, exact)
+        if not found and min_addr:
+            found = self.alloc_range_nid(size, align, 0, max_addr, nid, exact)
+        return found
 
     def alloc_memory_core_early(self, nid: int | None, size: int, align: int, goal: int, limit: int) -> int:
         """The core of bootmem's calls (mm/nobootmem.c, until 4.19)."""
@@ -115,7 +126,7 @@ class Allocations(Changes):
         for attempt in self._attempts(start, end, nid, exact, drops_minimum, True):
             found, _ = self._search(attempt, size, align)
             if found and (
-                not self._reserve(found[0], size, *self._allocated(attempt[2])) or self.rules.keeps_unreserved
+                not self._reserve(found[0], size, self._allocated(attempt[2])) or self.rules.keeps_unreserved
             ):
                 return found[0]
         return 0
@@ -128,18 +139,6 @@ class Allocations(Changes):
         found = self.find_node(start, end, size, align, nid, flags)
         return found if found and not self.reserve(found, size) else 0
 
-    def _alloc_internal(self, size: int, align: int, min_addr: int, max_addr: int, nid: int | None, exact: bool) -> int:
-        """memblock_alloc_internal, memblock_virt_alloc_internal before 4.20."""
-        if self._each_its_own:
-            nid = self._requested(nid, "memblock_alloc_internal")
-            align = align or self._sound_align("memblock_alloc_internal")
-            return self._allocate(size, align, min_addr, max_addr, nid, exact, drops_minimum=True)
-        max_addr = min(max_addr, self.current_limit)
-        found = self.alloc_range_nid(size, align, min_addr, max_addr, nid, exact)
-        if not found and min_addr:
-            found = self.alloc_range_nid(size, align, 0, max_addr, nid, exact)
-        return found
-
     def _sound_align(self, function: str) -> int:
         """What stands in for an alignment of 0."""
         if self.rules.zero_align_says == "warning":
@@ -147,10 +146,6 @@ class Allocations(Changes):
         elif self.rules.zero_align_says == "stack dump":
             self.listener.message(f"dump_stack: {function}", True)
         return self.rules.default_align
-
-    def _allocated(self, nid: int | None) -> Attributes:
-        """With which (node, flags) memory is reserved that was found on the node asked for."""
-        return (nid, MEMBLOCK_RSRV_KERN) if self.rules.marks_allocations else (None, 0)
 
     # -- allocations in bulk --------------------------------------------------------------------------------------
 
@@ -175,11 +170,9 @@ class Allocations(Changes):
     ) -> list[Run]:
         """`count` times alloc_try_nid, or alloc_exact_nid_raw where `exact`."""
         if count == 1:
-            return self._single(self._alloc_internal(size, align, min_addr, max_addr, nid, exact), size)
+            return self._single(self.alloc_internal(size, align, min_addr, max_addr, nid, exact), size)
         request = Search(size, align, min_addr, max_addr, nid, exact, drops_minimum=True)
-        return self._take_runs(
-            request, count, lambda: self._alloc_internal(size, align, min_addr, max_addr, nid, exact)
-        )
+        return self._take_runs(request, count, lambda: self.alloc_internal(size, align, min_addr, max_addr, nid, exact))
 
     def alloc_memory_core_early_run(
         self, nid: int | None, size: int, align: int, goal: int, limit: int, count: int
@@ -205,7 +198,7 @@ class Allocations(Changes):
             blocks = 0
             if contiguous:
                 found, descending, nid = self._first_found(request)
-                attributes = self._attributes(*((None, 0) if plain else self._allocated(nid)))
+                attributes = self._plain if plain else self._allocated(nid)
                 if found:
                     address, lowest, highest = found
                     if not lowest <= address < highest:
@@ -217,7 +210,7 @@ class Allocations(Changes):
             if blocks > 1:
                 low = address - (blocks - 1) * size if descending else address
                 self.listener.changed("reserve", low, blocks * size, blocks, descending, *attributes)
-                self._add_range(self.reserved, low, blocks * size, *attributes)
+                self._add_range(self.reserved, low, blocks * size, attributes)
                 run = Run(low, low + blocks * size, blocks, descending)
             else:
                 address = take()

@@ -39,20 +39,20 @@ class Changes(Searches):
     def add(self, base: int, size: int) -> int:
         """Registers memory without a node."""
         self.listener.changed("add", base, size, 1, True, None, 0)
-        return self._add_range(self.memory, base, size, None, 0)
+        return self._add_range(self.memory, base, size, (None, 0))
 
     def add_node(self, base: int, size: int, nid: int | None, flags: int = 0) -> int:
         """Registers memory of a node."""
         self.listener.changed("add", base, size, 1, True, nid, flags)
-        return self._add_range(self.memory, base, size, nid, flags)
+        return self._add_range(self.memory, base, size, (nid, flags))
 
     def reserve(self, base: int, size: int) -> int:
         """Reserves a range, be it memory or not."""
-        return self._reserve(base, size, None, 0)
+        return self._reserve(base, size, self._plain)
 
     def reserve_kern(self, base: int, size: int) -> int:
         """Reserves a range for the kernel's own use, which versions that don't mark allocations don't tell apart."""
-        return self._reserve(base, size, None, self._allocated_flags())
+        return self._reserve(base, size, self._allocated(None))
 
     def remove(self, base: int, size: int) -> int:
         """Takes memory away."""
@@ -201,25 +201,24 @@ class Changes(Searches):
 
     # -- how changes are made -------------------------------------------------------------------------------------
 
-    def _reserve(self, base: int, size: int, nid: int | None, flags: int) -> int:
-        attributes = self._attributes(nid, flags)
-        self.listener.changed("reserve", base, size, 1, True, *attributes)
-        return self._add_range(self.reserved, base, size, *attributes)
+    def _reserve(self, base: int, size: int, attributes: Attributes) -> int:
+        nid, flags = attributes
+        self.listener.changed("reserve", base, size, 1, True, nid, flags)
+        return self._add_range(self.reserved, base, size, attributes)
 
-    def _attributes(self, nid: int | None, flags: int) -> Attributes:
-        """What a reservation with `nid`, None for no node, and `flags` gets."""
-        return NUMA_NO_NODE if nid is None and self.rules.marks_allocations else nid, flags
+    def _allocated(self, nid: int | None) -> Attributes:
+        """With which (node, flags) memory is reserved that was found on the node asked for."""
+        if self._marks:
+            return NUMA_NO_NODE if nid is None else nid, MEMBLOCK_RSRV_KERN
+        return self._plain
 
-    def _allocated_flags(self) -> int:
-        """The flags with which allocated memory is reserved."""
-        return MEMBLOCK_RSRV_KERN if self.rules.marks_allocations else 0
-
-    def _add_range(self, array: RegionArray, base: int, size: int, nid: int | None, flags: int) -> int:
+    def _add_range(self, array: RegionArray, base: int, size: int, attributes: Attributes) -> int:
         size = min(size, U64_MAX - base)
         if not size:
             return 0
         end = base + size
-        attributes = (self._stored(nid), flags)
+        if attributes[0] == self.max_numnodes:
+            attributes = None, attributes[1]
         if not array.bases:
             if array.total_size:
                 self._warn_on(self.rules.add_function)
@@ -229,7 +228,8 @@ class Changes(Searches):
         pieces = array.uncovered(base, end)
         if pieces:
             # Mostly nothing of the range is in the array, and there is room for it, in how many passes ever.
-            whole = pieces[0][1:] == (base, end) and len(array.bases) < array.max
+            _, start, stop = pieces[0]
+            whole = stop - start == size and len(array.bases) < array.max
             if not whole:
                 self._warn_about_mixture(array, pieces, end, attributes)
             if not whole and not self._fits_one_pass(array):

@@ -50,6 +50,10 @@ class Searches:
         self.rules = rules
         self._each_its_own = rules.allocations == "each its own"
         self._within_limit = rules.allocations == "one core within the limit"
+        self._warns_of_max = rules.any_node == "none"
+        self._marks = rules.marks_allocations
+        #: The (node, flags) of a reservation that is no allocation.
+        self._plain: Attributes = (NUMA_NO_NODE if rules.marks_allocations else None, 0)
         self.max_numnodes = max_numnodes
         self.listener = listener
         self.memory, self.reserved = (
@@ -172,8 +176,8 @@ class Searches:
         low = 0 if drops_minimum else start
         preferred = self._preferred_flags() if prefers_mirror else 0
         if not preferred:
-            bottoms = (start, low) if low != start else (start,)
-            return [(bottom, end, node, 0, False) for bottom in bottoms for node in nodes]
+            plain = [(start, end, node, 0, False) for node in nodes]
+            return plain if low == start else plain + [(low, end, node, 0, False) for node in nodes]
         flags = (preferred, preferred & ~MEMBLOCK_MIRROR)
         if self._each_its_own:
             order = dict.fromkeys([(start, flags[0]), (low, flags[0]), (low, flags[1])])
@@ -193,7 +197,6 @@ class Searches:
         if without_mirror:
             self.listener.message(f"Could not allocate {size:#018x} bytes of mirrored memory", True)
         gaps = self._index() if size and not align & (align - 1) else None
-        tells = self.rules.any_node == "none"
         fell_back = False
         for walk in self._walks(start, end):
             low, high, descending = walk
@@ -201,7 +204,7 @@ class Searches:
                 text = f"memblock: bottom-up allocation failed, {self.rules.bottom_up_warning}"
                 self._warn_once(text, "memblock_find_in_range_node")
             node = nid
-            if tells:
+            if self._warns_of_max:
                 node = self._requested(nid, "__next_mem_range_rev" if descending else "__next_mem_range")
             kind = self._kind(align, node, flags, descending)
             if gaps is None:
@@ -212,8 +215,10 @@ class Searches:
                 found = gaps.highest(size, low, high, kind)
             else:
                 found = gaps.lowest(size, low, high, kind)
-            if found and (address := self._result(found[0], descending)):
-                return (address, *found[1:]), descending
+            if found and not descending:
+                found = self._result(found[0], descending), *found[1:]
+            if found and found[0]:
+                return found, descending
             fell_back = True
         return None, descending
 
@@ -312,7 +317,7 @@ class Searches:
 
     def _requested(self, nid: int | None, site: str) -> int | None:
         """The node that a request at `site` is for, which may warn of how it says that any will do."""
-        if self.rules.any_node == "none" and nid == self.max_numnodes:
+        if self._warns_of_max and nid == self.max_numnodes:
             self._warn_once("Usage of MAX_NUMNODES is deprecated. Use NUMA_NO_NODE instead", site)
             return None
         return nid
