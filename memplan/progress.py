@@ -10,5 +10,5 @@ from typing import TypeAlias
 Progress: TypeAlias = Callable[[float | None, int], None]
 
 
-def unheard(_share: float | None, _replays: int) -> None:
-    """Nobody waits."""
+def unheard(*_: object) -> None:
+    """Nobody waits, for this or for anything else that is told while work goes on."""

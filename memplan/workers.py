@@ -10,6 +10,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
+from memplan.progress import unheard
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -17,16 +19,12 @@ Result = TypeVar("Result")
 _PATIENCE = 2.0
 
 
-def _unheard(_item: object, _result: object) -> None:
-    """Nobody waits."""
-
-
 def spread(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     jobs: int,
     lost: Callable[[Item, int], Result],
-    done: Callable[[Item, Result], None] = _unheard,
+    done: Callable[[Item, Result], None] = unheard,
 ) -> Generator[Result, None, None]:
     """The results of `function` for `items`, in their order, worked out by `jobs` processes, or as many as can be had.
 

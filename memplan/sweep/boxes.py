@@ -33,11 +33,6 @@ def common(one: Box, other: Box) -> Box | None:
     return both
 
 
-def holds(box: Box, place: int) -> bool:
-    """Whether `place` is in `box`."""
-    return all(low <= (place % modulus if modulus else place) < high for modulus, (low, high) in box.items())
-
-
 def extent(box: Box) -> float:
     """About how many numbers are in `box`: exact where each interval lies in a period of the next larger modulus."""
     low, high = box[0]

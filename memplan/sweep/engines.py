@@ -19,15 +19,11 @@ if TYPE_CHECKING:
 _AHEAD = 1000
 
 
-def _nothing(_case: Case, _record: Record) -> None:
-    """Nobody waits."""
-
-
 def run_here(
     cases: Sequence[Case],
     jobs: int,
     progress: Progress = unheard,
-    done: Callable[[Case, Record], None] = _nothing,
+    done: Callable[[Case, Record], None] = unheard,
 ) -> Iterator[Record]:
     """The records of `cases`, worked out by `jobs` processes.
 
@@ -51,7 +47,7 @@ def _lost(case: Case, status: int) -> Record:
 
 
 def run_on_dask(
-    cases: Sequence[Case], scheduler: str, done: Callable[[Case, Record], None] = _nothing
+    cases: Sequence[Case], scheduler: str, done: Callable[[Case, Record], None] = unheard
 ) -> Iterator[Record]:
     """The records of `cases`, worked out by the workers of the dask scheduler at the address `scheduler`.
 

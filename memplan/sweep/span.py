@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: Fields that are addresses; the pages at which things are put.
 _ADDRESSES = (".start", ".load_address", ".address", ".base")
 #: Options of sizes in bytes; what others are given as a plain number is a count.
-_SIZES = frozenset(
+SIZES = frozenset(
     {
         "alloc_mptable",
         "cma",
@@ -136,7 +136,7 @@ def _usual_step(name: str, numbers: list[tuple[str, int, str]]) -> int:
     """A page for addresses; else the smallest unit in which a limit is written, and 1 MiB at most."""
     if is_field(name) and name.endswith(_ADDRESSES):
         return PAGE_SIZE
-    is_size = is_field(name) or name in _SIZES
+    is_size = is_field(name) or name in SIZES
     return min([MIB, *(_unit(part, value, is_size) for part, value, _ in numbers if value)])
 
 

@@ -19,6 +19,7 @@ from memplan.machine.load import initrd_overlaps
 from memplan.progress import unheard
 from memplan.sweep.outcome import Outcomes, crash_place, outcome_of
 from memplan.sweep.settings import changed, is_field
+from memplan.sweep.span import SIZES
 from memplan.sweep.ways import stretches, ways
 from memplan.units import standing_in
 
@@ -39,28 +40,7 @@ _MOST_WAYS = 1000
 #: The tries among more values, before it is looked at more closely where the answer changes.
 _TRIES = 256
 #: Options of which steps read all numbers, but those before a colon, by memparse and leading_number.
-_READ_AS_NUMBERS = frozenset(
-    {
-        "alloc_mptable",
-        "cma",
-        "crashkernel",
-        "dhash_entries",
-        "hugetlb_cma",
-        "ihash_entries",
-        "kernelcore",
-        "log_buf_len",
-        "maxcpus",
-        "mem",
-        "memmap",
-        "memory_corruption_check_size",
-        "movablecore",
-        "nr_cpus",
-        "possible_cpus",
-        "reserve_mem",
-        "reservelow",
-        "swiotlb",
-    }
-)
+_READ_AS_NUMBERS = SIZES | {"dhash_entries", "ihash_entries", "maxcpus", "nr_cpus", "possible_cpus", "swiotlb"}
 #: Fields of which any number is good: what is loaded, and what firmware has put, may lie anywhere.
 _ANYWHERE = re.compile(r"kernel\.load_address|initrd\.(?:start|size)|(?:acpi\.tables|setup_data)\[\d+\]\.address")
 #: Numbers in what a kernel or an error says, which differ with the value.

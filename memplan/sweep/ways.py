@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
+from memplan.progress import unheard
 from memplan.sweep.boxes import common, extent, first_place, pieces, without
 from memplan.sweep.unknown import Unknown
 
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _ALL: Mapping[int, tuple[int, int]] = {}
-
-
-def _unheard(_share: float) -> None:
-    """Nobody waits."""
 
 
 class Way(NamedTuple, Generic[Result]):
@@ -44,7 +41,7 @@ def ways(
     replay: Callable[[int], Result],
     places: Places,
     only: Mapping[int, tuple[int, int]] = _ALL,
-    heard: Callable[[float], None] = _unheard,
+    heard: Callable[[float], None] = unheard,
 ) -> Iterator[Way[Result]]:
     """The ways of `replay` over all `places`, each of which is in exactly one of their boxes.
 
@@ -74,7 +71,7 @@ def ways(
 
 
 def ways_in_two_parts(
-    begin: Callable[[int], Begun[Result]], places: Places, heard: Callable[[float], None] = _unheard
+    begin: Callable[[int], Begun[Result]], places: Places, heard: Callable[[float], None] = unheard
 ) -> Iterator[Way[Result]]:
     """As :func:`ways`, with the second part of the replays gone through once for all that come to it in one state.
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memplan.kaslr.places import Area, Places
-from memplan.sweep.boxes import common, extent, holds, without
+from memplan.sweep.boxes import common, extent, without
 from memplan.sweep.unknown import Amount, Box
 from memplan.sweep.ways import Begun, ways, ways_in_two_parts
 from tests.sweep.test_unknown import PROGRAMS, STRIDE, run
@@ -19,6 +19,11 @@ PLACES = Places("boot loader", STRIDE, 0, (Area(16, 20), Area(112, 9)))
 EVERY = [at for area in PLACES.areas for at in range(area.start, area.start + area.slots * STRIDE, STRIDE)]
 Program = list[tuple[int, int]]
 INTERVALS = st.lists(st.integers(0, 16), min_size=2, max_size=2, unique=True).map(sorted)
+
+
+def holds(box: Box, place: int) -> bool:
+    """Whether `place` is in `box`."""
+    return all(low <= (place % modulus if modulus else place) < high for modulus, (low, high) in box.items())
 
 
 @st.composite
