@@ -108,15 +108,18 @@ class Bounds:
 class Gaps:
     """All free ranges of `memory` minus `reserved`, in ascending order; each lies in one region of memory."""
 
-    __slots__ = ("_bounds", "_chunks", "_firsts", "_lengths", "_memory", "_spans")
+    __slots__ = ("_bounds", "_chunks", "_firsts", "_lengths", "_memory", "_of_node", "_spans")
 
     def __init__(self, memory: RegionArray, reserved: RegionArray) -> None:
         self._memory = memory
         self._chunks: list[list[_Gap]] = []
+        #: The indices of each node's regions of memory.
+        self._of_node: dict[int | None, list[int]] = {}
         #: From where to where there is eligible memory, by what decides on that in a kind of requests.
         self._spans: dict[tuple[object, ...], tuple[int, int]] = {}
         gaps: list[_Gap] = []
-        for base, end, attributes in memory.regions():
+        for index, (base, end, attributes) in enumerate(memory.regions()):
+            self._of_node.setdefault(attributes[0], []).append(index)
             gaps.extend((low, high, attributes) for _, low, high in reserved.uncovered(base, end))
         self._chunks = [gaps[i : i + _FILL] for i in range(0, len(gaps), _FILL)]
         #: The first address of each chunk.
@@ -252,10 +255,15 @@ class Gaps:
         key = kind[1:]
         span = self._spans.get(key)
         if span is None:
-            own = [(base, end) for base, end, attributes in self._memory.regions() if kind.takes(attributes)]
+            regions = self._memory.regions() if kind.any_node else self._regions_of(kind.nid)
+            own = [(base, end) for base, end, attributes in regions if kind.takes(attributes)]
             span = self._spans[key] = (own[0][0], own[-1][1]) if own else (U64_MAX, 0)
         low, high = span
         return (low if low > start else start), (high if high < end else end)
+
+    def _regions_of(self, nid: int | None) -> Iterator[tuple[int, int, Attributes]]:
+        """The regions of memory on that node."""
+        return map(self._memory.region, self._of_node.get(nid, ()))
 
     def _bounds_of(self, kind: Criteria) -> Bounds:
         bounds = self._bounds.get(kind)
