@@ -99,6 +99,8 @@ class Memory:
 
     def __init__(self, start: Start) -> None:
         self.block_size = start.block_size
+        #: Pages in a block.
+        self.block_pages = start.block_size >> PAGE_SHIFT
         self.growth = 0
         self.blocks: dict[int, Block] = {}
         for block in start.blocks:
@@ -122,22 +124,23 @@ class Memory:
         self.zone_changes = 0
         self.kernel_blocks: Counter[int] = Counter()
         self.movable_blocks: Counter[int] = Counter()
+        #: How many blocks each node has.
+        self._on_node = Counter(block.nid for block in self.blocks.values())
         self._at_boot = len(self.blocks)
         #: Boot blocks that lie in more than one zone, and in which.
         self._mixed = {block.number: block.zones for block in start.blocks if block.zone is None}
 
-    @property
-    def block_pages(self) -> int:
-        """Pages in a block."""
-        return self.block_size >> PAGE_SHIFT
-
     def span(self, block: Block) -> tuple[int, int]:
         """The block's page frames, half-open."""
-        return block.index * self.block_pages, (block.index + 1) * self.block_pages
+        start = block.index * self.block_pages
+        return start, start + self.block_pages
 
     def zone(self, nid: int, name: str) -> ZoneState:
         """The zone of that node, made empty where there was none."""
-        return self.zones.setdefault((nid, name), ZoneState())
+        zone = self.zones.get((nid, name))
+        if zone is None:
+            zone = self.zones[nid, name] = ZoneState()
+        return zone
 
     def of_dimm(self, dimm: int | None) -> list[Block]:
         """The blocks that a DIMM brought, upwards; or those that no DIMM of the scenario did."""
@@ -147,6 +150,11 @@ class Memory:
     def dimms(self) -> list[int | None]:
         """The devices that have blocks, None for blocks without one."""
         return list(self._of_dimm)
+
+    @property
+    def nodes(self) -> list[int]:
+        """The nodes that have blocks, upwards."""
+        return sorted(nid for nid, count in self._on_node.items() if count)
 
     def map_bytes(self) -> int:
         """The memory maps of added blocks, wherever they lie (nr_memmap_pages), in bytes."""
@@ -179,6 +187,7 @@ class Memory:
             self.blocks[block.index] = block
             self._of_dimm.setdefault(block.dimm, []).append(block)
             self.changes[block.dimm] += 1
+            self._on_node[block.nid] += 1
 
     def give_up(self, block: Block) -> None:
         """The zone at whose end an off-line block lies ends before it (move_pfn_range_left and _right, up to 4.12)."""
@@ -226,6 +235,7 @@ class Memory:
         zone = blocks[0].last_zone if blocks else None
         for block in blocks:
             del self.blocks[block.index]
+            self._on_node[block.nid] -= 1
             if shrink and zone is not None:
                 state = self.zone(block.nid, zone)
                 others = (

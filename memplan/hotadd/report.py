@@ -68,7 +68,7 @@ def _joined(ranges: Iterable[BlockRange]) -> tuple[BlockRange, ...]:
     found: list[BlockRange] = []
     for own in sorted(ranges):
         if found and found[-1][1:] == (own.first - 1, *own[2:]):
-            found[-1] = found[-1]._replace(last=own.last)
+            found[-1] = BlockRange(found[-1].first, *own[1:])
         else:
             found.append(own)
     return tuple(found)
@@ -79,7 +79,7 @@ def ratio_report(running: Running) -> tuple[RatioReport, ...]:
     settings, memory = running.settings, running.memory
     if settings.policy != "auto-movable":
         return ()
-    nodes = sorted({block.nid for block in memory.blocks.values()}) if settings.numa_aware else []
+    nodes = memory.nodes if settings.numa_aware else []
     rooms = ((nid, zones.room(memory, settings, nid)) for nid in (None, *nodes))
     return tuple(RatioReport(nid, room.movable << PAGE_SHIFT, room.limit << PAGE_SHIFT) for nid, room in rooms)
 
