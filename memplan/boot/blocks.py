@@ -11,7 +11,7 @@ from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, round_down, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from memplan.boot.context import Boot
     from memplan.plan import Zone
@@ -47,20 +47,25 @@ def movable_ranges(boot: Boot) -> list[tuple[int, int, int]]:
     """
     size = block_size(boot)
     reserved = boot.memblock.reserved_ranges()
+    of_node: dict[int, list[Zone]] = {}
+    for zone in boot.zones.zones:
+        of_node.setdefault(zone.nid, []).append(zone)
     return [
         (zone.nid, low, high)
         for zone in boot.zones.zones
         if zone.name == "Movable"
-        for start, end in _alone(boot, zone)
+        for start, end in _alone(boot, zone, of_node[zone.nid])
         for low, high in _whole_blocks(start, end, size, reserved)
     ]
 
 
-def _alone(boot: Boot, zone: Zone) -> Iterator[tuple[int, int]]:
-    """The zone's RAM without holes, in bytes: neighbouring regions joined, what other zones span too left out."""
+def _alone(boot: Boot, zone: Zone, zones: Sequence[Zone]) -> Iterator[tuple[int, int]]:
+    """The zone's RAM without holes, in bytes: neighbouring regions joined, what others of its node's `zones` span too
+    left out.
+    """
     start, end = zone.span
     ram = RangeSet((first << PAGE_SHIFT, last << PAGE_SHIFT) for first, last, _ in boot.memblock.pfn_ranges(zone.nid))
-    others = RangeSet(z.span for z in boot.zones.zones if z.nid == zone.nid and z is not zone and z.present)
+    others = RangeSet(z.span for z in zones if z is not zone and z.present)
     for low, high in ram.within(start, end):
         yield from others.outside(low, high)
 

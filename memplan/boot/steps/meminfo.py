@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from memplan.boot.meminfo import Block
@@ -32,12 +33,17 @@ def numa_cleanup_meminfo(boot: Boot, meminfo: Meminfo) -> bool:
     """Cuts what is no RAM, and joins what is one node's; False where two nodes claim one range."""
     _trim(boot, meminfo)
     blocks = meminfo.blocks
+    of_node: dict[int, list[Block]] = {}
+    for block in blocks:
+        of_node.setdefault(block.nid, []).append(block)
+    apart = _lie_apart(blocks)
     index = 0
     while index < len(blocks):
         first = blocks[index]
-        nid, low, high = first.nid, first.start, first.end
+        nid, own = first.nid, of_node[first.nid]
+        own.remove(first)
         # Of a block that lies apart, and is another node's, there is nothing to tell, and it never joins.
-        for second in [own for own in blocks[index + 1 :] if own.nid == nid or (high > own.start and low < own.end)]:
+        for second in own.copy() if apart else blocks[index + 1 :]:
             if first.end > second.start and first.start < second.end and not _tell_overlap(boot, first, second):
                 return False
             if second.nid != nid:
@@ -48,8 +54,15 @@ def numa_cleanup_meminfo(boot: Boot, meminfo: Meminfo) -> bool:
             boot.printk(f"NUMA: Node {nid} {first} + {second} -> {mem_range(start, end)}")
             first.start, first.end = start, end
             blocks.remove(second)
+            own.remove(second)
         index += 1
     return True
+
+
+def _lie_apart(blocks: list[Block]) -> bool:
+    """Whether no two of `blocks` overlap."""
+    ordered = sorted(blocks, key=lambda block: block.start)
+    return all(one.end <= other.start for one, other in pairwise(ordered))
 
 
 def _trim(boot: Boot, meminfo: Meminfo) -> None:

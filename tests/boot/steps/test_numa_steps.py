@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from memplan.boot.meminfo import Block, Meminfo
 from memplan.boot.steps.distances import copy_distances, emulate_distances, numa_reset_distance, numa_set_distance
-from memplan.boot.steps.meminfo import numa_add_memblk
+from memplan.boot.steps.meminfo import numa_add_memblk, numa_cleanup_meminfo
 from memplan.boot.steps.numa import alloc_node_data, init_cpu_to_node
 from memplan.errors import NotCoveredError
 from memplan.events import Mark
@@ -290,3 +290,42 @@ def test_a_hole_behind_blocks_that_overlap(middle: tuple[int, int], filled: int)
     meminfo.blocks = [Block(12, 14, 0), Block(0, 10, 0), Block(*middle, 0), Block(15, 16, 0)]
     assert meminfo.fill(0, 20)
     assert [(block.start, block.end) for block in meminfo.blocks] == [(filled, 14), (0, 10), middle, (14, 20)]
+
+
+def joined_pair_by_pair(blocks: list[tuple[int, int, int]]) -> list[tuple[int, int, int]] | None:
+    """(start, end, nid) of what is left where each block meets all behind it; None where two nodes claim one range."""
+    left = list(blocks)
+    at = 0
+    while at < len(left):
+        behind = at + 1
+        while behind < len(left):
+            (low, high, nid), (start, end, other) = left[at], left[behind]
+            if low < end and start < high and nid != other:
+                return None
+            low, high = min(low, start), max(high, end)
+            if nid == other and not any(own != nid and low < last and first < high for first, last, own in left):
+                left[at] = low, high, nid
+                del left[behind]
+            else:
+                behind += 1
+        at += 1
+    return left
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.integers(1, 4), st.integers(0, 2)), min_size=1, max_size=9),
+    st.booleans(),
+)
+def test_blocks_of_a_node_are_joined(ranges: list[tuple[int, int, int]], apart: bool) -> None:
+    """As if each was held against all behind it, whether any of them overlap or not."""
+    taken: set[int] = set()
+    meminfo = Meminfo()
+    for start, length, nid in ranges:
+        pages = set(range(start, start + length))
+        if not apart or not pages & taken:
+            meminfo.blocks.append(Block(start * MIB, (start + length) * MIB, nid))
+            taken |= pages
+    wanted = joined_pair_by_pair([(block.start, block.end, block.nid) for block in meminfo.blocks])
+    assert numa_cleanup_meminfo(boot_of("6.12"), meminfo) is (wanted is not None)
+    if wanted is not None:
+        assert [(block.start, block.end, block.nid) for block in meminfo.blocks] == wanted
