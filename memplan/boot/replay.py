@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -43,12 +44,19 @@ def run(boot: Boot, names: Sequence[str] | None = None) -> Iterator[Step]:
     """
     for name in boot.rules.steps if names is None else names:
         step = find_step(name)
-        boot.recorder.step = name
-        try:
+        with in_step(boot, name):
             step.run(boot)
-        except MemblockPanic as panic:
-            raise BootPanic(str(panic), "memblock itself can't go on") from panic
         yield step
+
+
+@contextmanager
+def in_step(boot: Boot, name: str) -> Iterator[None]:
+    """What is done within is the step's of that name; where memblock itself can't go on, the kernel dies in it."""
+    boot.recorder.step = name
+    try:
+        yield
+    except MemblockPanic as panic:
+        raise BootPanic(str(panic), "memblock itself can't go on") from panic
 
 
 def replay(machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None) -> Plan:

@@ -84,7 +84,8 @@ def _kaslr_lines(record: Record) -> Iterator[str]:
     if record["reason"]:
         yield f"KASLR has no choice: {record['reason']}; the kernel lies at {record['classes'][0]['example']:#x}"
     else:
-        yield f"{total} places, chosen from by the {record['chooser']}; replayed {record['replays']} ways to boot"
+        replays = f"replayed {record['replays']} ways through parts of a boot"
+        yield f"{total} places, chosen from by the {record['chooser']}; {replays}"
     for note in record["notes"]:
         yield f"note: {note}"
     for own in sorted(record["classes"], key=lambda own: (-own["slots"], own["example"])):

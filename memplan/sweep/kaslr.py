@@ -10,7 +10,7 @@ from memplan.kaslr.places import Area
 from memplan.progress import unheard
 from memplan.sweep.outcome import Outcomes, outcome_of
 from memplan.sweep.vague import Vague
-from memplan.sweep.ways import Way, stretches, ways_in_two_parts
+from memplan.sweep.ways import Way, stretches, ways_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,10 @@ class PlaceClass(NamedTuple):
 
 
 class KaslrSweep(NamedTuple):
-    """The places, and the classes that they make, those with the lowest places first; how many replays it took."""
+    """The places, and the classes that they make, those with the lowest places first.
+
+    `replays` is how many replays it took, of boots or parts of boots.
+    """
 
     places: Places
     classes: tuple[PlaceClass, ...]
@@ -77,15 +80,15 @@ def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Progress = unheard) 
     outcomes = Outcomes(kernel, placed(machine, cast("int", Vague(first.start, highest, places.align))))
     replays = 0
 
-    def begin(address: int) -> Begun[Outcome]:
-        nonlocal replays
-        replays += 1
+    def begin(address: int) -> Begun[Outcome] | Outcome:
         return outcomes.begun(placed(machine, address))
 
     def heard(share: float) -> None:
+        nonlocal replays
         progress(share, replays)
+        replays += 1
 
-    found = [Way(box, _result(outcome)) for box, outcome in ways_in_two_parts(begin, places, heard)]
+    found = [Way(box, _result(outcome)) for box, outcome in ways_in_parts(begin, places, heard)]
     return KaslrSweep(places, tuple(_classes(found, places)), replays)
 
 

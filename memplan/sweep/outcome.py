@@ -9,8 +9,8 @@ from memplan.boot.blocks import movable_ranges
 from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.boot.record import Recorder
-from memplan.boot.replay import run
-from memplan.boot.steps.page_tables import init_mem_mapping
+from memplan.boot.replay import in_step, run
+from memplan.boot.steps.page_tables import Mapper, init_mem_mapping
 from memplan.events import Change
 from memplan.owner import Purpose
 from memplan.sweep.rest import FIRST_STEP, Rest, Told
@@ -20,7 +20,7 @@ from memplan.sweep.ways import Begun
 from memplan.units import GIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable
 
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
@@ -48,7 +48,7 @@ def crash_place(outcome: Outcome) -> str:
 
 def outcome_of(machine: Machine, kernel: Kernel) -> Outcome:
     """The outcome of `machine` booting `kernel`, as its plan has it; NotCoveredError where there is none."""
-    return _begun(machine, kernel, lambda _: None).end()
+    return _to_its_end(_begun(machine, kernel, lambda _: None))
 
 
 def rough_outcome(machine: Machine, kernel: Kernel) -> Outcome:
@@ -56,7 +56,7 @@ def rough_outcome(machine: Machine, kernel: Kernel) -> Outcome:
 
     Raises Undecided where that does not do.
     """
-    return _begun(machine, kernel, lambda boot: _with_end(boot, Rest(boot).end())).end()
+    return _to_its_end(_begun(machine, kernel, lambda boot: _with_end(boot, Rest(boot).end())))
 
 
 class Ends:
@@ -103,10 +103,10 @@ class Outcomes:
 
     def of(self, machine: Machine) -> Outcome:
         """As :func:`outcome_of`."""
-        return self.begun(machine).end()
+        return _to_its_end(self.begun(machine))
 
-    def begun(self, machine: Machine) -> Begun[Outcome]:
-        """As :meth:`of`, up to where the direct map is made."""
+    def begun(self, machine: Machine) -> Begun[Outcome] | Outcome:
+        """As :meth:`of`, up to where the direct map begins to be made."""
         return _begun(machine, self._kernel, self._rough)
 
     def _rough(self, boot: Boot) -> Outcome | None:
@@ -122,48 +122,68 @@ class Outcomes:
         return outcome
 
 
-def _begun(machine: Machine, kernel: Kernel, guess: Callable[[Boot], Outcome | None]) -> Begun[Outcome]:
-    """The boot of `machine` up to where the direct map is made."""
+def _begun(machine: Machine, kernel: Kernel, guess: Callable[[Boot], Outcome | None]) -> Begun[Outcome] | Outcome:
+    """The boot of `machine` up to where the direct map begins to be made."""
     boot = Boot(machine, kernel, recorder=Recorder(tells=False))
     names = boot.rules.steps
-    behind = names.index(init_mem_mapping.__name__) + 1
+    mapping = names.index(init_mem_mapping.__name__)
     try:
-        deque(run(boot, names[:behind]), maxlen=0)
+        deque(run(boot, names[:mapping]), maxlen=0)
+        with in_step(boot, names[mapping]):
+            mapper = Mapper(boot)
     except BootPanic as panic:
-        died = _outcome(boot, panic.text)
-        return Begun(lambda: died, lambda: died)
-    halfway = _Halfway(boot, names[behind:], guess)
-    return Begun(halfway.state, halfway.end)
+        return _outcome(boot, panic.text)
+    return _Halfway(guess, boot, mapper).begun()
+
+
+def _to_its_end(found: Begun[Outcome] | Outcome) -> Outcome:
+    while isinstance(found, Begun):
+        found = found.go_on()
+    return found
 
 
 class _Halfway:
-    """A `boot` that goes on with the steps of `names`, unless `guess` knows its outcome before the rest of them."""
+    """A `boot`, the direct map of which `mapper` is making, if there is one, or has made.
 
-    def __init__(self, boot: Boot, names: Sequence[str], guess: Callable[[Boot], Outcome | None]) -> None:
-        self._boot = boot
-        self._names = names
+    It goes on with parts of that, and with the steps behind it, unless `guess` knows its outcome before the last ones.
+    """
+
+    def __init__(self, guess: Callable[[Boot], Outcome | None], boot: Boot, mapper: Mapper | None = None) -> None:
         self._guess = guess
+        self._boot = boot
+        self._mapper = mapper
         self._state: State | None = None
 
-    def state(self) -> Hashable | None:
-        """What it has come to."""
-        self._state = State(self._boot)
+    def begun(self) -> Begun[Outcome]:
+        """It as a replay on its way."""
+        return Begun(self._come_to, self._go_on)
+
+    def _come_to(self) -> Hashable | None:
+        self._state = State(self._boot, self._mapper)
         return self._state.key
 
-    def end(self) -> Outcome:
-        """The outcome, of the place that the unknown has now."""
-        boot, names = self._boot, self._names
-        rest = names.index(FIRST_STEP)
-        if self._state is not None:
-            self._state.move()
+    def _go_on(self) -> Begun[Outcome] | Outcome:
+        """The next part, of the place that the unknown has now."""
+        boot, mapper = (self._boot, self._mapper) if self._state is None else self._state.copy()
         try:
-            deque(run(boot, names[:rest]), maxlen=0)
-            outcome = self._guess(boot)
-            if outcome is None:
-                deque(run(boot, names[rest:]), maxlen=0)
+            if mapper is None:
+                return self._ended(boot)
+            with in_step(boot, init_mem_mapping.__name__):
+                more = mapper.go_on()
         except BootPanic as panic:
             return _outcome(boot, panic.text)
-        return _outcome(boot, "") if outcome is None else outcome
+        return _Halfway(self._guess, boot, mapper if more else None).begun()
+
+    def _ended(self, boot: Boot) -> Outcome:
+        """The outcome of a boot with a direct map."""
+        names = boot.rules.steps
+        first, rest = names.index(init_mem_mapping.__name__) + 1, names.index(FIRST_STEP)
+        deque(run(boot, names[first:rest]), maxlen=0)
+        outcome = self._guess(boot)
+        if outcome is None:
+            deque(run(boot, names[rest:]), maxlen=0)
+            outcome = _outcome(boot, "")
+        return outcome
 
 
 def _with_end(boot: Boot, end: End) -> Outcome:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
+from io import BytesIO
 from itertools import chain
-from types import FunctionType
+from pickle import Pickler, Unpickler
+from types import MethodType
 from typing import TYPE_CHECKING, Any, cast
 
 from memplan.boot.parameters import Parameters
@@ -16,47 +19,54 @@ if TYPE_CHECKING:
 
     from memplan.boot.context import Boot
 
-#: What all boots of one machine have in common, but for the image's place, and what follows from that alone.
+#: What all boots of one machine have in common, but for the image's place, and what follows from that alone: whatever
+#: holds it, by these names.
 _GIVEN = frozenset({"machine", "kernel", "rules", "params", "cmdline", "wording"})
 _PLAIN = frozenset({int, bool, str})
 
 
 class _Rounded(Exception):
-    """A number depends on the place in another way than by lying so far from it, for the places that are left."""
+    """What a set holds depends on the place."""
 
 
 class State:
-    """The state of `boot`, the direct map of which has just been made and no crash kernel's memory reserved.
+    """The state of `boot`, with no crash kernel's memory reserved yet, and of what else it goes on with (`more`).
 
     Its numbers take the simplest form that is right for the places that led to it, so that more of them have one state.
 
     All that it holds is gone through, so that nothing is left out for which a later step may ask.  How the page tables
     were made only a plan tells, and `boot` forgets it; so it does what was worked out from what is in the state, as
-    that may hold for the places alone that came here (:meth:`move`).
+    that may hold for the places alone that came here.
     """
 
-    def __init__(self, boot: Boot) -> None:
-        del boot.direct_map.table_runs, boot.direct_map.mappings
+    def __init__(self, boot: Boot, *more: object) -> None:
+        boot.direct_map.table_runs.clear()
+        boot.direct_map.mappings = ()
         boot.recorder.events.clear()
         boot.recorder.tag(Purpose.RAM, "")
         boot.memblock.forget_answers()
-        self._boot = boot
+        self._held: tuple[object, ...] = boot, *more
+        self._kept: bytes | None = None
+        #: What copies have in common: what is given, and the unknown.
+        self._given: dict[int, Any] = {}
         self._seen: dict[int, int] = {}
-        self._by_place: list[dict[Any, Any]] = []
-        #: Equal for equal states; None where numbers are still rounded, which tells little of other places.
+        #: Equal for equal states; None where what a set holds depends on the place, which tells little of other places.
         self.key: Hashable | None
         try:
-            self.key = tuple([(name, self._value(own)) for name, own in _members(boot) if name not in _GIVEN])
+            self.key = self._value(self._held)
         except _Rounded:
             self.key = None
 
-    def move(self) -> None:
-        """The unknown has other places by now: what was worked out, or is kept, by the former ones is done anew."""
-        self._boot.params = Parameters(self._boot.machine, self._boot.kernel)
-        for own in self._by_place:
-            items = list(own.items())
-            own.clear()
-            own.update(items)
+    def copy(self) -> tuple[Any, ...]:
+        """The boot and what else was held, to go on with, for whatever places the unknown has by now."""
+        if self._kept is None:
+            file = BytesIO()
+            _Keeper(file, self._given).dump(self._held)
+            self._kept, self._held = file.getvalue(), ()
+        boot, *more = _Finder(BytesIO(self._kept), self._given).load()
+        # What follows from the place may have been worked out for others.
+        boot.params = Parameters(boot.machine, boot.kernel)
+        return boot, *more
 
     def _value(self, own: Any) -> Hashable:
         """`own` with all that it holds; of an object that was seen before, only which one it is."""
@@ -64,12 +74,11 @@ class State:
         if own is None or kind in _PLAIN or isinstance(own, Enum):
             return cast("Hashable", own)
         if kind is Amount:
+            self._given[id(own.unknown)] = own.unknown
             own.settle()
             if not own.terms:
                 return cast("int", own.value)
-            if own.shift is None:
-                raise _Rounded
-            return Amount, own.shift
+            return Amount, tuple(sorted(own.terms)), own.constant, own.divisor
         if isinstance(own, tuple | list):
             return tuple([each if type(each) is int else self._value(each) for each in own])
         if isinstance(own, set | frozenset):
@@ -77,16 +86,45 @@ class State:
                 raise _Rounded
             return frozenset([self._value(each) for each in own])
         if isinstance(own, dict):
-            if any(type(name) is Amount for name in own):
-                self._by_place.append(own)
             return tuple([(self._value(name), self._value(each)) for name, each in own.items()])
-        if isinstance(own, FunctionType):
-            # What steps hand over to be called closes over the boot alone.
-            return own.__code__
+        if isinstance(own, partial):
+            return self._value((own.func, own.args, own.keywords))
+        if isinstance(own, MethodType):
+            return own.__func__, self._value(own.__self__)
         if id(own) in self._seen:
             return kind, self._seen[id(own)]
         self._seen[id(own)] = len(self._seen)
-        return kind, tuple([(name, self._value(each)) for name, each in _members(own)])
+        members = []
+        for name, each in _members(own):
+            if name in _GIVEN:
+                self._given[id(each)] = each
+            else:
+                members.append((name, self._value(each)))
+        return kind, tuple(members)
+
+
+class _Keeper(Pickler):
+    """Keeps what copies are made of, but for what they have in common."""
+
+    def __init__(self, file: BytesIO, given: dict[int, Any]) -> None:
+        super().__init__(file)
+        self._given = given
+
+    def persistent_id(self, own: object) -> int | None:
+        """What stands for an object that copies have in common."""
+        return id(own) if id(own) in self._given else None
+
+
+class _Finder(Unpickler):
+    """Makes a copy."""
+
+    def __init__(self, file: BytesIO, given: dict[int, Any]) -> None:
+        super().__init__(file)
+        self._given = given
+
+    def persistent_load(self, number: int) -> object:
+        """The object that the number stands for."""
+        return self._given[number]
 
 
 def _members(own: Any) -> Iterator[tuple[str, Any]]:

@@ -111,6 +111,10 @@ class Amount:
         self.constant = constant
         self.divisor = divisor
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy is of the same unknown, where that is kept out of what is copied."""
+        return _copied, (self.unknown, self.terms, self.constant, self.divisor)
+
     @property
     def value(self) -> int:
         """The example's."""
@@ -361,6 +365,10 @@ class Amount:
         unknown.keep(modulus, rest, rest + unknown.stride)
         # Each of them is a multiple of the period away from the example, so nothing else is rounded.
         return _made(unknown, self.terms, self.constant - self.value * self.divisor % period, period)
+
+
+def _copied(unknown: Unknown, terms: _Terms, constant: int, divisor: int) -> Amount:
+    return Amount(unknown, _ITSELF if terms == _ITSELF else terms, constant, divisor)
 
 
 def _nonzero(factors: dict[int, int]) -> _Terms:

@@ -6,14 +6,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 from memplan.progress import unheard
-from memplan.sweep.boxes import common, extent, first_place, pieces, without
+from memplan.sweep.boxes import common, extent, first_place, pieces
 from memplan.sweep.unknown import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
 
     from memplan.kaslr.places import Places
-    from memplan.sweep.unknown import Amount, Box
+    from memplan.sweep.unknown import Box
 
 Result = TypeVar("Result")
 _ALL: Mapping[int, tuple[int, int]] = {}
@@ -27,14 +27,15 @@ class Way(NamedTuple, Generic[Result]):
 
 
 class Begun(NamedTuple, Generic[Result]):
-    """A replay that is half-way: what it has come to, and how it goes on.
+    """A replay at the end of one of its parts: what it has come to, and how it goes on.
 
-    Replays with equal states have the same result for the same number, whatever led to the state; None equals no
-    other.  It is asked for once, and before the end, which is that of the example that the unknown then has.
+    Replays with equal states come to the same for the same number, whatever led to the state; None equals no other.
+    It is asked for once, before the replay goes on, which it can do again and again: each time from the state, with the
+    example that the unknown then has, to the end of the next part, or to the result.
     """
 
     state: Callable[[], Hashable | None]
-    end: Callable[[], Result]
+    go_on: Callable[[], Begun[Result] | Result]
 
 
 def ways(
@@ -70,116 +71,146 @@ def ways(
         yield Way(unknown.box, result)
 
 
-def ways_in_two_parts(
-    begin: Callable[[int], Begun[Result]], places: Places, heard: Callable[[float], None] = unheard
+def ways_in_parts(
+    begin: Callable[[int], Begun[Result] | Result],
+    places: Places,
+    heard: Callable[[float], None] = unheard,
 ) -> Iterator[Way[Result]]:
-    """As :func:`ways`, with the second part of the replays gone through once for all that come to it in one state.
+    """As :func:`ways`, with each part of the replays gone through once for all that come to it in one state.
 
-    So there are as many replays as ways of the first part and of the second, not as many as of both together.
+    So there are as many parts to replay as each has ways, not as many as there are ways of all together.
     """
-    whole = _whole(places)
-    states: dict[Hashable, _State[Result]] = {}
-
-    def first_part(address: int) -> tuple[Unknown, Begun[Result], Hashable | None]:
-        begun = begin(address)
-        key = begun.state()
-        if key is None:
-            # It equals no other: the second part belongs to this replay, and narrows its places too.
-            result = begun.end()
-            begun = Begun(lambda: None, lambda: result)
-        return cast("Amount", address).unknown, begun, key
-
-    for box, (unknown, begun, key) in ways(first_part, places, heard=lambda share: heard(share / 2)):
-        if key is None:
-            yield Way(box, begun.end())
-        else:
-            state = states.setdefault(key, _State(whole))
-            state.add(box)
-            end = state.unknown_end(places)
-            if end is not None:
-                state.go_on(unknown, begun, end)
-    pending = sum(state.pending for state in states.values())
-    left = pending
-    for key, state in states.items():
-        left -= state.pending
-        while (end := state.unknown_end(places)) is not None:
-            heard(1 - min(1.0, (left + state.pending) / pending) / 2)
-            unknown = Unknown(end.example, places.align, end.box)
-            begun = begin(cast("int", unknown.amount()))
-            if begun.state() == key:
-                state.go_on(unknown, begun, end)
-            else:
-                # It is the same state, but in the terms of the few places that are asked about.
-                result = begun.end()
-                state.drop(unknown.box)
-                yield Way(unknown.box, result)
-        yield from state.ways()
+    return _Parts(begin, places, heard).ways()
 
 
-class _UnknownEnd(NamedTuple):
-    """Places in one state of which it is not known what they come to: `box`, one of them, and more of the state."""
+class _Region(Generic[Result]):
+    """Places of which nothing is known; or of which some go a known `way`, and the others are `parts`."""
 
-    box: Box
-    example: int
-    more: Box
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        self.way: Way[_State[Result] | Result] | None = None
+        self.parts: list[_Region[Result]] = []
 
 
 class _State(Generic[Result]):
-    """A state in which replays are half-way.
+    """A state in which replays are at the end of a part, that of such a number.
 
-    `sources` are boxes of the places that lead to it.  What comes of it is a matter of the state and the place alone,
-    so a replay that is in it goes on for any place, and the second part's ways are those of all places, wherever they
-    lead.
+    `sources` are boxes of places that lead to it.  What comes of it is a matter of the state and the place alone, so a
+    replay that is in it goes on for any place, and the ways of the next part are those of all places, wherever they
+    lead: to further states, or to results.
     """
 
-    def __init__(self, whole: Box) -> None:
+    def __init__(self, number: int, whole: Box, go_on: Callable[[], Begun[Result] | Result]) -> None:
+        self.number = number
+        self.go_on = go_on
         self.sources: list[Box] = []
-        #: Sources of which it may not be known yet what all their places come to.
-        self._open: list[Box] = []
-        self._ends: list[Way[Result]] = []
-        self._left = [whole]
+        #: The regions of which nothing is known, and all that there ever were, parts behind what they are parts of.
+        self._left: list[_Region[Result]] = [_Region(whole)]
+        self._regions = [*self._left]
 
-    @property
-    def pending(self) -> int:
-        """How many of the sources may hold places of which it is not known yet what they come to."""
-        return len(self._open)
-
-    def add(self, source: Box) -> None:
-        """The places of `source` lead here."""
-        self.sources.append(source)
-        self._open.append(source)
-
-    def go_on(self, unknown: Unknown, begun: Begun[Result], end: _UnknownEnd) -> None:
-        """Goes through the second part of a replay that is in this state, for `end`, wherever its first part was."""
-        unknown.go_on(end.example, end.more)
-        result = begun.end()
-        self._ends.append(Way(unknown.box, result))
-        self._left.remove(end.more)
-        self._left += unknown.cut
-
-    def unknown_end(self, places: Places) -> _UnknownEnd | None:
-        """Places that lead here of which it is not known yet what they come to."""
-        while self._open:
-            for more in self._left:
-                box = common(self._open[-1], more)
+    def unknown(self, places: Places) -> Iterator[tuple[int, _Region[Result]]]:
+        """Places that lead here and of which it is not known what they come to next: one, and the region it is in."""
+        for source in self.sources:
+            at = 0
+            while at < len(self._left):
+                region = self._left[at]
+                box = common(source, region.box)
                 example = first_place(box, places) if box is not None else None
-                if box is not None and example is not None:
-                    return _UnknownEnd(box, example, more)
-            self._open.pop()
-        return None
+                if example is None:
+                    at += 1
+                else:
+                    yield example, region
 
-    def drop(self, box: Box) -> None:
-        """The places of `box` are answered for."""
-        self.sources = [part for source in self.sources for part in without(source, box)]
-        self._open = [part for source in self._open for part in without(source, box)]
+    def note(self, region: _Region[Result], way: Way[_State[Result] | Result], others: list[Box]) -> None:
+        """Of the places of a region of which nothing was known some go that way; of the `others` nothing is known."""
+        region.way = way
+        region.parts = [_Region(box) for box in others]
+        self._left.remove(region)
+        self._left += region.parts
+        self._regions += region.parts
+
+    def ways(self) -> list[Way[_State[Result] | Result]]:
+        """What is known.  Where all that is known of a region leads to one state, the rest of it is no matter."""
+        found: dict[_Region[Result], list[Way[_State[Result] | Result]]] = {}
+        for region in reversed(self._regions):
+            own = [] if region.way is None else [region.way]
+            for part in region.parts:
+                own += found.pop(part)
+            first = own[0].result if own else None
+            if isinstance(first, _State) and all(way.result is first for way in own):
+                own = [Way(region.box, first)]
+            found[region] = own
+        return found[self._regions[0]]
+
+
+class _Parts(Generic[Result]):
+    """What is known of all parts of replays, which are gone through one after the other."""
+
+    def __init__(
+        self, begin: Callable[[int], Begun[Result] | Result], places: Places, heard: Callable[[float], None]
+    ) -> None:
+        self._places = places
+        self._heard = heard
+        self._whole = _whole(places)
+        self._unknown = Unknown(self._whole[0][0], places.align, self._whole)
+        address = cast("int", self._unknown.amount())
+        self._first = _State(0, self._whole, lambda: begin(address))
+        self._states: dict[Hashable, _State[Result]] = {}
+        #: States to which places lead that have not been led on.
+        self._pending = [self._first]
+        #: About which share of the places has come to results.
+        self._done = 0.0
+        self._told = 0.0
 
     def ways(self) -> Iterator[Way[Result]]:
-        """The ways of the places that lead here."""
-        for source in self.sources:
-            for own in self._ends:
-                box = common(source, own.box)
-                if box is not None:
-                    yield Way(box, own.result)
+        """All ways to results."""
+        self._first.sources.append(self._whole)
+        while self._pending:
+            state = min(self._pending, key=lambda own: own.number)
+            self._pending.remove(state)
+            self._explore(state)
+            yield from self._lead_on(state)
+
+    def _explore(self, state: _State[Result]) -> None:
+        """Finds out what the places come to that lead to a state."""
+        unknown = self._unknown
+        done, share = self._done, sum(map(self._share, state.sources))
+        for example, region in state.unknown(self._places):
+            self._told = max(self._told, min(done, self._done + share))
+            self._heard(self._told)
+            unknown.go_on(example, region.box)
+            found = state.go_on()
+            key: Hashable | None = None
+            while isinstance(found, Begun) and (key := found.state()) is None:
+                # It equals no other: the next part belongs to this one, and narrows its places too.
+                found = found.go_on()
+            to: _State[Result] | Result
+            if isinstance(found, Begun):
+                to = self._states.setdefault(key, _State(state.number + 1, self._whole, found.go_on))
+            else:
+                to = found
+                done += self._share(unknown.box) * share
+            state.note(region, Way(unknown.box, to), unknown.cut)
+
+    def _lead_on(self, state: _State[Result]) -> Iterator[Way[Result]]:
+        """Leads the places that have come to a state to what it is known that they come to."""
+        ways = state.ways()
+        for source in state.sources:
+            for box, to in ways:
+                both = common(source, box)
+                if both is None:
+                    continue
+                if isinstance(to, _State):
+                    if not to.sources:
+                        self._pending.append(to)
+                    to.sources.append(both)
+                else:
+                    self._done += self._share(both)
+                    yield Way(both, to)
+        state.sources.clear()
+
+    def _share(self, box: Box) -> float:
+        return extent(box) / extent(self._whole)
 
 
 def _whole(places: Places) -> Box:

@@ -27,6 +27,7 @@ from memplan.sweep.kaslr import KaslrSweep, Result, placed, sweep_kaslr
 from memplan.sweep.outcome import Outcomes, outcome_of, rough_outcome
 from memplan.sweep.rest import End, Rest
 from memplan.sweep.vague import Undecided, Vague
+from memplan.sweep.ways import Begun
 from memplan.units import GIB, MIB, TIB
 from tests.sweep.machines import BUILD, kernel_of, machine
 
@@ -275,6 +276,25 @@ def test_a_rest_that_was_replayed_for_others_is_the_exact_one_or_none(
             assert outcomes.of(placed(own, at)) == outcome_of(placed(own, at), kernel_of(kernel)), hex(at)
     except NotCoveredError:
         return
+
+
+@pytest.mark.parametrize(("version", "least"), [("4.19.72", 5), ("6.12.107", 2)])
+def test_from_a_state_a_boot_goes_on_again_and_again(version: str, least: int) -> None:
+    """Nothing that one replay does behind it is seen by the next one."""
+    own, kernel = placed(machine("movable_node", nodes=3, hole=True), GIB + 200 * MIB), kernel_of(version)
+    exact = outcome_of(own, kernel)
+    found = Outcomes(kernel).begun(own)
+    parts = 0
+    while isinstance(found, Begun):
+        assert found.state() is not None
+        end = found.go_on()
+        while isinstance(end, Begun):
+            end = end.go_on()
+        assert end == exact
+        found = found.go_on()
+        parts += 1
+    assert found == exact
+    assert parts >= least
 
 
 @pytest.mark.parametrize("version", ["4.19.72", "6.12.107"])

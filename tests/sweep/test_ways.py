@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memplan.kaslr.places import Area, Places
 from memplan.sweep.boxes import common, extent, without
 from memplan.sweep.unknown import Amount, Box
-from memplan.sweep.ways import Begun, ways, ways_in_two_parts
+from memplan.sweep.ways import Begun, ways, ways_in_parts
 from tests.sweep.test_unknown import PROGRAMS, STRIDE, run
 
 PLACES = Places("boot loader", STRIDE, 0, (Area(16, 20), Area(112, 9)))
@@ -36,67 +36,77 @@ def boxes(draw: st.DrawFn) -> Box:
     return box
 
 
-def two_parts(first: Program, second: Program, x: int) -> int:
-    """The second part goes on with what the first comes to, and with the place."""
-    return run(second, run(first, x) + x)
+def whole(programs: list[Program], x: int) -> int:
+    """Each part goes on with what the one before it comes to, and with the place."""
+    value = x
+    for program in programs:
+        value = run(program, value) + x
+    return int(value)
 
 
-def begin(first: Program, second: Program) -> Callable[[int], Begun[int]]:
-    def begin_at(x: int) -> Begun[int]:
-        half = cast("int | Amount", run(first, x))
+def begin(programs: list[Program]) -> Callable[[int], Begun[int] | int]:
+    """The same in parts."""
+
+    def go_on(value: int, number: int, x: int) -> Begun[int] | int:
+        if number == len(programs):
+            return int(value)
+        value = run(programs[number], value) + x
 
         def state() -> Hashable | None:
-            if not isinstance(half, Amount):
-                return half
-            return None if half.shift is None else (Amount, half.shift)
+            own = cast("int | Amount", value)
+            if not isinstance(own, Amount):
+                return number, own
+            # As in a boot: numbers take their simplest form; here some have no state nevertheless.
+            own.settle()
+            return None if own.constant % 5 == 0 else (number, own.terms, own.constant, own.divisor)
 
-        return Begun(state, lambda: int(run(second, cast("int", half) + x)))
+        return Begun(state, lambda: go_on(value, number + 1, x))
 
-    return begin_at
+    return lambda x: go_on(x, 0, x)
 
 
-@given(PROGRAMS, PROGRAMS)
-def test_ways_in_two_parts_are_those_of_each_place(first: Program, second: Program) -> None:
-    found = list(ways_in_two_parts(begin(first, second), PLACES))
+@given(st.lists(PROGRAMS, max_size=4))
+def test_ways_in_parts_are_those_of_each_place(programs: list[Program]) -> None:
+    found = list(ways_in_parts(begin(programs), PLACES))
     for x in EVERY:
-        assert [way.result for way in found if holds(way.box, x)] == [two_parts(first, second, x)]
+        assert [way.result for way in found if holds(way.box, x)] == [whole(programs, x)]
 
 
-@given(PROGRAMS, PROGRAMS)
-def test_parts_change_nothing(first: Program, second: Program) -> None:
-    whole = list(ways(lambda x: int(two_parts(first, second, x)), PLACES))
-    parts = list(ways_in_two_parts(begin(first, second), PLACES))
+@given(st.lists(PROGRAMS, max_size=4))
+def test_parts_change_nothing(programs: list[Program]) -> None:
+    one_part = list(ways(lambda x: whole(programs, x), PLACES))
+    parts = list(ways_in_parts(begin(programs), PLACES))
     for x in EVERY:
-        (one,), (other,) = ([way.result for way in found if holds(way.box, x)] for found in (whole, parts))
+        (one,), (other,) = ([way.result for way in found if holds(way.box, x)] for found in (one_part, parts))
         assert one == other
 
 
-def test_the_second_part_is_gone_through_once_for_all_that_come_to_one_state() -> None:
-    """The first part tells four kinds of places apart and forgets it; the second has two ways.
-
-    Each of the four goes on for whatever place is asked about next, so none is begun a second time.
+def test_a_part_is_gone_through_once_for_all_that_come_to_one_state() -> None:
+    """The first part tells four kinds of places apart and forgets it, as the second one does with two; the third has
+    two ways.
     """
-    begun: list[int] = []
-    ends: list[int] = []
+    gone: list[int] = []
 
-    def begin_at(x: int) -> Begun[bool]:
-        begun.append(1)
-        _ = [x % 16 < low for low in (4, 8, 12)]
-
-        def end() -> bool:
-            ends.append(1)
+    def part(number: int, x: int) -> Begun[bool] | bool:
+        gone.append(number)
+        if number == 2:
             return x < 112
+        _ = [x % (16 << number) < low for low in ((4, 8, 12), (16,))[number]]
+        return Begun(lambda: number, lambda: part(number + 1, x))
 
-        return Begun(lambda: "all", end)
-
-    found = list(ways_in_two_parts(begin_at, PLACES))
+    found = list(ways_in_parts(lambda x: part(0, x), PLACES))
     assert all([way.result for way in found if holds(way.box, x)] == [x < 112] for x in EVERY)
-    assert (len(begun), len(ends)) == (4, 2)
+    assert sorted(gone) == [0, 0, 0, 0, 1, 1, 2, 2]
+    assert len(found) == 2
 
 
 def test_replays_without_a_state_of_their_own_share_nothing() -> None:
     states = iter(range(100))
-    found = list(ways_in_two_parts(lambda x: Begun(lambda: None, lambda: (next(states), x < 112)), PLACES))
+
+    def begin_at(x: int) -> Begun[tuple[int, bool]] | tuple[int, bool]:
+        return Begun(lambda: None, lambda: (next(states), x < 112))
+
+    found = list(ways_in_parts(begin_at, PLACES))
     assert sorted(way.result for way in found) == [(0, True), (1, False)]
 
 
@@ -147,10 +157,10 @@ def test_the_share_is_that_of_the_places() -> None:
     assert len(found) == 12
 
 
-@given(PROGRAMS, PROGRAMS)
-def test_the_share_with_two_parts(first: Program, second: Program) -> None:
+@given(st.lists(PROGRAMS, max_size=4))
+def test_the_share_with_parts(programs: list[Program]) -> None:
     heard: list[float] = []
-    list(ways_in_two_parts(begin(first, second), PLACES, heard.append))
+    list(ways_in_parts(begin(programs), PLACES, heard.append))
     assert heard[0] == 0
     assert heard == sorted(heard)
     assert heard[-1] < 1 + 1e-9

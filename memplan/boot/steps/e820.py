@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from memplan.boot.e820_table import ZEROPAGE_ENTRIES, E820Table
@@ -48,7 +49,7 @@ def e820__memory_setup(boot: Boot) -> None:
         )
     room = ZEROPAGE_ENTRIES + 3 * boot.kernel.max_numnodes
     kept_apart = _KEPT_APART[boot.rules.e820_kept_apart]
-    table = E820Table((*entries, *extended), room, lambda text: boot.printk(text, warning=True), kept_apart)
+    table = E820Table((*entries, *extended), room, partial(boot.printk, warning=True), kept_apart)
     table.update()
     boot.e820_firmware = table.copy()
     boot.e820 = table

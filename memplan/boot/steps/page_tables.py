@@ -60,19 +60,9 @@ def early_alloc_pgt_buf(boot: Boot) -> None:
 @step("arch/x86/mm/init.c")
 def init_mem_mapping(boot: Boot) -> None:
     """Maps all RAM, and makes the page tables on the way, in the direction of allocations."""
-    mapper = _Mapper(boot)
-    end = boot.max_pfn * PAGE_SIZE
-    mapper.init_memory_mapping(0, _ISA_END)
-    if boot.rules.trampoline_tables != "none" and boot.params.randomize_memory:
-        mapper.take(_trampoline_tables(boot), (0, 0))
-    if boot.memblock.bottom_up:
-        mapper.map_bottom_up(boot.params.kernel_end, end)
-        mapper.map_bottom_up(_ISA_END, boot.params.kernel_end)
-    else:
-        mapper.map_top_down(_ISA_END, end)
-    boot.max_low_pfn = boot.max_pfn
-    boot.direct_map.mappings = tuple(mapper.mappings())
-    boot.memory.mapped = boot.direct_map.mapped
+    mapper = Mapper(boot)
+    while mapper.go_on():
+        pass
 
 
 def _trampoline_tables(boot: Boot) -> dict[str, int]:
@@ -196,8 +186,24 @@ def _units(start: int, end: int, shift: int) -> tuple[int, int]:
     return start >> shift, -(-end >> shift)
 
 
-class _Mapper:
-    """init_mem_mapping at work: the tables so far, the brk buffer, and the window from which pages come."""
+class _Ascent(NamedTuple):
+    """memory_map_bottom_up on its way from `start` to `end`: `at` is where it has come to, `step` how far it goes next.
+
+    So much it has `mapped` so far.
+    """
+
+    start: int
+    end: int
+    at: int
+    step: int = SIZE_2M
+    mapped: int = 0
+
+
+class Mapper:
+    """init_mem_mapping at work: the tables so far, the brk buffer, and the window from which pages come.
+
+    It goes in parts; at the end of each, it goes on with nothing but what it and the boot hold.
+    """
 
     def __init__(self, boot: Boot) -> None:
         self._boot = boot
@@ -206,6 +212,28 @@ class _Mapper:
         self._next, self._top = boot.pgt_buffer
         self._can_use_brk = True
         self._min_mapped = 0
+        self.init_memory_mapping(0, _ISA_END)
+        if boot.rules.trampoline_tables != "none" and boot.params.randomize_memory:
+            self.take(_trampoline_tables(boot), (0, 0))
+        #: What is mapped upwards, the last one first.
+        self._ascents: list[_Ascent] = []
+        if boot.memblock.bottom_up:
+            image_end = boot.params.kernel_end
+            self._ascents.append(_Ascent(_ISA_END, image_end, _ISA_END))
+            self._ascents.append(_Ascent(image_end, boot.max_pfn * PAGE_SIZE, image_end))
+
+    def go_on(self) -> bool:
+        """The next part; False where it is the last one."""
+        boot = self._boot
+        if self._ascents:
+            self._map_upwards()
+            return True
+        if not boot.memblock.bottom_up:
+            self.map_top_down(_ISA_END, boot.max_pfn * PAGE_SIZE)
+        boot.max_low_pfn = boot.max_pfn
+        boot.direct_map.mappings = tuple(self.mappings())
+        boot.memory.mapped = boot.direct_map.mapped
+        return False
 
     def map_top_down(self, map_start: int, map_end: int) -> None:
         """memory_map_top_down: first the highest free 2M, then downwards in growing steps, then what is above."""
@@ -221,15 +249,16 @@ class _Mapper:
         if real_end < map_end:
             self._map_ram(real_end, map_end)
 
-    def map_bottom_up(self, map_start: int, map_end: int) -> None:
-        """memory_map_bottom_up: upwards in growing steps; the window begins at `map_start` throughout."""
-        step = SIZE_2M
-        start = self._min_mapped = map_start
-        mapped = 0
-        while start < map_end:
-            stop = min(round_up(start + 1, step), map_end) if map_end - start > step else map_end
-            step, mapped = self._grown(step, mapped, self._map_ram(start, stop))
-            start = max(stop, round_down(self._ram_above(stop, map_end), step))
+    def _map_upwards(self) -> None:
+        """memory_map_bottom_up, one of its growing steps; the window begins where the first one began throughout."""
+        start, end, at, step, mapped = self._ascents.pop()
+        if at >= end:
+            return
+        self._min_mapped = start
+        stop = min(round_up(at + 1, step), end) if end - at > step else end
+        step, mapped = self._grown(step, mapped, self._map_ram(at, stop))
+        at = max(stop, round_down(self._ram_above(stop, end), step))
+        self._ascents.append(_Ascent(start, end, at, step, mapped))
 
     def _grown(self, step: int, mapped: int, new: int) -> tuple[int, int]:
         """The next step's size, and all that is mapped so far, after a step that mapped `new` bytes of RAM.
