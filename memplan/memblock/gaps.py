@@ -1,6 +1,6 @@
 """The free ranges (memory minus reservations), kept so that a search need not walk all of them.
 
-The ranges lie in chunks of a few dozen, and the chunks in groups.  For each kind of request (alignment, node, flags)
+The ranges lie in chunks of a few dozen, and the chunks in groups.  For each alignment and kind of memory (node, flags)
 every chunk and group has a bound: no range in it offers more bytes than this.  A search passes over those whose bound
 is too small, and lowers the bound of a chunk in which it looked in vain.  Taking memory leaves the bounds true, giving
 memory back raises those of one chunk.
@@ -26,12 +26,11 @@ _KINDS = 32
 
 
 class Criteria(NamedTuple):
-    """What a request looks for: its alignment (a power of two), its node, and the flags that matter to it.
+    """Which memory a request looks for: its node, and the flags that matter to it.
 
     `nid` is None for any node.  A range is eligible where its flags, as far as they are in `care`, equal `need`.
     """
 
-    align: int
     any_node: bool
     nid: int | None
     care: int
@@ -40,6 +39,14 @@ class Criteria(NamedTuple):
     def takes(self, attributes: Attributes) -> bool:
         """Whether a range of memory with these (nid, flags) is eligible."""
         return attributes[1] & self.care == self.need and (self.any_node or attributes[0] == self.nid)
+
+
+class _Eligible(NamedTuple):
+    """The memory that meets criteria: what its regions have as (nid, flags), and from where to where they lie."""
+
+    attributes: frozenset[Attributes]
+    low: int
+    high: int
 
 
 #: An answer: the block's address, and the free range ``[low, high)``, cut to the search's limits, in which it lies.
@@ -108,25 +115,25 @@ class Bounds:
 class Gaps:
     """All free ranges of `memory` minus `reserved`, in ascending order; each lies in one region of memory."""
 
-    __slots__ = ("_bounds", "_chunks", "_firsts", "_lengths", "_memory", "_of_node", "_spans")
+    __slots__ = ("_alike", "_bounds", "_chunks", "_eligible", "_firsts", "_lengths", "_memory")
 
     def __init__(self, memory: RegionArray, reserved: RegionArray) -> None:
         self._memory = memory
-        self._chunks: list[list[_Gap]] = []
-        #: The indices of each node's regions of memory.
-        self._of_node: dict[int | None, list[int]] = {}
-        #: From where to where there is eligible memory, by what decides on that in a kind of requests.
-        self._spans: dict[tuple[object, ...], tuple[int, int]] = {}
+        #: The first and the last region of each node that have the same attributes.
+        self._alike: dict[int | None, dict[Attributes, tuple[int, int]]] = {}
         gaps: list[_Gap] = []
         for index, (base, end, attributes) in enumerate(memory.regions()):
-            self._of_node.setdefault(attributes[0], []).append(index)
             gaps.extend((low, high, attributes) for _, low, high in reserved.uncovered(base, end))
-        self._chunks = [gaps[i : i + _FILL] for i in range(0, len(gaps), _FILL)]
+            alike = self._alike.setdefault(attributes[0], {})
+            first, _ = alike.get(attributes, (index, index))
+            alike[attributes] = first, index
+        self._chunks: list[list[_Gap]] = [gaps[i : i + _FILL] for i in range(0, len(gaps), _FILL)]
         #: The first address of each chunk.
         self._firsts = [chunk[0][0] for chunk in self._chunks]
         #: The bound of each chunk for requests of any kind.
         self._lengths = Bounds([max(high - low for low, high, _ in chunk) for chunk in self._chunks])
-        self._bounds: dict[Criteria, Bounds] = {}
+        self._bounds: dict[tuple[int, Criteria], Bounds] = {}
+        self._eligible: dict[Criteria, _Eligible] = {}
 
     # -- changes ------------------------------------------------------------------------------------------------
 
@@ -218,71 +225,75 @@ class Gaps:
 
     # -- searches -----------------------------------------------------------------------------------------------
 
-    def highest(self, size: int, start: int, end: int, kind: Criteria) -> Placement | None:
-        """The highest block of `size` > 0 bytes within ``[start, end)``."""
-        low, high = self._limits(start, end, kind)
+    def highest(self, size: int, align: int, start: int, end: int, kind: Criteria) -> Placement | None:
+        """The highest block of `size` > 0 bytes at a multiple of `align`, a power of two, within ``[start, end)``."""
+        eligible, low, high = self._narrowed(start, end, kind)
         if len(self._chunks) == 1:
-            return _highest_of(self._chunks[0], size, low, high, kind)
-        bounds = self._bounds_of(kind)
+            return _highest_of(self._chunks[0], size, -align, low, high, eligible)
+        bounds = self._bounds_of(align, kind)
         first = max(bisect_right(self._firsts, low) - 1, 0)
         for index in bounds.downwards(size, first, bisect_left(self._firsts, high)):
             chunk = self._chunks[index]
-            found = _highest_of(chunk, size, low, high, kind)
+            found = _highest_of(chunk, size, -align, low, high, eligible)
             if found is not None:
                 return found
             if chunk[-1][1] <= end:
-                self._lower(bounds, index, kind)
+                bounds.lower_to(index, _most_of(chunk, align, eligible))
         return None
 
-    def lowest(self, size: int, start: int, end: int, kind: Criteria) -> Placement | None:
-        """The lowest block of `size` > 0 bytes within ``[start, end)``."""
-        low, high = self._limits(start, end, kind)
+    def lowest(self, size: int, align: int, start: int, end: int, kind: Criteria) -> Placement | None:
+        """The lowest block of `size` > 0 bytes at a multiple of `align`, a power of two, within ``[start, end)``."""
+        eligible, low, high = self._narrowed(start, end, kind)
         if len(self._chunks) == 1:
-            return _lowest_of(self._chunks[0], size, low, high, kind)
-        bounds = self._bounds_of(kind)
+            return _lowest_of(self._chunks[0], size, align, low, high, eligible)
+        bounds = self._bounds_of(align, kind)
         first = max(bisect_right(self._firsts, low) - 1, 0)
         for index in bounds.upwards(size, first, bisect_left(self._firsts, high)):
             chunk = self._chunks[index]
-            found = _lowest_of(chunk, size, low, high, kind)
+            found = _lowest_of(chunk, size, align, low, high, eligible)
             if found is not None:
                 return found
             if chunk[0][0] >= start:
-                self._lower(bounds, index, kind)
+                bounds.lower_to(index, _most_of(chunk, align, eligible))
         return None
 
-    def _limits(self, start: int, end: int, kind: Criteria) -> tuple[int, int]:
-        """The limits, no wider than eligible memory: so that a search does not pass over the ranges around that."""
-        key = kind[1:]
-        span = self._spans.get(key)
-        if span is None:
-            regions = self._memory.regions() if kind.any_node else self._regions_of(kind.nid)
-            own = [(base, end) for base, end, attributes in regions if kind.takes(attributes)]
-            span = self._spans[key] = (own[0][0], own[-1][1]) if own else (U64_MAX, 0)
-        low, high = span
-        return (low if low > start else start), (high if high < end else end)
+    def _narrowed(self, start: int, end: int, kind: Criteria) -> tuple[frozenset[Attributes], int, int]:
+        """What eligible memory has as attributes, and the limits, no wider than it: what lies around is passed over."""
+        eligible = self._eligible.get(kind)
+        if eligible is None:
+            eligible = self._eligible[kind] = self._eligible_by(kind)
+        attributes, low, high = eligible
+        return attributes, (low if low > start else start), (high if high < end else end)
 
-    def _regions_of(self, nid: int | None) -> Iterator[tuple[int, int, Attributes]]:
-        """The regions of memory on that node."""
-        return map(self._memory.region, self._of_node.get(nid, ()))
+    def _eligible_by(self, kind: Criteria) -> _Eligible:
+        nodes = self._alike.values() if kind.any_node else (self._alike.get(kind.nid, {}),)
+        own = {attributes: span for alike in nodes for attributes, span in alike.items() if kind.takes(attributes)}
+        if not own:
+            return _Eligible(frozenset(), U64_MAX, 0)
+        first, _, _ = self._memory.region(min(first for first, _ in own.values()))
+        _, end, _ = self._memory.region(max(last for _, last in own.values()))
+        return _Eligible(frozenset(own), first, end)
 
-    def _bounds_of(self, kind: Criteria) -> Bounds:
-        bounds = self._bounds.get(kind)
+    def _bounds_of(self, align: int, kind: Criteria) -> Bounds:
+        key = align, kind
+        bounds = self._bounds.get(key)
         if bounds is None:
             if len(self._bounds) >= _KINDS:
                 self._bounds.clear()
-            bounds = self._bounds[kind] = self._lengths.copy()
+            bounds = self._bounds[key] = self._lengths.copy()
         return bounds
 
-    def _lower(self, bounds: Bounds, index: int, kind: Criteria) -> None:
-        """Sets the bound of a chunk to what its ranges offer."""
-        mask, spare = -kind.align, kind.align - 1
-        offers = [high - ((low + spare) & mask) for low, high, attrs in self._chunks[index] if kind.takes(attrs)]
-        bounds.lower_to(index, max(offers, default=0))
+
+def _most_of(chunk: list[_Gap], align: int, eligible: frozenset[Attributes]) -> int:
+    """The most bytes that an eligible range of `chunk` offers."""
+    offers = [high - ((low + align - 1) & -align) for low, high, attributes in chunk if attributes in eligible]
+    return max(offers, default=0)
 
 
-def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Placement | None:
-    """The highest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
-    mask = -kind.align
+def _highest_of(
+    chunk: list[_Gap], size: int, mask: int, start: int, end: int, eligible: frozenset[Attributes]
+) -> Placement | None:
+    """The highest block of `size` bytes within ``[start, end)`` in eligible ranges of `chunk`, aligned by `mask`."""
     for low, high, attributes in reversed(chunk[: bisect_left(chunk, (end,))]):
         if high - low < size:
             continue
@@ -292,14 +303,16 @@ def _highest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criter
             continue
         if address < start:
             break
-        if kind.takes(attributes):
+        if attributes in eligible:
             return address, (low if low > start else start), top
     return None
 
 
-def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteria) -> Placement | None:
-    """The lowest block of `size` bytes within ``[start, end)`` in the ranges of `chunk`."""
-    mask, spare = -kind.align, kind.align - 1
+def _lowest_of(
+    chunk: list[_Gap], size: int, align: int, start: int, end: int, eligible: frozenset[Attributes]
+) -> Placement | None:
+    """The lowest block of `size` bytes within ``[start, end)`` in eligible ranges of `chunk`, aligned to `align`."""
+    mask, spare = -align, align - 1
     for low, high, attributes in chunk[max(bisect_left(chunk, (start,)) - 1, 0) :]:
         if high - low < size:
             continue
@@ -310,6 +323,6 @@ def _lowest_of(chunk: list[_Gap], size: int, start: int, end: int, kind: Criteri
             continue
         if stop > end:
             break
-        if kind.takes(attributes):
+        if attributes in eligible:
             return address, bottom, min(high, end)
     return None

@@ -74,7 +74,7 @@ class Searches:
         self._can_resize = False
         self._warned: set[tuple[str, str]] = set()
         self._gaps: Gaps | None = None
-        self._kinds: dict[tuple[int, int | None, int, bool, bool], Criteria] = {}
+        self._kinds: dict[tuple[int | None, int, bool, bool], Criteria] = {}
         self._pages: dict[int | None, list[tuple[int, int, int | None]]] | None = None
 
     # -- searches -------------------------------------------------------------------------------------------------
@@ -97,10 +97,10 @@ class Searches:
         for number, (start, end, nid, flags, _) in enumerate(self._attempts(*request[2:])):
             for walk in self._walks(start, end):
                 _, _, descending = walk
-                kind = self._kind(align, nid, flags, descending)
-                for offer in self._offers(walk, size, kind):
+                kind = self._kind(nid, flags, descending)
+                for offer in self._offers(walk, size, align, kind):
                     address = self._result(offer.found[0], descending) if offer.found else 0
-                    refusal = None if address else _refusal(offer, walk, size, kind)
+                    refusal = None if address else _refusal(offer, walk, size, align, kind)
                     yield Candidate(offer.start, offer.end, *offer.attributes, number, address, refusal)
                     if address:
                         return
@@ -109,11 +109,10 @@ class Searches:
 
     def scopes(self, request: Search) -> Iterator[tuple[Walk, Criteria]]:
         """The walks of the searches that an allocation makes one after the other, each with the memory it looks for."""
-        align = request.align or self.rules.default_align
         for start, end, nid, flags, _ in self._attempts(*request[2:]):
             for walk in self._walks(start, end):
                 _, _, descending = walk
-                yield walk, self._kind(align, nid, flags, descending)
+                yield walk, self._kind(nid, flags, descending)
 
     # -- walks ----------------------------------------------------------------------------------------------------
 
@@ -206,15 +205,15 @@ class Searches:
             node = nid
             if self._warns_of_max:
                 node = self._requested(nid, "__next_mem_range_rev" if descending else "__next_mem_range")
-            kind = self._kind(align, node, flags, descending)
+            kind = self._kind(node, flags, descending)
             if gaps is None:
                 # The index does not know of requests of no bytes, which find places between ranges too, nor of odd
                 # alignments.
-                found = next((offer.found for offer in self._offers(walk, size, kind) if offer.found), None)
+                found = next((offer.found for offer in self._offers(walk, size, align, kind) if offer.found), None)
             elif descending:
-                found = gaps.highest(size, low, high, kind)
+                found = gaps.highest(size, align, low, high, kind)
             else:
-                found = gaps.lowest(size, low, high, kind)
+                found = gaps.lowest(size, align, low, high, kind)
             if found and not descending:
                 found = self._result(found[0], descending), *found[1:]
             if found and found[0]:
@@ -248,16 +247,16 @@ class Searches:
         """The address that a search returns for the one that a walk found."""
         return address if descending or not self.rules.bottom_up_int else _through_int(address)
 
-    def _offers(self, walk: Walk, size: int, kind: Criteria) -> Iterator[Offer]:
+    def _offers(self, walk: Walk, size: int, align: int, kind: Criteria) -> Iterator[Offer]:
         """The free ranges as the kernel walks over them, and where in each the block would lie."""
         ranges = self._free_ranges_of(self.memory.regions())
         _, _, descending = walk
         for low, high, attributes in ranges[::-1] if descending else ranges:
-            found = _place(low, high, walk, size, kind.align) if kind.takes(attributes) else None
+            found = _place(low, high, walk, size, align) if kind.takes(attributes) else None
             yield Offer(low, high, attributes, found)
 
     def _free_ranges(self, nid: int | None, flags: int, descending: bool) -> list[tuple[int, int, int | None]]:
-        kind = self._kind(1, nid, flags, descending)
+        kind = self._kind(nid, flags, descending)
         eligible = (region for region in self.memory.regions() if kind.takes(region[2]))
         return [(low, high, attributes[0]) for low, high, attributes in self._free_ranges_of(eligible)]
 
@@ -275,15 +274,15 @@ class Searches:
                 gap += 1
         return ranges
 
-    def _kind(self, align: int, nid: int | None, flags: int, descending: bool) -> Criteria:
+    def _kind(self, nid: int | None, flags: int, descending: bool) -> Criteria:
         """Memory is eligible where its flags, as far as they matter, equal those needed (should_skip_region)."""
-        key = align, nid, flags, descending, self.movable_node
+        key = nid, flags, descending, self.movable_node
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._kinds[key] = self._new_kind(align, nid, flags, descending)
+            kind = self._kinds[key] = self._new_kind(nid, flags, descending)
         return kind
 
-    def _new_kind(self, align: int, nid: int | None, flags: int, descending: bool) -> Criteria:
+    def _new_kind(self, nid: int | None, flags: int, descending: bool) -> Criteria:
         care = MEMBLOCK_NOMAP | MEMBLOCK_DRIVER_MANAGED
         care &= ~flags
         skipped = self.rules.hotplug_skipped
@@ -292,7 +291,7 @@ class Searches:
             care |= MEMBLOCK_HOTPLUG
         need = flags & (MEMBLOCK_MIRROR | MEMBLOCK_KHO_SCRATCH)
         any_node = self._any_node(nid)
-        return Criteria(align, any_node, None if any_node else nid, care | need, need)
+        return Criteria(any_node, None if any_node else nid, care | need, need)
 
     def _preferred_flags(self) -> int:
         if self.scratch_only:
@@ -330,7 +329,7 @@ class Searches:
             self.listener.message(text, True)
 
 
-def _refusal(offer: Offer, walk: Walk, size: int, kind: Criteria) -> Refusal:
+def _refusal(offer: Offer, walk: Walk, size: int, align: int, kind: Criteria) -> Refusal:
     """Why a walk passes over a free range."""
     nid, flags = offer.attributes
     if not kind.any_node and nid != kind.nid:
@@ -346,7 +345,7 @@ def _refusal(offer: Offer, walk: Walk, size: int, kind: Criteria) -> Refusal:
         return "above the limit"
     if offer.end - offer.start < size:
         return "too small"
-    if not _place(offer.start, offer.end, (0, U64_MAX, descending), size, kind.align):
+    if not _place(offer.start, offer.end, (0, U64_MAX, descending), size, align):
         return "too small once aligned"
     return "above the limit" if offer.end > end else "below the minimum"
 
