@@ -4,6 +4,9 @@ The ranges lie in chunks of a few dozen, and the chunks in groups.  For each ali
 every chunk and group has a bound: no range in it offers more bytes than this.  A search passes over those whose bound
 is too small, and lowers the bound of a chunk in which it looked in vain.  Taking memory leaves the bounds true, giving
 memory back raises those of one chunk.
+
+Nearly all that is asked for lies at multiples of a cache line.  So ranges without one are left out: small blocks leave
+many of them behind, and every search would pass over all of these.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 _Gap: TypeAlias = tuple[int, int, Attributes]
 
+#: No search for less than this alignment finds its place among the ranges.
+LEAST_ALIGN = 64
+_MASK, _SPARE = -LEAST_ALIGN, LEAST_ALIGN - 1
 _FILL = 24
 _FULL = 48
 _GROUP = 16
@@ -113,17 +119,22 @@ class Bounds:
 
 
 class Gaps:
-    """All free ranges of `memory` minus `reserved`, in ascending order; each lies in one region of memory."""
+    """The free ranges of `memory` minus `reserved` that hold a multiple of LEAST_ALIGN, in ascending order.
 
-    __slots__ = ("_alike", "_bounds", "_chunks", "_eligible", "_firsts", "_lengths", "_memory")
+    Each lies in one region of memory.
+    """
+
+    __slots__ = ("_alike", "_bounds", "_chunks", "_eligible", "_firsts", "_lengths", "_memory", "_reserved")
 
     def __init__(self, memory: RegionArray, reserved: RegionArray) -> None:
         self._memory = memory
+        self._reserved = reserved
         #: The first and the last region of each node that have the same attributes.
         self._alike: dict[int | None, dict[Attributes, tuple[int, int]]] = {}
         gaps: list[_Gap] = []
         for index, (base, end, attributes) in enumerate(memory.regions()):
-            gaps.extend((low, high, attributes) for _, low, high in reserved.uncovered(base, end))
+            free = reserved.uncovered(base, end)
+            gaps.extend([(low, high, attributes) for _, low, high in free if (low + _SPARE) & _MASK < high])
             alike = self._alike.setdefault(attributes[0], {})
             first, _ = alike.get(attributes, (index, index))
             alike[attributes] = first, index
@@ -152,40 +163,38 @@ class Gaps:
             start, end, attributes = chunk[at]
             if start >= high:
                 return
-            if start < low:
-                chunk[at] = start, low, attributes
-                if end > high:
-                    chunk.insert(at + 1, (high, end, attributes))
-                    if len(chunk) > _FULL:
-                        self._split(index)
-            elif end > high:
-                chunk[at] = high, end, attributes
-                firsts[index] = chunk[0][0]
+            kept: list[_Gap] = []
+            if (start + _SPARE) & _MASK < low:
+                kept.append((start, low, attributes))
+            if (high + _SPARE) & _MASK < end:
+                kept.append((high, end, attributes))
+            chunk[at : at + 1] = kept
+            if not chunk:
+                self._drop(index)
             else:
-                del chunk[at]
-                if chunk:
-                    firsts[index] = chunk[0][0]
-                else:
-                    self._drop(index)
+                firsts[index] = chunk[0][0]
+                if len(chunk) > _FULL:
+                    self._split(index)
             if end >= high:
                 return
 
     def give(self, low: int, high: int) -> None:
         """Nothing in ``[low, high)`` is reserved any more, so what is memory there is free."""
-        memory = self._memory
+        memory, reserved = self._memory, self._reserved
+        behind = reserved.first_above(low)
+        bottom = reserved.region(behind - 1)[1] if behind else 0
+        top = reserved.bases[behind] if behind < len(reserved) else U64_MAX
         index = memory.first_above(low)
         while index < len(memory) and memory.bases[index] < high:
             base, end, attributes = memory.region(index)
-            self._add(max(base, low), min(end, high), base, end, attributes)
+            self._add(max(base, bottom), min(end, top), attributes)
             index += 1
 
-    def _add(self, low: int, high: int, base: int, end: int, attributes: Attributes) -> None:
-        """Adds the range, joined with what is free around it in the same region ``[base, end)`` of memory."""
-        before = self._at(low - 1) if low > base else None
-        behind = self._at(high) if high < end else None
-        low = before[0] if before else low
-        high = behind[1] if behind else high
+    def _add(self, low: int, high: int, attributes: Attributes) -> None:
+        """Adds the range, in the place of those that are parts of it."""
         self.take(low, high)
+        if (low + _SPARE) & _MASK >= high:
+            return
         if not self._chunks:
             self._chunks.append([])
             self._firsts.append(low)
@@ -200,15 +209,6 @@ class Gaps:
             bounds.raise_to(index, size)
         if len(chunk) > _FULL:
             self._split(index)
-
-    def _at(self, address: int) -> _Gap | None:
-        """The free range that holds `address`."""
-        index = bisect_right(self._firsts, address) - 1
-        if index < 0:
-            return None
-        chunk = self._chunks[index]
-        gap = chunk[bisect_left(chunk, (address + 1,)) - 1]
-        return gap if address < gap[1] else None
 
     def _drop(self, index: int) -> None:
         del self._chunks[index], self._firsts[index]

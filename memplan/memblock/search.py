@@ -11,7 +11,7 @@ from memplan.memblock.flags import (
     MEMBLOCK_MIRROR,
     MEMBLOCK_NOMAP,
 )
-from memplan.memblock.gaps import Criteria, Gaps, Placement
+from memplan.memblock.gaps import LEAST_ALIGN, Criteria, Gaps, Placement
 from memplan.memblock.regions import Attributes, RegionArray
 from memplan.memblock.requests import Candidate, Search
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, U64_MAX
@@ -195,7 +195,7 @@ class Searches:
         start, end, nid, flags, without_mirror = attempt
         if without_mirror:
             self.listener.message(f"Could not allocate {size:#018x} bytes of mirrored memory", True)
-        gaps = self._index() if size and not align & (align - 1) else None
+        gaps = self._index() if size and align >= LEAST_ALIGN and not align & (align - 1) else None
         fell_back = False
         for walk in self._walks(start, end):
             low, high, descending = walk
@@ -207,8 +207,8 @@ class Searches:
                 node = self._requested(nid, "__next_mem_range_rev" if descending else "__next_mem_range")
             kind = self._kind(node, flags, descending)
             if gaps is None:
-                # The index does not know of requests of no bytes, which find places between ranges too, nor of odd
-                # alignments.
+                # The index does not know of requests of no bytes, which find places between ranges too, nor of small or
+                # odd alignments.
                 found = next((offer.found for offer in self._offers(walk, size, align, kind) if offer.found), None)
             elif descending:
                 found = gaps.highest(size, align, low, high, kind)
