@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, Generic, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from memplan.events import Change
 from memplan.plan import Reservation
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from memplan.events import Event, Region
+    from memplan.owner import Owner
+
+    #: What a reservation is for, the step that made it, and whether that was before the SRAT was read.
+    _Claim: TypeAlias = tuple[Owner, str, bool]
 
 
 #: What says whose a range is.
@@ -71,47 +76,59 @@ class Ledger(Generic[_Holder]):
 def reservations(events: Iterable[Event], memory: Sequence[Region]) -> tuple[Reservation, ...]:
     """What stays reserved after `events`, cut where `memory` changes its node; equal neighbours are one.
 
-    Reserved ranges outside RAM have no node.
+    Reserved ranges have no node outside RAM, and where that has none.
     """
-    ledger: Ledger[Change] = Ledger()
+    ledger: Ledger[_Claim] = Ledger()
     for event in events:
-        if isinstance(event, Change) and event.start < event.end:
-            end = min(event.end, U64_MAX)
-            if event.op == "reserve":
-                ledger.reserve(event.start, end, event)
-            elif event.op == "free":
-                ledger.free(event.start, end)
+        if isinstance(event, Change):
+            op, start, end, step, owner = event[:5]
+            if start < end and op == "reserve":
+                ledger.reserve(start, min(end, U64_MAX), (owner, step, event.before_srat))
+            elif start < end and op == "free":
+                ledger.free(start, min(end, U64_MAX))
     found: list[Reservation] = []
+    nodes = _joined((start, end, nid) for start, end, nid, _ in memory if nid is not None)
     index = 0
-    for start, end, holder in ledger:
-        claim = holder.owner, holder.step, holder.before_srat
-        while index < len(memory) and memory[index].end <= start:
+    for start, end, claim in _joined(ledger):
+        while index < len(nodes) and nodes[index][1] <= start:
             index += 1
-        for low, high, nid in _by_node(start, end, memory, index):
-            if found and found[-1].end == low and found[-1][2:] == (nid, *claim):
-                low = found.pop().start
-            found.append(Reservation(low, high, nid, *claim))
+        found += [tuple.__new__(Reservation, (*part, *claim)) for part in _by_node(start, end, nodes, index)]
     return tuple(found)
 
 
-def _by_node(start: int, end: int, memory: Sequence[Region], index: int) -> Iterable[tuple[int, int, int | None]]:
-    """``[start, end)`` cut into pieces of one node each (None outside RAM); the regions before `index` lie below."""
-    if index < len(memory) and memory[index].start <= start and end <= memory[index].end:
-        return ((start, end, memory[index].nid),)
-    return _cut_by_node(start, end, memory, index)
+def _joined(ranges: Iterable[tuple[int, int, _Holder]]) -> list[tuple[int, int, _Holder]]:
+    """Sorted `ranges`, those of one holder that touch as one."""
+    joined: list[tuple[int, int, _Holder]] = []
+    last = None
+    for own in ranges:
+        if last is not None and last[1] == own[0] and last[2] == own[2]:
+            last = joined[-1] = last[0], own[1], own[2]
+        else:
+            joined.append(own)
+            last = own
+    return joined
 
 
-def _cut_by_node(start: int, end: int, memory: Sequence[Region], index: int) -> Iterator[tuple[int, int, int | None]]:
-    while start < end:
-        while index < len(memory) and memory[index].end <= start:
-            index += 1
-        if index == len(memory) or memory[index].start >= end:
-            yield start, end, None
-            return
-        region = memory[index]
-        if start < region.start:
-            yield start, region.start, None
-            start = region.start
-        stop = min(end, region.end)
-        yield start, stop, region.nid
-        start = stop
+def _by_node(
+    start: int, end: int, nodes: Sequence[tuple[int, int, int]], index: int
+) -> Iterable[tuple[int, int, int | None]]:
+    """``[start, end)`` cut into pieces of one node each, or of None; the ranges of `nodes` before `index` lie below."""
+    if index < len(nodes):
+        low, high, nid = nodes[index]
+        if low <= start and end <= high:
+            return ((start, end, nid),)
+    return _cut_by_node(start, end, nodes, index)
+
+
+def _cut_by_node(
+    start: int, end: int, nodes: Sequence[tuple[int, int, int]], index: int
+) -> Iterator[tuple[int, int, int | None]]:
+    for low, high, nid in islice(nodes, index, None):
+        if low >= end:
+            break
+        if start < low:
+            yield start, low, None
+        yield max(start, low), min(end, high), nid
+        start = high
+    if start < end:
+        yield start, end, None
