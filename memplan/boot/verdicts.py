@@ -123,7 +123,12 @@ def _verdict(
 def _blockers(inside: Sequence[Reservation], remedies: Remedies, *, hotplug: bool) -> tuple[Blocker, ...]:
     owners = {own.owner.kind: own.owner for own in inside}
     known = {kind: remedies.remedy(owner, hotplug=hotplug) for kind, owner in owners.items()}
-    return tuple([Blocker(start, end, owner, step, known[owner.kind]) for start, end, _, owner, step, _ in inside])
+    return tuple(
+        [
+            tuple.__new__(Blocker, (start, end, owner, step, known[owner.kind]))
+            for start, end, _, owner, step, _ in inside
+        ]
+    )
 
 
 def _marks_decide(boot: Boot) -> bool:

@@ -34,7 +34,8 @@ class Allocations(Changes):
         """A block within ``[start, end)`` on the node, else on any unless `exact` (memblock_alloc_range_nid)."""
         if self._each_its_own:
             return self._alloc_once(size, align, start, end, nid)
-        nid = self._requested(nid, "memblock_alloc_range_nid")
+        if self._warns_of_max:
+            nid = self._requested(nid, "memblock_alloc_range_nid")
         align = align or self._sound_align("memblock_alloc_range_nid")
         return self._allocate(size, align, start, self._core_end(end), nid, exact)
 

@@ -218,17 +218,24 @@ class RegionArray:
 
     def merge(self, first: int, behind: int) -> None:
         """Merges equal neighbours from the region before `first` to the one at `behind`."""
+        bases, regions = self.bases, self._regions
         index = max(first - 1, 0)
-        last = min(behind, len(self.bases) - 1)
+        last = min(behind, len(bases) - 1)
+        if index >= last:
+            return
+        base = bases[index]
+        end, attributes = regions[base]
         while index < last:
-            base, end, attributes = self.region(index)
-            start, stop, others = self.region(index + 1)
+            start = bases[index + 1]
+            stop, others = regions[start]
             if end == start and attributes == others:
-                self._regions[base] = stop, attributes
+                regions[base] = stop, attributes
                 self.delete(index + 1, index + 2)
                 last -= 1
             else:
                 index += 1
+                base, attributes = start, others
+            end = stop
 
     def merge_all(self) -> None:
         """Merges equal neighbours everywhere."""

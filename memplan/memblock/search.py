@@ -171,9 +171,13 @@ class Searches:
         """The searches that a :class:`Search` makes until one finds a place."""
         if drops_minimum:
             end = min(end, self.current_limit)
-        nodes = (nid,) if exact or self._any_node(nid) else (nid, None)
-        low = 0 if drops_minimum else start
+        alone = exact or self._any_node(nid)
         preferred = self._preferred_flags() if prefers_mirror else 0
+        if not preferred and not drops_minimum:
+            attempt = (start, end, nid, 0, False)
+            return [attempt] if alone else [attempt, (start, end, None, 0, False)]
+        nodes = (nid,) if alone else (nid, None)
+        low = 0 if drops_minimum else start
         if not preferred:
             plain = [(start, end, node, 0, False) for node in nodes]
             return plain if low == start else plain + [(low, end, node, 0, False) for node in nodes]
@@ -197,8 +201,7 @@ class Searches:
             self.listener.message(f"Could not allocate {size:#018x} bytes of mirrored memory", True)
         gaps = self._index() if size and align >= LEAST_ALIGN and not align & (align - 1) else None
         fell_back = False
-        for walk in self._walks(start, end):
-            low, high, descending = walk
+        for low, high, descending in self._walks(start, end):
             if fell_back:
                 text = f"memblock: bottom-up allocation failed, {self.rules.bottom_up_warning}"
                 self._warn_once(text, "memblock_find_in_range_node")
@@ -209,15 +212,17 @@ class Searches:
             if gaps is None:
                 # The index does not know of requests of no bytes, which find places between ranges too, nor of small or
                 # odd alignments.
-                found = next((offer.found for offer in self._offers(walk, size, align, kind) if offer.found), None)
+                offers = self._offers((low, high, descending), size, align, kind)
+                found = next((offer.found for offer in offers if offer.found), None)
             elif descending:
                 found = gaps.highest(size, align, low, high, kind)
             else:
                 found = gaps.lowest(size, align, low, high, kind)
-            if found and not descending:
-                found = self._result(found[0], descending), *found[1:]
-            if found and found[0]:
-                return found, descending
+            if found:
+                if not descending:
+                    found = self._result(found[0], descending), *found[1:]
+                if found[0]:
+                    return found, descending
             fell_back = True
         return None, descending
 
@@ -311,7 +316,7 @@ class Searches:
         if nid is None:
             return True
         if self.rules.any_node == "invalid":
-            return not self._is_node(nid)
+            return not 0 <= nid < self.max_numnodes
         return nid == self.max_numnodes or (nid == NUMA_NO_NODE and self.rules.any_node == "none")
 
     def _requested(self, nid: int | None, site: str) -> int | None:
