@@ -65,7 +65,7 @@ def command(
     with Bar("sweeping") as bar:
         watch = _Watch(bar, len(cases), output)
         records = tally.watch(watch.records(_records(cases, jobs, scheduler, resume, watch.case)))
-        write_lines(_lines(cases, records, format_), output, as_they_come=True)
+        write_lines(_lines(cases, records, format_), output, as_they_come=format_ != "json")
     return 2 if tally.failed else 0
 
 

@@ -74,8 +74,10 @@ def test_what_a_machine_says_never_steers_a_terminal(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_half_file(number: signal.Signals, tmp_path: Path) -> None:
     code = (
-        "import time\nfrom memplan import cli\nfrom memplan.cli import group\n"
+        "import signal, time\nfrom memplan import cli\nfrom memplan.cli import group\n"
         "from memplan.cli.output import write_lines\n"
+        # What nohup starts is born with hang-ups ignored.
+        f"signal.signal({int(number)}, signal.SIG_DFL)\n"
         "def lines():\n    yield 'half'\n    open('begun', 'w').close()\n    time.sleep(600)\n"
         "group.run = lambda _: write_lines(lines(), 'out')\ncli.main(['simulate'])"
     )
