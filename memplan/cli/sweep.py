@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from itertools import product
@@ -60,6 +61,8 @@ def command(
         raise UsageError("--engine dask and --scheduler ADDRESS go together")
     if jobs > 1 or scheduler is not None:
         _refuse_pipes(machines)
+    if resume is not None and output is not None and os.path.realpath(output) == os.path.realpath(resume):
+        raise UsageError(f"--output {output}: is the file in which --resume keeps the results")
     cases = list(_cases(machines, kernels, varied, kaslr=kaslr))
     tally = _Tally()
     with Bar("sweeping") as bar:
@@ -100,13 +103,17 @@ def _cases(machines: Sequence[str], kernels: Sequence[str], varied: Sequence[str
     from memplan.sweep.case import Case
     from memplan.sweep.span import read_span
 
-    spans, values = [], []
+    spans, values, names = [], [], set()
     for text in varied:
         name, equals, choices = text.partition("=")
         if not name or not equals or not choices:
             raise UsageError(
                 f"--vary {text}: expected NAME=VALUES, such as crashkernel=128M..8G or movable_node=on,off"
             )
+        own = name.replace("-", "_")
+        if own in names:
+            raise UsageError(f"--vary {text}: {name} is varied already; all its values go into one --vary")
+        names.add(own)
         span = read_span(name, choices)
         if span is not None:
             spans.append(span)

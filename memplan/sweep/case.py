@@ -56,7 +56,7 @@ def run_case(case: Case, progress: Progress = unheard) -> Record:
 
 
 def _answer(case: Case, progress: Progress) -> Record:
-    machine = changed(_loaded(case.machine), case.settings)
+    machine = changed(loaded(case.machine), case.settings)
     kernel = kernel_of(machine, case.kernel)
     remarks = {
         "not_modelled": [str(limit) for limit in limits(Parameters(machine, kernel))],
@@ -126,7 +126,8 @@ def _kaslr_record(case: Case, machine: Machine, kernel: Kernel, progress: Progre
 
 
 @lru_cache(_KEPT)
-def _loaded(path: str) -> Machine:
+def loaded(path: str) -> Machine:
+    """As :func:`memplan.machine.load.load_machine`, which for cases of one machine reads it once."""
     return load_machine(path)
 
 
@@ -153,5 +154,5 @@ def simulate_words(case: Case, settings: Mapping[str, str] | None = None) -> str
     every = {**dict(case.settings), **(settings or {})}
     words = ["memplan", "simulate", case.machine]
     words += ["--kernel", case.kernel] if case.kernel is not None else []
-    own = _loaded(case.machine)
+    own = loaded(case.machine)
     return shlex.join([*words, *setting_words(own, every.items())])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from memplan.errors import InputError
 from memplan.files import read_input, read_regular
 from memplan.machine.load import MOST_BYTES
+from memplan.sweep.case import loaded
 from memplan.units import GIB
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ _MOST_BYTES = GIB
 class Journal:
     """The file at `path`: a line for each case that is done, with its key and its record.
 
-    A line that was cut off in the middle is dropped; what else is no journal is refused with InputError.
+    A case that could not be planned is not done: what kept it from that may be gone next time.  A line that was cut off
+    in the middle is dropped; what else is no journal is refused with InputError.
     """
 
     def __init__(self, path: str) -> None:
@@ -57,7 +59,9 @@ class Journal:
         return self._done.get(key_of(case))
 
     def keep(self, case: Case, record: Record) -> None:
-        """Writes the record of `case` down, so that it is there even if the machine stops now."""
+        """Writes the record of `case` down, if it is done, so that it is there even if the machine stops now."""
+        if "error" in record:
+            return
         self._file.write(json.dumps({"case": key_of(case), "record": record}).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -71,13 +75,25 @@ class Journal:
 
 
 def key_of(case: Case) -> str:
-    """What tells one case from all others: what is asked, and the description as it is now."""
-    return json.dumps([_digest(case.machine), *case])
+    """What tells one case from all others: what is asked, and the files that it is asked of as they are now."""
+    kernel = _kernel_file(case)
+    return json.dumps([_digest(case.machine), *([_digest(kernel)] if kernel is not None else []), *case])
+
+
+def _kernel_file(case: Case) -> str | None:
+    """The file of the case's kernel; None where that comes with memplan."""
+    name = case.kernel
+    if name is None:
+        try:
+            name = loaded(case.machine).kernel.build
+        except InputError:
+            return None
+    return name if os.path.isfile(name) else None
 
 
 @lru_cache(None)
 def _digest(path: str) -> str:
     try:
-        return hashlib.sha256(read_input(path, MOST_BYTES, "a machine description in YAML")).hexdigest()
+        return hashlib.sha256(read_input(path, MOST_BYTES, "a description in YAML")).hexdigest()
     except InputError:
         return ""

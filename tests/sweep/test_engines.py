@@ -13,10 +13,11 @@ import pytest
 
 from memplan.errors import InputError, UsageError
 from memplan.machine.dump import dump_machine
+from memplan.machine.model import KernelImage
 from memplan.sweep import engines
 from memplan.sweep.case import Case, Record, run_case
 from memplan.sweep.engines import run_here, run_on_dask
-from memplan.sweep.journal import Journal, key_of
+from memplan.sweep.journal import Journal, _digest, key_of
 from tests.sweep.machines import machine
 
 
@@ -107,6 +108,30 @@ def test_a_journal_is_not_taken_for_another_machine_s(cases: list[Case], tmp_pat
     with Journal(path) as journal:
         assert journal.done(cases[0]._replace(machine=str(other))) is None
         assert journal.done(cases[0]._replace(kernel="5.10")) is None
+
+
+def test_a_journal_is_not_taken_for_another_kernel_s(cases: list[Case], tmp_path: Path) -> None:
+    """A kernel's file may have been made anew, be it named with the case or in the description."""
+    path, own = str(tmp_path / "journal"), tmp_path / "own.yaml"
+    named = tmp_path / "named.yaml"
+    named.write_text(dump_machine(machine()._replace(kernel=KernelImage(build=str(own)))))
+    asked = [cases[0]._replace(kernel=str(own)), Case(str(named))]
+    for facts in ("", "facts: {}\n"):
+        _digest.cache_clear()
+        own.write_text(f"version: '6.1'\n{facts}")
+        with Journal(path) as journal:
+            assert [journal.done(case) for case in asked] == [None, None]
+            for case in asked:
+                journal.keep(case, {"removable": []})
+
+
+def test_what_could_not_be_planned_is_not_done(cases: list[Case], tmp_path: Path) -> None:
+    path = str(tmp_path / "journal")
+    with Journal(path) as journal:
+        journal.keep(cases[0], {"error": "a worker died while planning it (killed by signal 9)"})
+        journal.keep(cases[1], {"removable": []})
+    with Journal(path) as journal:
+        assert [journal.done(case) for case in cases[:2]] == [None, {"removable": []}]
 
 
 @pytest.mark.parametrize("text", ["no journal\n", "{}\n", "machine: x", "[" * 100_000 + "\n"])
