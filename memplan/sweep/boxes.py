@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import lcm
 from typing import TYPE_CHECKING
+
+from memplan.ranges import RangeSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +66,28 @@ def without(box: Box, other: Box) -> Iterator[Box]:
         rest[modulus] = max(first, low), min(high, behind)
 
 
+def merged(boxes: list[Box]) -> list[Box]:
+    """Boxes with the same places, fewer where some of those differ in one interval alone, and touch there."""
+    count = -1
+    while count != len(boxes):
+        count = len(boxes)
+        for modulus in {modulus for box in boxes for modulus in box}:
+            boxes = _merged_along(boxes, modulus)
+    return boxes
+
+
+def _merged_along(boxes: list[Box], modulus: int) -> list[Box]:
+    intervals: dict[frozenset[tuple[int, tuple[int, int]]], RangeSet] = {}
+    for box in boxes:
+        others = frozenset([own for own in box.items() if own[0] != modulus])
+        intervals.setdefault(others, RangeSet()).add(*box.get(modulus, (0, modulus)))
+    return [
+        dict(others) if interval == (0, modulus) else {**dict(others), modulus: interval}
+        for others, joined in intervals.items()
+        for interval in joined
+    ]
+
+
 def pieces(box: Box, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The parts of ``[start, end)`` that are in `box`, upwards."""
     at = _next(box, start, end)
@@ -75,7 +100,8 @@ def pieces(box: Box, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _next(box: Box, start: int, end: int) -> int | None:
     """The lowest number of ``[start, end)`` that is in `box`."""
     at = max(start, box[0][0])
-    end = min(end, box[0][1])
+    # What is not in one common period of the moduli is in none.
+    end = min(end, box[0][1], at + lcm(*filter(None, box)))
     settled = False
     while not settled:
         settled = True

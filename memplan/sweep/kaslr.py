@@ -10,7 +10,7 @@ from memplan.kaslr.places import Area
 from memplan.progress import unheard
 from memplan.sweep.outcome import Outcomes, outcome_of
 from memplan.sweep.vague import Vague
-from memplan.sweep.ways import Way, stretches, ways_in_parts
+from memplan.sweep.ways import Begun, stretches, ways_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from memplan.machine.model import Machine
     from memplan.progress import Progress
     from memplan.sweep.outcome import Outcome
-    from memplan.sweep.ways import Begun
+    from memplan.sweep.ways import Way
 
 
 class Result(NamedTuple):
@@ -80,15 +80,18 @@ def sweep_kaslr(machine: Machine, kernel: Kernel, progress: Progress = unheard) 
     outcomes = Outcomes(kernel, placed(machine, cast("int", Vague(first.start, highest, places.align))))
     replays = 0
 
-    def begin(address: int) -> Begun[Outcome] | Outcome:
-        return outcomes.begun(placed(machine, address))
+    def told(found: Begun[Outcome] | Outcome) -> Begun[Result] | Result:
+        return Begun(found.state, lambda: told(found.go_on())) if isinstance(found, Begun) else _result(found)
+
+    def begin(address: int) -> Begun[Result] | Result:
+        return told(outcomes.begun(placed(machine, address)))
 
     def heard(share: float) -> None:
         nonlocal replays
         progress(share, replays)
         replays += 1
 
-    found = [Way(box, _result(outcome)) for box, outcome in ways_in_parts(begin, places, heard)]
+    found = [*ways_in_parts(begin, places, heard)]
     return KaslrSweep(places, tuple(_classes(found, places)), replays)
 
 

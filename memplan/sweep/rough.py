@@ -44,7 +44,8 @@ _QUESTIONS = frozenset(
 _ODD_ENDS = 4 * PAGE_SIZE
 
 
-_Key: TypeAlias = tuple[bool, int | None, int, int]
+#: What decides which memory a search takes from: its kind without the alignment.
+_Key: TypeAlias = tuple[object, ...]
 
 
 class Taken(NamedTuple):
@@ -309,22 +310,25 @@ class RoughMemory(Memory):
             if align & (align - 1):
                 raise Undecided
             for walk, kind in self.memblock.scopes(search):
+                gaps = self._of_kind(kind)
                 if search.size <= PAGE_SIZE:
                     # Of blocks between which pages come in, it is told in bulk, when the pages are there.
-                    self._with_pages[_key(kind)] = self._of_kind(kind)
-                if places.left:
-                    self._walk(walk, kind, search.size, align, places)
+                    self._with_pages[kind[1:]] = gaps
+                elif not places.left:
+                    break
+                if places.left and gaps:
+                    self._walk(walk, gaps, search.size, align, places)
         if places.left and not places.found:
             return None
         if places.left and count > 1:
             raise Undecided
         return self._settled(places) if not places.left or self._assumed() else None
 
-    def _walk(self, walk: Walk, kind: Criteria, size: int, align: int, places: _Places) -> None:
+    def _walk(self, walk: Walk, gaps: list[_Gap], size: int, align: int, places: _Places) -> None:
         """Finds the gaps in which a walk may find room for what is left of a request."""
         (least, low), (high, most) = limits(walk[0]), limits(walk[1])
         blocks = _Blocks(size, align, low, high, least, most)
-        for gap in self._of_kind(kind):
+        for gap in gaps:
             if gap.most <= least:
                 break
             if gap.least < most and gap.may_hold(blocks, self._freed):
@@ -374,7 +378,7 @@ class RoughMemory(Memory):
 
     def _of_kind(self, kind: Criteria) -> list[_Gap]:
         """The gaps from which a search of this kind takes, downwards."""
-        key = _key(kind)
+        key = kind[1:]
         found = self._eligible.get(key)
         if found is None:
             found = self._eligible[key] = [gap for gap in reversed(self._gaps) if kind.takes(gap.attributes)]
@@ -388,7 +392,7 @@ class RoughMemory(Memory):
             size = self.memblock.reserved.storage_size(self._room)
             walk, kind = next(self.memblock.scopes(Search(size, PAGE_SIZE, 0, self.memblock.current_limit)))
             places = _Places(1)
-            self._walk(walk, kind, size, PAGE_SIZE, places)
+            self._walk(walk, self._of_kind(kind), size, PAGE_SIZE, places)
             if places.left:
                 raise Undecided
             self._settled(places)
@@ -406,11 +410,6 @@ def _gaps(memblock: Memblock, fixed: RangeSet) -> Iterator[_Gap]:
 def questions(boot: Boot) -> Memblock:
     """Memblock for steps that run with a rough memory."""
     return cast("Memblock", _Questions(boot.memblock))
-
-
-def _key(kind: Criteria) -> _Key:
-    """What decides which memory a search takes from."""
-    return kind.any_node, kind.nid, kind.care, kind.need
 
 
 def _spoils(size: int, align: int, width: int) -> int:

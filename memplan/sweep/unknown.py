@@ -14,7 +14,7 @@ division by another number only places with the same rest are kept.
 from __future__ import annotations
 
 from math import gcd, lcm
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 #: For each modulus (0: x itself) the interval of x mod it.
 Box: TypeAlias = dict[int, tuple[int, int]]
@@ -29,10 +29,17 @@ _ENDLESS = 1 << 65
 _NEAR = 1 << 30
 
 
+class Cut(NamedTuple):
+    """What was cut off: `box`, and the box that it was a part of until then."""
+
+    box: Box
+    within: Box
+
+
 class Unknown:
     """The image's place x: the example, and the box of places for which everything so far is as for the example.
 
-    `cut` are the boxes that were cut off, disjoint from each other and from the box that is left.
+    `cut` are the boxes that were cut off, in order, disjoint from each other and from the box that is left.
     """
 
     __slots__ = ("_bounds", "box", "cut", "example", "first", "last", "stride")
@@ -41,7 +48,7 @@ class Unknown:
         self.example: int
         self.stride = stride
         self.box: Box
-        self.cut: list[Box]
+        self.cut: list[Cut]
         self._bounds: dict[int, tuple[int, int]]
         #: The lowest and the highest place in the box, as far as the interval of x itself tells.
         self.first: int
@@ -79,10 +86,10 @@ class Unknown:
         low = max(before[0], -(-low // stride) * stride)
         high = min(before[1], -(-high // stride) * stride)
         if before[0] < low:
-            self.cut.append({**self.box, modulus: (before[0], low)})
+            self.cut.append(Cut({**self.box, modulus: (before[0], low)}, {**self.box}))
         self.box[modulus] = low, before[1]
         if high < before[1]:
-            self.cut.append({**self.box, modulus: (high, before[1])})
+            self.cut.append(Cut({**self.box, modulus: (high, before[1])}, {**self.box}))
         self.box[modulus] = low, high
         self._bounds.clear()
         self.first, self.last = self.bounds(0)

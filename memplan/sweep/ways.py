@@ -6,14 +6,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 from memplan.progress import unheard
-from memplan.sweep.boxes import common, extent, first_place, pieces
+from memplan.sweep.boxes import common, extent, first_place, merged, pieces
 from memplan.sweep.unknown import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
 
     from memplan.kaslr.places import Places
-    from memplan.sweep.unknown import Box
+    from memplan.sweep.unknown import Box, Cut
 
 Result = TypeVar("Result")
 _ALL: Mapping[int, tuple[int, int]] = {}
@@ -63,10 +63,11 @@ def ways(
         heard(done)
         unknown = Unknown(example, places.align, box)
         result = replay(cast("int", unknown.amount()))
-        extents = [extent(part) for part in (unknown.box, *unknown.cut)]
+        cut = [part.box for part in unknown.cut]
+        extents = [extent(part) for part in (unknown.box, *cut)]
         rate = share / sum(extents)
         own, *shares = (size * rate for size in extents)
-        left += reversed([*zip(unknown.cut, shares, strict=True)])
+        left += reversed([*zip(cut, shares, strict=True)])
         done += own
         yield Way(unknown.box, result)
 
@@ -84,12 +85,15 @@ def ways_in_parts(
 
 
 class _Region(Generic[Result]):
-    """Places of which nothing is known; or of which some go a known `way`, and the others are `parts`."""
+    """Places of which nothing is known; or of which some go a known `way`, and others are other regions.
+
+    Those were cut off one after the other, each `parts` with the box that it was a part of until then.
+    """
 
     def __init__(self, box: Box) -> None:
         self.box = box
         self.way: Way[_State[Result] | Result] | None = None
-        self.parts: list[_Region[Result]] = []
+        self.parts: list[tuple[_Region[Result], Box]] = []
 
 
 class _State(Generic[Result]):
@@ -121,25 +125,27 @@ class _State(Generic[Result]):
                 else:
                     yield example, region
 
-    def note(self, region: _Region[Result], way: Way[_State[Result] | Result], others: list[Box]) -> None:
-        """Of the places of a region of which nothing was known some go that way; of the `others` nothing is known."""
+    def note(self, region: _Region[Result], way: Way[_State[Result] | Result], others: list[Cut]) -> None:
+        """Of the places of a region of which nothing was known some go that way; of the others nothing is known."""
         region.way = way
-        region.parts = [_Region(box) for box in others]
+        region.parts = [(_Region(cut.box), cut.within) for cut in others]
         self._left.remove(region)
-        self._left += region.parts
-        self._regions += region.parts
+        self._left += [part for part, _ in region.parts]
+        self._regions += [part for part, _ in region.parts]
 
     def ways(self) -> list[Way[_State[Result] | Result]]:
-        """What is known.  Where all that is known of a region leads to one state, the rest of it is no matter."""
+        """What is known.  Parts that lead to the same are one way, with what leads here from nowhere."""
         found: dict[_Region[Result], list[Way[_State[Result] | Result]]] = {}
         for region in reversed(self._regions):
-            own = [] if region.way is None else [region.way]
-            for part in region.parts:
-                own += found.pop(part)
-            first = own[0].result if own else None
-            if isinstance(first, _State) and all(way.result is first for way in own):
-                own = [Way(region.box, first)]
-            found[region] = own
+            way = region.way
+            others: list[Way[_State[Result] | Result]] = []
+            for part, within in reversed(region.parts):
+                own = found.pop(part)
+                if way is not None and not others and all(other.result == way.result for other in own):
+                    way = Way(within, way.result)
+                else:
+                    others += own
+            found[region] = others if way is None else [way, *others]
         return found[self._regions[0]]
 
 
@@ -168,6 +174,7 @@ class _Parts(Generic[Result]):
         while self._pending:
             state = min(self._pending, key=lambda own: own.number)
             self._pending.remove(state)
+            state.sources = merged(state.sources)
             self._explore(state)
             yield from self._lead_on(state)
 
@@ -176,7 +183,7 @@ class _Parts(Generic[Result]):
         unknown = self._unknown
         done, share = self._done, sum(map(self._share, state.sources))
         for example, region in state.unknown(self._places):
-            self._told = max(self._told, min(done, self._done + share))
+            self._told = max(self._told, min(done, self._done + share, 1.0))
             self._heard(self._told)
             unknown.go_on(example, region.box)
             found = state.go_on()

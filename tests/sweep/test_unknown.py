@@ -103,8 +103,17 @@ def _at(amount: Amount, x: int) -> int:
 def test_what_is_cut_off_and_what_is_kept_are_all_places_once(program: list[tuple[int, int]], index: int) -> None:
     unknown = Unknown(index * STRIDE, STRIDE, {0: (0, HIGH)})
     run(program, unknown.amount())  # type: ignore[arg-type]
-    every = sorted(x for box in (unknown.box, *unknown.cut) for x in members(box))
+    every = sorted(x for box in (unknown.box, *(cut.box for cut in unknown.cut)) for x in members(box))
     assert every == list(range(0, HIGH, STRIDE))
+
+
+@given(PROGRAMS, INDICES)
+def test_what_is_cut_off_is_told_with_what_it_was_cut_off_from(program: list[tuple[int, int]], index: int) -> None:
+    unknown = Unknown(index * STRIDE, STRIDE, {0: (0, HIGH)})
+    run(program, unknown.amount())  # type: ignore[arg-type]
+    left = [cut.within for cut in unknown.cut] + [unknown.box]
+    for before, (box, _), behind in zip(left, unknown.cut, left[1:], strict=False):
+        assert sorted([*members(box), *members(behind)]) == sorted(members(before))
 
 
 @pytest.mark.parametrize("operation", [operator.truediv, operator.xor, operator.pow])

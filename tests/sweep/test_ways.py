@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memplan.kaslr.places import Area, Places
-from memplan.sweep.boxes import common, extent, without
+from memplan.sweep.boxes import common, extent, first_place, merged, without
 from memplan.sweep.unknown import Amount, Box
 from memplan.sweep.ways import Begun, ways, ways_in_parts
 from tests.sweep.test_unknown import PROGRAMS, STRIDE, run
@@ -116,6 +116,28 @@ def test_what_two_boxes_have_in_common_and_what_one_has_alone(one: Box, other: B
     for x in range(256):
         assert (both is not None and holds(both, x)) == (holds(one, x) and holds(other, x))
         assert sum(holds(part, x) for part in alone) == (holds(one, x) and not holds(other, x))
+
+
+@given(st.lists(boxes(), max_size=6))
+def test_boxes_that_are_merged_have_the_same_places(own: list[Box]) -> None:
+    joined = merged(own)
+    assert len(joined) <= len(own)
+    for x in range(256):
+        assert any(holds(box, x) for box in joined) == any(holds(box, x) for box in own)
+
+
+@given(boxes(), boxes())
+def test_what_was_one_box_is_merged_to_one(one: Box, other: Box) -> None:
+    both = common(one, other)
+    if both is not None:
+        assert len(merged([both, *without(one, other)])) == 1
+
+
+@given(boxes(), st.integers(0, 256), st.integers(0, 256))
+def test_the_first_place_in_a_box(box: Box, start: int, slots: int) -> None:
+    places = Places("boot loader", STRIDE, 0, (Area(start * STRIDE, slots),))
+    every = range(start * STRIDE, (start + slots) * STRIDE)
+    assert first_place(box, places) == next((x for x in every if holds(box, x)), None)
 
 
 @given(boxes())
