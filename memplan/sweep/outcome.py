@@ -10,6 +10,7 @@ from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.boot.record import Recorder
 from memplan.boot.replay import in_step, run
+from memplan.boot.steps.numa import find_nodes, initmem_init, register_nodes
 from memplan.boot.steps.page_tables import Mapper, init_mem_mapping
 from memplan.events import Change
 from memplan.owner import Purpose
@@ -143,15 +144,19 @@ def _to_its_end(found: Begun[Outcome] | Outcome) -> Outcome:
 
 
 class _Halfway:
-    """A `boot`, the direct map of which `mapper` is making, if there is one, or has made.
+    """A `boot` at the end of one of its parts: `mapper` is making the direct map, if there is one, or the nodes are
+    known, or neither.
 
-    It goes on with parts of that, and with the steps behind it, unless `guess` knows its outcome before the last ones.
+    It goes on with the next part, unless `guess` knows its outcome before the last steps.
     """
 
-    def __init__(self, guess: Callable[[Boot], Outcome | None], boot: Boot, mapper: Mapper | None = None) -> None:
+    def __init__(
+        self, guess: Callable[[Boot], Outcome | None], boot: Boot, mapper: Mapper | None = None, nodes: bool = False
+    ) -> None:
         self._guess = guess
         self._boot = boot
         self._mapper = mapper
+        self._nodes = nodes
         self._state: State | None = None
 
     def begun(self) -> Begun[Outcome]:
@@ -165,25 +170,28 @@ class _Halfway:
     def _go_on(self) -> Begun[Outcome] | Outcome:
         """The next part, of the place that the unknown has now."""
         boot, mapper = (self._boot, self._mapper) if self._state is None else self._state.copy()
+        names = boot.rules.steps
+        mapping, nodes, rest = map(names.index, (init_mem_mapping.__name__, initmem_init.__name__, FIRST_STEP))
         try:
-            if mapper is None:
-                return self._ended(boot)
-            with in_step(boot, init_mem_mapping.__name__):
-                more = mapper.go_on()
+            if mapper is not None:
+                with in_step(boot, names[mapping]):
+                    more = mapper.go_on()
+                return _Halfway(self._guess, boot, mapper if more else None).begun()
+            if not self._nodes:
+                deque(run(boot, names[mapping + 1 : nodes]), maxlen=0)
+                with in_step(boot, names[nodes]):
+                    find_nodes(boot)
+                return _Halfway(self._guess, boot, nodes=True).begun()
+            with in_step(boot, names[nodes]):
+                register_nodes(boot)
+            deque(run(boot, names[nodes + 1 : rest]), maxlen=0)
+            outcome = self._guess(boot)
+            if outcome is not None:
+                return outcome
+            deque(run(boot, names[rest:]), maxlen=0)
         except BootPanic as panic:
             return _outcome(boot, panic.text)
-        return _Halfway(self._guess, boot, mapper if more else None).begun()
-
-    def _ended(self, boot: Boot) -> Outcome:
-        """The outcome of a boot with a direct map."""
-        names = boot.rules.steps
-        first, rest = names.index(init_mem_mapping.__name__) + 1, names.index(FIRST_STEP)
-        deque(run(boot, names[first:rest]), maxlen=0)
-        outcome = self._guess(boot)
-        if outcome is None:
-            deque(run(boot, names[rest:]), maxlen=0)
-            outcome = _outcome(boot, "")
-        return outcome
+        return _outcome(boot, "")
 
 
 def _with_end(boot: Boot, end: End) -> Outcome:

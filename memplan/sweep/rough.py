@@ -40,6 +40,8 @@ _MOST_ASSUMPTIONS = 8
 _QUESTIONS = frozenset(
     {"bottom_up", "has_mirror", "memory", "mirrored_kernelcore", "movable_node", "pfn_ranges", "search_pfn_nid"}
 )
+#: What is reserved where later steps, or what can be removed, depend on it.
+_PLACED = CRASH_KERNEL | {Purpose.CMA, Purpose.GIGANTIC_PAGES}
 #: At each end of a block that is not made of whole pages, less than two of them may stay free.
 _ODD_ENDS = 4 * PAGE_SIZE
 
@@ -281,13 +283,12 @@ class RoughMemory(Memory):
         self._grow(2 * len(self.memblock.memory))
 
     def _allocate(self, request: Request, owner: Owner | Purpose, *_: object) -> list[Run]:
-        kind = Owner.of(owner).kind
-        if kind in CRASH_KERNEL or kind in (Purpose.CMA, Purpose.GIGANTIC_PAGES):
-            raise Undecided
         size, count = index(request.size), index(request.count)
-        if size <= 0 or count <= 0:
+        if size <= 0 or count <= 0 or Owner.of(owner).kind in _PLACED:
             raise Undecided
-        found = self._place(self.searches(request._replace(size=size, count=count)), count)
+        if size is not request.size:
+            request = request._replace(size=size)
+        found = self._place(self.searches(request), count)
         if found is None:
             if request.call is Call.BASE:
                 raise Undecided

@@ -35,6 +35,12 @@ def initmem_init(boot: Boot) -> None:
 
     Allocations go upwards, where movable_node asks for it, until a way has been parsed; from then on downwards.
     """
+    find_nodes(boot)
+    register_nodes(boot)
+
+
+def find_nodes(boot: Boot) -> None:
+    """The first part of initmem_init: memory gets its nodes by the first way that can be parsed."""
     boot.recorder.before_srat = False
     nodes = boot.nodes
     if not boot.kernel.config("NUMA"):
@@ -44,18 +50,31 @@ def initmem_init(boot: Boot) -> None:
     nodes.srat = SratUse.ABSENT
     if boot.machine.srat is not None and (not firmware or nodes.srat_disabled or boot.params.acpi_disabled):
         nodes.srat = SratUse.TURNED_OFF
-    if not (firmware and _try(boot, nodes, acpi_numa_init)) and not _try(boot, nodes, _dummy):
-        raise NotCoveredError(
-            f"RAM lies at or above {boot.max_pfn * PAGE_SIZE:#x}, up to which Linux counts it (page tables of "
-            f"{boot.params.levels} levels end at {1 << boot.params.physical_bits:#x}): no node can be made of it, and "
-            "what the kernel does then is not replayed"
-        )
+    if not (firmware and _find(boot, nodes, acpi_numa_init)) and not _find(boot, nodes, _dummy):
+        raise _no_node(boot)
+
+
+def register_nodes(boot: Boot) -> None:
+    """The second part: nodes get their NODE_DATA, if they have all memory; where not, there is the single node yet."""
+    nodes = boot.nodes
+    if not boot.kernel.config("NUMA"):
+        return
+    if not _register(boot, nodes) and not (_find(boot, nodes, _dummy) and _register(boot, nodes)):
+        raise _no_node(boot)
     if not nodes.online:
         raise NotCoveredError(
             f"no node has as much RAM as Linux asks of one ({size_text(max(boot.rules.node_min_size, PAGE_SIZE))}), or "
             "room for its NODE_DATA: none comes on-line, and what the kernel does then is not replayed"
         )
     _numa_init_array(boot, nodes)
+
+
+def _no_node(boot: Boot) -> NotCoveredError:
+    return NotCoveredError(
+        f"RAM lies at or above {boot.max_pfn * PAGE_SIZE:#x}, up to which Linux counts it (page tables of "
+        f"{boot.params.levels} levels end at {1 << boot.params.physical_bits:#x}): no node can be made of it, and "
+        "what the kernel does then is not replayed"
+    )
 
 
 def _flat(boot: Boot, nodes: Nodes) -> None:
@@ -77,8 +96,8 @@ def _dummy(boot: Boot, nodes: Nodes) -> bool:
     return True
 
 
-def _try(boot: Boot, nodes: Nodes, parse: Callable[[Boot, Nodes], bool]) -> bool:
-    """numa_init: one way from the parsing to NODE_DATA; False where it fails."""
+def _find(boot: Boot, nodes: Nodes, parse: Callable[[Boot, Nodes], bool]) -> bool:
+    """numa_init's first part, one way from the parsing to memory's nodes; False where it fails."""
     _reset(boot, nodes)
     if not parse(boot, nodes):
         return False
@@ -92,6 +111,11 @@ def _try(boot: Boot, nodes: Nodes, parse: Callable[[Boot, Nodes], bool]) -> bool
     nodes.possible = nodes.parsed | nodes.meminfo.nodes()
     for block in nodes.meminfo.blocks:
         boot.memory.set_node(block.start, block.end, block.nid)
+    return True
+
+
+def _register(boot: Boot, nodes: Nodes) -> bool:
+    """numa_register_memblks behind that; False where memory is left without a node."""
     late = boot.rules.kernel_nodes_unmarked == "behind NODE_DATA"
     if boot.rules.srat_hotplug_marks and not late:
         _clear_kernel_node_hotplug(boot, nodes)
@@ -176,8 +200,7 @@ def alloc_node_data(boot: Boot, nid: int, span: tuple[int, int]) -> None:
     """NODE_DATA on the node, else on any other (not in 3.13); the node is on-line from here on."""
     rules = boot.rules
     size = round_up(boot.kernel.fact("struct.pglist_data"), rules.node_data_round)
-    old = rules.node_data_lines == "behind the node's range"
-    if old:
+    if rules.node_data_lines == "behind the node's range":
         boot.printk(f"Initmem setup node {nid} {mem_range(round_up(span[0], _ZONE_ALIGN), span[1])}")
     owner = Owner(Purpose.NODE_DATA, nid)
     place = boot.memory.phys_alloc_try_nid(
@@ -189,12 +212,19 @@ def alloc_node_data(boot: Boot, nid: int, span: tuple[int, int]) -> None:
             raise BootPanic(f"Cannot allocate {size} bytes for node {nid} data", "no free memory is left for NODE_DATA")
         boot.printk(f"Cannot find {size} bytes {where}", warning=True)
         return
+    if boot.recorder.tells:
+        _tell_node_data(boot, nid, place, size)
+    boot.nodes.node_data[nid] = (place, place + size)
+    boot.nodes.online.add(nid)
+
+
+def _tell_node_data(boot: Boot, nid: int, place: int, size: int) -> None:
+    """The lines of a NODE_DATA that was taken."""
+    old = boot.rules.node_data_lines == "behind the node's range"
     boot.printk(f"{'  NODE_DATA' if old else f'NODE_DATA({nid}) allocated'} {mem_range(place, place + size)}")
     found = boot.memblock.search_pfn_nid(place >> PAGE_SHIFT)
     if found is not None and found[0] != nid:
         boot.printk(f"    NODE_DATA({nid}) on node {found[0]}")
-    boot.nodes.node_data[nid] = (place, place + size)
-    boot.nodes.online.add(nid)
 
 
 # -- CPUs ----------------------------------------------------------------------------------------------------------
