@@ -35,18 +35,23 @@ def spread(
     workers: list[_Worker[Item, Result]] = []
     results: dict[int, Result] = {}
     given = 0
+
+    def hand_out() -> None:
+        nonlocal given
+        for worker in workers:
+            if worker.item is None and given < len(items):
+                worker.take(given, items[given])
+                given += 1
+
     try:
         _start(workers, function, min(jobs, len(items)))
+        hand_out()
         for index in range(len(items)):
             while index not in results:
                 if not workers:
                     results[index] = function(items[index])
                     done(items[index], results[index])
                     break
-                for worker in workers:
-                    if worker.item is None and given < len(items):
-                        worker.take(given, items[given])
-                        given += 1
                 for worker in _answered(workers):
                     number = worker.item
                     assert number is not None
@@ -58,6 +63,8 @@ def spread(
                         with suppress(OSError):
                             workers.append(_Worker(function))
                     done(items[number], results[number])
+                # Whoever asks for the results may take time over each; the processes go on meanwhile.
+                hand_out()
             yield results.pop(index)
     finally:
         for worker in workers:
