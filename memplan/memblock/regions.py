@@ -18,20 +18,32 @@ INIT_REGIONS = 128
 
 
 class RegionArray:
-    """A memblock_type: the regions' bases in order, and behind each base its region's end and attributes.
+    """A memblock_type: the regions' bases, ends and attributes, each in a list, all in order.
 
-    A look-up is a bisection, and a change moves one list.  Room and growth are the business of the owner: the methods
-    here take it that there is room.
+    A look-up is a bisection.  Room and growth are the business of the owner: the methods here take it that there is
+    room.
     """
 
-    __slots__ = ("_empty_cnt", "_regions", "bases", "max", "name", "region_size", "storage", "total", "unmerged")
+    __slots__ = (
+        "_attributes",
+        "_empty_cnt",
+        "_ends",
+        "bases",
+        "max",
+        "name",
+        "region_size",
+        "storage",
+        "total",
+        "unmerged",
+    )
 
     def __init__(self, name: str, *, empty_counts_one: bool, region_size: int) -> None:
         self.name = name
         #: Bytes that a region takes in the array.
         self.region_size = region_size
         self.bases: list[int] = []
-        self._regions: dict[int, tuple[int, Attributes]] = {}
+        self._ends: list[int] = []
+        self._attributes: list[Attributes] = []
         self.max = INIT_REGIONS
         #: The running total before it wraps around at 2^64; trimming does not correct it, so that it can.
         self.total = 0
@@ -51,13 +63,11 @@ class RegionArray:
 
     def regions(self) -> Iterator[tuple[int, int, Attributes]]:
         """(base, end, attributes) of each region."""
-        for base in self.bases:
-            yield base, *self._regions[base]
+        return zip(self.bases, self._ends, self._attributes, strict=True)
 
     def region(self, index: int) -> tuple[int, int, Attributes]:
         """(base, end, attributes) of the region at `index`."""
-        base = self.bases[index]
-        return base, *self._regions[base]
+        return self.bases[index], self._ends[index], self._attributes[index]
 
     @property
     def cnt(self) -> int:
@@ -78,12 +88,11 @@ class RegionArray:
     def search(self, address: int) -> int:
         """The index of the region that holds `address`, or -1 (memblock_search)."""
         index = bisect_right(self.bases, address) - 1
-        return index if index >= 0 and address < self._regions[self.bases[index]][0] else -1
+        return index if index >= 0 and address < self._ends[index] else -1
 
     def first_above(self, address: int) -> int:
         """The index of the first region that ends above `address`."""
-        index = bisect_right(self.bases, address)
-        return index - 1 if index and self._regions[self.bases[index - 1]][0] > address else index
+        return bisect_right(self._ends, address)
 
     def overlap(self, base: int, end: int) -> int:
         """The index of the first region that overlaps ``[base, end)``, or -1 (memblock_overlaps_region)."""
@@ -92,18 +101,16 @@ class RegionArray:
 
     def uncovered(self, base: int, end: int) -> list[tuple[int, int, int]]:
         """The parts of ``[base, end)`` in no region, each as (index at which it belongs, start, end)."""
-        index = self.first_above(base)
-        behind = bisect_left(self.bases, end, index)
-        if behind == index:
-            return [(index, base, end)]
+        first = bisect_right(self._ends, base)
+        behind = bisect_left(self.bases, end, first)
         pieces = []
-        for start in self.bases[index:behind]:
+        for index in range(first, behind):
+            start = self.bases[index]
             if start > base:
                 pieces.append((index, base, start))
-            base = self._regions[start][0]
-            index += 1
+            base = self._ends[index]
         if base < end:
-            pieces.append((index, base, end))
+            pieces.append((behind, base, end))
         return pieces
 
     # -- changes ------------------------------------------------------------------------------------------------
@@ -117,18 +124,17 @@ class RegionArray:
             self.merge(pieces[0][0], pieces[-1][0] + len(pieces))
             return
         ((index, base, end),) = pieces
-        bases, regions = self.bases, self._regions
+        bases, ends, own = self.bases, self._ends, self._attributes
         self.total += end - base
-        above = index < len(bases) and bases[index] == end and regions[end][1] == attributes
-        stop = regions.pop(end)[0] if above else end
-        if index and regions[below := bases[index - 1]] == (base, attributes):
-            regions[below] = stop, attributes
-            if above:
-                del bases[index]
-            return
-        if above:
+        above = index < len(bases) and bases[index] == end and own[index] == attributes
+        below = index > 0 and ends[index - 1] == base and own[index - 1] == attributes
+        if below and above:
+            ends[index - 1] = ends[index]
+            self.delete(index, index + 1)
+        elif below:
+            ends[index - 1] = end
+        elif above:
             bases[index] = base
-            regions[base] = stop, attributes
         else:
             self._insert(index, base, end, attributes)
 
@@ -140,13 +146,13 @@ class RegionArray:
             return 0, 0
         start, stop, attributes = self.region(first)
         if start < base:
-            self._regions[start] = base, attributes
+            self._ends[first] = base
             first += 1
             behind += 1
             self._insert(first, base, stop, attributes)
-        start, stop, attributes = self.region(behind - 1)
+        _, stop, attributes = self.region(behind - 1)
         if stop > end:
-            self._regions[start] = end, attributes
+            self._ends[behind - 1] = end
             self._insert(behind, end, stop, attributes)
         return first, behind
 
@@ -156,86 +162,64 @@ class RegionArray:
         behind = bisect_left(self.bases, end)
         if behind <= first:
             return 0
-        low, stop, attributes = self.region(first)
+        bases, ends = self.bases, self._ends
+        low, high, attributes = bases[first], ends[behind - 1], self._attributes[behind - 1]
         if behind == first + 1:
-            size = min(stop, end) - max(low, base)
-            high, above = stop, attributes
+            size = min(high, end) - max(low, base)
         else:
-            _, high, above = self.region(behind - 1)
-            size = sum(self._regions[start][0] - start for start in self.bases[first:behind])
-            size -= max(base - low, 0) + max(high - end, 0)
+            size = sum(ends[first:behind]) - sum(bases[first:behind]) - max(base - low, 0) - max(high - end, 0)
         self.total -= size
         if low < base:
-            self._regions[low] = base, attributes
+            ends[first] = base
             first += 1
         if high > end:
             if first < behind:
-                self.replace(behind - 1, end, high, above)
                 behind -= 1
+                bases[behind] = end
             else:
-                self._insert(first, end, high, above)
-        if first < behind:
-            self.delete(first, behind)
+                self._insert(first, end, high, attributes)
+        self.delete(first, behind)
         return size
 
     def replace(self, index: int, base: int, end: int, attributes: Attributes) -> None:
         """Puts another region in the place of the one at `index`."""
-        del self._regions[self.bases[index]]
-        self.bases[index] = base
-        self._regions[base] = end, attributes
+        self.bases[index], self._ends[index], self._attributes[index] = base, end, attributes
 
     def change(self, first: int, behind: int, change: Callable[[Attributes], Attributes]) -> None:
         """Changes the attributes of a slice of regions and merges it, within itself and with its neighbours."""
-        for base in self.bases[first:behind]:
-            end, attributes = self._regions[base]
-            self._regions[base] = end, change(attributes)
+        self._attributes[first:behind] = map(change, self._attributes[first:behind])
         if first < behind:
             self.merge(first, behind)
 
     def mark_tails(self, index: int, blocks: range, head: int, attributes: Attributes) -> None:
         """Gives each of `blocks`, which lie in the region at `index`, other attributes but for its first bytes."""
         base, end, own = self.region(index)
-        size = blocks.step
         bases = [base]
-        self._regions[base] = blocks[0] + head, own
         for start in blocks:
-            bases += (start + head, start + size)
-            self._regions[start + head] = start + size, attributes
-            self._regions[start + size] = start + size + head, own
-        last = bases[-1]
-        if last < end:
-            self._regions[last] = end, own
-        else:
-            del self._regions[bases.pop()]
+            bases += (start + head, start + blocks.step)
+        if bases[-1] == end:
+            bases.pop()
         self.bases[index : index + 1] = bases
+        self._ends[index : index + 1] = [*bases[1:], end]
+        self._attributes[index : index + 1] = [attributes if number % 2 else own for number in range(len(bases))]
         self.merge(index, index + len(bases))
 
     def delete(self, first: int, behind: int) -> None:
         """Drops the regions from `first` up to `behind`, without a look at the total."""
-        for base in self.bases[first:behind]:
-            del self._regions[base]
-        del self.bases[first:behind]
+        del self.bases[first:behind], self._ends[first:behind], self._attributes[first:behind]
 
     def merge(self, first: int, behind: int) -> None:
         """Merges equal neighbours from the region before `first` to the one at `behind`."""
-        bases, regions = self.bases, self._regions
-        index = max(first - 1, 0)
+        bases, ends, own = self.bases, self._ends, self._attributes
+        index = max(first, 1)
         last = min(behind, len(bases) - 1)
-        if index >= last:
-            return
-        base = bases[index]
-        end, attributes = regions[base]
-        while index < last:
-            start = bases[index + 1]
-            stop, others = regions[start]
-            if end == start and attributes == others:
-                regions[base] = stop, attributes
-                self.delete(index + 1, index + 2)
+        while index <= last:
+            if ends[index - 1] == bases[index] and own[index - 1] == own[index]:
+                ends[index - 1] = ends[index]
+                self.delete(index, index + 1)
                 last -= 1
             else:
                 index += 1
-                base, attributes = start, others
-            end = stop
 
     def merge_all(self) -> None:
         """Merges equal neighbours everywhere."""
@@ -246,4 +230,5 @@ class RegionArray:
     def _insert(self, index: int, base: int, end: int, attributes: Attributes) -> None:
         # Where much has to move, a slice is twice as fast as list.insert.
         self.bases[index:index] = (base,)
-        self._regions[base] = end, attributes
+        self._ends[index:index] = (end,)
+        self._attributes[index:index] = (attributes,)
