@@ -86,14 +86,8 @@ def reservations(events: Iterable[Event], memory: Sequence[Region]) -> tuple[Res
                 ledger.reserve(start, min(end, U64_MAX), (owner, step, event.before_srat))
             elif start < end and op == "free":
                 ledger.free(start, min(end, U64_MAX))
-    found: list[Reservation] = []
     nodes = _joined((start, end, nid) for start, end, nid, _ in memory if nid is not None)
-    index = 0
-    for start, end, claim in _joined(ledger):
-        while index < len(nodes) and nodes[index][1] <= start:
-            index += 1
-        found += [tuple.__new__(Reservation, (*part, *claim)) for part in _by_node(start, end, nodes, index)]
-    return tuple(found)
+    return tuple(_by_node(_joined(ledger), nodes))
 
 
 def _joined(ranges: Iterable[tuple[int, int, _Holder]]) -> list[tuple[int, int, _Holder]]:
@@ -109,26 +103,19 @@ def _joined(ranges: Iterable[tuple[int, int, _Holder]]) -> list[tuple[int, int, 
     return joined
 
 
-def _by_node(
-    start: int, end: int, nodes: Sequence[tuple[int, int, int]], index: int
-) -> Iterable[tuple[int, int, int | None]]:
-    """``[start, end)`` cut into pieces of one node each, or of None; the ranges of `nodes` before `index` lie below."""
-    if index < len(nodes):
-        low, high, nid = nodes[index]
-        if low <= start and end <= high:
-            return ((start, end, nid),)
-    return _cut_by_node(start, end, nodes, index)
-
-
-def _cut_by_node(
-    start: int, end: int, nodes: Sequence[tuple[int, int, int]], index: int
-) -> Iterator[tuple[int, int, int | None]]:
-    for low, high, nid in islice(nodes, index, None):
-        if low >= end:
-            break
-        if start < low:
-            yield start, low, None
-        yield max(start, low), min(end, high), nid
-        start = high
-    if start < end:
-        yield start, end, None
+def _by_node(claims: Iterable[tuple[int, int, _Claim]], nodes: Sequence[tuple[int, int, int]]) -> Iterator[Reservation]:
+    """The reservations of sorted `claims`, cut where `nodes` begin and end."""
+    index = 0
+    for start, end, claim in claims:
+        while index < len(nodes) and nodes[index][1] <= start:
+            index += 1
+        for low, high, nid in islice(nodes, index, None):
+            if low >= end:
+                break
+            if start < low:
+                yield Reservation(start, low, None, *claim)
+                start = low
+            yield tuple.__new__(Reservation, (start, min(end, high), nid, *claim))
+            start = high
+        if start < end:
+            yield Reservation(start, end, None, *claim)

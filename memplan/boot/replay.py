@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from contextlib import contextmanager
 from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -49,14 +48,19 @@ def run(boot: Boot, names: Sequence[str] | None = None) -> Iterator[Step]:
         yield step
 
 
-@contextmanager
-def in_step(boot: Boot, name: str) -> Iterator[None]:
+class in_step:  # noqa: N801 - as context managers are named
     """What is done within is the step's of that name; where memblock itself can't go on, the kernel dies in it."""
-    boot.recorder.step = name
-    try:
-        yield
-    except MemblockPanic as panic:
-        raise BootPanic(str(panic), "memblock itself can't go on") from panic
+
+    def __init__(self, boot: Boot, name: str) -> None:
+        boot.recorder.step = name
+
+    def __enter__(self) -> None:
+        """The step begins."""
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        """The step ends, by `error` where it can't go on."""
+        if isinstance(error, MemblockPanic):
+            raise BootPanic(str(error), "memblock itself can't go on") from error
 
 
 def replay(machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None) -> Plan:
