@@ -47,8 +47,10 @@ class Limit(NamedTuple):
 
 def limits(params: Parameters) -> Iterator[Limit]:
     """What a boot with these parameters asks for and no plan replays."""
+    typed = {name.replace("-", "_") for name, _ in params.cmdline.args}
     for one in params.rules.unreplayed:
-        asking = [found for case in one.cases for found in _asking(params, case)]
+        cases = [case for case in one.cases if not case.options or not typed.isdisjoint(case.options)]
+        asking = [found for case in cases for found in _asking(params, case)]
         if asking:
             words = dict.fromkeys(word for word, _ in asking)
             yield Limit(tuple(words), asking[0][1], f"not replayed: {one.what}")

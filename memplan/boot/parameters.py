@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from memplan.machine.cmdline import CommandLine
+from memplan.machine.cmdline import CommandLine, command_line
 from memplan.units import PAGE_SIZE, leading_number
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Parameters:
     @cached_property
     def cmdline(self) -> CommandLine:
         """The machine's command line, taken apart."""
-        return CommandLine(self.machine.cmdline)
+        return command_line(self.machine.cmdline)
 
     # -- the kernel image ---------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from memplan.kaslr.places import (
     disjoint,
     knows_free_memory,
 )
-from memplan.machine.cmdline import CommandLine
+from memplan.machine.cmdline import CommandLine, command_line
 from memplan.machine.model import E820_RAM
 from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SIZE, round_down, round_up
@@ -93,7 +93,7 @@ def decompressor_places(machine: Machine, kernel: Kernel) -> Places:
 
 def _no_choice(machine: Machine, kernel: Kernel) -> str:
     """Why the kernel stays where it is; "" where it is moved."""
-    cmdline = CommandLine(machine.cmdline)
+    cmdline = command_line(machine.cmdline)
     if not kernel.config("RANDOMIZE_BASE"):
         return "the kernel is built without RANDOMIZE_BASE"
     if kernel.rules.kaslr_wants_option and kernel.config("HIBERNATION"):
@@ -145,7 +145,7 @@ def _moved(efi: Efi, size: int, alignment: int, preferred: int) -> _Given:
 def _walked(machine: Machine, kernel: Kernel) -> list[tuple[int, int]]:
     """The ranges that are walked, in their order (process_efi_entries, process_e820_entries)."""
     if machine.efi is not None and kernel.rules.kaslr_efi_map and knows_free_memory(machine.efi):
-        return _efi_ranges(machine.efi, kernel, CommandLine(machine.cmdline))
+        return _efi_ranges(machine.efi, kernel, command_line(machine.cmdline))
     return [(entry.start, entry.end) for entry in machine.e820[:_MOST_ENTRIES] if entry.type == E820_RAM]
 
 
@@ -174,7 +174,7 @@ def _immovable(machine: Machine, kernel: Kernel) -> tuple[list[tuple[int, int]],
     An empty list lets the walk take everything.  The second is what a reader should know.
     """
     reads = kernel.rules.kaslr_srat and kernel.config("MEMORY_HOTREMOVE")
-    if not reads or machine.srat is None or "off" in CommandLine(machine.cmdline).all("acpi"):
+    if not reads or machine.srat is None or "off" in command_line(machine.cmdline).all("acpi"):
         return [], ()
     if any(upgrade.signature == "SRAT" for upgrade in machine.acpi.upgrades):
         return [], ("firmware's own SRAT is replaced by the initrd's and not known; it is taken to mark nothing",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from memplan.machine.cmdline import CommandLine
+from memplan.machine.cmdline import command_line
 from memplan.units import GIB, leading_number, memparse
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def memory_options(cmdline: str, rules: Rules) -> MemoryOptions:
     if way == "none":
         return MemoryOptions()
     reader = _Reader(rules)
-    args = CommandLine(cmdline).args
+    args = command_line(cmdline).args
     if way == "last memmap":
         values = [value for name, value in args if name == "memmap" and value is not None]
         if values:

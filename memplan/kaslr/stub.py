@@ -15,7 +15,7 @@ from memplan.kaslr.places import (
     disjoint,
     knows_free_memory,
 )
-from memplan.machine.cmdline import CommandLine
+from memplan.machine.cmdline import command_line
 from memplan.machine.model import E820_RAM, EfiRange
 from memplan.units import PAGE_SIZE, round_down, round_up
 
@@ -54,7 +54,7 @@ def _no_choice(cmdline: str, kernel: Kernel) -> str:
     """Why the stub's seed is 0; "" where it is random."""
     if not kernel.config("RANDOMIZE_BASE"):
         return "the kernel is built without RANDOMIZE_BASE"
-    if CommandLine(cmdline).has("nokaslr"):
+    if command_line(cmdline).has("nokaslr"):
         return "nokaslr is on the command line"
     for word in kernel.rules.efi_stub_fixed_words.split():
         if re.search(rf"(?:^| ){re.escape(word)}", cmdline):
@@ -91,7 +91,7 @@ def _before_the_choice(machine: Machine, efi: Efi, size: int) -> Iterator[EfiRan
 def _usable(own: EfiRange, kernel: Kernel, cmdline: str) -> bool:
     """Whether the stub takes places of this range at all (get_entry_num_slots)."""
     barred = _HOT_PLUGGABLE if kernel.rules.efi_stub_hot_pluggable else 0
-    if soft_reserves(kernel, CommandLine(cmdline)):
+    if soft_reserves(kernel, command_line(cmdline)):
         barred |= _SPECIAL_PURPOSE
     return own.type == _CONVENTIONAL and not own.attribute & barred
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
+#: So many command lines are remembered; those who plan one machine ask for the same one again and again.
+_MOST_REMEMBERED = 16
 #: The kernel's isspace(): ASCII white space and Latin-1's no-break space.
 _SPACES = " \t\n\v\f\r\xa0"
+#: A word, in which white space counts between double quotes, the last of which may be missing.
+_WORD = re.compile(rf'(?:[^{_SPACES}"]+|"[^"]*"?)*')
 
 
 class CommandLine:
@@ -42,6 +49,12 @@ class CommandLine:
         return [value for value in self._values.get(_dash_to_underscore(name), ()) if value is not None]
 
 
+@lru_cache(_MOST_REMEMBERED)
+def command_line(text: str) -> CommandLine:
+    """The command line `text`, taken apart."""
+    return CommandLine(text)
+
+
 def _dash_to_underscore(name: str) -> str:
     return name.replace("-", "_")
 
@@ -51,22 +64,14 @@ def _next_arg(text: str) -> tuple[str, str | None, str]:
 
     Only quotes around the whole word or around the whole value are dropped (lib/cmdline.c, next_arg).
     """
-    quoted = text.startswith('"')
+    found = _WORD.match(text)
+    assert found is not None, "it matches whatever there is"
+    word, rest = found[0], text[found.end() :].lstrip(_SPACES)
+    quoted = word.startswith('"')
     if quoted:
-        text = text[1:]
-    inside = quoted
-    equals = 0
-    end = len(text)
-    for index, char in enumerate(text):
-        if not inside and char in _SPACES:
-            end = index
-            break
-        if char == "=" and not equals:
-            equals = index
-        elif char == '"':
-            inside = not inside
-    word, rest = text[:end], text[end:].lstrip(_SPACES)
-    name, value = (word[:equals], word[equals + 1 :]) if equals else (word, None)
+        word = word[1:]
+    equals = word.find("=", 1)
+    name, value = (word[:equals], word[equals + 1 :]) if equals > 0 else (word, None)
     if value is not None and value.startswith('"'):
         value = value[1:].removesuffix('"')
     elif quoted:

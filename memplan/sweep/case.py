@@ -10,7 +10,7 @@ from memplan.boot.limits import limits
 from memplan.boot.parameters import Parameters
 from memplan.boot.unheeded import unheeded
 from memplan.errors import MemplanError
-from memplan.machine.cmdline import CommandLine
+from memplan.machine.cmdline import command_line
 from memplan.machine.load import load_machine
 from memplan.progress import unheard
 from memplan.sweep.outcome import crash_place, outcome_of
@@ -71,7 +71,7 @@ def _unheeded(case: Case, machine: Machine, kernel: Kernel) -> Iterator[str]:
     if case.span is not None:
         varied.add(case.span.name)
         machine = machine._replace(cmdline=f"{machine.cmdline} {case.span.name}=")
-    for own in unheeded(CommandLine(machine.cmdline), kernel):
+    for own in unheeded(command_line(machine.cmdline), kernel):
         if own.name in varied:
             yield own.text
 
