@@ -141,10 +141,10 @@ class _Gap:
         size, align = blocks.size, blocks.align
         width = max(window(size, align), PAGE_SIZE)
         free = windows_within(max(self.low, blocks.low), min(self.high, blocks.high), width)
+        free -= self.obstructed // width + 2 * self.obstacles + small // width + 2
         if free <= 0:
             return 0
         free -= sum(count * _spoils(*own, width) for own, count in self._counts.items())
-        free -= self.obstructed // width + 2 * self.obstacles + small // width + 2
         return max(0, -(-free // _spoils(size, align, width)))
 
     def take(self, blocks: _Blocks, count: int) -> None:
