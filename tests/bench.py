@@ -186,9 +186,10 @@ def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object]
         ("every place of KASLR, 64 TiB and 64 nodes / one plan", lambda: sweep_kaslr(nodes, kernel), one(nodes), 8),
         ("the same with movable_node / one plan", lambda: sweep_kaslr(movable, kernel), one(movable), 20),
         ("the same, 1 TiB more than node 0 has maps for", lambda: sweep_kaslr(no_room, kernel), one(no_room), 25),
-        ("every place of 4.19, 8 nodes / one plan", lambda: sweep_kaslr(eight, old), one(eight, old), 120),
-        ("every place of 4.19, 64 nodes / one plan", lambda: sweep_kaslr(nodes, old), one(nodes, old), 200),
-        ("the same, 16 nodes with movable_node", lambda: sweep_kaslr(sixteen, old), one(sixteen, old), 800),
+        ("every place of 4.19, 8 nodes / one plan", lambda: sweep_kaslr(eight, old), one(eight, old), 80),
+        ("every place of 4.19, 64 nodes / one plan", lambda: sweep_kaslr(nodes, old), one(nodes, old), 160),
+        ("the same with movable_node", lambda: sweep_kaslr(movable, old), one(movable, old), 550),
+        ("the same, 16 nodes with movable_node", lambda: sweep_kaslr(sixteen, old), one(sixteen, old), 220),
         ("history over all versions, 8 nodes / one plan", lambda: history(eight, names), one(eight), 250),
         ("mem= by MiB from 1 GiB to 24 GiB, 8 nodes / one plan", every_mib, one(eight), 1500),
     ]
