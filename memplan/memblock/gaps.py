@@ -24,7 +24,6 @@ _Gap: TypeAlias = tuple[int, int, Attributes]
 
 #: No search for less than this alignment finds its place among the ranges.
 LEAST_ALIGN = 64
-_MASK, _SPARE = -LEAST_ALIGN, LEAST_ALIGN - 1
 _FILL = 24
 _FULL = 48
 _GROUP = 16
@@ -134,7 +133,7 @@ class Gaps:
         gaps: list[_Gap] = []
         for index, (base, end, attributes) in enumerate(memory.regions()):
             free = reserved.uncovered(base, end)
-            gaps.extend([(low, high, attributes) for _, low, high in free if (low + _SPARE) & _MASK < high])
+            gaps.extend([(low, high, attributes) for _, low, high in free if _counts(low, high)])
             alike = self._alike.setdefault(attributes[0], {})
             first, _ = alike.get(attributes, (index, index))
             alike[attributes] = first, index
@@ -164,9 +163,9 @@ class Gaps:
             if start >= high:
                 return
             kept: list[_Gap] = []
-            if (start + _SPARE) & _MASK < low:
+            if _counts(start, low):
                 kept.append((start, low, attributes))
-            if (high + _SPARE) & _MASK < end:
+            if _counts(high, end):
                 kept.append((high, end, attributes))
             chunk[at : at + 1] = kept
             if not chunk:
@@ -193,7 +192,7 @@ class Gaps:
     def _add(self, low: int, high: int, attributes: Attributes) -> None:
         """Adds the range, in the place of those that are parts of it."""
         self.take(low, high)
-        if (low + _SPARE) & _MASK >= high:
+        if not _counts(low, high):
             return
         if not self._chunks:
             self._chunks.append([])
@@ -282,6 +281,11 @@ class Gaps:
                 self._bounds.clear()
             bounds = self._bounds[key] = self._lengths.copy()
         return bounds
+
+
+def _counts(low: int, high: int) -> bool:
+    """Whether a free range holds a multiple of LEAST_ALIGN; of all but short ones that is clear without rounding."""
+    return high - low >= LEAST_ALIGN or -(-low // LEAST_ALIGN) * LEAST_ALIGN < high
 
 
 def _most_of(chunk: list[_Gap], align: int, eligible: frozenset[Attributes]) -> int:
