@@ -16,6 +16,8 @@ from __future__ import annotations
 from math import gcd, lcm
 from typing import NamedTuple, TypeAlias
 
+from memplan.units import round_down
+
 #: For each modulus (0: x itself) the interval of x mod it.
 Box: TypeAlias = dict[int, tuple[int, int]]
 #: c * (x mod m), as (m, c).
@@ -305,10 +307,11 @@ class Amount:
 
     def _range(self) -> tuple[int, int]:
         """As :meth:`limits`, not divided yet."""
-        bounds = self.unknown.bounds
+        unknown = self.unknown
         low = high = self.constant
-        for modulus, factor in self.terms:
-            least, most = bounds(modulus)
+        for modulus, unit, factor in _apart(self.terms, unknown.stride):
+            least, most = unknown.bounds(modulus)
+            least, most = round_down(least, unit), round_down(most, unit)
             low += factor * (least if factor > 0 else most)
             high += factor * (most if factor > 0 else least)
         return low, high
@@ -343,14 +346,7 @@ class Amount:
             return self._divided_oddly(unit)
         terms, rounded, times = self.terms, self.constant % period, 0
         if period > unknown.stride:
-            # Where all places that are left lie in one period, x itself tells as much as x modulo the period.
-            itself = 0 if unknown.first // period == unknown.last // period else period
-            inner: dict[int, int] = {}
-            for modulus, factor in terms:
-                own = itself if modulus == 0 or modulus >= period else modulus
-                inner[own] = inner.get(own, 0) + factor
-            # As x is a multiple of the stride, what is left of a term may be a whole multiple of the period for any x.
-            parts = tuple([term for term in inner.items() if term[1] * unknown.stride % period])
+            parts = _left_over(unknown, terms, period)
             if parts:
                 times = (sum([factor * unknown.residue(modulus) for modulus, factor in parts]) + rounded) // period
                 _keep_below(unknown, parts, (times + 1) * period - rounded)
@@ -401,33 +397,63 @@ def _scaled(terms: _Terms, factor: int) -> _Terms:
     return tuple([(modulus, own * factor) for modulus, own in terms]) if factor else ()
 
 
+def _apart(terms: _Terms, stride: int) -> list[tuple[int, int, int]]:
+    """The terms as (m, unit, c), the least m first: c times x mod m, which is rounded down to the unit.
+
+    Where the factors of some m and of all that are larger add up to 0, the larger terms are whole multiples of it, and
+    what x mod m is tells nothing of them.
+    """
+    found: list[tuple[int, int, int]] = []
+    group: list[tuple[int, int]] = []
+    total = 0
+    for modulus, factor in sorted(terms, key=lambda term: term[0] or _ENDLESS, reverse=True):
+        total += factor
+        if total:
+            group.append((modulus, factor))
+        else:
+            found += [(own, modulus, times) for own, times in group]
+            group.clear()
+    found += [(own, stride, times) for own, times in group]
+    found.reverse()
+    return found
+
+
+def _left_over(unknown: Unknown, terms: _Terms, period: int) -> _Terms:
+    """Terms that leave what these do modulo the period, for all places that are left, and tell as little else of x."""
+    # As x is a multiple of the stride, so many times it more is a whole number of periods.
+    turn = period // unknown.stride
+    kept: dict[int, int] = {}
+    for modulus, factor in terms:
+        factor = (factor + turn // 2) % turn - turn // 2
+        enough = period // gcd(factor, period)
+        if not modulus or modulus >= enough:
+            # Where all places that are left lie in one such period, x itself tells as much as x modulo it.
+            modulus = 0 if unknown.first // enough == unknown.last // enough else enough
+        kept[modulus] = kept.get(modulus, 0) + factor
+    left = _nonzero(kept)
+    return left if left == terms else _left_over(unknown, left, period)
+
+
 def _keep_below(unknown: Unknown, terms: _Terms, limit: int) -> None:
     """Narrows the unknown to places where the terms' sum is less than `limit`, which it is for the example."""
-    most = 0
-    for modulus, factor in terms:
-        low, high = unknown.bounds(modulus)
-        most += factor * (high if factor > 0 else low)
-    if most < limit:
-        return
-    if len(terms) == 1:
-        _keep_one_below(unknown, terms[0], unknown.stride, limit)
-        return
-    ordered = sorted(terms, key=lambda term: term[0] or _ENDLESS)
-    if len(ordered) == 2 and ordered[0][1] == -ordered[1][1]:
-        # x mod m without its part below the smaller modulus: a multiple of that.
-        _keep_one_below(unknown, ordered[1], ordered[0][0], limit)
-        return
+    parts = _apart(terms, unknown.stride)
     # What there is to spare is shared out: the smallest periods get what they need, the last one what is left.
-    spare = limit - 1 - sum(factor * unknown.residue(modulus) for modulus, factor in terms)
-    for modulus, factor in ordered:
-        own = unknown.residue(modulus)
-        low, high = unknown.bounds(modulus)
-        needed = factor * ((high if factor > 0 else low) - own)
+    spare = limit - 1
+    for modulus, unit, factor in parts:
+        spare -= factor * round_down(unknown.residue(modulus), unit)
+    for modulus, unit, factor in parts:
+        own = round_down(unknown.residue(modulus), unit)
+        needed = factor * (_furthest(unknown, modulus, unit, factor) - own)
         if needed > spare:
-            _keep_one_below(unknown, (modulus, factor), unknown.stride, factor * own + spare + 1)
-            low, high = unknown.bounds(modulus)
-            needed = factor * ((high if factor > 0 else low) - own)
+            _keep_one_below(unknown, (modulus, factor), unit, factor * own + spare + 1)
+            needed = factor * (_furthest(unknown, modulus, unit, factor) - own)
         spare -= needed
+
+
+def _furthest(unknown: Unknown, modulus: int, unit: int, factor: int) -> int:
+    """The value of x mod `modulus`, rounded down to the unit, that makes most of its term."""
+    low, high = unknown.bounds(modulus)
+    return round_down(high if factor > 0 else low, unit)
 
 
 def _keep_one_below(unknown: Unknown, term: tuple[int, int], unit: int, limit: int) -> None:

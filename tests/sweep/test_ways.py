@@ -110,6 +110,26 @@ def test_replays_without_a_state_of_their_own_share_nothing() -> None:
     assert sorted(way.result for way in found) == [(0, True), (1, False)]
 
 
+@pytest.mark.parametrize(
+    ("question", "most"),
+    [
+        # What is divided is a whole number of periods more, which takes nothing from any place.
+        (lambda x: x - (x >> 8 << 5) & 31 < 8, 2),
+        (lambda x: (x - (x >> 6 << 2)) & 3, 1),
+        # Where the image lies in its 32 is one number, and in which 64 it lies another.
+        (lambda x: (x >> 3 & 3) + (x >> 6) < 5, 16),
+        # Nearly x itself: all but some places about the border lie on one side of it, or on the other.
+        (lambda x: x - (x >> 6 << 2) < 512, 3),
+    ],
+)
+def test_places_are_told_apart_by_what_decides_alone(question: Callable[[int], object], most: int) -> None:
+    places = Places("decompressor", STRIDE, STRIDE, (Area(0, 4096 // STRIDE),))
+    found = list(ways(lambda x: bool(question(x)), places))
+    assert len(found) <= most
+    for x in range(0, 4096, STRIDE):
+        assert [way.result for way in found if holds(way.box, x)] == [bool(question(x))]
+
+
 @given(boxes(), boxes())
 def test_what_two_boxes_have_in_common_and_what_one_has_alone(one: Box, other: Box) -> None:
     both, alone = common(one, other), list(without(one, other))

@@ -250,15 +250,17 @@ class Mapper:
             self._map_ram(real_end, map_end)
 
     def _map_upwards(self) -> None:
-        """memory_map_bottom_up, one of its growing steps; the window begins where the first one began throughout."""
+        """memory_map_bottom_up, up to where its steps grow; the window begins where the first one began throughout."""
         start, end, at, step, mapped = self._ascents.pop()
-        if at >= end:
-            return
         self._min_mapped = start
-        stop = min(round_up(at + 1, step), end) if end - at > step else end
-        step, mapped = self._grown(step, mapped, self._map_ram(at, stop))
-        at = max(stop, round_down(self._ram_above(stop, end), step))
-        self._ascents.append(_Ascent(start, end, at, step, mapped))
+        while at < end:
+            stop = min(round_up(at + 1, step), end) if end - at > step else end
+            before = step
+            step, mapped = self._grown(step, mapped, self._map_ram(at, stop))
+            at = max(stop, round_down(self._ram_above(stop, end), step))
+            if step > before:
+                self._ascents.append(_Ascent(start, end, at, step, mapped))
+                return
 
     def _grown(self, step: int, mapped: int, new: int) -> tuple[int, int]:
         """The next step's size, and all that is mapped so far, after a step that mapped `new` bytes of RAM.
