@@ -135,7 +135,7 @@ def history(
             planned = before._replace(name=name, kernel=kernel)
         else:
             planned = plan(name, kernel)
-        left_out = tuple(str(limit) for limit in limits(Parameters(machine, kernel)))
+        left_out = (*map(str, limits(Parameters(machine, kernel))), *_unknown(kernel))
         if before is not None and _answer(planned, wants) == _answer(before, wants):
             every = dict.fromkeys((*stretches[-1].limits, *left_out))
             stretches[-1] = stretches[-1]._replace(last=name, limits=tuple(every))
@@ -155,6 +155,12 @@ def _planned(machine: Machine, name: str, kernel: Kernel, wants: Sequence[Want])
         return _Planned(name, kernel, None, None, str(error))
     met = all(want.is_met(plan) for want in wants) if wants else None
     return _Planned(name, kernel, Verdict.of(plan), met, "")
+
+
+def _unknown(kernel: Kernel) -> Iterator[str]:
+    """What a version that came later than all rules may do."""
+    if kernel.rules.version.release > all_rules().versions.newest:
+        yield f"what Linux does otherwise after {newest()}, the newest release whose rules are known"
 
 
 def _answer(planned: _Planned, wants: Sequence[Want]) -> object:

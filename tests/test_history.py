@@ -14,7 +14,7 @@ import memplan
 from memplan.boot.replay import replay
 from memplan.cli import main
 from memplan.errors import NotCoveredError, UsageError
-from memplan.history import Build, _mixed, causes, history, minimal, versions_between
+from memplan.history import Build, _mixed, causes, history, minimal, newest, versions_between
 from memplan.kernel.load import find_kernel
 from memplan.kernel.model import Kernel
 from memplan.machine.dump import dump_machine
@@ -128,6 +128,19 @@ def test_which_versions_lie_between_two() -> None:
     for first, last in (("5.1", "4.19"), ("2.6", "4.19")):
         with pytest.raises(UsageError):
             versions_between(first, last)
+
+
+def test_versions_later_than_all_rules_are_told_as_such() -> None:
+    """Until their sources are read they are planned by the rules of the last one that was."""
+    last = newest()
+    major, minor = last.split(".")
+    later = f"{major}.{int(minor) + 2}"
+    names = versions_between(last, later)
+    assert len(names) == 3
+    (known,), (stretch,) = history(machine(), [last]), history(machine(), names)
+    assert (stretch.first, stretch.last) == (last, later)
+    (told,) = set(stretch.limits) - set(known.limits)
+    assert f"after {last}," in told
 
 
 @pytest.mark.parametrize("text", ["removable", "removable:x", "crashkernel>1G", "crashkernel>=", "sleep"])
