@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from memplan.kaslr.places import Places
     from memplan.sweep.unknown import Box
 
+#: After so many steps through a box it is asked whether it is empty, so that they come to an end.
+_LONG = 100
+
 
 def first_place(box: Box, places: Places) -> int | None:
     """The lowest place in `box`; None where it holds none."""
@@ -102,9 +105,9 @@ def _next(box: Box, start: int, end: int) -> int | None:
     at = max(start, box[0][0])
     # What is not in one common period of the moduli is in none.
     end = min(end, box[0][1], at + lcm(*filter(None, box)))
-    settled = False
-    while not settled:
-        settled = True
+    steps = 0
+    while at < end and not (steps == _LONG and _is_empty(box)):
+        before = at
         for modulus, (low, high) in box.items():
             rest = at % modulus if modulus else at
             if low <= rest < high:
@@ -112,7 +115,20 @@ def _next(box: Box, start: int, end: int) -> int | None:
             if not modulus:
                 return None
             at += low - rest if rest < low else modulus - rest + low
-            settled = False
-        if at >= end:
-            return None
-    return at
+        if at == before:
+            return at
+        steps += 1
+    return None
+
+
+def _is_empty(box: Box) -> bool:
+    """Whether two intervals of `box` exclude each other, the one of a modulus that divides the other's."""
+    for modulus, (low, high) in box.items():
+        for inner, (first, behind) in box.items():
+            if not inner or modulus % inner:
+                continue
+            # The numbers of the interval modulo `inner` begin here, and may go on in a second period.
+            begin = low % inner
+            if not any(begin < behind + more and first + more < begin + high - low for more in (0, inner)):
+                return True
+    return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from itertools import combinations
 from typing import cast
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -158,6 +160,21 @@ def test_the_first_place_in_a_box(box: Box, start: int, slots: int) -> None:
     places = Places("boot loader", STRIDE, 0, (Area(start * STRIDE, slots),))
     every = range(start * STRIDE, (start + slots) * STRIDE)
     assert first_place(box, places) == next((x for x in every if holds(box, x)), None)
+
+
+@pytest.mark.parametrize("inner", list(combinations(range(0, 9, 2), 2)))
+def test_a_box_is_found_empty_where_it_is(inner: tuple[int, int]) -> None:
+    """Also where it is asked at once whether it is, and not after many steps."""
+    places = Places("boot loader", 1, 0, (Area(0, 64),))
+    with patch("memplan.sweep.boxes._LONG", 0):
+        for outer in combinations(range(33), 2):
+            box = {0: (0, 64), 32: outer, 8: inner}
+            assert first_place(box, places) == next((x for x in range(64) if holds(box, x)), None)
+
+
+def test_of_all_periods_of_a_long_range_not_each_is_looked_into() -> None:
+    box = {0: (0, 1 << 64), 1 << 60: (0, 1 << 59), 0x200000: (0x1D0000, 0x1D1000), 0x100000: (0, 0x93000)}
+    assert first_place(box, Places("boot loader", 4096, 0, (Area(0, 1 << 52),))) is None
 
 
 @given(boxes())
