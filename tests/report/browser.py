@@ -17,6 +17,7 @@ import pytest
 
 pytest.importorskip("selenium", reason="the browser is driven by selenium: pip install --editable '.[dev]'")
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -90,7 +91,9 @@ class Reader:
 
     def until(self, met: Any) -> None:
         """Waits until `met` gives something true."""
-        WebDriverWait(self.driver, PATIENCE).until(lambda _: met())
+        # What is asked of may be drawn anew in the middle of the question.
+        renewed = [StaleElementReferenceException]
+        WebDriverWait(self.driver, PATIENCE, ignored_exceptions=renewed).until(lambda _: met())
 
     def complaints(self) -> list[str]:
         """What the browser complained of since it was last asked: errors, and what the policy forbade."""
