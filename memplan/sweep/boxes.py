@@ -54,23 +54,10 @@ def extent(box: Box) -> float:
     return max(0, high - low) * share
 
 
-def without(box: Box, other: Box) -> Iterator[Box]:
-    """What is in `box` and not in `other`, as boxes that are disjoint."""
-    if common(box, other) is None:
-        yield box
-        return
-    rest = dict(box)
-    for modulus, (low, high) in other.items():
-        first, behind = rest.get(modulus, (0, modulus))
-        if first < low:
-            yield {**rest, modulus: (first, low)}
-        if high < behind:
-            yield {**rest, modulus: (high, behind)}
-        rest[modulus] = max(first, low), min(high, behind)
-
-
 def merged(boxes: list[Box]) -> list[Box]:
     """Boxes with the same places, fewer where some of those differ in one interval alone, and touch there."""
+    # An interval of all that there is tells nothing, and would tell boxes apart.
+    boxes = [{modulus: own for modulus, own in box.items() if own != (0, modulus)} for box in boxes]
     count = -1
     while count != len(boxes):
         count = len(boxes)

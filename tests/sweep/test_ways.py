@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from itertools import combinations
 from typing import cast
 from unittest.mock import patch
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memplan.kaslr.places import Area, Places
-from memplan.sweep.boxes import common, extent, first_place, merged, without
+from memplan.sweep.boxes import common, extent, first_place, merged
 from memplan.sweep.unknown import Amount, Box
 from memplan.sweep.ways import Begun, ways, ways_in_parts
 from tests.sweep.test_unknown import PROGRAMS, STRIDE, run
@@ -26,6 +26,21 @@ INTERVALS = st.lists(st.integers(0, 16), min_size=2, max_size=2, unique=True).ma
 def holds(box: Box, place: int) -> bool:
     """Whether `place` is in `box`."""
     return all(low <= (place % modulus if modulus else place) < high for modulus, (low, high) in box.items())
+
+
+def without(box: Box, other: Box) -> Iterator[Box]:
+    """What is in `box` and not in `other`, as boxes that are disjoint."""
+    if common(box, other) is None:
+        yield box
+        return
+    rest = dict(box)
+    for modulus, (low, high) in other.items():
+        first, behind = rest.get(modulus, (0, modulus))
+        if first < low:
+            yield {**rest, modulus: (first, low)}
+        if high < behind:
+            yield {**rest, modulus: (high, behind)}
+        rest[modulus] = max(first, low), min(high, behind)
 
 
 @st.composite
