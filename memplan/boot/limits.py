@@ -47,7 +47,7 @@ class Limit(NamedTuple):
 
 def limits(params: Parameters) -> Iterator[Limit]:
     """What a boot with these parameters asks for and no plan replays."""
-    typed = {name.replace("-", "_") for name, _ in params.cmdline.args}
+    typed = params.cmdline.names
     for one in params.rules.unreplayed:
         cases = [case for case in one.cases if not case.options or not typed.isdisjoint(case.options)]
         asking = [found for case in cases for found in _asking(params, case)]

@@ -46,9 +46,5 @@ def options_changed(cmdline: str, add: tuple[str, ...] = (), drop: tuple[str, ..
     words = _WORD.findall(cmdline)
     end = words.index("--") if "--" in words else len(words)
     unwanted = {name.replace("-", "_") for name in drop}
-    kept = [word for word in words[:end] if not _names(word) & unwanted]
+    kept = [word for word in words[:end] if CommandLine(word).names.isdisjoint(unwanted)]
     return " ".join((*kept, *add, *words[end:]))
-
-
-def _names(word: str) -> set[str]:
-    return {name.replace("-", "_") for name, _ in CommandLine(word).args}

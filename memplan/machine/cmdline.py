@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import KeysView
 
 #: So many command lines are remembered; those who plan one machine ask for the same one again and again.
 _MOST_REMEMBERED = 16
@@ -34,6 +38,11 @@ class CommandLine:
                 break
             self.args.append((name, value))
             self._values.setdefault(_dash_to_underscore(name), []).append(value)
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The options that are there, with underscores."""
+        return self._values.keys()
 
     def has(self, name: str) -> bool:
         """Whether the option is there, with a value or without."""

@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from memplan.memblock.regions import Attributes, RegionArray
-from memplan.units import U64_MAX
+from memplan.units import U64_MAX, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,12 +228,12 @@ class Gaps:
         """The highest block of `size` > 0 bytes at a multiple of `align`, a power of two, within ``[start, end)``."""
         eligible, low, high = self._narrowed(start, end, kind)
         if len(self._chunks) == 1:
-            return _highest_of(self._chunks[0], size, -align, low, high, eligible)
+            return _highest_of(self._chunks[0], size, align, low, high, eligible)
         bounds = self._bounds_of(align, kind)
         first = max(bisect_right(self._firsts, low) - 1, 0)
         for index in bounds.downwards(size, first, bisect_left(self._firsts, high)):
             chunk = self._chunks[index]
-            found = _highest_of(chunk, size, -align, low, high, eligible)
+            found = _highest_of(chunk, size, align, low, high, eligible)
             if found is not None:
                 return found
             if chunk[-1][1] <= end:
@@ -285,7 +285,7 @@ class Gaps:
 
 def _counts(low: int, high: int) -> bool:
     """Whether a free range holds a multiple of LEAST_ALIGN; of all but short ones that is clear without rounding."""
-    return high - low >= LEAST_ALIGN or -(-low // LEAST_ALIGN) * LEAST_ALIGN < high
+    return high - low >= LEAST_ALIGN or round_up(low, LEAST_ALIGN) < high
 
 
 def _most_of(chunk: list[_Gap], align: int, eligible: frozenset[Attributes]) -> int:
@@ -295,9 +295,10 @@ def _most_of(chunk: list[_Gap], align: int, eligible: frozenset[Attributes]) -> 
 
 
 def _highest_of(
-    chunk: list[_Gap], size: int, mask: int, start: int, end: int, eligible: frozenset[Attributes]
+    chunk: list[_Gap], size: int, align: int, start: int, end: int, eligible: frozenset[Attributes]
 ) -> Placement | None:
-    """The highest block of `size` bytes within ``[start, end)`` in eligible ranges of `chunk`, aligned by `mask`."""
+    """The highest block of `size` bytes within ``[start, end)`` in eligible ranges of `chunk`, aligned to `align`."""
+    mask = -align
     for low, high, attributes in reversed(chunk[: bisect_left(chunk, (end,))]):
         if high - low < size:
             continue

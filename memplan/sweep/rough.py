@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from itertools import chain
 from operator import index
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from memplan.boot.memory import Memory
 from memplan.boot.record import Recorder
@@ -44,10 +44,6 @@ _QUESTIONS = frozenset(
 _PLACED = CRASH_KERNEL | {Purpose.CMA, Purpose.GIGANTIC_PAGES}
 #: At each end of a block that is not made of whole pages, less than two of them may stay free.
 _ODD_ENDS = 4 * PAGE_SIZE
-
-
-#: What decides which memory a search takes from: its kind without the alignment.
-_Key: TypeAlias = tuple[object, ...]
 
 
 class Taken(NamedTuple):
@@ -221,11 +217,11 @@ class RoughMemory(Memory):
         self.memblock = memblock
         #: Parts of memory in which blocks may lie, and kinds of searches for blocks that may lie wherever those look.
         self._touched: set[tuple[int, int]] = set()
-        self._with_pages: dict[_Key, list[_Gap]] = {}
+        self._with_pages: dict[Criteria, list[_Gap]] = {}
         self._taken = sum(end - start for start, end in fixed)
         self._gaps = list(_gaps(memblock, RangeSet(fixed)))
         #: For each kind of search those in which it may find room, downwards.
-        self._eligible: dict[_Key, list[_Gap]] = {}
+        self._eligible: dict[Criteria, list[_Gap]] = {}
         #: The bytes of small blocks, and bytes that were given back.
         self._small = 0
         self._freed = 0
@@ -314,7 +310,7 @@ class RoughMemory(Memory):
                 gaps = self._of_kind(kind)
                 if search.size <= PAGE_SIZE:
                     # Of blocks between which pages come in, it is told in bulk, when the pages are there.
-                    self._with_pages[kind[1:]] = gaps
+                    self._with_pages[kind] = gaps
                 elif not places.left:
                     break
                 if places.left and gaps:
@@ -379,10 +375,9 @@ class RoughMemory(Memory):
 
     def _of_kind(self, kind: Criteria) -> list[_Gap]:
         """The gaps from which a search of this kind takes, downwards."""
-        key = kind[1:]
-        found = self._eligible.get(key)
+        found = self._eligible.get(kind)
         if found is None:
-            found = self._eligible[key] = [gap for gap in reversed(self._gaps) if kind.takes(gap.attributes)]
+            found = self._eligible[kind] = [gap for gap in reversed(self._gaps) if kind.takes(gap.attributes)]
         return found
 
     def _grow(self, regions: int) -> None:

@@ -273,11 +273,6 @@ class Amount:
         else:
             self.terms, self.constant, self.divisor = (), settled, 1
 
-    @property
-    def shift(self) -> int | None:
-        """n, where this is x + n for all x."""
-        return self.constant if self.terms == _ITSELF and self.divisor == 1 else None
-
     def limits(self) -> tuple[int, int]:
         """The lowest and the highest value, as far as the box tells; the unknown is not narrowed by it."""
         low, high = self._range()
