@@ -1,10 +1,13 @@
 """The replay itself: it can stop after any step, and says where a kernel dies."""
 
+import gc
+import weakref
+
 import pytest
 
 from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
-from memplan.boot.replay import replay, run
+from memplan.boot.replay import played, replay, run
 from memplan.errors import NotCoveredError
 from memplan.kernel.load import find_kernel, override
 from memplan.machine.model import CpuAffinity, Cpus, E820Entry, Machine, MemoryAffinity, Srat
@@ -40,6 +43,20 @@ def test_a_boot_that_dies_says_in_which_step() -> None:
     assert boot.recorder.step == "reserve_real_mode"
     end = replay(NO_LOW_MEMORY, find_kernel("3.13")).end
     assert (end.completed, end.step, end.text) == (False, "reserve_real_mode", "Cannot allocate trampoline")
+
+
+@pytest.mark.parametrize(("machine", "version"), [(MACHINE, "3.13"), (MACHINE, "6.12"), (NO_LOW_MEMORY, "3.13")])
+def test_a_boot_that_is_over_is_gone_at_once(machine: Machine, version: str) -> None:
+    """Nothing in it leads back to it, so its memory need not wait for the collector, and the next boot can have it."""
+    boot = Boot(machine, find_kernel(version))
+    gc.disable()
+    try:
+        played(boot)
+        left = weakref.ref(boot)
+        del boot
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_a_step_that_is_not_there_is_not_covered() -> None:

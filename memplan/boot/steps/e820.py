@@ -49,7 +49,8 @@ def e820__memory_setup(boot: Boot) -> None:
         )
     room = ZEROPAGE_ENTRIES + 3 * boot.kernel.max_numnodes
     kept_apart = _KEPT_APART[boot.rules.e820_kept_apart]
-    table = E820Table((*entries, *extended), room, partial(boot.printk, warning=True), kept_apart)
+    # What it says goes to the recorder itself: a table that leads back to the boot keeps it from going when it is over.
+    table = E820Table((*entries, *extended), room, partial(boot.recorder.message, warning=True), kept_apart)
     table.update()
     boot.e820_firmware = table.copy()
     boot.e820 = table
