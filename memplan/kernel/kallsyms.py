@@ -19,8 +19,8 @@ _DIGITS = b"\0".join(b"%d" % n for n in range(10)) + b"\0"
 _TOKENS = 256
 _FIRST_DIGIT = 0x30
 _TYPES = frozenset(b"aAbBcCdDgGiInNrRsStTuUvVwW?")
-#: All tables begin at multiples of eight bytes.
-_ALIGN = 8
+#: What the tables begin at multiples of: eight bytes, from 7.0 on four.
+_ALIGNS = (8, 4)
 _FEWEST = 100
 #: KSYM_NAME_LEN, with the zero at its end.
 _LONGEST_NAME = 512
@@ -33,75 +33,94 @@ def kallsyms(elf: Elf) -> dict[str, int]:
     """All symbols and their addresses (the first of equal names); empty where the kernel has no such table."""
     section = ".rodata" if ".rodata" in elf.sections else ".init.rodata"
     data = elf.content(section) or b""
-    at = -1
-    steps = [_MOST_STEPS]
-    while steps[0] > 0 and (at := data.find(_DIGITS, at + 1)) >= 0:
-        tokens = _token_table(data, at)
-        if tokens is None:
-            steps[0] -= _TOKENS
-            continue
-        start, table, after = tokens
-        for count_at, count, names_at in _name_tables(data, start, table, steps):
-            names = _names(data, names_at, count, table)
-            if names is None:
-                continue
-            for addresses in _addresses(data, elf.sections[section].address, count_at, count, after):
-                found: dict[str, int] = {}
-                for name, address in zip(names, addresses, strict=True):
-                    found.setdefault(name, address)
-                if found.get("_text") == elf.text.address:
-                    return found
+    for align in _ALIGNS:
+        at = -1
+        steps = [_MOST_STEPS]
+        while steps[0] > 0 and (at := data.find(_DIGITS, at + 1)) >= 0:
+            found = _symbols(elf, data, elf.sections[section].address, at, align, steps)
+            if found:
+                return found
     return {}
 
 
-def _token_table(data: bytes, digits_at: int) -> tuple[int, list[bytes], int] | None:
+def _symbols(elf: Elf, data: bytes, address: int, digits_at: int, align: int, steps: list[int]) -> dict[str, int]:
+    """What the tables around such tokens tell, if they are tables; `address` is that of `data`."""
+    tokens = _token_table(data, digits_at, align)
+    if tokens is None:
+        steps[0] -= _TOKENS
+        return {}
+    start, table, after = tokens
+    for count_at, count in _name_tables(data, start, table, align, steps):
+        names = _names(data, count_at + align, count, table)
+        if names is None:
+            continue
+        for addresses in _addresses(data, address, count_at, count, after):
+            found: dict[str, int] = {}
+            for name, own in zip(names, addresses, strict=True):
+                found.setdefault(name, own)
+            if found.get("_text") == elf.text.address:
+                return found
+    return {}
+
+
+def _token_table(data: bytes, digits_at: int, align: int) -> tuple[int, list[bytes], int] | None:
     """Start of the token table, the tokens, and the end of the index behind it; `digits_at` is token 0x30."""
     end = digits_at
     for _ in range(_TOKENS - _FIRST_DIGIT):
         end = data.find(b"\0", end) + 1
         if not end:
             return None
-    index_at = round_up(end, _ALIGN)
+    index_at = round_up(end, align)
     if index_at + 2 * _TOKENS > len(data):
         return None
     index = struct.unpack_from(f"<{_TOKENS}H", data, index_at)
     start = digits_at - index[_FIRST_DIGIT]
-    if index[0] or start % _ALIGN or any(a >= b for a, b in pairwise(index)):
+    if index[0] or start % align or any(a >= b for a, b in pairwise(index)):
         return None
     table = [data[start + place : data.find(b"\0", start + place)] for place in index]
     return (start, table, index_at + 2 * _TOKENS) if max(map(len, table)) < _LONGEST_NAME else None
 
 
-def _name_tables(data: bytes, tokens_at: int, table: list[bytes], steps: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Places that may hold the number of symbols with the names behind it, nearest to the token table first.
+def _name_tables(
+    data: bytes, tokens_at: int, table: list[bytes], align: int, steps: list[int]
+) -> Iterator[tuple[int, int]]:
+    """Places that may hold the number of symbols with the names behind it, and the number; the nearest ones first.
 
     What is looked at is taken off `steps`; it ends when those are used up.
     """
     first_types = [bool(token) and token[0] in _TYPES for token in table]
-    for at in range(tokens_at - _ALIGN, -1, -_ALIGN):
+    runs: dict[int, int] = {}
+    for at in range(tokens_at - align, -1, -align):
         steps[0] -= 1
         if steps[0] <= 0:
             return
         (count,) = struct.unpack_from("<I", data, at)
         if _FEWEST <= count < tokens_at - at:
-            walked = _walk(data, at + _ALIGN, count, tokens_at, first_types)
-            steps[0] -= walked
-            if walked == count:
-                yield at, count, at + _ALIGN
+            known = len(runs)
+            if _run(data, at + align, tokens_at, first_types, runs) >= count:
+                yield at, count
+            steps[0] -= len(runs) - known
 
 
-def _walk(data: bytes, at: int, count: int, end: int, first_types: list[bool]) -> int:
-    """How many of `count` packed names, each beginning with a symbol's type, stand between `at` and `end`."""
-    for number in range(count):
-        length = data[at]
-        at += 1
+def _run(data: bytes, at: int, end: int, first_types: list[bool], runs: dict[int, int]) -> int:
+    """How many packed names, each beginning with a symbol's type, stand one behind the other from `at` on, up to `end`.
+
+    `runs` has the answers so far: from most places inside the names one comes to the borders between them.
+    """
+    path = []
+    while (run := runs.get(at)) is None:
+        length, name_at = data[at], at + 1
         if length & 0x80:
-            length = length & 0x7F | data[at] << 7
-            at += 1
-        if not length or at + length > end or not first_types[data[at]]:
-            return number
-        at += length
-    return count
+            length, name_at = length & 0x7F | data[at + 1] << 7, at + 2
+        if length and name_at + length <= end and first_types[data[name_at]]:
+            path.append(at)
+            at = name_at + length
+        else:
+            runs[at] = 0
+    for place in reversed(path):
+        run += 1
+        runs[place] = run
+    return run
 
 
 def _names(data: bytes, at: int, count: int, table: list[bytes]) -> list[str] | None:
@@ -121,17 +140,17 @@ def _names(data: bytes, at: int, count: int, table: list[bytes]) -> list[str] | 
     return names
 
 
-def _addresses(data: bytes, at: int, count_at: int, count: int, after: int) -> Iterator[list[int]]:
-    """The symbols' addresses, read in each of the known orders; `at` is the address of `data`."""
-    places = []
-    # 6.4 on: offsets and base behind the token index; before: offsets, base, number of symbols.
-    start = round_up(after, 8)
+def _addresses(data: bytes, at: int, count_at: int, count: int, start: int) -> Iterator[list[int]]:
+    """The symbols' addresses, read in each of the known orders; `at` is the address of `data`.
+
+    `start` is where the next table behind the token index begins.
+    """
     if start + 4 * count <= len(data):
         offsets = struct.unpack_from(f"<{count}i", data, start)
         yield [at + start + 4 * number + offset for number, offset in enumerate(offsets)]
-    places.append((start, start + round_up(4 * count, 8)))
-    places.append((count_at - 8 - round_up(4 * count, 8), count_at - 8))
-    for offsets_at, base_at in places:
+    room = round_up(4 * count, 8)
+    # 6.4 on: offsets and base behind the token index; before: offsets, base, number of symbols.
+    for offsets_at, base_at in ((start, start + room), (count_at - 8 - room, count_at - 8)):
         if offsets_at < 0 or base_at + 8 > len(data):
             continue
         (base,) = struct.unpack_from("<Q", data, base_at)

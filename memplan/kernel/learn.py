@@ -150,6 +150,10 @@ def learn(inputs: Inputs, *, release: str = "") -> Learned:
     if elf is not None and symbols:
         options = option_words(elf, symbols)
     notes = _fill_gaps(build, release, banner)
+    if options is None:
+        notes.append(
+            "nothing tells which boot options it handles (an image with symbols does); plans that need them fail"
+        )
     version = str(KernelVersion.at_head_of(release).release)
     return Learned(release, banner, version, build.by_source, options, notes)
 

@@ -46,7 +46,7 @@ def token_table() -> tuple[bytes, list[int]]:
     for token in TOKENS:
         places.append(len(tokens))
         tokens += token + b"\0"
-    return pad(tokens), places
+    return tokens, places
 
 
 def image(data: bytes, section: str = ".rodata") -> Elf:
@@ -71,9 +71,11 @@ def elf_with(
 ) -> Elf:
     """A kernel whose read-only data hold `before`, the tables of `symbols`, and more `behind` them."""
     count = struct.pack("<I", len(symbols))
-    names = pad(b"".join(packed(name) for name, _ in symbols))
+    packed_names = b"".join(packed(name) for name, _ in symbols)
+    names = pad(packed_names)
     tokens, places = token_table()
-    table = tokens + struct.pack("<256H", *places)
+    index = struct.pack("<256H", *places)
+    table = pad(tokens) + index
     base = min(address for _, address in symbols if address >= TEXT)
     head = pad(before)
     values = [address for _, address in symbols]
@@ -83,7 +85,7 @@ def elf_with(
         offsets = struct.pack(f"<{len(values)}I", *(value - base for value in values))
         data = head + pad(count) + names + sequence + table + pad(offsets) + struct.pack("<Q", base)
     elif layout == "from their own place":
-        data = head + pad(count) + names + sequence + table
+        data = pad(before, 4) + count + pad(packed_names, 4) + pad(sequence, 4) + pad(tokens, 4) + index
         at = RODATA + len(data)
         data += struct.pack(f"<{len(values)}i", *(value - at - 4 * n for n, value in enumerate(values)))
     else:
@@ -206,6 +208,7 @@ def test_a_table_of_tokens_is_whole(damage: str) -> None:
     symbols = some("offsets", ["f"], [16])
     data = bytearray(elf_with(symbols, "offsets", b"", behind=b"").content(".rodata") or b"")
     tokens, places = token_table()
+    tokens = pad(tokens)
     at = data.find(tokens)
     index_at = at + len(tokens)
     if damage == "begin":
@@ -226,7 +229,10 @@ def test_a_table_of_tokens_is_whole(damage: str) -> None:
 @pytest.mark.parametrize("false_digits", [0, 1, 3])
 @pytest.mark.parametrize("others", [0, 50])
 def test_how_long_is_looked_for_them(false_digits: int, others: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step for each eight bytes from the tokens down, and each name of what may be a table; 256 for false tokens."""
+    """A step for each eight bytes from the tokens down, each name of what may be a table, and what is none behind it.
+
+    False tokens cost 256.
+    """
     digits = b"\0".join(b"%d" % n for n in range(10)) + b"\0"
     symbols = some("behind the tokens", ["f"], [16])
     # Numbers of names that are fewer, or that no symbol's type begins.
@@ -236,10 +242,21 @@ def test_how_long_is_looked_for_them(false_digits: int, others: int, monkeypatch
     before = (digits + b"\1" + digits[:-2] + b"x\0") * false_digits
     subject = elf_with(symbols, "behind the tokens", before, sequence=table)
     data = subject.content(".rodata") or b""
-    steps = false_digits * 256 + (data.find(token_table()[0]) - len(pad(before))) // 8 + others
+    steps = false_digits * 256 + (data.find(token_table()[0]) - len(pad(before))) // 8
+    steps += others + 2 if others else 0
     for most, found in ((steps, 0), (steps + 1, len(symbols))):
         monkeypatch.setattr(module, "_MOST_STEPS", most)
         assert len(kallsyms(subject)) == found
+
+
+def test_each_name_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names in which much looks like a number of names, some more than there are; such tables end with the names."""
+    number = struct.pack("<I", 1000)
+    symbols = [(b"T_text", TEXT), *((b"t" + number + b"%d" % own, TEXT + 16 * own) for own in range(900))]
+    subject = elf_with(symbols, "from their own place", b"", sequence=b"\0" * 1000)
+    data = subject.content(".rodata") or b""
+    monkeypatch.setattr(module, "_MOST_STEPS", data.find(token_table()[0]) // 4 + 2 * len(symbols))
+    assert len(kallsyms(subject)) == len(symbols)
 
 
 def test_digits_alone_are_no_table() -> None:

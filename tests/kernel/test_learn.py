@@ -164,9 +164,11 @@ def test_vmlinux_tells_its_release(tmp_path: Path) -> None:
 def test_image_without_symbols_tells_its_places_by_sections(tmp_path: Path) -> None:
     path = tmp_path / "vmlinux"
     path.write_bytes(elf().replace(b"0\x001\x002\x003\x00", b"0\x001\x00x\x003\x00"))
-    found = facts(learn(Inputs(path)))
+    learned = learn(Inputs(path))
+    found = facts(learned)
     told = {name: value for name, value in IMAGE.items() if name != "image.real_mode_size"}
     assert {name: found[name] for name in told} == told
+    assert learned.notes[-1].startswith("nothing tells which boot options it handles ")
 
 
 def test_system_map_alone(tmp_path: Path) -> None:
