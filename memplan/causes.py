@@ -96,11 +96,7 @@ def _place_first(fact: Fact) -> tuple[int, ...]:
 
 def other_build(log: Told, plan: Plan) -> bool:
     """Whether the plan was made with other facts than those of the log's build."""
-    if not log.release or (log.release in plan.kernel and log.release != plan.kernel):
-        return False
-    from memplan.kernel.builds import is_older, match_release
-
-    return is_older(log.release) or match_release(log.release, log.version) != (plan.kernel, "")
+    return bool(log.release) and plan.build != log.release
 
 
 def other_options(log: Told, plan: Plan) -> str:

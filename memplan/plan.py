@@ -191,6 +191,8 @@ class Plan(NamedTuple):
     the kernel does not know.  `srat` says what became of the SRAT, `kaslr` where KASLR may put the kernel (None where
     it is not built in, or not known).
 
+    `build` is the release of the build whose own facts it was made with, "" where they are those of other builds.
+
     Addresses are bytes; every end is exclusive (JSON has inclusive ones).
     `limits` tells what the boot asks for and is not replayed: with any of it the kernel may do otherwise than planned.
     """
@@ -219,6 +221,7 @@ class Plan(NamedTuple):
     unheeded: tuple[str, ...] = ()
     srat: SratUse = SratUse.NOT_REACHED
     kaslr: "Places | None" = None
+    build: str = ""
 
     @property
     def reserved_pages(self) -> int:

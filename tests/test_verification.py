@@ -11,6 +11,7 @@ import memplan
 from memplan.errors import InputError
 from memplan.events import Message
 from memplan.firmware.combine import import_files
+from memplan.kernel.shipped import kernel_file
 from memplan.plan import End, Plan
 from memplan.verification import Comparison, compare, verify
 
@@ -272,11 +273,20 @@ def test_a_build_that_is_not_known_is_the_cause(lines: list[str], tmp_path: Path
     assert "planned with the facts of 6.1.99, not with those of 6.1.99-custom's own build" in result.notes
 
 
-def test_another_build_of_a_known_release_is_noted(lines: list[str], plan: Plan) -> None:
-    other = [re.sub(r"Debian 6\.1\.\S+", "Local 1", line) for line in lines]
-    result = held(other, plan._replace(kernel="debian-6.1"))
-    assert any("not with those of 6.1.0-55-amd64's own build" in note for note in result.notes)
-    assert held(other, plan).notes == ()
+def test_a_plan_with_the_facts_of_another_build_is_noted(lines: list[str], plan: Plan) -> None:
+    other = [line.replace("6.1.0-55-amd64", "6.1.0-54-amd64") for line in lines]
+    result = held(other, plan)
+    assert any("not with those of 6.1.0-54-amd64's own build" in note for note in result.notes)
+
+
+def test_a_build_that_was_learned_is_the_logs_own(lines: list[str], tmp_path: Path) -> None:
+    """However its file is called, and although memplan does not know the release by itself."""
+    text = Path(kernel_file("debian-6.1.0-55-amd64")).read_text(encoding="utf-8")
+    for name in ("6.1.99-custom", "mine"):
+        own = tmp_path / f"{name}.yaml"
+        own.write_text(re.sub(r"(?m)^release: .*$", "release: 6.1.99-custom", text))
+        log = file_of(tmp_path, [line.replace("6.1.0-55-amd64", "6.1.99-custom") for line in lines])
+        assert verify(log, kernel=str(own)).notes == ()
 
 
 # -- boots that die ------------------------------------------------------------------------------------------------

@@ -123,6 +123,7 @@ def _plan(boot: Boot, end: End) -> Plan:
         unheeded=tuple(each.text for each in unheeded(boot.cmdline, boot.kernel)),
         srat=boot.nodes.srat,
         kaslr=_kaslr(boot),
+        build=boot.kernel.own_release,
     )
 
 

@@ -54,6 +54,11 @@ class Kernel(NamedTuple):
         return self.fact(f"config.{name}")
 
     @property
+    def own_release(self) -> str:
+        """The release of the build that these facts were learned from; "" where all of them are other builds'."""
+        return self.release if self.borrowed != self.facts.keys() else ""
+
+    @property
     def may_be_red_hats(self) -> bool:
         """Whether this may stand for a kernel of Red Hat's with its own patches: 7 (by the oldest rules), 8 or 9."""
         return re.search(r"\.el\d|^rhel|^3\.13$", self.name) is not None
