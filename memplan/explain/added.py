@@ -110,8 +110,8 @@ def _state(part: BlockRange) -> str:
 
 def _reasons(dimm: DimmReport, part: BlockRange) -> tuple[str, ...]:
     """Why the blocks of `part` are in their zone."""
-    numbers = range(part.first, part.last + 1)
-    return tuple(f"why: {reason.why}" for reason in dimm.zone_why if any(one in numbers for one in reason.blocks))
+    told = (why for ranges, why in dimm.zone_why if any(low <= part.last and high > part.first for low, high in ranges))
+    return tuple(f"why: {why}" for why in told)
 
 
 # -- an address ----------------------------------------------------------------------------------------------------

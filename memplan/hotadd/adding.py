@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.hotadd import place
-from memplan.hotadd.memory import MAP_SHARE, Block
+from memplan.hotadd.memory import MAP_SHARE, Blocks
 from memplan.hotadd.running import Dimm, Outcome, zone_counts
-from memplan.hotadd.zones import zone_when_added
+from memplan.hotadd.zones import GIVEN_AS_ADDED, stretches, zone_when_added
+from memplan.ranges import RangeSet
 from memplan.units import size_text
 
 if TYPE_CHECKING:
@@ -95,25 +96,28 @@ def _take(running: Running, dimm: Dimm) -> Outcome:
     nid = dimm.node.nid
     if dimm.node.made_up:
         running.warn(f"{dimm.name}: {dimm.node.why}, though it was not possible at boot")
-    numbers = place.blocks_of(start, dimm.range)
-    added = [Block(number, nid, running.memory.block_pages, dimm=dimm.index, map_pages=own_map) for number in numbers]
-    running.memory.add(added)
+    memory, numbers = running.memory, place.blocks_of(start, dimm.range)
+    # Where sections are asked for only, the first may belong to a block that is there already, and stays as it is.
+    there = RangeSet(own.range for own in memory.within(numbers.start, numbers.stop))
+    for first, end in there.outside(numbers.start, numbers.stop):
+        memory.add(Blocks(first, end, nid, memory.block_pages, dimm=dimm.index, map_pages=own_map))
     dimm.accepted = True
     dimm.outcome = "at risk" if dimm.risk else "there"
-    for block in added:
-        _give_zone(running, block)
+    _give_zones(running, dimm)
     if not own_map:
         _take_map(running, dimm)
-    what = f"{len(added)} block{'s' if len(added) != 1 else ''} of node {nid}"
+    count = memory.count(dimm.index)
+    what = f"{count} block{'s' if count != 1 else ''} of node {nid}"
     risk = f"; at risk, as {dimm.risk}" if dimm.risk else ""
     type_ = settings.online_type()
     if type_ is None:
         return Outcome(True, f"{what}, off-line until they are put on-line{risk}")
-    for block in added:
-        if (oops := running.oops(block, type_)) is not None:
+    for blocks in memory.of_dimm(dimm.index):
+        if (oops := running.oops(blocks, type_)) is not None:
             return oops
-        running.put_online(block, type_)
-    return Outcome(True, f"{what}, on-line at once ({settings.default_state}): {zone_counts(added)}{risk}")
+        running.put_online(blocks, type_)
+    counts = zone_counts(memory.of_dimm(dimm.index))
+    return Outcome(True, f"{what}, on-line at once ({settings.default_state}): {counts}{risk}")
 
 
 def _no_room(dimm: Dimm, need: int, room: int) -> Outcome:
@@ -151,13 +155,17 @@ def _hosts(running: Running, dimm: Dimm) -> tuple[int, ...]:
     return tuple(blocks) if ample else ()
 
 
-def _give_zone(running: Running, block: Block) -> None:
+def _give_zones(running: Running, dimm: Dimm) -> None:
     """Up to 4.12 memory is in a zone, and widens it, as soon as it is added."""
-    low, high = running.memory.span(block)
-    zone = zone_when_added(running.memory, running.rules, block.nid, low)
-    if zone is not None:
-        block.last_zone = zone
-        running.memory.zone(block.nid, zone).grow(low, high)
+    memory, rules = running.memory, running.rules
+    if rules.zones not in GIVEN_AS_ADDED:
+        return
+    for added in memory.of_dimm(dimm.index):
+        for part in stretches(memory, rules, added):
+            (blocks,) = memory.within(*part.range)
+            low, high = memory.span(blocks)
+            blocks.last_zone = zone_when_added(memory, rules, blocks.nid, low)
+            memory.zone(blocks.nid, blocks.last_zone).grow(low, high)
 
 
 def _mib(size: int) -> str:

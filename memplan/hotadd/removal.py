@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from memplan.hotadd.memory import MOVABLE
 from memplan.hotadd.running import Outcome, block_names, block_numbers
 from memplan.hotadd.switching import likely_stuck
+from memplan.ranges import RangeSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memplan.hotadd.memory import Block
+    from memplan.hotadd.memory import Blocks
     from memplan.hotadd.running import Dimm, Running
     from memplan.hotadd.scenario import Remove
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def remove(running: Running, step: Remove) -> Outcome:
     """Asks a DIMM back."""
     dimm = running.dimm(step.dimm)
-    told = None if step.stuck is None else set(running.blocks_at(step.stuck))
+    told = None if step.stuck is None else RangeSet(running.blocks_at(step.stuck))
     if not dimm.plugged:
         return Outcome(False, f"{dimm.name} is in no slot")
     if running.dead:
@@ -34,11 +35,12 @@ def remove(running: Running, step: Remove) -> Outcome:
         dimm.plugged, dimm.outcome = False, "gone"
         return Outcome(True, "no memory of it is in use: it goes")
     blocks = running.memory.of_dimm(dimm.index)
-    kernel = [block.index for block in blocks if block.online and not block.movable]
+    kernel = [own.range for own in blocks if own.online and not own.movable]
     pins = pinned_by(running, dimm)
     stuck = likely_stuck(running, blocks) if told is None else told
     if told is None and pins:
-        stuck = {*stuck, kernel[0]}
+        first = kernel[0][0]
+        stuck.add(first, first + 1)
     outcome = _attempt(running, dimm, blocks, stuck)
     if told is not None or not kernel:
         return outcome
@@ -57,9 +59,9 @@ def pinned_by(running: Running, dimm: Dimm) -> list[str]:
     return [other.name for other in running.dimms if other.accepted and other.map_hosts == (dimm.index,)]
 
 
-def refused_eject(blocks: Sequence[Block]) -> str:
+def refused_eject(blocks: Sequence[Blocks]) -> str:
     """What a refused eject would make of a DIMM's movable blocks, in words; "" where nothing changes."""
-    if not any(block.movable for block in blocks) or all(block.movable or not block.online for block in blocks):
+    if not any(own.movable for own in blocks) or all(own.movable or not own.online for own in blocks):
         return ""
     return (
         "an eject that is refused takes the movable blocks off-line and puts them back with plain online, "
@@ -67,33 +69,36 @@ def refused_eject(blocks: Sequence[Block]) -> str:
     )
 
 
-def _attempt(running: Running, dimm: Dimm, blocks: Sequence[Block], stuck: set[int]) -> Outcome:
+def _attempt(running: Running, dimm: Dimm, blocks: Sequence[Blocks], stuck: RangeSet) -> Outcome:
     """The eject, where the blocks `stuck` don't go off-line."""
-    went = [block for block in blocks if block.online and block.index not in stuck]
-    stay = [block.index for block in blocks if block.online and block.index in stuck]
-    for block in went:
-        running.take_offline(block)
+    online = [part for own in blocks if own.online for part in running.memory.apart(own, stuck)]
+    went = [part for part in online if not stuck.holds(part.first)]
+    stay = [part.range for part in online if stuck.holds(part.first)]
+    for part in went:
+        running.take_offline(part)
     if not stay:
         running.memory.remove(dimm.index, shrink=running.rules.spans_shrink == "on removal")
         dimm.plugged = dimm.accepted = False
         dimm.outcome = "gone"
         return Outcome(True, "it goes")
+    count = sum(part.count for part in went)
     changed = _come_back(running, went)
     reason = f"{block_names(stay)} can't go off-line, so it stays"
-    if went:
-        reason += f"; the other {len(went)} that were on-line come back with plain online, "
+    if count:
+        reason += f"; the other {count} that were on-line come back with plain online, "
         reason += changed or "to the zones they came from"
-    return Outcome(False, reason, tuple(f"memory memory{number}: Offline failed." for number in stay))
+    numbers = (number for first, end in stay for number in range(first, end))
+    return Outcome(False, reason, tuple(f"memory memory{number}: Offline failed." for number in numbers))
 
 
-def _come_back(running: Running, went: Sequence[Block]) -> str:
+def _come_back(running: Running, went: Sequence[Blocks]) -> str:
     """Puts blocks back as a refused eject does; which of them changed their zone, in words."""
-    changed: dict[tuple[str, str], list[int]] = {}
-    for block in went:
-        before = block.last_zone or ""
-        running.put_online(block, "online")
-        if block.zone is not None and block.zone != before:
-            changed.setdefault((before, block.zone), []).append(block.index)
+    changed: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for blocks in went:
+        before = blocks.last_zone or ""
+        for part, _ in running.put_online(blocks, "online"):
+            if part.zone is not None and part.zone != before:
+                changed.setdefault((before, part.zone), []).append(part.range)
     if any(before == MOVABLE for before, _ in changed):
         running.warn("a refused eject made movable memory the kernel's: it may never go again")
     return "; ".join(f"{block_numbers(own)} {old} before, {new} now" for (old, new), own in changed.items())

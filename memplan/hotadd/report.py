@@ -9,12 +9,13 @@ from memplan.hotadd.memory import MAP_SHARE, MOVABLE
 from memplan.hotadd.removal import pinned_by, refused_eject
 from memplan.hotadd.result import BlockRange, DimmReport, RatioReport, ZoneReason
 from memplan.hotadd.running import block_names
+from memplan.ranges import RangeSet
 from memplan.units import PAGE_SHIFT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from memplan.hotadd.memory import Block
+    from memplan.hotadd.memory import Blocks
     from memplan.hotadd.result import Removal
     from memplan.hotadd.running import Dimm, Running
 
@@ -26,7 +27,7 @@ def block_ranges(running: Running) -> tuple[BlockRange, ...]:
     """All blocks as they stand, neighbours that are alike put together."""
     memory = running.memory
     if running.rules.zones in zones.GIVEN_AS_ADDED:
-        return ranges_of(running, memory.blocks.values())
+        return ranges_of(running, memory.blocks)
     return _joined(own for dimm in memory.dimms for own in dimm_ranges(running, dimm))
 
 
@@ -49,17 +50,19 @@ def dimm_ranges(running: Running, dimm: int | None) -> tuple[BlockRange, ...]:
     return found
 
 
-def ranges_of(running: Running, blocks: Iterable[Block]) -> tuple[BlockRange, ...]:
+def ranges_of(running: Running, blocks: Iterable[Blocks]) -> tuple[BlockRange, ...]:
     """`blocks` as they stand, neighbours that are alike put together."""
+    memory, rules = running.memory, running.rules
     return _joined(
         BlockRange(
-            block.index,
-            block.index,
-            block.nid,
-            "online" if block.online else "offline",
-            zones.valid_zones(running.memory, running.rules, running.settings, block),
+            part.first,
+            part.end - 1,
+            part.nid,
+            "online" if part.online else "offline",
+            zones.valid_zones(memory, rules, running.settings, part),
         )
-        for block in blocks
+        for own in blocks
+        for part in zones.stretches(memory, rules, own)
     )
 
 
@@ -107,17 +110,17 @@ def dimm_report(running: Running, dimm: Dimm) -> DimmReport:
     )
 
 
-def _zone_reasons(dimm: Dimm, blocks: Sequence[Block]) -> tuple[ZoneReason, ...]:
+def _zone_reasons(dimm: Dimm, blocks: Sequence[Blocks]) -> tuple[ZoneReason, ...]:
     """Why those of the DIMM's blocks that are on-line are in their zones."""
-    online = {block.index for block in blocks if block.online}
-    found: dict[str, list[int]] = {}
-    for number, why in dimm.why.items():
-        if number in online:
-            found.setdefault(why, []).append(number)
-    return tuple(ZoneReason(tuple(own), why) for why, own in found.items())
+    online = RangeSet(own.range for own in blocks if own.online)
+    found: dict[str, list[tuple[int, int]]] = {}
+    for first, end, why in dimm.why:
+        if there := online.within(first, end):
+            found.setdefault(why, []).extend(there)
+    return tuple(ZoneReason(tuple(RangeSet(own)), why) for why, own in found.items())
 
 
-def _map_place(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> str:
+def _map_place(running: Running, dimm: Dimm, blocks: Sequence[Blocks]) -> str:
     """Where the DIMM's memory map is taken from."""
     if not blocks or dimm.node is None:
         return ""
@@ -139,18 +142,13 @@ def _map_place(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> str:
     return f"{text}; {dimm.map_note}" if dimm.map_note else text
 
 
-def _kernel_blocks(running: Running, dimm: Dimm) -> list[int]:
-    """The DIMM's blocks that are in kernel zones."""
-    return [block.index for block in running.memory.of_dimm(dimm.index) if block.online and not block.movable]
-
-
-def _removal(running: Running, dimm: Dimm, blocks: Sequence[Block]) -> tuple[Removal, str]:
+def _removal(running: Running, dimm: Dimm, blocks: Sequence[Blocks]) -> tuple[Removal, str]:
     """Whether the DIMM can go again, and why (not)."""
     if not blocks:
         return "nothing there", "it has no blocks"
-    kernel = _kernel_blocks(running, dimm)
+    kernel = [own.range for own in blocks if own.online and not own.movable]
     if not kernel:
-        online = any(block.online for block in blocks)
+        online = any(own.online for own in blocks)
         return "yes", _MOVABLE_GOES if online else "nothing of it is on-line"
     pins = pinned_by(running, dimm)
     why = [f"{block_names(kernel)}: in a kernel zone, where pages that can't be moved come to lie"]

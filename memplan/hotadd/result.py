@@ -25,9 +25,9 @@ class BlockRange(NamedTuple):
 
 
 class ZoneReason(NamedTuple):
-    """Why the blocks of these numbers went to their zone, in words that begin with the zone's name."""
+    """Why the blocks of these numbers, half-open ranges, went to their zone: words that begin with the zone's name."""
 
-    blocks: tuple[int, ...]
+    blocks: tuple[tuple[int, int], ...]
     why: str
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from memplan.hotadd.memory import MOST_MOVABLE, Memory
 from memplan.hotadd.place import blocks_of, window_of
 from memplan.hotadd.scenario import unknown_dimm
-from memplan.hotadd.zones import choose
+from memplan.hotadd.zones import alike, choose
+from memplan.ranges import RangeSet
 from memplan.units import PAGE_SHIFT, PAGE_SIZE, SIZE_2M
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from memplan.hotadd.memory import Block
+    from memplan.hotadd.memory import Blocks
     from memplan.hotadd.place import NodeChoice
     from memplan.hotadd.result import BlockRange, DimmOutcome
     from memplan.hotadd.rules import HotplugRules
@@ -68,8 +69,8 @@ class Dimm:
         self.plugged = False
         self.accepted = False
         self.device = 0
-        #: Why a block is in its zone, by its number.
-        self.why: dict[int, str] = {}
+        #: Why blocks are in their zone, each with the first one's number and the end, in the order in which they came.
+        self.why: list[tuple[int, int, str]] = []
         self.map_note = ""
         self.growth = 0
         self.outcome: DimmOutcome = "refused"
@@ -82,10 +83,11 @@ class Dimm:
         """d0, d1, ..."""
         return f"d{self.index}"
 
-    def tell(self, block: int, why: str) -> None:
-        """That `block` went to its zone for this reason, and for no earlier one."""
-        self.why.pop(block, None)
-        self.why[block] = why
+    def tell(self, blocks: Blocks, why: str) -> None:
+        """That `blocks` went to their zone for this reason, and for no earlier one."""
+        own = RangeSet([blocks.range])
+        earlier = [(low, high, told) for first, end, told in self.why for low, high in own.outside(first, end)]
+        self.why = [*earlier, (*blocks.range, why)]
 
     @property
     def range(self) -> tuple[int, int]:
@@ -154,21 +156,22 @@ class Running:
             raise UnknownDimm(index, len(self.dimms))
         return self.dimms[index]
 
-    def blocks_at(self, targets: Sequence[Target]) -> list[int]:
-        """The numbers of the blocks that `targets` name, in their order."""
-        found: list[int] = []
+    def blocks_at(self, targets: Sequence[Target]) -> list[tuple[int, int]]:
+        """The numbers of the blocks that `targets` name, in their order: half-open ranges."""
+        found: list[tuple[int, int]] = []
         for target in targets:
             if target.dimm is None:
-                found.append(target.first)
+                found.append((target.first, target.first + 1))
                 continue
             dimm = self.dimm(target.dimm)
             if dimm.address is None:
                 continue
-            numbers = list(blocks_of(self.start, dimm.range))
+            numbers = blocks_of(self.start, dimm.range)
             if target.first < 0:
-                found += numbers[target.first :][:1]
+                numbers = numbers[target.first :][:1]
             else:
-                found += numbers[target.first : None if target.last is None else target.last + 1]
+                numbers = numbers[target.first : None if target.last is None else target.last + 1]
+            found.append((numbers.start, numbers.stop))
         return found
 
     def lacking(self, targets: Sequence[Target]) -> list[str]:
@@ -190,21 +193,29 @@ class Running:
         """Added memory in kernel zones."""
         return self.memory.kernel_pages(added=True) << PAGE_SHIFT
 
-    def put_online(self, block: Block, type_: OnlineType) -> str:
-        """Puts an off-line block on-line; why it is refused, or ""."""
-        choice = choose(self.memory, self.rules, self.settings, block, type_)
-        if choice.zone is None:
-            return choice.why
-        if self.rules.zones.startswith("added") and choice.zone != block.last_zone:
-            self.memory.give_up(block)
-        self.memory.online(block, choice.zone)
-        if block.dimm is not None:
-            self.dimms[block.dimm].tell(block.index, f"{choice.zone}, as {choice.why}")
-        return ""
+    def put_online(self, blocks: Blocks, type_: OnlineType) -> list[tuple[Blocks, str]]:
+        """Puts off-line blocks on-line, one after the other; parts that fare alike, and why they are refused, or ""."""
+        done = []
+        first, end = blocks.range
+        while first < end:
+            (rest,) = self.memory.within(first, end)
+            choice = choose(self.memory, self.rules, self.settings, rest, type_)
+            count = alike(self.memory, self.rules, self.settings, rest, type_, choice)
+            (part,) = self.memory.within(first, first + count)
+            first = part.end
+            done.append((part, choice.why if choice.zone is None else ""))
+            if choice.zone is None:
+                continue
+            if self.rules.zones.startswith("added") and choice.zone != part.last_zone:
+                self.memory.give_up(part)
+            self.memory.online(part, choice.zone)
+            if part.dimm is not None:
+                self.dimms[part.dimm].tell(part, f"{choice.zone}, as {choice.why}")
+        return done
 
-    def take_offline(self, block: Block) -> None:
-        """Takes an on-line block off-line."""
-        self.memory.offline(block, shrink=self.rules.spans_shrink == "off-line")
+    def take_offline(self, blocks: Blocks) -> None:
+        """Takes on-line blocks off-line."""
+        self.memory.offline(blocks, shrink=self.rules.spans_shrink == "off-line")
 
     # -- huge pages -------------------------------------------------------------------------------------------------
 
@@ -214,10 +225,10 @@ class Running:
         A node's share lies in its added movable memory where there is some.  Maps of boot memory that huge pages give
         back are counted as memory that was not there before.
         """
-        nodes = sorted({block.nid for block in self.memory.blocks.values() if block.online})
+        nodes = sorted({blocks.nid for blocks in self.memory.blocks if blocks.online})
         kept = self.huge_pages if pages >= self.huge_total else 0
         share, rest = divmod(pages - self.huge_total if kept else pages, max(len(nodes), 1))
-        movable = {block.nid for block in self.memory.blocks.values() if not block.boot and block.movable}
+        movable = {blocks.nid for blocks in self.memory.blocks if not blocks.boot and blocks.movable}
         found = kept + sum(share + (index < rest) for index, nid in enumerate(nodes) if nid not in movable)
         if self.settings.hugetlb_frees_maps:
             self.memory.growth += (found - self.huge_pages) * self.rules.hugetlb_freed_map
@@ -231,21 +242,22 @@ class Running:
 
     # -- what can't go on -------------------------------------------------------------------------------------------
 
-    def oops(self, block: Block, type_: OnlineType) -> Outcome | None:
-        """The end of a kernel that puts memory of a made-up node on-line; None where it lives.
+    def oops(self, blocks: Blocks, type_: OnlineType) -> Outcome | None:
+        """The end of a kernel that puts the first of blocks of a made-up node on-line; None where it lives.
 
         Where CPU masks lie apart (CONFIG_CPUMASK_OFFSTACK) there are masks for the possible nodes only, and the
         building of zone lists follows a pointer that is not there (find_next_best_node, cpumask_of_node).
         """
         nr_node_ids = max(self.start.possible, default=0) + 1
-        if block.nid < nr_node_ids:
+        if blocks.nid < nr_node_ids:
             return None
         if self.build.offstack is None:
             self.warn(
-                f"a kernel with CONFIG_CPUMASK_OFFSTACK oopses as memory of the new node {block.nid} comes on-line"
+                f"a kernel with CONFIG_CPUMASK_OFFSTACK oopses as memory of the new node {blocks.nid} comes on-line"
             )
         if not self.build.offstack:
             return None
+        (block,) = self.memory.within(blocks.first, blocks.first + 1)
         choice = choose(self.memory, self.rules, self.settings, block, type_)
         if choice.zone is not None:
             self.memory.online(block, choice.zone)
@@ -254,31 +266,26 @@ class Running:
         self.warn(f"node {block.nid} was not possible at boot: the kernel oopses when its memory comes on-line")
         return Outcome(
             False,
-            f"the kernel oopses as block {block.index} comes on-line: node {block.nid} is made up and has no CPU mask",
+            f"the kernel oopses as block {block.first} comes on-line: node {block.nid} is made up and has no CPU mask",
             (_OOPS,),
         )
 
 
-def zone_counts(blocks: Iterable[Block]) -> str:
+def zone_counts(blocks: Iterable[Blocks]) -> str:
     """How many blocks are in which zone: ``6 Movable, 2 Normal``."""
     counts: dict[str, int] = {}
-    for block in blocks:
-        counts[block.zone or "none"] = counts.get(block.zone or "none", 0) + 1
+    for own in blocks:
+        counts[own.zone or "none"] = counts.get(own.zone or "none", 0) + own.count
     return ", ".join(f"{count} {zone}" for zone, count in counts.items())
 
 
-def block_names(numbers: Iterable[int]) -> str:
-    """Blocks by their numbers, neighbours put together: ``blocks 40-43, 47``, ``block 44``."""
-    numbers = set(numbers)
-    return f"block{'s' if len(numbers) != 1 else ''} {block_numbers(numbers)}"
+def block_names(ranges: Iterable[tuple[int, int]]) -> str:
+    """Blocks by half-open ranges of their numbers: ``blocks 40-43, 47``, ``block 44``."""
+    numbers = RangeSet(ranges)
+    count = sum(end - first for first, end in numbers)
+    return f"block{'s' if count != 1 else ''} {block_numbers(numbers)}"
 
 
-def block_numbers(numbers: Iterable[int]) -> str:
-    """Block numbers, neighbours put together: ``40-43, 47``."""
-    runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if runs and runs[-1][1] == number - 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+def block_numbers(ranges: Iterable[tuple[int, int]]) -> str:
+    """Numbers of blocks, in half-open ranges, neighbours put together: ``40-43, 47``."""
+    return ", ".join(str(first) if end == first + 1 else f"{first}-{end - 1}" for first, end in RangeSet(ranges))

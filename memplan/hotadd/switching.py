@@ -8,11 +8,12 @@ from memplan.hotadd.memory import KERNEL_ZONES
 from memplan.hotadd.running import Outcome, block_names, zone_counts
 from memplan.hotadd.scenario import Offline, Online, Target
 from memplan.hotadd.shell import changed_settings, huge_pages, written_states
+from memplan.ranges import RangeSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from memplan.hotadd.memory import Block
+    from memplan.hotadd.memory import Blocks, Memory
     from memplan.hotadd.running import Running
     from memplan.hotadd.scenario import Shell
 
@@ -21,52 +22,59 @@ _MOST_TOLD = 3
 
 def online(running: Running, step: Online) -> Outcome:
     """Puts blocks on-line, one after the other."""
-    numbers = running.blocks_at(step.targets)
+    ranges = running.blocks_at(step.targets)
     if running.dead:
         return Outcome(False, running.dead)
     problems = running.lacking(step.targets)
-    done: list[Block] = []
-    for number in numbers:
-        block = running.memory.blocks.get(number)
-        if block is None:
-            problems.append(f"block {number} is not there")
-        elif block.online:
-            problems.append(f"block {number} is on-line already (Invalid argument)")
-        elif (oops := running.oops(block, step.type)) is not None:
+    done: list[tuple[int, int]] = []
+    for first, end, blocks in _named(running.memory, ranges):
+        numbers = range(first, end)
+        if blocks is None:
+            problems += [f"block {number} is not there" for number in numbers]
+        elif blocks.online:
+            problems += [f"block {number} is on-line already (Invalid argument)" for number in numbers]
+        elif (oops := running.oops(blocks, step.type)) is not None:
             return oops
-        elif refused := running.put_online(block, step.type):
-            problems.append(f"block {number}: {refused} (Invalid argument)")
         else:
-            done.append(block)
-    reason = f"{len(done)} on-line: {zone_counts(done)}" if done else "no block comes on-line"
+            for part, refused in running.put_online(blocks, step.type):
+                if refused:
+                    problems += [f"block {number}: {refused} (Invalid argument)" for number in range(*part.range)]
+                else:
+                    done.append(part.range)
+    now = [own for first, end in done for own in running.memory.within(first, end)]
+    count = sum(own.count for own in now)
+    reason = f"{count} on-line: {zone_counts(now)}" if now else "no block comes on-line"
     return Outcome(not problems, _joined(reason, problems))
 
 
 def offline(running: Running, step: Offline) -> Outcome:
     """Takes blocks off-line, one after the other; which kernel-zone blocks go is the scenario's to say, or guessed."""
-    numbers = running.blocks_at(step.targets)
-    told = None if step.stuck is None else set(running.blocks_at(step.stuck))
+    ranges = running.blocks_at(step.targets)
+    told = None if step.stuck is None else RangeSet(running.blocks_at(step.stuck))
     if running.dead:
         return Outcome(False, running.dead)
     problems = running.lacking(step.targets)
-    guessed: list[int] = []
+    guessed: list[tuple[int, int]] = []
     done = 0
-    for number in numbers:
-        block = running.memory.blocks.get(number)
-        if block is None:
-            problems.append(f"block {number} is not there")
-        elif not block.online:
-            problems.append(f"block {number} is off-line already (Invalid argument)")
-        elif block.fixed:
-            problems.append(f"block {number} never goes: {block.fixed}")
+    for first, end, blocks in _named(running.memory, ranges):
+        numbers = range(first, end)
+        if blocks is None:
+            problems += [f"block {number} is not there" for number in numbers]
+        elif not blocks.online:
+            problems += [f"block {number} is off-line already (Invalid argument)" for number in numbers]
+        elif blocks.fixed:
+            problems += [f"block {number} never goes: {blocks.fixed}" for number in numbers]
         else:
-            if not block.movable and told is None:
-                guessed.append(number)
-            if number in (likely_stuck(running, [block]) if told is None else told):
-                problems.append(f"block {number} stays: a page in it can't be moved (Device or resource busy)")
-            else:
-                running.take_offline(block)
-                done += 1
+            if not blocks.movable and told is None:
+                guessed.append((first, end))
+            stuck = likely_stuck(running, [blocks]) if told is None else told
+            for part in running.memory.apart(blocks, stuck):
+                if stuck.holds(part.first):
+                    why = "a page in it can't be moved (Device or resource busy)"
+                    problems += [f"block {number} stays: {why}" for number in range(*part.range)]
+                else:
+                    running.take_offline(part)
+                    done += part.count
     reason = _joined(f"{done} off-line" if done else "no block goes off-line", problems)
     if not guessed:
         return Outcome(not problems, reason)
@@ -75,23 +83,35 @@ def offline(running: Running, step: Offline) -> Outcome:
     return Outcome(None, f"no promise, as {which} are in a kernel zone; the guess: {reason}")
 
 
-def likely_stuck(running: Running, blocks: Iterable[Block]) -> set[int]:
+def _named(memory: Memory, ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, Blocks | None]]:
+    """The blocks of these numbers as they are found; None where there are none.  Whoever asks may change them."""
+    for first, end in ranges:
+        for blocks in memory.within(first, end):
+            if first < blocks.first:
+                yield first, blocks.first, None
+            first = blocks.end
+            yield *blocks.range, blocks
+        if first < end:
+            yield first, end, None
+
+
+def likely_stuck(running: Running, blocks: Iterable[Blocks]) -> RangeSet:
     """The guess: boot memory stays, and the lowest block of a Normal zone that a node with CPUs did not have at boot.
 
     Such a zone is what these CPUs allocate from first, from the moment it is there; other added blocks go.
     """
     normal = KERNEL_ZONES[-1]
     had = {(zone.nid, zone.name) for zone in running.start.zones}
-    found = set()
-    for block in blocks:
-        if not block.online or block.movable:
+    found = RangeSet()
+    for own in blocks:
+        if not own.online or own.movable:
             continue
-        if block.boot:
-            found.add(block.index)
-        elif block.zone == normal and block.nid in running.start.cpu_nodes and (block.nid, normal) not in had:
-            everyone = running.memory.blocks.values()
-            if block.index == min(b.index for b in everyone if b.online and b.nid == block.nid and b.zone == normal):
-                found.add(block.index)
+        if own.boot:
+            found.add(*own.range)
+        elif own.zone == normal and own.nid in running.start.cpu_nodes and (own.nid, normal) not in had:
+            everyone = running.memory.blocks
+            if own.first == next(b.first for b in everyone if b.online and b.nid == own.nid and b.zone == normal):
+                found.add(own.first, own.first + 1)
     return found
 
 

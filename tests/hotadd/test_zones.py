@@ -6,11 +6,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memplan.hotadd.memory import Blocks, Memory
 from memplan.hotadd.replay import run
 from memplan.hotadd.report import ranges_of
 from memplan.hotadd.result import StepResult
 from memplan.hotadd.running import Build, Running
-from memplan.hotadd.scenario import Add, Offline, Online, OnlineType, Remove, Scenario, ScenarioStep, Shell, Target
+from memplan.hotadd.scenario import (
+    ONLINE_TYPES,
+    Add,
+    Offline,
+    Online,
+    OnlineType,
+    Remove,
+    Scenario,
+    ScenarioStep,
+    Shell,
+    Target,
+)
 from memplan.hotadd.settings import Settings, settings_of
 from memplan.hotadd.start import Start, StartBlock, StartZone
 from memplan.kernel.resolve import load_rules
@@ -187,9 +199,9 @@ def test_what_holds_whatever_is_done(todo: list[ScenarioStep], version: str, opt
             assert (len(part.zones) == 1) or part.state == "offline"
             assert part.zones
     for (nid, name), zone in running.memory.zones.items():
-        inside = [b for b in running.memory.blocks.values() if b.online and (b.nid, b.zone) == (nid, name)]
-        assert zone.present == sum(block.present for block in inside)
-        assert all(zone.start <= block.index * PAGES and (block.index + 1) * PAGES <= zone.end for block in inside)
+        inside = [b for b in running.memory.blocks if b.online and (b.nid, b.zone) == (nid, name)]
+        assert zone.present == sum(own.present * own.count for own in inside)
+        assert all(zone.start <= own.first * PAGES and own.end * PAGES <= zone.end for own in inside)
 
 
 @settings(max_examples=40, deadline=None)
@@ -209,10 +221,78 @@ def test_what_is_told_again_is_what_would_be_told_anew(
     for number, step in enumerate(told, 1):
         anew = Running(start(), rules, options, Scenario(tuple(todo[:number])), Build())
         run(anew)
-        assert step.blocks == ranges_of(anew, anew.memory.blocks.values())
+        assert step.blocks == ranges_of(anew, anew.memory.blocks)
         if step.dimm is not None and step.dimm.accepted:
             assert step.dimm.blocks == ranges_of(anew, anew.memory.of_dimm(int(step.dimm.name[1:])))
     for dimm in anew.dimms:
-        online = [block for block in anew.memory.of_dimm(dimm.index) if block.online]
-        assert anew.memory.movable_blocks[dimm.index] == sum(block.movable for block in online)
-        assert anew.memory.kernel_blocks[dimm.index] == sum(not block.movable for block in online)
+        online = [own for own in anew.memory.of_dimm(dimm.index) if own.online]
+        assert anew.memory.movable_blocks[dimm.index] == sum(own.count for own in online if own.movable)
+        assert anew.memory.kernel_blocks[dimm.index] == sum(own.count for own in online if not own.movable)
+
+
+class Apart(Memory):
+    """Memory whose blocks are all looked at by themselves."""
+
+    def add(self, blocks: Blocks) -> None:
+        while blocks.count > 1:
+            rest = blocks.cut(blocks.first + 1)
+            super().add(blocks)
+            blocks = rest
+        super().add(blocks)
+
+
+TARGET = st.one_of(
+    st.builds(lambda dimm: Target(dimm, 0, None), st.integers(0, 2)),
+    st.builds(lambda dimm, first, more: Target(dimm, first, first + more), *[st.integers(0, n) for n in (2, 9, 9)]),
+    st.builds(lambda dimm, last: Target(dimm, -last, -last), st.integers(0, 2), st.integers(1, 9)),
+    st.builds(lambda number: Target(None, number, number), st.one_of(st.integers(0, 9), st.integers(30, 60))),
+)
+TARGETS = st.lists(TARGET, min_size=1, max_size=3).map(tuple)
+STUCK = st.one_of(st.none(), st.lists(TARGET, max_size=2).map(tuple))
+ANY_STEP = st.one_of(
+    st.builds(
+        Add, st.sampled_from([BLOCK, GIB, 4 * GIB]), address=st.sampled_from([None, None, 6 * GIB, (1 << 44) - GIB])
+    ),
+    st.builds(Online, st.sampled_from(ONLINE_TYPES), TARGETS),
+    st.builds(Offline, TARGETS, STUCK),
+    st.builds(Remove, st.integers(0, 1), STUCK),
+    st.builds(
+        lambda file, word: Shell(f"echo {word} > /sys/{file}"),
+        st.sampled_from(["module/memory_hotplug/parameters/online_policy", "devices/system/memory/memory33/state"]),
+        st.sampled_from(["auto-movable", "contig-zones", "online_movable", "online_kernel", "offline"]),
+    ),
+)
+
+
+@pytest.mark.parametrize("version", ["4.4.302", "4.12.0", "4.13.4", "4.19.72", "5.10.209", "6.12.107"])
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(ANY_STEP, max_size=10),
+    SETTINGS,
+    st.sampled_from([None, 3, 8]),
+    st.sampled_from([GIB, 4 * GIB, (1 << 44) - GIB]),
+)
+def test_blocks_that_are_alike_fare_as_each_by_itself(
+    version: str, todo: list[ScenarioStep], options: Settings, movable_from: int | None, window: int
+) -> None:
+    scenario = Scenario((Add(2 * GIB), Add(GIB), Add(GIB), *todo))
+    begin = start(movable_from)._replace(window=window)
+
+    def told() -> object:
+        running = Running(begin, load_rules(version).hotplug, options, scenario, Build())
+        done = run(running)
+        zones = {key: (own.start, own.end, own.present, own.early) for key, own in running.memory.zones.items()}
+        return done, running.warnings, zones
+
+    together = told()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("memplan.hotadd.running.Memory", Apart)
+        assert told() == together
+
+
+def test_a_dimm_that_ends_a_block_of_the_boot_brings_no_block() -> None:
+    """Linux 4.4 asks for whole sections: those that share a block with boot memory are no block of their own."""
+    begin = start()._replace(block_size=2 * GIB, blocks=(StartBlock(0, 0, True, "DMA32", ("DMA32",), 8 * PAGES),))
+    (done,) = steps("4.4.302", Add(GIB, address=GIB), begin=begin)
+    assert done.reason.startswith("0 blocks of node 0")
+    assert [(part.first, part.last, part.state) for part in done.blocks] == [(0, 0, "online")]
