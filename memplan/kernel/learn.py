@@ -32,11 +32,12 @@ from memplan.kernel.version import KernelVersion
 from memplan.machine.kinds import quoted
 from memplan.units import GIB, MIB, PAGE_SIZE, round_up
 
-#: Options that a build has where it has one of these functions, for builds whose config file does not say.
+#: Options that a build has where it has one of these functions, and without any is without, for builds whose
+#: configuration does not say.
 _CONFIG_SYMBOLS = {
     "ACPI_INITRD_TABLE_OVERRIDE": ("acpi_initrd_override",),
     "ACPI_TABLE_UPGRADE": ("acpi_table_upgrade",),
-    "AMD_MEM_ENCRYPT": ("sme_enable",),
+    "AMD_MEM_ENCRYPT": ("sme_enable", "__pi_sme_enable"),
     "BOOT_CONFIG": ("xbc_init",),
     "CMA": ("cma_init_reserved_mem", "cma_init_reserved_areas"),
     "CPUMASK_OFFSTACK": ("alloc_bootmem_cpumask_var",),
@@ -47,7 +48,7 @@ _CONFIG_SYMBOLS = {
     "HIBERNATION": ("register_nosave_region", "__register_nosave_region"),
     "HPET_TIMER": ("hpet_enable",),
     "HUGETLBFS": ("hugetlb_init",),
-    "ISCSI_IBFT_FIND": ("reserve_ibft_region",),
+    "ISCSI_IBFT_FIND": ("reserve_ibft_region", "find_ibft_region"),
     "KEXEC": ("sys_kexec_load", "__x64_sys_kexec_load"),
     "KFENCE": ("kfence_init",),
     "KVM_GUEST": ("kvmclock_init",),
@@ -57,10 +58,11 @@ _CONFIG_SYMBOLS = {
     "PAGE_TABLE_ISOLATION": ("pti_init",),
     "RANDOMIZE_MEMORY": ("kernel_randomize_memory",),
     "SWIOTLB": ("swiotlb_print_info",),
-    "X86_5LEVEL": ("__pgtable_l5_enabled",),
     "X86_CHECK_BIOS_CORRUPTION": ("setup_bios_corruption_check",),
     "X86_MPPARSE": ("default_find_smp_config", "mpparse_find_mptable"),
 }
+#: The same of a variable; not all builds' symbols have those.
+_CONFIG_VARIABLES = {"X86_5LEVEL": "__pgtable_l5_enabled"}
 _IKCONFIG = b"IKCFG_ST"
 _BANNER = re.compile(rb"Linux version (\d+\.\d+[^\s%]{0,60}) [^\n\0]{0,512}?(#\d[^\n\0]{0,256})")
 #: Columns of the list of options in a kernel's file.
@@ -264,12 +266,12 @@ def _learn_config(build: _Build, config: Path | None, elf: Elf | None, symbols: 
         source = f"{elf.source}: the configuration inside"
         found = read_config(_unpacked_config(elf, packed + len(_IKCONFIG)), source)
         build.add("configuration inside the image (IKCONFIG)", _dotted(found.values))
-    present = {
-        name: True
-        for name, functions in _CONFIG_SYMBOLS.items()
-        if name not in found.told and any(function in symbols for function in functions)
-    }
-    build.add(f"functions in {told_by}", _dotted(present))
+    there = {name: any(own in symbols for own in functions) for name, functions in _CONFIG_SYMBOLS.items()}
+    if found.told or not symbols:
+        # A configuration leaves out what its version does not have.
+        there = {name: True for name, present in there.items() if present and name not in found.told}
+    there |= {name: True for name, own in _CONFIG_VARIABLES.items() if own in symbols and name not in found.told}
+    build.add(f"functions in {told_by}", _dotted(there))
 
 
 def _dotted(options: Mapping[str, FactValue]) -> dict[str, FactValue]:

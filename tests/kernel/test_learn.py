@@ -492,6 +492,17 @@ def test_options_that_functions_tell(tmp_path: Path) -> None:
     assert learned.facts["functions in System.map"] == {"config.PAGE_TABLE_ISOLATION": True}
 
 
+def test_without_a_configuration_what_has_no_function_is_off(tmp_path: Path) -> None:
+    """Variables stand in full symbol tables alone, so a lacking one tells nothing."""
+    path = tmp_path / "System.map"
+    names = {"_text": 0, "__brk_base": 0x8000, "_end": 0xA000, "kfence_init": 1, "__pi_sme_enable": 2}
+    path.write_text("".join(f"{0xFFFFFFFF81000000 + at:x} T {name}\n" for name, at in names.items()))
+    told = learn(Inputs(system_map=path), release="6.18.1").facts["functions in System.map"]
+    assert {name for name, on in told.items() if on} == {"config.KFENCE", "config.AMD_MEM_ENCRYPT"}
+    assert {"config.NUMA_EMU", "config.CMA", "config.MEMTEST", "config.X86_MPPARSE"} < told.keys()
+    assert "config.X86_5LEVEL" not in told
+
+
 @pytest.mark.parametrize("release", ["6.1.0-55-amd64", "6.12.3", "5.15.0-91-generic", "6.8.9-300.fc40.x86_64"])
 def test_releases_that_are_given(release: str, tmp_path: Path) -> None:
     path = tmp_path / "System.map"
