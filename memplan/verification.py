@@ -152,14 +152,13 @@ def read_logged(
     from memplan.klog.boots import boots_of, choose
     from memplan.klog.layout import kernel_lines
 
-    named = kernel if isinstance(kernel, str) else None
-    source = replace(open_source(log), boot=boot, kernel=named)
+    source = replace(open_source(log), boot=boot, kernel=kernel)
     if machine is None:
         from memplan.firmware.combine import machine_of
         from memplan.firmware.dmesg import read_boot
 
         own, found = read_boot(source)
-        imported = machine_of([found], kernel=named)
+        imported = machine_of([found], kernel=kernel)
         return Logged(source, own, imported.machine, tuple(imported.notes), ())
     chosen = choose(boots_of(kernel_lines(source)), boot, source.name)
     e820 = tuple(chosen.maps["BIOS-e820"]) if chosen is not None else ()

@@ -11,6 +11,7 @@ import memplan
 from memplan.errors import InputError
 from memplan.events import Message
 from memplan.firmware.combine import import_files
+from memplan.kernel.load import find_kernel
 from memplan.kernel.shipped import kernel_file
 from memplan.plan import End, Plan
 from memplan.verification import Comparison, compare, verify
@@ -287,6 +288,17 @@ def test_a_build_that_was_learned_is_the_logs_own(lines: list[str], tmp_path: Pa
         own.write_text(re.sub(r"(?m)^release: .*$", "release: 6.1.99-custom", text))
         log = file_of(tmp_path, [line.replace("6.1.0-55-amd64", "6.1.99-custom") for line in lines])
         assert verify(log, kernel=str(own)).notes == ()
+
+
+def test_a_kernel_that_is_given_is_the_logs_from_the_image_on(tmp_path: Path) -> None:
+    """Where the image lies is told by what lies behind it, so its size counts, not that of the nearest build."""
+    own = "6.18.8-own"
+    log = file_of(
+        tmp_path, [line.replace("Linux version 6.18.8", f"Linux version {own}") for line in lines_of("cma-hot-6.18")]
+    )
+    kernel = find_kernel("lab-6.18.8")._replace(name=own, release=own)
+    result = verify(log, kernel=kernel)
+    assert (result.same, result.notes) == (True, ()), result.first
 
 
 # -- boots that die ------------------------------------------------------------------------------------------------

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memplan.errors import InputError, Problem
 from memplan.firmware.blocks import beyond_boot
 from memplan.firmware.source import Fact, SourceFacts, read_source
 from memplan.machine.model import Acpi, Bios, Cpus, Efi, KernelImage, Machine, Srat
+
+if TYPE_CHECKING:
+    from memplan.kernel.model import Kernel
 
 #: The parts of a machine whose fields are told one by one, and what they begin as.
 _PARTS: dict[str, Any] = {"acpi": Acpi, "bios": Bios, "cpus": Cpus, "efi": Efi, "kernel": KernelImage, "srat": Srat}
@@ -55,7 +58,11 @@ def import_files(
 
 
 def machine_of(
-    found: list[SourceFacts], problems: Sequence[Problem] = (), *, force: bool = False, kernel: str | None = None
+    found: list[SourceFacts],
+    problems: Sequence[Problem] = (),
+    *,
+    force: bool = False,
+    kernel: str | Kernel | None = None,
 ) -> Imported:
     """The machine that the sources tell of together, some of which couldn't be read for `problems`.
 
@@ -73,7 +80,7 @@ def machine_of(
     if untold and machine.kernel.load_address is None:
         from memplan.firmware.image_place import with_image
 
-        machine = with_image(machine, comments, found)
+        machine = with_image(machine, comments, found, kernel)
     return Imported(machine, comments, [*_notes(found), *seen, *map(str, problems)])
 
 
@@ -97,13 +104,16 @@ def _notes(sources: list[SourceFacts]) -> list[str]:
     return list(notes)
 
 
-def _named(kernel: str) -> SourceFacts:
+def _named(kernel: str | Kernel) -> SourceFacts:
     """The kernel that the user names, as the last source of all."""
     from memplan.kernel.load import find_kernel
 
-    find_kernel(kernel)
     found = SourceFacts("--kernel", "the user's word")
-    found.put("kernel.build", kernel)
+    if isinstance(kernel, str):
+        find_kernel(kernel)
+        found.put("kernel.build", kernel)
+    else:
+        found.put("kernel.build", kernel.name)
     return found
 
 

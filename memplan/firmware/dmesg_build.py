@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memplan.boot.parameters import page_table_buffer
+from memplan.firmware.dmesg_image import size_before_brk
 from memplan.kernel.facts import is_right
 from memplan.units import KIB, PAGE_SIZE, round_up
 
@@ -26,7 +27,7 @@ def build_facts(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> N
     """Put kernel.overrides: what `boot` tells of its kernel's build, as far as `kernel` says otherwise."""
     if kernel is None:
         return
-    told = {**_sizes(boot, kernel), **_options(boot, kernel)}
+    told = {**_image(boot, kernel), **_sizes(boot, kernel), **_options(boot, kernel)}
     # A damaged line tells numbers that no build has.
     right = {name: value for name, value in told.items() if is_right(name, value)}
     other: dict[str, FactValue] = {name: value for name, value in right.items() if kernel.facts.get(name) != value}
@@ -39,7 +40,18 @@ def build_facts(boot: BootLines, kernel: Kernel | None, found: SourceFacts) -> N
         found.note(f"facts of this kernel's build that the log tells: {names}", line)
 
 
-_KINDS = ("node_data", "percpu", "nr_cpus", "log_buf", "zones")
+_KINDS = ("dump", "node_data", "percpu", "nr_cpus", "log_buf", "zones")
+
+
+def _image(boot: BootLines, kernel: Kernel) -> dict[str, FactValue]:
+    """The size of an image that memplan does not know; what lies in the brk is as long as in the one that it knows."""
+    size = size_before_brk(boot, kernel)
+    known = kernel.facts.get("image.brk_start")
+    if size is None or not isinstance(known, int):
+        return {}
+    behind = {name: kernel.fact(name) - known for name in ("image.brk_limit", "image.end", "image.total_size")}
+    told = {"image.kernel_reserve_end": size, "image.brk_start": size}
+    return {**told, **{name: size + more for name, more in behind.items()}}
 
 
 def _sizes(boot: BootLines, kernel: Kernel) -> dict[str, FactValue]:

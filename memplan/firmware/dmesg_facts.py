@@ -32,7 +32,7 @@ _BASE_MEMORY = (128 * KIB, 640 * KIB)
 _LONGEST_LINE = 980
 
 
-def facts_of(boot: BootLines, found: SourceFacts, named: str | None = None) -> None:
+def facts_of(boot: BootLines, found: SourceFacts, named: str | Kernel | None = None) -> None:
     """Put all that the lines of `boot` tell into `found`; `named` is the kernel where the log is not to tell it."""
     for line, message in boot.impossible:
         found.damage(message, line=line, hint="a digit may have got lost or changed")
@@ -58,12 +58,12 @@ def facts_of(boot: BootLines, found: SourceFacts, named: str | None = None) -> N
     _missing(boot, found)
 
 
-def _kernel(boot: BootLines, found: SourceFacts, named: str | None) -> Kernel | None:
+def _kernel(boot: BootLines, found: SourceFacts, named: str | Kernel | None) -> Kernel | None:
     """kernel.build by the release, and the build's facts where memplan has them."""
     if named is not None:
         from memplan.kernel.load import find_kernel
 
-        return find_kernel(named)
+        return find_kernel(named) if isinstance(named, str) else named
     if not boot.version:
         found.lacks(
             "kernel.build", "no 'Linux version' line: the log begins too late to tell the kernel (--kernel names it)"

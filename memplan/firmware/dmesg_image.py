@@ -50,10 +50,11 @@ def _told_place(boot: BootLines, kernel: Kernel | None) -> tuple[int, str, int] 
     brk = brk_line(boot)
     size = kernel.facts.get("image.brk_start") if kernel is not None else None
     if brk is not None:
-        holder = next((start for start, end in boot.first_dump if start <= brk.start < end), None)
-        place = brk.start - size if isinstance(size, int) else holder
-        if place is not None:
-            return place, "brk behind the image", brk.line
+        own = size_before_brk(boot, kernel)
+        if own is not None:
+            return brk.start - own, "reserved together with the brk behind it", brk.line
+        if isinstance(size, int):
+            return brk.start - size, "brk behind the image", brk.line
     usual = kernel.facts.get("image.load_address") if kernel is not None else None
     if kernel is None or not isinstance(usual, int) or not isinstance(size, int):
         return None
@@ -68,6 +69,18 @@ def _told_place(boot: BootLines, kernel: Kernel | None) -> tuple[int, str, int] 
         # The image's size is perhaps another build's, so the place is as exact as the alignment.
         return round_down(boot.brk_page - size, SIZE_2M), "page tables in the brk behind the image", boot.lines["brk"]
     return None
+
+
+def size_before_brk(boot: BootLines, kernel: Kernel | None) -> int | None:
+    """The bytes from the image's start to the brk, of a log with memblock=debug, where `kernel` is another build.
+
+    Both are in one region of the first dump, which begins with the image where it begins as images do.
+    """
+    brk = brk_line(boot)
+    if brk is None or (kernel is not None and kernel.own_release in boot.version.split()):
+        return None
+    size = next((brk.start - start for start, end in boot.first_dump if start < brk.start < end), None)
+    return size if size is not None and (brk.start - size) % SIZE_2M == 0 else None
 
 
 def brk_line(boot: BootLines) -> Reserved | None:

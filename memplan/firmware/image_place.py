@@ -26,14 +26,17 @@ _KEXEC_START = 0x100
 _TOLD_BY = "(/proc/iomem, read as root, tells the very one)"
 
 
-def with_image(machine: Machine, origins: dict[str, str], sources: Sequence[SourceFacts]) -> Machine:
+def with_image(
+    machine: Machine, origins: dict[str, str], sources: Sequence[SourceFacts], named: str | Kernel | None
+) -> Machine:
     """`machine` with the image at a place that fits the evidence of its `sources`, which `origins` then names.
 
+    `named` is the kernel where the sources are not to tell it.
     What the source says that lacks the place is replaced: by what was inferred, or by what follows from not knowing.
     """
     from memplan.kernel.load import kernel_of
 
-    kernel = kernel_of(machine.kernel)
+    kernel = kernel_of(machine.kernel, named)
     source = next(own for own in sources if own.evidence or _FIELD in own.lacking)
     evidence = [own for each in sources for own in each.evidence]
     try:

@@ -28,6 +28,7 @@ from memplan.firmware.unpack import unpacked
 
 if TYPE_CHECKING:
     from memplan.firmware.blocks import Listing
+    from memplan.kernel.model import Kernel
 
 #: Bytes of a file that detection looks at, the longest line and the largest file that is read whole.
 HEAD_SIZE = 64 * 1024
@@ -140,7 +141,7 @@ class Source:
     head: bytes
     data: bytes | None = None
     boot: int = 0
-    kernel: str | None = None
+    kernel: str | Kernel | None = None
 
     def open(self) -> BinaryIO:
         """The bytes, unpacked."""
@@ -210,7 +211,7 @@ def open_source(path: Path) -> Source:
     return Source(path, name, head, data)
 
 
-def read_source(path: Path, boot: int = 0, kernel: str | None = None) -> SourceFacts:
+def read_source(path: Path, boot: int = 0, kernel: str | Kernel | None = None) -> SourceFacts:
     """The facts of the file or folder at `path`, by the first reader that recognises it.
 
     `boot` and `kernel` are for logs, see `Source`.

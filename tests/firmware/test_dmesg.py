@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from memplan.errors import InputError
 from memplan.firmware import dmesg
 from memplan.firmware.source import Source, SourceFacts
+from memplan.kernel.load import find_kernel
 from memplan.machine.model import (
     E820_NAMES,
     AcpiTable,
@@ -122,6 +123,20 @@ def test_the_image_lies_in_one_reserved_region_that_it_ends(name: str, tmp_path:
     assert [r for r in regions if r[0] == place], "the image is the first thing in a reserved region"
     if code := re.search(r"([0-9a-f]+)-[0-9a-f]+ : Kernel code", text(name)):
         assert place == int(code[1], 16)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if re.search(r"^(plain-8g|kaslr-8g|ovmf-hot1|initrd)\S*-\d", n)])
+def test_an_image_of_a_build_that_is_not_known(name: str, tmp_path: Path) -> None:
+    """Its place and its size, of a log with memblock=debug; most builds that memplan knows have others."""
+    known = values(read(text(name), tmp_path))
+    found = values(read(re.sub(r"Linux version \S+", r"\g<0>-own", text(name), count=1), tmp_path))
+    assert found["kernel.load_address"] == known["kernel.load_address"]
+    told = found.get("kernel.overrides", {})
+    assert isinstance(told, dict)
+    facts = {**find_kernel(str(found["kernel.build"])).facts, **told}
+    kernel = find_kernel(str(known["kernel.build"]))
+    for fact in ("image.brk_start", "image.kernel_reserve_end"):
+        assert facts[fact] == kernel.facts[fact]
 
 
 @pytest.mark.parametrize("name", NAMES)
