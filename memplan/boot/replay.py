@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from functools import lru_cache
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from memplan.boot.blocks import block_size, movable_ranges
 from memplan.boot.context import Boot
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from memplan.machine.model import Machine
     from memplan.plan import TableRun
 
+_Result = TypeVar("_Result")
+
 #: Of so many versions' steps it is remembered which are random.
 _VERSIONS_KEPT = 64
 
@@ -43,24 +45,17 @@ def run(boot: Boot, names: Sequence[str] | None = None) -> Iterator[Step]:
     """
     for name in boot.rules.steps if names is None else names:
         step = find_step(name)
-        with in_step(boot, name):
-            step.run(boot)
+        in_step(boot, name, step.run)
         yield step
 
 
-class in_step:  # noqa: N801 - as context managers are named
-    """What is done within is the step's of that name; where memblock itself can't go on, the kernel dies in it."""
-
-    def __init__(self, boot: Boot, name: str) -> None:
-        boot.recorder.step = name
-
-    def __enter__(self) -> None:
-        """The step begins."""
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        """The step ends, by `error` where it can't go on."""
-        if isinstance(error, MemblockPanic):
-            raise BootPanic(str(error), "memblock itself can't go on") from error
+def in_step(boot: Boot, name: str, action: Callable[[Boot], _Result]) -> _Result:
+    """What `action` gives as the step of that name; where memblock itself can't go on, the kernel dies in it."""
+    boot.recorder.step = name
+    try:
+        return action(boot)
+    except MemblockPanic as panic:
+        raise BootPanic(str(panic), "memblock itself can't go on") from panic
 
 
 def replay(machine: Machine, kernel: Kernel, *, bottom_up: bool | None = None) -> Plan:

@@ -130,8 +130,7 @@ def _begun(machine: Machine, kernel: Kernel, guess: Callable[[Boot], Outcome | N
     mapping = names.index(init_mem_mapping.__name__)
     try:
         deque(run(boot, names[:mapping]), maxlen=0)
-        with in_step(boot, names[mapping]):
-            mapper = Mapper(boot)
+        mapper = in_step(boot, names[mapping], Mapper)
     except BootPanic as panic:
         return _outcome(boot, panic.text)
     return _Halfway(guess, boot, mapper).begun()
@@ -174,16 +173,13 @@ class _Halfway:
         mapping, nodes, rest = map(names.index, (init_mem_mapping.__name__, initmem_init.__name__, FIRST_STEP))
         try:
             if mapper is not None:
-                with in_step(boot, names[mapping]):
-                    more = mapper.go_on()
+                more = in_step(boot, names[mapping], lambda _: mapper.go_on())
                 return _Halfway(self._guess, boot, mapper if more else None).begun()
             if not self._nodes:
                 deque(run(boot, names[mapping + 1 : nodes]), maxlen=0)
-                with in_step(boot, names[nodes]):
-                    find_nodes(boot)
+                in_step(boot, names[nodes], find_nodes)
                 return _Halfway(self._guess, boot, nodes=True).begun()
-            with in_step(boot, names[nodes]):
-                register_nodes(boot)
+            in_step(boot, names[nodes], register_nodes)
             deque(run(boot, names[nodes + 1 : rest]), maxlen=0)
             outcome = self._guess(boot)
             if outcome is not None:
