@@ -28,11 +28,18 @@ class RangeSet:
 
     def add(self, start: int, end: int) -> int:
         """Put ``[start, end)`` in; how many of its numbers are new."""
-        if not self._ends or start > self._ends[-1]:
-            self._starts.append(start)
-            self._ends.append(end)
-            return end - start
         starts, ends = self._starts, self._ends
+        if not ends or start > ends[-1]:
+            starts.append(start)
+            ends.append(end)
+            return end - start
+        if start >= starts[-1]:
+            # What comes in order has to do with the last range alone.
+            new = end - ends[-1]
+            if new <= 0:
+                return 0
+            ends[-1] = end
+            return new
         first, last = bisect_left(ends, start), bisect_right(starts, end)
         if first == last:
             starts.insert(first, start)
