@@ -37,7 +37,9 @@ class Allocations(Changes):
         if self._warns_of_max:
             nid = self._requested(nid, "memblock_alloc_range_nid")
         align = align or self._sound_align("memblock_alloc_range_nid")
-        return self._allocate(size, align, start, self._core_end(end), nid, exact)
+        if self._within_limit:
+            end = min(end, self.current_limit)
+        return self._allocate(size, align, start, end, nid, exact)
 
     def phys_alloc_range(self, size: int, align: int, start: int, end: int) -> int:
         """A block within a caller's own limits."""
@@ -109,10 +111,6 @@ class Allocations(Changes):
 
     # -- how allocations are made -------------------------------------------------------------------------------
 
-    def _core_end(self, end: int) -> int:
-        """The end of a search up to `end` by the core of all allocations."""
-        return min(end, self.current_limit) if self._within_limit else end
-
     def _allocate(
         self,
         size: int,
@@ -152,7 +150,8 @@ class Allocations(Changes):
 
     def phys_alloc_range_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:
         """`count` times phys_alloc_range, fewer where memory runs out; blocks side by side are one run."""
-        request = Search(size, align, start, self._core_end(end), prefers_mirror=not self._each_its_own)
+        limit = min(end, self.current_limit) if self._within_limit else end
+        request = Search(size, align, start, limit, prefers_mirror=not self._each_its_own)
         return self._take_runs(request, count, lambda: self.phys_alloc_range(size, align, start, end))
 
     def find_reserve_run(self, size: int, align: int, start: int, end: int, count: int) -> list[Run]:

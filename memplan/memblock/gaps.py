@@ -47,7 +47,10 @@ class Criteria(NamedTuple):
 
 
 class _Eligible(NamedTuple):
-    """The memory that meets criteria: what its regions have as (nid, flags), and from where to where they lie."""
+    """The memory that meets criteria: what its regions have as (nid, flags), and from where to where they lie.
+
+    A search looks at nothing that lies around these.
+    """
 
     attributes: frozenset[Attributes]
     low: int
@@ -162,6 +165,10 @@ class Gaps:
             start, end, attributes = chunk[at]
             if start >= high:
                 return
+            if end == high and low - start >= LEAST_ALIGN:
+                # Most blocks are taken from the end of a range.
+                chunk[at] = start, low, attributes
+                return
             kept: list[_Gap] = []
             if _counts(start, low):
                 kept.append((start, low, attributes))
@@ -226,7 +233,8 @@ class Gaps:
 
     def highest(self, size: int, align: int, start: int, end: int, kind: Criteria) -> Placement | None:
         """The highest block of `size` > 0 bytes at a multiple of `align`, a power of two, within ``[start, end)``."""
-        eligible, low, high = self._narrowed(start, end, kind)
+        eligible, low, high = self._eligible.get(kind) or self._look_for(kind)
+        low, high = (low if low > start else start), (high if high < end else end)
         if len(self._chunks) == 1:
             return _highest_of(self._chunks[0], size, align, low, high, eligible)
         bounds = self._bounds_of(align, kind)
@@ -242,7 +250,8 @@ class Gaps:
 
     def lowest(self, size: int, align: int, start: int, end: int, kind: Criteria) -> Placement | None:
         """The lowest block of `size` > 0 bytes at a multiple of `align`, a power of two, within ``[start, end)``."""
-        eligible, low, high = self._narrowed(start, end, kind)
+        eligible, low, high = self._eligible.get(kind) or self._look_for(kind)
+        low, high = (low if low > start else start), (high if high < end else end)
         if len(self._chunks) == 1:
             return _lowest_of(self._chunks[0], size, align, low, high, eligible)
         bounds = self._bounds_of(align, kind)
@@ -256,22 +265,17 @@ class Gaps:
                 bounds.lower_to(index, _most_of(chunk, align, eligible))
         return None
 
-    def _narrowed(self, start: int, end: int, kind: Criteria) -> tuple[frozenset[Attributes], int, int]:
-        """What eligible memory has as attributes, and the limits, no wider than it: what lies around is passed over."""
-        eligible = self._eligible.get(kind)
-        if eligible is None:
-            eligible = self._eligible[kind] = self._eligible_by(kind)
-        attributes, low, high = eligible
-        return attributes, (low if low > start else start), (high if high < end else end)
-
-    def _eligible_by(self, kind: Criteria) -> _Eligible:
+    def _look_for(self, kind: Criteria) -> _Eligible:
+        """Finds the memory that meets `kind`, and remembers it."""
         nodes = self._alike.values() if kind.any_node else (self._alike.get(kind.nid, {}),)
         own = {attributes: span for alike in nodes for attributes, span in alike.items() if kind.takes(attributes)}
-        if not own:
-            return _Eligible(frozenset(), U64_MAX, 0)
-        first, _, _ = self._memory.region(min(first for first, _ in own.values()))
-        _, end, _ = self._memory.region(max(last for _, last in own.values()))
-        return _Eligible(frozenset(own), first, end)
+        eligible = _Eligible(frozenset(), U64_MAX, 0)
+        if own:
+            first, _, _ = self._memory.region(min(first for first, _ in own.values()))
+            _, end, _ = self._memory.region(max(last for _, last in own.values()))
+            eligible = _Eligible(frozenset(own), first, end)
+        self._eligible[kind] = eligible
+        return eligible
 
     def _bounds_of(self, align: int, kind: Criteria) -> Bounds:
         key = align, kind

@@ -103,6 +103,8 @@ class RegionArray:
         """The parts of ``[base, end)`` in no region, each as (index at which it belongs, start, end)."""
         first = bisect_right(self._ends, base)
         behind = bisect_left(self.bases, end, first)
+        if first == behind and base < end:
+            return [(first, base, end)]
         pieces = []
         for index in range(first, behind):
             start = self.bases[index]

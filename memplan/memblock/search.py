@@ -171,7 +171,7 @@ class Searches:
         """The searches that a :class:`Search` makes until one finds a place."""
         if drops_minimum:
             end = min(end, self.current_limit)
-        alone = exact or self._any_node(nid)
+        alone = exact or nid is None or self._any_node(nid)
         preferred = self._preferred_flags() if prefers_mirror else 0
         if not preferred and not drops_minimum:
             attempt = (start, end, nid, 0, False)
@@ -199,7 +199,9 @@ class Searches:
         start, end, nid, flags, without_mirror = attempt
         if without_mirror:
             self.listener.message(f"Could not allocate {size:#018x} bytes of mirrored memory", True)
-        gaps = self._index() if size and align >= LEAST_ALIGN and not align & (align - 1) else None
+        gaps = None
+        if size and align >= LEAST_ALIGN and not align & (align - 1):
+            gaps = self._gaps or self._index()
         fell_back = False
         for low, high, descending in self._walks(start, end):
             if fell_back:
@@ -227,9 +229,8 @@ class Searches:
         return None, descending
 
     def _index(self) -> Gaps:
-        """The free ranges as they are now."""
-        if self._gaps is None:
-            self._gaps = Gaps(self.memory, self.reserved)
+        """The free ranges, which are kept from here on until memory changes."""
+        self._gaps = Gaps(self.memory, self.reserved)
         return self._gaps
 
     def _walks(self, start: int, end: int) -> tuple[Walk, ...]:
