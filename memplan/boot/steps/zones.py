@@ -38,6 +38,8 @@ _PAGES_PER_SECTION = SECTION_SIZE >> PAGE_SHIFT
 _HOTPLUG = 1
 _MIRROR = 2
 _MOVABLE = "Movable"
+#: It has no limits of its own.
+_MOVABLE_ZONE = ZoneLimits(_MOVABLE, 0, 0)
 #: Buckets of a zone's wait table where memory may be added later, else one for 256 pages.
 _WAIT_BUCKETS = 4096
 _PAGES_PER_WAIT_BUCKET = 256
@@ -54,10 +56,11 @@ def free_area_init(boot: Boot) -> None:
     layout = ZoneLayout(limits, _movable_starts(boot, limits))
     boot.zones = layout
     _print_ranges(boot, layout)
+    movable_high = _highest(limits).high
     for nid in sorted(boot.nodes.possible):
         if nid not in boot.nodes.node_data and not _memoryless_node(boot, nid):
             continue
-        _init_node(boot, layout, nid)
+        _init_node(boot, layout, nid, movable_high)
     if boot.rules.nr_kernel_pages == "free ranges":
         layout.nr_kernel_pages = layout.nr_all_pages = boot.memory.free_pages()
     if boot.rules.unavailable_ranges:
@@ -76,6 +79,11 @@ def _limits(boot: Boot) -> list[ZoneLimits]:
         limits.append(ZoneLimits(name, low, high))
         low = high
     return limits
+
+
+def _highest(limits: Sequence[ZoneLimits]) -> ZoneLimits:
+    """The highest zone that isn't empty; ZONE_MOVABLE takes from it."""
+    return max((zone for zone in limits if zone.high > zone.low), key=lambda zone: zone.low)
 
 
 # -- ZONE_MOVABLE --------------------------------------------------------------------------------------------------
@@ -97,8 +105,7 @@ def _unrounded_starts(boot: Boot, limits: Sequence[ZoneLimits]) -> dict[int, int
     if boot.memblock.mirrored_kernelcore:
         return _mirror_starts(boot)
     needed = _required_kernelcore(boot)
-    usable = max((zone for zone in limits if zone.high > zone.low), key=lambda zone: zone.low).low
-    return _spread_kernelcore(boot, needed, usable) if needed else {}
+    return _spread_kernelcore(boot, needed, _highest(limits).low) if needed else {}
 
 
 def _first_pfns(boot: Boot, wanted: Callable[[int, int], bool]) -> dict[int, int]:
@@ -212,7 +219,7 @@ def _memoryless_node(boot: Boot, nid: int) -> bool:
     return True
 
 
-def _init_node(boot: Boot, layout: ZoneLayout, nid: int) -> None:
+def _init_node(boot: Boot, layout: ZoneLayout, nid: int, movable_high: int) -> None:
     """free_area_init_node: the zones of one node, and the pages that they give to the kernel."""
     ranges = boot.memblock.pfn_ranges(nid)
     start, end = (ranges[0][0], ranges[-1][1]) if ranges else (0, 0)
@@ -221,9 +228,8 @@ def _init_node(boot: Boot, layout: ZoneLayout, nid: int) -> None:
             boot.printk(f"Initmem setup node {nid} [mem {start << 12:#018x}-{max((end << 12) - 1, 0):#018x}]")
         else:
             boot.printk(f"Initmem setup node {nid} as memoryless")
-    movable_zone = max((zone for zone in layout.limits if zone.high > zone.low), key=lambda zone: zone.low)
-    for zone in (*layout.limits, ZoneLimits(_MOVABLE, 0, 0)):
-        found = _zone_of_node(boot, layout, zone, nid, (start, end), movable_zone.high)
+    for zone in (*layout.limits, _MOVABLE_ZONE):
+        found = _zone_of_node(boot, layout, zone, nid, (start, end), movable_high)
         if found is not None:
             layout.zones.append(found)
             _account(boot, layout, found)
@@ -237,15 +243,12 @@ def _zone_of_node(
     """What `zone` spans of the node with pfns `node`, if anything, and how much of that is RAM (of the right kind)."""
     movable = layout.movable_start_pfn.get(nid)
     mirror = boot.memblock.mirrored_kernelcore
-    start, end = max(min(node[0], zone.high), zone.low), max(min(node[1], zone.high), zone.low)
     if zone.name == _MOVABLE:
-        start, end = movable or node[1], min(node[1], movable_high)
-    elif movable:
-        if not mirror and start < movable < end:
-            end = movable
-        elif start >= movable:
-            start = end
-    start, end = max(start, node[0]), min(end, node[1])
+        start, end = max(movable or node[1], node[0]), min(node[1], movable_high)
+    else:
+        start, end = max(node[0], zone.low), min(node[1], zone.high)
+        if movable and (start >= movable or not mirror):
+            end = min(end, movable)
     if start >= end:
         return None
     present = sum(max(0, min(b, end) - max(a, start)) for a, b, _ in boot.memblock.pfn_ranges(nid))
