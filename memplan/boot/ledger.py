@@ -80,7 +80,7 @@ def reservations(events: Iterable[Event], memory: Sequence[Region]) -> tuple[Res
     """
     ledger: Ledger[_Claim] = Ledger()
     for event in events:
-        if isinstance(event, Change):
+        if type(event) is Change:
             op, start, end, step, owner = event[:5]
             if start < end and op == "reserve":
                 ledger.reserve(start, min(end, U64_MAX), (owner, step, event.before_srat))
@@ -115,7 +115,11 @@ def _by_node(claims: Iterable[tuple[int, int, _Claim]], nodes: Sequence[tuple[in
             if start < low:
                 yield Reservation(start, low, None, *claim)
                 start = low
-            yield tuple.__new__(Reservation, (start, min(end, high), nid, *claim))
+            if end <= high:
+                yield tuple.__new__(Reservation, (start, end, nid, *claim))
+                start = end
+                break
+            yield Reservation(start, high, nid, *claim)
             start = high
         if start < end:
             yield Reservation(start, end, None, *claim)

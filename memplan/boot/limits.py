@@ -49,8 +49,12 @@ def limits(params: Parameters) -> Iterator[Limit]:
     """What a boot with these parameters asks for and no plan replays."""
     typed = params.cmdline.names
     for one in params.rules.unreplayed:
-        cases = [case for case in one.cases if not case.options or not typed.isdisjoint(case.options)]
-        asking = [found for case in cases for found in _asking(params, case)]
+        asking = [
+            found
+            for case in one.cases
+            if not case.options or not typed.isdisjoint(case.options)
+            for found in _asking(params, case)
+        ]
         if asking:
             words = dict.fromkeys(word for word, _ in asking)
             yield Limit(tuple(words), asking[0][1], f"not replayed: {one.what}")

@@ -100,7 +100,7 @@ class Recorder:
         if not self.tells:
             return
         debug = bool(self._interrupted) and not warning
-        self.events.append(Message(text, self.step, warning, self.logged or not debug, about))
+        self.events.append(tuple.__new__(Message, (text, self.step, warning, self.logged or not debug, about)))
 
     def checkpoint(self, name: str, memblock: Memblock, *, dumped: bool) -> None:
         """Keeps both arrays as they are now."""

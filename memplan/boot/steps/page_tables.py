@@ -132,6 +132,8 @@ def split_mem_range(boot: Boot, start: int, end: int, allowed: PageSizes) -> lis
 
 def _adjusted(boot: Boot, piece: Piece, allowed: PageSizes) -> Piece:
     """`piece` with large pages where one region of RAM holds the large pages around it too."""
+    if piece.sizes == allowed:
+        return piece
 
     def whole(size: int) -> bool:
         low = round_down(piece.start, size)
