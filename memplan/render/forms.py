@@ -131,9 +131,10 @@ def pair(form: Form[T], description: str = "") -> Form[Sequence[T]]:
 def record(description: str, *members: Member[T]) -> Form[T]:
     """An object with these members, in their order: all of them, or all but optional ones that show nothing."""
     rows = [(member.name, member.get, member.form.write) for member in members]
+    plain = [(name, get, None if written is _same else written) for name, get, written in rows]
 
     def write(value: T) -> dict[str, Any]:
-        return {name: written(get(value)) for name, get, written in rows}
+        return {name: get(value) if written is None else written(get(value)) for name, get, written in plain}
 
     def write_present(value: T) -> dict[str, Any]:
         shown = ((name, get(value), written) for name, get, written in rows)

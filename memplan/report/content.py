@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.kernel.distributions import target_of
 from memplan.kernel.resolve import all_rules, resolve
-from memplan.machine.dump import dump_machine
 from memplan.render.overview import headline, memory_within, verdict_groups, verdict_word
 from memplan.render.remarks import remarks
 from memplan.render.report import report_sections
@@ -86,8 +85,11 @@ class Content(NamedTuple):
     tree: Tree | None
 
 
-def content(film: Film, label: str, came: HotaddPlan | None, prefix: str) -> Content:
-    """The content of `film`'s page, and of what `came` after boot; the ids of its tables begin with `prefix`."""
+def content(film: Film, description: str, label: str, came: HotaddPlan | None, prefix: str) -> Content:
+    """The content of `film`'s page, and of what `came` after boot; the ids of its tables begin with `prefix`.
+
+    `description` is that of the film's machine.
+    """
     plan = film.plan
     text, good = headline(plan, rounded)
     tables: dict[str, list[Table]] = {}
@@ -101,7 +103,7 @@ def content(film: Film, label: str, came: HotaddPlan | None, prefix: str) -> Con
     added = None if came is None else added_content(came, prefix)
     if added is not None:
         rest |= added.rest
-    lines = dump_machine(film.machine).splitlines()
+    lines = description.splitlines()
     return Content(
         label,
         plan.machine_name,

@@ -156,9 +156,9 @@ class _Cutter:
         self._boot = boot
         self._ledger: Ledger[Claim] = Ledger()
         self._seen = 0
-        self._memory: list[_Row] = []
-        self._reserved: list[_Row] = []
-        self._held: list[_Row] = []
+        self._memory: dict[_Row, None] = {}
+        self._reserved: dict[_Row, None] = {}
+        self._held: dict[_Row, None] = {}
         #: The claims by their identities, which their rows have: a claim that is cut stays the same object.
         self._claims: dict[int, Claim] = {}
 
@@ -169,12 +169,13 @@ class _Cutter:
         first, self._seen = self._seen, len(events)
         memory, reserved, held = self._memory, self._reserved, self._held
         if first < len(events):
-            for event in events[first:]:
-                if isinstance(event, Change) and event.start < event.end:
-                    self._claim(event)
-            self._memory = list(boot.memblock.memory.regions())
-            self._reserved = list(boot.memblock.reserved.regions())
-            self._held = [(start, end, id(claim)) for start, end, claim in self._ledger]
+            self._memory = dict.fromkeys(boot.memblock.memory.regions())
+            self._reserved = dict.fromkeys(boot.memblock.reserved.regions())
+            changes = [event for event in events[first:] if isinstance(event, Change) and event.start < event.end]
+            for change in changes:
+                self._claim(change)
+            if changes:
+                self._held = dict.fromkeys((start, end, id(claim)) for start, end, claim in self._ledger)
         self.frames.append(
             Frame(
                 step,
@@ -206,15 +207,17 @@ def _region(row: _Row) -> Region:
     return Region(base, end, None if nid is None or nid < 0 else nid, flags)
 
 
-def _delta(old: list[_Row], new: list[_Row], made: Callable[[_Row], _Piece]) -> Delta[_Piece]:
-    """What becomes of `old`; a piece is `made` of a row, and rows of which the same is made count as one."""
+def _delta(old: dict[_Row, None], new: dict[_Row, None], made: Callable[[_Row], _Piece]) -> Delta[_Piece]:
+    """What becomes of `old`, whose keys are rows in their order.
+
+    A piece is `made` of a row, and rows of which the same is made count as one.
+    """
     if old is new:
         return Delta((), ())
-    before, after = set(old), set(new)
-    gone, come = before - after, after - before
+    gone = [(index, made(row)) for index, row in enumerate(old) if row not in new]
+    come = [made(row) for row in new if row not in old]
     # Most steps only add ranges; then nothing can be the same.
-    same = {made(row) for row in gone} & {made(row) for row in come} if gone and come else frozenset()
+    same = {piece for _, piece in gone}.intersection(come) if gone and come else frozenset()
     return Delta(
-        tuple(index for index, row in enumerate(old) if row in gone and made(row) not in same) if gone else (),
-        tuple(piece for row in new if row in come and (piece := made(row)) not in same) if come else (),
+        tuple(index for index, piece in gone if piece not in same), tuple(piece for piece in come if piece not in same)
     )

@@ -77,7 +77,11 @@ def page_text(shown: Sequence[Shown], command: str, *, lead: Lead | None = None,
 
     `lead` is the answer of a comparison, which stands above the plans' own; `diff` is how two plans differ.
     """
-    contents = [content(each.film, each.label, each.added, f"plan{at}-") for at, each in enumerate(shown, 1)]
+    descriptions = [dump_machine(each.film.machine) for each in shown]
+    contents = [
+        content(each.film, description, each.label, each.added, f"plan{at}-")
+        for at, (each, description) in enumerate(zip(shown, descriptions, strict=True), 1)
+    ]
     rows = {} if lead is None else dict(lead.rest)
     for own in contents:
         rows |= own.rest
@@ -92,8 +96,8 @@ def page_text(shown: Sequence[Shown], command: str, *, lead: Lead | None = None,
         "rows": rows,
     }
     documents = [_document("film", scene, plain_up_to=0)]
-    for at, each in enumerate(shown, 1):
-        documents.append(_document(f"{DESCRIPTION}{at}", dump_machine(each.film.machine)))
+    for at, (each, description) in enumerate(zip(shown, descriptions, strict=True), 1):
+        documents.append(_document(f"{DESCRIPTION}{at}", description))
         documents.append(_document(f"plan-{at}", plan_document(each.film.plan)))
         if each.added is not None:
             documents.append(_document(f"hotadd-{at}", hotadd_document(each.added)))
