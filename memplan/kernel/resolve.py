@@ -137,8 +137,6 @@ def rules_for(version: KernelVersion, overlay: Overlay | None = None) -> Rules:
     sizes = tuple(name for name in doubts if name.startswith(_STRUCT))
     doubts = [name for name in doubts if name not in later + sizes]
     doubts += [f"step {step.name}" for step, doubtful in steps if doubtful]
-    if version in all_rules().versions.booted and overlay is None:
-        doubts = []
     boot = {name: value for name, value in _values(found, "").items() if not name.startswith(_GROUPS)}
     return Rules(
         version=version,

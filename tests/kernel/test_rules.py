@@ -11,8 +11,9 @@ import yaml
 
 from memplan.boot.registry import registered
 from memplan.errors import UsageError
-from memplan.kernel.resolve import Overlay, all_rules, load_rules, notes_on, resolve, rules_for
+from memplan.kernel.resolve import all_rules, load_rules, notes_on, resolve, rules_for
 from memplan.kernel.rules import OLDEST
+from memplan.kernel.timeline import Bound, find, present
 from memplan.kernel.version import KernelVersion, Release
 
 GOLDENS = Path(__file__).parent / "data" / "rules"
@@ -93,6 +94,22 @@ def test_values_are_asked_for_by_code() -> None:
         ("5.4.0", "memblock.bottom_up_above_kernel", True),
         ("5.4.273", "memblock.bottom_up_above_kernel", False),
         ("5.11.0", "memblock.bottom_up_above_kernel", False),
+        ("5.10.89", "hugetlb_cma_rounds_share", False),
+        ("5.10.262", "hugetlb_cma_rounds_share", True),
+        ("5.10.89", "efi_stub_hot_pluggable", False),
+        ("5.10.262", "efi_stub_hot_pluggable", True),
+        ("5.10.89", "movable_clip", False),
+        ("5.10.262", "movable_clip", True),
+        ("5.10.89", "node_min_size", 4 << 20),
+        ("5.10.262", "node_min_size", 0),
+        ("5.10.89", "nosave", "entries"),
+        ("5.10.262", "nosave", "gaps"),
+        ("5.10.89", "numa_fake_uniform_test", "running id"),
+        ("5.10.262", "numa_fake_uniform_test", "parts of this node"),
+        ("5.10.89", "struct.mem_section_usage", 8),
+        ("5.10.262", "struct.mem_section_usage", 24),
+        ("6.5.0", "node_min_size", 4 << 20),
+        ("6.6.9", "node_min_size", 0),
         ("6.6.9", "memblock.any_node", "none"),
         ("6.6.87", "memblock.any_node", "invalid"),
         ("6.10.0", "memblock.any_node", "invalid"),
@@ -146,19 +163,31 @@ def test_what_is_not_known_of_a_version_is_told(version: str, note: str) -> None
 
 def test_doubts() -> None:
     """Between two sources a change may be there or not; on either side nothing is in doubt."""
-    assert "memblock.bottom_up_above_kernel" in load_rules("5.10.50").doubts
+    assert "memblock.bottom_up_above_kernel" in load_rules("5.4.50").doubts
     assert not load_rules("5.12.9").doubts
-    assert any("memblock.bottom_up_above_kernel" in note for note in notes_on(KernelVersion.parse("5.10.50")))
+    assert any("memblock.bottom_up_above_kernel" in note for note in notes_on(KernelVersion.parse("5.4.50")))
 
 
-def test_what_booted_leaves_no_doubt() -> None:
-    """Its boots show what it does, for which a distribution's kernel of that version is no witness."""
-    version = KernelVersion.parse("6.12.107")
-    doubtful = {name for name, value in resolve(version).items() if value.doubtful}
-    assert "nosave" in doubtful
-    assert rules_for(version).doubts == ()
-    assert "nosave" in rules_for(version, Overlay("own", (), (), ())).doubts
-    assert "nosave" in rules_for(version._replace(sublevel=106)).doubts
+@pytest.mark.parametrize("version", all_rules().versions.booted, ids=str)
+def test_what_booted_leaves_no_doubt(version: KernelVersion) -> None:
+    """Its boots show what it does."""
+    rules = rules_for(version)
+    assert (rules.doubts, rules.hotplug.doubts, rules.structs.doubts) == ((), (), ())
+
+
+def test_the_sources_around_a_change_are_without_it_and_with_it() -> None:
+    for rule in all_rules().rules.values():
+        for change in rule.changes:
+            if change.between is not None:
+                alone = rule._replace(changes=(rule.changes[0], change))
+                has = [find(alone, KernelVersion.parse(text)).change is change for text in change.between]
+                assert has == [False, True], (rule.name, change.since)
+    for step in all_rules().steps:
+        if step.between is not None:
+            begins = step.first.release is not None
+            alone_step = step._replace(last=Bound(None, {})) if begins else step
+            has = [present(alone_step, KernelVersion.parse(text))[0] is begins for text in step.between]
+            assert has == [False, True], (step.name, step.line)
 
 
 @pytest.mark.parametrize("release", ["4.15", "5.5", "5.13", "6.15", "6.16"])
@@ -175,6 +204,15 @@ def test_releases_that_were_not_read_are_in_no_doubt(release: str) -> None:
         ("5.13.1", "unavailable_ranges", False),
         ("5.13.2", "unavailable_ranges", True),
         ("5.14.0", "unavailable_ranges", True),
+        # What the changelogs of Debian's packages tell of the stable releases in them.
+        ("5.10.52", "unavailable_ranges", False),
+        ("5.10.53", "unavailable_ranges", True),
+        ("5.10.109", "movable_clip", False),
+        ("5.10.110", "movable_clip", True),
+        ("6.1.63", "node_min_size", 4 << 20),
+        ("6.1.64", "node_min_size", 0),
+        ("6.12.27", "memblock.free_all_nodes", "up to the end"),
+        ("6.12.28", "memblock.free_all_nodes", "exact"),
         # Both waited in the -mm tree, one for 5.5, the other for 5.6.
         ("5.5.0", "memory_map_block", "sections on the node"),
         ("5.5.0", "free_line", "   memblock_free"),

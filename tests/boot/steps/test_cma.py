@@ -240,7 +240,8 @@ def test_how_areas_for_gigantic_pages_are_shared_out(version: str, value: str, s
 def test_what_is_told_of_the_shares() -> None:
     assert told(shared("6.1", "4G"))[0] == "hugetlb_cma: reserve 4096 MiB, up to 2048 MiB per node"
     assert told(shared("6.1", "1100M"))[0] == "hugetlb_cma: reserve 1100 MiB, up to 1024 MiB per node"
-    assert told(shared("5.10", "4G"))[0] == "hugetlb_cma: reserve 4096 MiB, up to 1365 MiB per node"
+    assert told(shared("5.10.89", "4G"))[0] == "hugetlb_cma: reserve 4096 MiB, up to 1365 MiB per node"
+    assert told(shared("5.10", "4G"))[0] == "hugetlb_cma: reserve 4096 MiB, up to 2048 MiB per node"
     assert not [text for text in told(shared("6.1", "1:2G")) if "per node" in text]
     assert warned(shared("6.1", "512M")) == ["hugetlb_cma: cma area should be at least 1024 MiB"]
     assert warned(shared("6.1", "0:1,1:1G")) == ["hugetlb_cma: cma area of node 0 should be at least 1024 MiB"]

@@ -85,12 +85,12 @@ def told_of(boot: Boot, words: str) -> list[str]:
 
 
 def movable_starts(version: str, ram: list[Piece], wanted: list[Piece]) -> dict[int, int]:
-    """The lowest page of each node's `wanted` RAM, up to the next 4 MiB, which since 5.18 has to lie in the node."""
+    """The lowest page of each node's `wanted` RAM, up to the next 4 MiB, in the node since 5.18 and 5.10.110."""
     lowest: dict[int, int] = {}
     for piece in wanted:
         lowest.setdefault(piece.nid, -(-piece.start // 1024) * 1024)
     ends = {piece.nid: piece.end for piece in ram}
-    return {nid: pfn for nid, pfn in lowest.items() if version in ("3.13", "5.10") or pfn < ends[nid]}
+    return {nid: pfn for nid, pfn in lowest.items() if version in ("3.13", "5.10.89") or pfn < ends[nid]}
 
 
 def regions(ram: list[Piece]) -> list[Piece]:
@@ -123,7 +123,7 @@ def segments(ram: list[Piece], nid: int, *more: int) -> list[tuple[int, int, boo
 
 @settings(max_examples=60)
 @given(pieces())
-@pytest.mark.parametrize("version", ["3.13", "5.10", "6.1", "6.12"])
+@pytest.mark.parametrize("version", ["3.13", "5.10.89", "5.10", "6.1", "6.12"])
 @pytest.mark.parametrize("cmdline", ["", "movable_node"])
 def test_each_page_is_in_the_zone_of_its_place(version: str, cmdline: str, ram: list[Piece]) -> None:
     boot = laid_out(version, ram, cmdline)
@@ -157,7 +157,7 @@ def pages_for_the_kernel(boot: Boot, name: str, spanned: int, present: int) -> i
 
 @settings(max_examples=60)
 @given(pieces())
-@pytest.mark.parametrize("version", ["5.10", "6.12"])
+@pytest.mark.parametrize("version", ["5.10.89", "5.10", "6.12"])
 def test_mirrored_pages_are_the_kernel_s_and_the_others_movable(version: str, ram: list[Piece]) -> None:
     """Of what lies above 4 GiB; the kernel takes the others off a zone wherever they are, also another node's."""
     ignored = version == "6.12" and not any(piece.special for piece in ram)
