@@ -87,7 +87,8 @@ def test_the_srat_is_the_one_that_was_given(name: str, tmp_path: Path) -> None:
         assert found["cpus.nodes"] == tuple(node for _, node in cpus)
     upgrades = found["acpi.upgrades"]
     assert isinstance(upgrades, tuple)
-    assert [(u.signature, u.replaces) for u in upgrades] == [("SRAT", True)]
+    # Without nodes QEMU's firmware has no SRAT.
+    assert [(u.signature, u.replaces) for u in upgrades] == [("SRAT", "nodes" in case(name))]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -46,21 +46,16 @@ def acpi_table_upgrade(boot: Boot) -> None:
 def acpi_boot_table_init(boot: Boot) -> None:
     """Reserves the ACPI tables, exact bytes, in the root table's order (5.11 and stable 5.10 on).
 
-    An upgraded table counts at its new place.  Tables that the initrd adds come last; not with acpi=off.
+    An upgraded table counts at its new place; tables that the initrd adds are installed only behind this.  Not with
+    acpi=off.
     """
     if boot.params.acpi_disabled:
         return
     replaced = {upgrade.signature for upgrade in boot.machine.acpi.upgrades if upgrade.replaces}
     for table in boot.machine.acpi.tables:
         place = boot.upgraded_tables.get(table.signature) if table.signature in replaced else None
-        _reserve_table(boot, table.signature, *(place or (table.address, table.address + table.length)))
-    for upgrade in boot.machine.acpi.upgrades:
-        if not upgrade.replaces and upgrade.signature in boot.upgraded_tables:
-            _reserve_table(boot, upgrade.signature, *boot.upgraded_tables[upgrade.signature])
-
-
-def _reserve_table(boot: Boot, signature: str, start: int, end: int) -> None:
-    boot.printk(f"ACPI: Reserving {signature:4} table memory at [mem {start:#x}-{end - 1:#x}]")
-    boot.memory.reserve(
-        start, end, owner=Owner(Purpose.ACPI_TABLE, detail=signature), caller="acpi_reserve_initial_tables"
-    )
+        start, end = place or (table.address, table.address + table.length)
+        boot.printk(f"ACPI: Reserving {table.signature:4} table memory at [mem {start:#x}-{end - 1:#x}]")
+        boot.memory.reserve(
+            start, end, owner=Owner(Purpose.ACPI_TABLE, detail=table.signature), caller="acpi_reserve_initial_tables"
+        )
