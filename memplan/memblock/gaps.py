@@ -235,6 +235,8 @@ class Gaps:
         """The highest block of `size` > 0 bytes at a multiple of `align`, a power of two, within ``[start, end)``."""
         eligible, low, high = self._eligible.get(kind) or self._look_for(kind)
         low, high = (low if low > start else start), (high if high < end else end)
+        if low >= high:
+            return None
         if len(self._chunks) == 1:
             return _highest_of(self._chunks[0], size, align, low, high, eligible)
         bounds = self._bounds_of(align, kind)
@@ -252,6 +254,8 @@ class Gaps:
         """The lowest block of `size` > 0 bytes at a multiple of `align`, a power of two, within ``[start, end)``."""
         eligible, low, high = self._eligible.get(kind) or self._look_for(kind)
         low, high = (low if low > start else start), (high if high < end else end)
+        if low >= high:
+            return None
         if len(self._chunks) == 1:
             return _lowest_of(self._chunks[0], size, align, low, high, eligible)
         bounds = self._bounds_of(align, kind)

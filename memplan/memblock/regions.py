@@ -146,14 +146,14 @@ class RegionArray:
         behind = bisect_left(self.bases, end)
         if behind <= first:
             return 0, 0
-        start, stop, attributes = self.region(first)
-        if start < base:
+        if self.bases[first] < base:
+            _, stop, attributes = self.region(first)
             self._ends[first] = base
             first += 1
             behind += 1
             self._insert(first, base, stop, attributes)
-        _, stop, attributes = self.region(behind - 1)
-        if stop > end:
+        if self._ends[behind - 1] > end:
+            _, stop, attributes = self.region(behind - 1)
             self._ends[behind - 1] = end
             self._insert(behind, end, stop, attributes)
         return first, behind

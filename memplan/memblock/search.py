@@ -51,6 +51,7 @@ class Searches:
         self._each_its_own = rules.allocations == "each its own"
         self._within_limit = rules.allocations == "one core within the limit"
         self._warns_of_max = rules.any_node == "none"
+        self._any_is_invalid = rules.any_node == "invalid"
         self._marks = rules.marks_allocations
         #: The (node, flags) of a reservation that is no allocation.
         self._plain: Attributes = (NUMA_NO_NODE if rules.marks_allocations else None, 0)
@@ -146,7 +147,7 @@ class Searches:
                 if first < end:
                     every.append((first, end, region_nid))
                     self._pages.setdefault(region_nid, []).append((first, end, region_nid))
-        if nid is None or (self.rules.any_node == "invalid" and not self._is_node(nid)):
+        if nid is None or (self._any_is_invalid and not self._is_node(nid)):
             nid = self.max_numnodes
         return self._pages.get(nid, [])
 
@@ -171,22 +172,23 @@ class Searches:
         """The searches that a :class:`Search` makes until one finds a place."""
         if drops_minimum:
             end = min(end, self.current_limit)
-        alone = exact or nid is None or self._any_node(nid)
+        alone = exact or self._any_node(nid)
         preferred = self._preferred_flags() if prefers_mirror else 0
-        if not preferred and not drops_minimum:
-            attempt = (start, end, nid, 0, False)
-            return [attempt] if alone else [attempt, (start, end, None, 0, False)]
-        nodes = (nid,) if alone else (nid, None)
         low = 0 if drops_minimum else start
+        attempts: list[Attempt] = []
         if not preferred:
-            plain = [(start, end, node, 0, False) for node in nodes]
-            return plain if low == start else plain + [(low, end, node, 0, False) for node in nodes]
+            attempts.append((start, end, nid, 0, False))
+            if not alone:
+                attempts.append((start, end, None, 0, False))
+            if low != start:
+                attempts += [(low, end, node, 0, False) for _, _, node, _, _ in attempts]
+            return attempts
+        nodes = (nid,) if alone else (nid, None)
         flags = (preferred, preferred & ~MEMBLOCK_MIRROR)
         if self._each_its_own:
             order = dict.fromkeys([(start, flags[0]), (low, flags[0]), (low, flags[1])])
         else:
             order = dict.fromkeys((bottom, wanted) for bottom in (start, low) for wanted in flags)
-        attempts: list[Attempt] = []
         before = 0
         for bottom, wanted in order:
             attempts.append((bottom, end, nid, wanted, bool(before & ~wanted & MEMBLOCK_MIRROR)))
@@ -316,7 +318,7 @@ class Searches:
         """Whether a request for `nid` is one for any node."""
         if nid is None:
             return True
-        if self.rules.any_node == "invalid":
+        if self._any_is_invalid:
             return not 0 <= nid < self.max_numnodes
         return nid == self.max_numnodes or (nid == NUMA_NO_NODE and self.rules.any_node == "none")
 
