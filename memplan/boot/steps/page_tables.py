@@ -106,28 +106,26 @@ def split_mem_range(boot: Boot, start: int, end: int, allowed: PageSizes) -> lis
     """``[start, end)`` cut where the page size can change, large pages to the borders of what is RAM around it."""
     limit = round_down(end, PAGE_SIZE)
     at = round_down(start, PAGE_SIZE)
+    limit_2m = round_down(limit, SIZE_2M)
     middle = PageSizes(allowed.pmd, False)
     pieces: list[Piece] = []
     # A head of small pages, then 2M pages to the first 1G border, 1G pages, and the same the other way round.
     for unit, stop, sizes in (
         (PAGE_SIZE, min(round_up(at, SIZE_2M), limit), _SMALL),
-        (SIZE_2M, min(round_up(at, GIB), round_down(limit, SIZE_2M)), middle),
+        (SIZE_2M, min(round_up(at, GIB), limit_2m), middle),
         (GIB, round_down(limit, GIB), allowed),
-        (SIZE_2M, round_down(limit, SIZE_2M), middle),
+        (SIZE_2M, limit_2m, middle),
         (PAGE_SIZE, limit, _SMALL),
     ):
-        first = round_up(at, unit)
-        if first < stop:
-            pieces.append(Piece(first, stop, sizes))
+        if at < stop and (first := round_up(at, unit)) < stop:
+            piece = _adjusted(boot, Piece(first, stop, sizes), allowed)
             at = stop
-    merged: list[Piece] = []
-    for piece in (_adjusted(boot, piece, allowed) for piece in pieces):
-        last = merged[-1] if merged else None
-        if last is not None and last.end == piece.start and last.sizes == piece.sizes:
-            merged[-1] = Piece(last.start, piece.end, piece.sizes)
-        else:
-            merged.append(piece)
-    return merged
+            last = pieces[-1] if pieces else None
+            if last is not None and last.end == piece.start and last.sizes == piece.sizes:
+                pieces[-1] = Piece(last.start, piece.end, piece.sizes)
+            else:
+                pieces.append(piece)
+    return pieces
 
 
 def _adjusted(boot: Boot, piece: Piece, allowed: PageSizes) -> Piece:
