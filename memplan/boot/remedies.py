@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from memplan.machine.alteration import Alteration
@@ -91,15 +92,20 @@ def _on_nodes(kind: Purpose, cmdline: CommandLine) -> str:
 
 def _marks(kind: Purpose, cmdline: CommandLine, marked: bool) -> str:
     """The marks and the option that make allocations avoid a node, as far as they are missing."""
-    what = "node" if kind in _OWN_NODE or kind in PERCPU else "range"
-    steps = [] if marked else [f"mark the {what} hot-pluggable in the SRAT"]
-    steps += [] if cmdline.has("movable_node") else ["boot with movable_node"]
-    how = " and ".join(steps) or f"keep the {what} free of what takes its hot-plug marks off"
+    asked = cmdline.has("movable_node")
     if kind in _OWN_NODE:
-        return f"it follows the node's own memory: {how}"
+        return f"it follows the node's own memory: {_missing('node', marked, asked)}"
     if kind in PERCPU:
-        return f"{how}: its CPUs' areas go elsewhere"
-    return f"{how}: the kernel's own allocations avoid it"
+        return f"{_missing('node', marked, asked)}: its CPUs' areas go elsewhere"
+    return f"{_missing('range', marked, asked)}: the kernel's own allocations avoid it"
+
+
+@cache
+def _missing(what: str, marked: bool, asked: bool) -> str:
+    """What is missing of the marks on a node or a range, and of the option that heeds them."""
+    steps = [] if marked else [f"mark the {what} hot-pluggable in the SRAT"]
+    steps += [] if asked else ["boot with movable_node"]
+    return " and ".join(steps) or f"keep the {what} free of what takes its hot-plug marks off"
 
 
 class Remedies:

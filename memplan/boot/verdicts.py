@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -30,9 +31,9 @@ def verdicts(
     `movable` are the ranges ``(nid, start, end)`` in ZONE_MOVABLE that hold nothing unmovable.
     """
     early = [reservation for reservation in reservations if reservation.before_srat]
-    taken: dict[int | None, list[Reservation]] = {}
+    taken: defaultdict[int | None, list[Reservation]] = defaultdict(list)
     for reservation in reservations:
-        taken.setdefault(reservation.nid, []).append(reservation)
+        taken[reservation.nid].append(reservation)
     parts = _parts(boot)
     shares = share_blocks(parts, movable, block_size)
     remedies = Remedies(boot, RangeSet(boot.nodes.hotplug), reservations)
