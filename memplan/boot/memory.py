@@ -209,7 +209,7 @@ class Memory:
             nid=nid,
             raw=raw,
         )
-        return sum(run.count for run in runs)
+        return sum([run.count for run in runs])
 
     def alloc_runs(
         self,

@@ -37,7 +37,7 @@ class CommandLine:
             if name == "--" and value is None:
                 break
             self.args.append((name, value))
-            self._values.setdefault(_dash_to_underscore(name), []).append(value)
+            self._values.setdefault(name.replace("-", "_"), []).append(value)
 
     @property
     def names(self) -> KeysView[str]:
@@ -46,26 +46,22 @@ class CommandLine:
 
     def has(self, name: str) -> bool:
         """Whether the option is there, with a value or without."""
-        return _dash_to_underscore(name) in self._values
+        return name.replace("-", "_") in self._values
 
     def last(self, name: str) -> str | None:
         """The value of the option's last word; None where it is missing or has no ``=``."""
-        values = self._values.get(_dash_to_underscore(name))
+        values = self._values.get(name.replace("-", "_"))
         return values[-1] if values else None
 
     def all(self, name: str) -> list[str]:
         """The values of all of the option's words that have one, in order."""
-        return [value for value in self._values.get(_dash_to_underscore(name), ()) if value is not None]
+        return [value for value in self._values.get(name.replace("-", "_"), ()) if value is not None]
 
 
 @lru_cache(_MOST_REMEMBERED)
 def command_line(text: str) -> CommandLine:
     """The command line `text`, taken apart."""
     return CommandLine(text)
-
-
-def _dash_to_underscore(name: str) -> str:
-    return name.replace("-", "_")
 
 
 def _next_arg(text: str) -> tuple[str, str | None, str]:

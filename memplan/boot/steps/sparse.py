@@ -30,15 +30,11 @@ _TABLES = Owner(Purpose.VMEMMAP_TABLES)
 
 
 class SectionRun(NamedTuple):
-    """Sections of one node that follow one another, holes left out: numbers ``[start, end)`` a part."""
+    """Sections of one node that follow one another, holes left out: numbers ``[start, end)`` a part, and how many."""
 
     nid: int
     parts: tuple[tuple[int, int], ...]
-
-    @property
-    def sections(self) -> int:
-        """How many sections are present."""
-        return sum(end - start for start, end in self.parts)
+    sections: int
 
 
 @step("mm/sparse.c")
@@ -73,7 +69,7 @@ def section_runs(boot: Boot) -> list[SectionRun]:
             parts[-1] = (parts[-1][0], end)
         else:
             parts.append((start, end))
-    return [SectionRun(nid, tuple(parts)) for nid, parts in runs]
+    return [SectionRun(nid, tuple(parts), sum([end - start for start, end in parts])) for nid, parts in runs]
 
 
 class _Sparse:

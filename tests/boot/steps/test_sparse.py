@@ -70,9 +70,9 @@ def test_a_section_belongs_to_the_node_that_holds_its_first_page() -> None:
         "6.1",
     )
     assert section_runs(boot) == [
-        SectionRun(0, ((0, 9),)),
-        SectionRun(1, ((9, 16), (20, 21))),
-        SectionRun(0, ((21, 22),)),
+        SectionRun(0, ((0, 9),), 9),
+        SectionRun(1, ((9, 16), (20, 21)), 8),
+        SectionRun(0, ((21, 22),), 1),
     ]
 
 
