@@ -59,7 +59,7 @@ _SRAT_FILE = "kernel/firmware/acpi/SRAT.aml"
 #: doesn't have.
 _CONSOLE = "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1 memblock=debug"
 _DROPPED = (
-    *("console=", "earlyprintk", "memblock=", "quiet", "loglevel=", "panic=", "nokaslr"),
+    *("console=", "earlyprintk", "memblock=", "quiet", "loglevel=", "panic=", "no_timer_check", "nokaslr"),
     *("root=", "BOOT_IMAGE=", "initrd=", "acpi_rsdp="),
 )
 _LAST_LINE = re.compile(rb"Memory: \d+[Kk]/\d+[Kk] available.*\n")
@@ -163,7 +163,8 @@ def _firmware(machine: Machine, firmware: str | None, notes: list[str]) -> str:
 def _cmdline(machine: Machine, notes: list[str]) -> str:
     """The machine's boot options without those that the guest's console and log need otherwise."""
     words = machine.cmdline.split()
-    own = [_CONSOLE, "nokaslr"]
+    # On a busy host the guest's timer comes late, and the kernel would panic over it.
+    own = [_CONSOLE, "no_timer_check", "nokaslr"]
     if machine.kernel.randomized and "nokaslr" not in words:
         notes.append("KASLR is off in the guest: the places that it picks can't be planned")
     if machine.efi is not None:

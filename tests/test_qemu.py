@@ -146,7 +146,7 @@ def test_apic_ids_of_the_machine_become_the_guests() -> None:
 def test_boot_options_are_kept_but_those_of_console_and_loader() -> None:
     words = "BOOT_IMAGE=/vmlinuz root=/dev/sda quiet loglevel=3 console=tty0 movable_node memblock=debug mem=8G"
     guest = qemu.guest_of(machine_of(*USUAL, cmdline=words, kernel=KernelImage(randomized=True)))
-    own = "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1 memblock=debug nokaslr"
+    own = "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1 memblock=debug no_timer_check nokaslr"
     assert guest.cmdline == f"{own} movable_node mem=8G"
     (note,) = guest.notes
     assert note.startswith("KASLR is off in the guest")
