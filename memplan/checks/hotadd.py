@@ -111,8 +111,9 @@ def hot_range_by_address(subject: Subject) -> Iterator[Found]:
     "warning",
     group=_GROUP,
     checks="Hot-pluggable ranges end below the end of the direct map.",
-    linux="With KASLR the direct map has room for the RAM at boot and CONFIG_RANDOMIZE_MEMORY_PHYSICAL_PADDING TiB; "
-    "the SRAT is not asked. What lies above is refused (6.12 on), or overwrites other mappings.",
+    linux="With KASLR the direct map has room for the RAM at boot and CONFIG_RANDOMIZE_MEMORY_PHYSICAL_PADDING TiB "
+    "(6.19 on and in stable branches, with CONFIG_ZONE_DEVICE for all addresses); the SRAT is not asked. What lies "
+    "above is refused (6.11 on), or overwrites other mappings.",
     mend="Boot with nokaslr, or put hot-pluggable memory lower.",
     reference="kernel_randomize_memory (arch/x86/mm/kaslr.c); mhp_get_pluggable_range (mm/memory_hotplug.c)",
     needs=("srat", "plan"),

@@ -12,6 +12,7 @@ class HotplugRules(NamedTuple):
     alignment: Literal["section", "block"]
     mem_option: Literal["boot", "always"]
     address_limit: Literal["none", "address bits", "direct map"]
+    direct_map_whole: bool
     memmap_on_memory: Literal["none", "single blocks", "every block"]
     memmap_on_memory_force: bool
     hugetlb_excludes_memmap: bool

@@ -116,7 +116,8 @@ def start_of(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | Non
         total += _freed_maps(kernel, machine.cmdline)
     ram = _ram(plan)
     size = plan.block_size if logged is None or logged.block_size is None else logged.block_size
-    randomized = machine.kernel.randomized and kernel.config("RANDOMIZE_MEMORY")
+    trimmed = machine.kernel.randomized and kernel.config("RANDOMIZE_MEMORY")
+    trimmed = trimmed and not (kernel.rules.hotplug.direct_map_whole and kernel.config("ZONE_DEVICE"))
     ranges = tuple((start, end, node.nid) for node in plan.nodes for start, end in node.ranges)
     return Start(
         block_size=size,
@@ -137,7 +138,7 @@ def start_of(plan: Plan, machine: Machine, kernel: Kernel, logged: BootLog | Non
         cpu_nodes=frozenset(node.nid for node in plan.nodes if node.cpus),
         window=window_of(machine),
         address_bits=52 if plan.page_tables.levels == 5 else 46,
-        direct_map_end=_direct_map_end(ram, kernel) if randomized else None,
+        direct_map_end=_direct_map_end(ram, kernel) if trimmed else None,
         total=total,
         total_note=note,
         balloon=machine.hypervisor == "hyperv",

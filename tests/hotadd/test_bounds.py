@@ -43,7 +43,9 @@ def bound(name: str, options: str, kernel: str | None, size: int = GIB) -> HowMu
     return next(own for own in how_much(machine, build, plan, Scenario(()), size).bounds if own.name == name)
 
 
-@pytest.mark.parametrize(("kernel", "looked_at"), [("6.12", True), ("5.4", False)])
+@pytest.mark.parametrize(
+    ("kernel", "looked_at"), [("6.12.66", True), ("6.1.161", True), ("6.1.109", False), ("5.10.89", False)]
+)
 def test_kaslr_sizes_the_direct_map_at_boot(kernel: str, looked_at: bool) -> None:
     machine, build, plan = booted(LARGE, f"{MOVABLE} no5lvl", kernel)
     random = machine._replace(kernel=machine.kernel._replace(randomized=True))
@@ -58,6 +60,19 @@ def test_kaslr_sizes_the_direct_map_at_boot(kernel: str, looked_at: bool) -> Non
     assert told.dimms is not None
     # The RAM's end rounded up, and ten TiB more.
     assert told.dimms == plain.dimms - (64 - 11) * 1024
+
+
+@pytest.mark.parametrize(
+    ("kernel", "zone_device", "whole"),
+    [("6.1.161", True, False), ("6.1.162", True, True), ("6.12.67", True, True), ("6.12.67", False, False)],
+)
+def test_kaslr_leaves_the_direct_map_whole_for_devices_memory(kernel: str, zone_device: bool, whole: bool) -> None:
+    machine, build, plan = booted(LARGE, f"{MOVABLE} no5lvl", kernel)
+    build = build._replace(facts={**build.facts, "config.ZONE_DEVICE": zone_device})
+    random = machine._replace(kernel=machine.kernel._replace(randomized=True))
+    bounds = how_much(random, build, plan, Scenario(()), GIB).bounds
+    told = next(one for one in bounds if one.name == "address space")
+    assert told.why.startswith("46 bits of physical address: from ") is whole
 
 
 def test_a_dimm_may_hold_the_map_of_the_next_one() -> None:
