@@ -157,11 +157,32 @@ class Memblock(Allocations):
         while True:
             passes += 1
             room = self.reserved.max
-            if nodes != "none":
+            if nodes == "exact":
                 for base, size, nid, _ in list(self.memory):
-                    self.set_node_reserved(base, size if nodes == "exact" else base + size, nid)
+                    self.set_node_reserved(base, size, nid)
+            elif nodes == "up to the end":
+                for base, size, nid in self._nodes_up_to_the_end():
+                    self.set_node_reserved(base, size, nid)
             if nodes != "exact" or room == self.reserved.max:
                 return passes
+
+    def _nodes_up_to_the_end(self) -> list[tuple[int, int, int | None]]:
+        """Where each node is set, as base, size and node, if the end of a region of memory is taken for its size.
+
+        What lies behind the next region's start gets that one's node next, so this one need not reach there; but
+        where the reserved array could grow on the way, it does, as the regions that it makes and merges count.
+        """
+        memory, reserved = list(self.memory), self.reserved
+        behind = [base for base, *_ in memory[1:]] + [U64_MAX]
+        short = [
+            (base, min(base + size, after - base), nid)
+            for (base, size, nid, _), after in zip(memory, behind, strict=True)
+        ]
+        edges = (edge for base, size, _ in short for edge in (base, base + size))
+        cuts = sum((index := reserved.search(edge)) >= 0 and reserved.bases[index] < edge for edge in edges)
+        if reserved.cnt + cuts + 3 <= reserved.max:
+            return short
+        return [(base, base + size, nid) for base, size, nid, _ in memory]
 
     def _kept(self) -> list[tuple[int, int]]:
         keeps = self.rules.free_all_keeps
