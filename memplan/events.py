@@ -28,6 +28,7 @@ class Call(Enum):
     TRY_NID_NOPANIC = "memblock_alloc_try_nid_nopanic"
     TRY_NID_RAW = "memblock_alloc_try_nid_raw"
     EXACT_NID_RAW = "memblock_alloc_exact_nid_raw"
+    HUGETLB = "memblock_alloc_hugetlb"
     PHYS_RANGE = "memblock_phys_alloc_range"
     PHYS_TRY_NID = "memblock_phys_alloc_try_nid"
     RANGE_NID = "memblock_alloc_range_nid"

@@ -105,6 +105,9 @@ class Wording(NamedTuple):
                 f"memblock_phys_alloc_range: {request.size} bytes align={request.align:#x} "
                 f"from={request.min_addr:#018x} max_addr={request.max_addr:#018x} {printed}"
             )
+        if request.call is Call.HUGETLB:
+            nid = -1 if request.nid is None else request.nid
+            return f"{request.call.value}: {request.size} bytes, nid={nid}, exact_nid={request.exact:d} {printed}"
         if request.call in _OWN_USE and self.requests != "none":
             nid = -1 if request.nid is None else request.nid
             width = 18 if self.requests == "whole addresses" else 0
@@ -128,6 +131,8 @@ class Wording(NamedTuple):
             return "__alloc_memory_core_early"
         if call is Call.BASE or (call is Call.PHYS_TRY_NID and self.own_core):
             return "memblock_alloc_base_nid"
+        if call is Call.HUGETLB:
+            return str(call.value)
         if call in _OWN_USE and self.own_core:
             return f"{self.calls}_internal"
         return "memblock_alloc_range_nid"

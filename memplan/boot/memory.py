@@ -232,6 +232,17 @@ class Memory:
         request = self._request(call, size, align, min_addr, max_addr, nid, exact=exact, count=count)
         return self._alloc_run(request, owner, caller)
 
+    def alloc_hugetlb(
+        self, count: int, size: int, nid: int | None, *, exact: bool, owner: Owner | Purpose, caller: str
+    ) -> list[Run]:
+        """`count` gigantic pages on the node, else on any unless `exact` (memblock_alloc_hugetlb); fewer without room.
+
+        Mirrored memory is not taken first.
+        """
+        request = self._request(Call.HUGETLB, size, size, 0, 0, nid, exact=exact, count=count)
+        take = self.memblock.alloc_hugetlb_run
+        return self._allocate(request, owner, caller, lambda _: take(size, nid, count, exact=exact))
+
     def alloc_or_panic(
         self,
         size: int,
@@ -291,6 +302,8 @@ class Memory:
             return [on_node] if request.exact else [on_node, Search(size, align, prefers_mirror=False)]
         if request.call in (Call.RANGE_NID, Call.PHYS_TRY_NID):
             return [Search(size, align, low, high, nid, request.exact or alone, prefers_mirror=not alone)]
+        if request.call is Call.HUGETLB:
+            return [Search(size, align, low, high, nid, request.exact, prefers_mirror=False)]
         if request.call is not Call.BOOTMEM:
             return [Search(size, align, low, high, nid, request.exact, drops_minimum=True)]
         limit = min(high or U64_MAX, self.memblock.current_limit)
@@ -311,7 +324,7 @@ class Memory:
         count: int = 1,
     ) -> Request:
         memblock = self.memblock
-        flags = MEMBLOCK_MIRROR if memblock.has_mirror else 0
+        flags = MEMBLOCK_MIRROR if memblock.has_mirror and call is not Call.HUGETLB else 0
         upwards, avoids = memblock.bottom_up, memblock.movable_node
         asked = call, size, align, min_addr, max_addr, nid, exact, upwards, flags, avoids, count
         # Made as a tuple is, which takes half the time of a named tuple's own constructor.

@@ -55,3 +55,8 @@ class ZoneLayout:
         self.zones: list[Zone] = []
         self.nr_kernel_pages = 0
         self.nr_all_pages = 0
+
+    def crossed(self, nid: int, start: int, end: int) -> bool:
+        """Whether more than one zone of the node has a part of the bytes ``[start, end)``."""
+        spans = [zone.span for zone in self.zones if zone.nid == nid]
+        return sum(low < end and start < high for low, high in spans) > 1

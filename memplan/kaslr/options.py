@@ -64,6 +64,7 @@ class _Reader:
         self._way = rules.kaslr_mem_options
         self._avoid: list[tuple[int, int]] = []
         self._limit: int | None = None
+        self._whole_counts = rules.kaslr_gb_pages_whole
         self._gigantic = False
         self._spared = 0
         self._gives_up = False
@@ -102,7 +103,9 @@ class _Reader:
         if name == "hugepagesz":
             self._gigantic = memparse(value)[0] == GIB
         elif name == "hugepages" and self._gigantic:
-            self._spared = leading_number(value)[0] or 0
+            count, rest = leading_number(value.removeprefix("+") if self._whole_counts else value)
+            if not self._whole_counts or (count is not None and not rest):
+                self._spared = count or 0
 
     def efi_fake_mem(self, value: str) -> None:
         """Ranges that are given the attribute of special-purpose memory are avoided as those of memmap= are."""

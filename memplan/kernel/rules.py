@@ -72,6 +72,7 @@ class Rules(NamedTuple):
     kaslr_size_rounded: bool
     kaslr_mem_options: Literal["none", "last memmap", "last limit", "lowest limit"]
     kaslr_efi_fake_mem: bool
+    kaslr_gb_pages_whole: bool
     kaslr_gb_pages: Literal["none", "more than one left", "all"]
     kaslr_efi_map: bool
     kaslr_soft_reserved: bool
@@ -90,6 +91,7 @@ class Rules(NamedTuple):
     efi_mem_reserve_kern: bool
     efi_boot_services: Literal["ram", "untouched"]
     real_mode_required: bool
+    real_mode_failure: str
     efi_tables: Mapping[str, str]
     reserve_first_mib: bool
     low_memory_scratch: bool
@@ -146,11 +148,15 @@ class Rules(NamedTuple):
     # CMA, crash kernel, huge pages
     cma_search: Literal["range", "above 4G first"]
     cma_align: int
+    cma_node_areas: bool
     hugetlb_cma_align: int
     hugetlb_cma_rounds_share: bool
     hugetlb_cma_may_fail: bool
     hugetlb_cma_several_ranges: bool
     hugetlb_cma_only: bool
+    hugetlb_cma_whole_pages: bool
+    hugetlb_cma_percent: bool
+    hugetlb_cma_in_one_zone: bool
     hugetlb_nodes: Literal["online", "with memory"]
     crashkernel: Literal["arch/x86", "kernel/crash_reserve.c"]
     crash_config: Literal["KEXEC", "KEXEC_CORE", "CRASH_RESERVE"]
@@ -174,17 +180,25 @@ class Rules(NamedTuple):
     hugepages_node_exact: bool
     hugepages_noinit: bool
     gigantic_pages_shrink_map: bool
+    gigantic_pages_call: Literal["memblock_alloc_try_nid_raw", "memblock_alloc_hugetlb"]
+    gigantic_pages_in_one_zone: bool
 
     # memory map
     section_roots: Literal["static", "allocated"]
     memory_map_order: Literal["usage maps first", "node by node"]
     memory_map_block: Literal[
-        "large pages, or panic", "large pages", "pages, head lost", "pages, head freed", "sections on the node"
+        "large pages, or panic",
+        "large pages",
+        "pages, head lost",
+        "pages, head freed",
+        "sections on the node",
+        "none",
     ]
     usage_map_header: bool
     usage_maps: Literal["near NODE_DATA", "on the node"]
     pageblock_bits: int
     memory_map_max_addr: int
+    memory_map_required: bool
 
     # zones
     movable_node_zone: bool
@@ -195,11 +209,13 @@ class Rules(NamedTuple):
     movable_start_rounds_up: bool
     movable_clip: bool
     mirror_needs_memory: bool
+    mirror_zones_overlap: bool
     zone_wait_tables: bool
     nr_kernel_pages: Literal["zones", "free ranges"]
     initmem_line: bool
     memoryless_setup_line: bool
     unavailable_ranges: bool
+    memory_map_filled: Literal["with the zones", "when it is allocated"]
 
     # later allocations
     percpu_dynamic_reserve: int
@@ -231,9 +247,11 @@ class Rules(NamedTuple):
         "slots and areas",
     ]
     swiotlb_halves: bool
+    swiotlb_words_begin: bool
     swiotlb_noforce: Literal["unknown", "one slot", "nothing"]
     swiotlb_failure: str
     swiotlb_areas_shrink: bool
+    kho_in_kdump: bool
     kho_scratch_nodes: Literal["online", "with memory"]
     kho_scratch_rounds: Literal["the low part first", "all sizes"]
     kfence: Literal["pool", "pool and metadata"]

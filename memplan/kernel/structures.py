@@ -16,7 +16,6 @@ _POINTER = 8
 #: struct zoneref, and what stands behind the zones in a zonelist.
 _ZONEREF = 16
 _DOUBLED = 2
-_KFENCE_OBJCG = 8
 #: Where the name of the task that prints is kept with each record.
 _PRINTK_TASK = 24
 _MEMCG = ("MEMCG_KMEM", "MEMCG")
@@ -45,6 +44,7 @@ class StructRules(NamedTuple):
     prb_desc: int
     printk_info: int
     kfence_metadata: int
+    kfence_metadata_memcg: int
     cpu_entry_area: int
     zonelist_caches: bool
     #: Sizes of which it isn't known whether this version has them already.
@@ -67,8 +67,7 @@ def decided_sizes(rules: StructRules, facts: Mapping[str, FactValue]) -> dict[st
         sizes["mem_section"] *= _DOUBLED
     if on(*_MEMCG):
         sizes["pcpu_chunk"] = rules.pcpu_chunk_memcg
-    elif sizes["kfence_metadata"]:
-        sizes["kfence_metadata"] -= _KFENCE_OBJCG
+        sizes["kfence_metadata"] = rules.kfence_metadata_memcg
     if sizes["printk_info"] and on("PRINTK_EXECUTION_CTX"):
         sizes["printk_info"] += _PRINTK_TASK
     return {f"struct.{name}": size for name, size in sizes.items()}

@@ -31,7 +31,10 @@ _FORMS: dict[str, tuple[str, str]] = {
     "hugepagesz": (_SIZE, "a size such as 2M or 1G"),
     "default_hugepagesz": (_SIZE, "a size such as 2M or 1G"),
     "hugepages": (r"[0-9]+(?::[0-9]+)?(?:,[0-9]+:[0-9]+)*", "a number of pages, or node:number[,node:number]"),
-    "hugetlb_cma": (rf"{_SIZE}|[0-9]+:{_SIZE}(?:,[0-9]+:{_SIZE})*", "a size such as 4G, or node:size[,node:size]"),
+    "hugetlb_cma": (
+        rf"{_AMOUNT}|[0-9]+:{_AMOUNT}(?:,[0-9]+:{_AMOUNT})*",
+        "a size such as 4G or a percentage, or node:size[,node:size]",
+    ),
     "cma": (rf"{_SIZE}(?:@{_SIZE}(?:-{_SIZE})?)?", "a size such as 256M, or size@start-end"),
     "log_buf_len": (_SIZE, "a size such as 16M"),
     "reservelow": (_SIZE, "a size such as 64K"),
@@ -39,7 +42,7 @@ _FORMS: dict[str, tuple[str, str]] = {
     "maxcpus": (_NUMBER, "a number of CPUs"),
     "possible_cpus": (_NUMBER, "a number of CPUs"),
     "swiotlb": (
-        rf"(?:{_NUMBER})?(?:,(?:{_NUMBER})?)?(?:,?(?:force|noforce|any))*",
+        rf"(?:{_NUMBER})?(?:,(?:{_NUMBER})?)?(?:,?(?:force|noforce|any|track_hiwater))*",
         "a number of slabs, force or noforce",
     ),
 }

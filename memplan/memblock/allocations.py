@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.memblock.changes import Changes, MemblockPanic
+from memplan.memblock.flags import MEMBLOCK_RSRV_HUGETLB
 from memplan.memblock.requests import Search
 from memplan.memblock.search import round_up_wrapping
 
@@ -101,6 +102,15 @@ class Allocations(Changes):
             found = self.alloc_range_nid(size, align, 0, max_addr, nid, exact)
         return found
 
+    def alloc_hugetlb(self, size: int, nid: int | None, exact: bool) -> int:
+        """A gigantic page on the node, else on any unless `exact`, in memory that need not be mirrored."""
+        for attempt in self._attempts(0, 0, nid, exact, False, False):
+            found, _ = self._search(attempt, size, size)
+            if found:
+                refused = self._reserve(found[0], size, self._allocated(attempt[2], MEMBLOCK_RSRV_HUGETLB))
+                return 0 if refused else found[0]
+        return 0
+
     def alloc_memory_core_early(self, nid: int | None, size: int, align: int, goal: int, limit: int) -> int:
         """The core of bootmem's calls (mm/nobootmem.c, until 4.19)."""
         request = Search(size, align, goal, min(limit, self.current_limit), nid, exact=True)
@@ -174,6 +184,12 @@ class Allocations(Changes):
         request = Search(size, align, min_addr, max_addr, nid, exact, drops_minimum=True)
         return self._take_runs(request, count, lambda: self.alloc_internal(size, align, min_addr, max_addr, nid, exact))
 
+    def alloc_hugetlb_run(self, size: int, nid: int | None, count: int, *, exact: bool) -> list[Run]:
+        """`count` times alloc_hugetlb."""
+        request = Search(size, size, nid=nid, exact=exact, prefers_mirror=False)
+        take = partial(self.alloc_hugetlb, size, nid, exact)
+        return self._take_runs(request, count, take, flags=MEMBLOCK_RSRV_HUGETLB)
+
     def alloc_memory_core_early_run(
         self, nid: int | None, size: int, align: int, goal: int, limit: int, count: int
     ) -> list[Run]:
@@ -182,12 +198,14 @@ class Allocations(Changes):
         take = partial(self.alloc_memory_core_early, nid, size, align, goal, limit)
         return self._take_runs(request, count, take, plain=True)
 
-    def _take_runs(self, request: Search, count: int, take: Callable[[], int], *, plain: bool = False) -> list[Run]:
+    def _take_runs(
+        self, request: Search, count: int, take: Callable[[], int], *, plain: bool = False, flags: int = 0
+    ) -> list[Run]:
         """`count` times `take`, each at the place that the request's searches find; few reservations, one a run.
 
-        `take` reserves what it finds as an allocation, or as any other range where `plain`.  While the blocks lie in
-        one free range, one beside the other, and the array has room without growing, the reservation of all of them has
-        the same result as theirs one by one.
+        `take` reserves what it finds as an allocation (with `flags`), or as any other range where `plain`.  While the
+        blocks lie in one free range, one beside the other, and the array has room without growing, the reservation of
+        all of them has the same result as theirs one by one.
         """
         size, align = request.size, request.align
         if count == 1:
@@ -198,7 +216,7 @@ class Allocations(Changes):
             blocks = 0
             if contiguous:
                 found, descending, nid = self._first_found(request)
-                attributes = self._plain if plain else self._allocated(nid)
+                attributes = self._plain if plain else self._allocated(nid, flags)
                 if found:
                     address, lowest, highest = found
                     if not lowest <= address < highest:

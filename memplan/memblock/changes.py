@@ -206,10 +206,10 @@ class Changes(Searches):
         self.listener.changed("reserve", base, size, 1, True, nid, flags)
         return self._add_range(self.reserved, base, size, attributes)
 
-    def _allocated(self, nid: int | None) -> Attributes:
-        """With which (node, flags) memory is reserved that was found on the node asked for."""
+    def _allocated(self, nid: int | None, flags: int = 0) -> Attributes:
+        """With which (node, flags) memory is reserved that was found on the node asked for; `flags` of its kind."""
         if self._marks:
-            return NUMA_NO_NODE if nid is None else nid, MEMBLOCK_RSRV_KERN
+            return NUMA_NO_NODE if nid is None else nid, MEMBLOCK_RSRV_KERN | flags
         return self._plain
 
     def _add_range(self, array: RegionArray, base: int, size: int, attributes: Attributes) -> int:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.memblock.allocations import Allocations, Run
 from memplan.memblock.changes import MemblockPanic
-from memplan.memblock.flags import MEMBLOCK_NOMAP, MEMBLOCK_RSRV_KERN, MEMBLOCK_RSRV_NOINIT
+from memplan.memblock.flags import (
+    MEMBLOCK_NOMAP,
+    MEMBLOCK_RSRV_HUGETLB,
+    MEMBLOCK_RSRV_KERN,
+    MEMBLOCK_RSRV_NOINIT,
+)
 from memplan.memblock.search import NUMA_NO_NODE, pfn_up_wrapping
 from memplan.units import PAGE_SHIFT, U64_MAX
 
@@ -84,11 +89,11 @@ class Memblock(Allocations):
 
     def reserved_kern_size(self, limit: int, nid: int | None) -> int:
         """Bytes below `limit` that are reserved for the kernel's own use, of one node or of all."""
-        total = 0
-        for base, size, region_nid, flags in self.reserved:
-            if flags & MEMBLOCK_RSRV_KERN and base <= limit and (not self._is_node(nid) or nid == region_nid):
-                total += min(size, limit - base)
-        return total
+        return self._size_of(MEMBLOCK_RSRV_KERN, limit, nid)
+
+    def reserved_hugetlb_size(self, limit: int, nid: int | None) -> int:
+        """Bytes below `limit` that are reserved for gigantic pages, of one node or of all."""
+        return self._size_of(MEMBLOCK_RSRV_HUGETLB, limit, nid)
 
     def estimated_nr_free_pages(self) -> int:
         """Pages of memory minus reservations, or minus those for the kernel's own use, by the version."""
@@ -183,6 +188,14 @@ class Memblock(Allocations):
         if reserved.cnt + cuts + 3 <= reserved.max:
             return short
         return [(base, base + size, nid) for base, size, nid, _ in memory]
+
+    def _size_of(self, flag: int, limit: int, nid: int | None) -> int:
+        """Bytes below `limit` that are reserved with that flag, of one node or of all."""
+        total = 0
+        for base, size, region_nid, flags in self.reserved:
+            if flags & flag and base <= limit and (not self._is_node(nid) or nid == region_nid):
+                total += min(size, limit - base)
+        return total
 
     def _kept(self) -> list[tuple[int, int]]:
         keeps = self.rules.free_all_keeps

@@ -56,7 +56,7 @@ def told_nothing(name: str) -> bool:
 #: What Linux 7 calls types of memory in other words.
 WORDS_OF_7 = {"System RAM": "usable", "device reserved": "reserved"}
 #: Kernels that don't tell of the SRAT's CPUs.
-WITHOUT_CPU_LINES = ("-6.12", "-6.18", "-7.1")
+WITHOUT_CPU_LINES = ("-6.12", "-6.18", "-7.1", "-7.2", "-7.3")
 
 
 @pytest.mark.parametrize("name", NAMES)

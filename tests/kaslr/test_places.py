@@ -168,6 +168,13 @@ def test_initrd_and_setup_data_are_avoided() -> None:
         ("6.12.0", "hugepagesz=1G hugepages=3", MemoryOptions(spared=3)),
         ("6.12.0", "hugepagesz=1G hugepagesz=2M hugepages=3", MemoryOptions()),
         ("4.13.4", "hugepagesz=1G hugepages=3", MemoryOptions()),
+        # Since 7.2 the number must be all of the value, or what was said before stays.
+        ("7.1.5", "hugepagesz=1G hugepages=3 hugepages=0:2,1:2", MemoryOptions()),
+        ("7.2.13", "hugepagesz=1G hugepages=3 hugepages=0:2,1:2", MemoryOptions(spared=3)),
+        ("7.2.13", "hugepagesz=1G hugepages=3 hugepages=", MemoryOptions(spared=3)),
+        ("7.2.13", "hugepagesz=1G hugepages=3x", MemoryOptions()),
+        ("7.2.13", "hugepagesz=1G hugepages=3 hugepages=+2", MemoryOptions(spared=2)),
+        ("7.1.5", "hugepagesz=1G hugepages=+2", MemoryOptions()),
         ("6.10.0", "efi_fake_mem=1G@2G:0x40000", MemoryOptions(((2 * GIB, 3 * GIB),))),
         ("6.10.0", "efi_fake_mem=1G@2G:0x10000", MemoryOptions()),
         ("6.12.0", "efi_fake_mem=1G@2G:0x40000", MemoryOptions()),

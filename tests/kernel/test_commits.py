@@ -1,7 +1,8 @@
 """Every change of a rule and of a step should name the commit that brought it.
 
 `without_commit.yaml` counts, by file, the changes whose commit no public source shows.  A number may only shrink: a new
-change comes with its commit, and a change that gets one lowers the number.
+change comes with its commit, and a change that gets one lowers the number.  Only with a release whose source was read
+without its history does it grow.
 """
 
 from __future__ import annotations

@@ -295,15 +295,14 @@ def test_sizes_that_configuration_decides() -> None:
     """What a kernel has of its own of each structure is as its options say."""
     rules = find_kernel("6.12").rules.structs
     facts: dict[str, FactValue] = {}
-    plain = decided_sizes(
-        rules._replace(kfence_metadata=200, printk_info=100, pcpu_chunk=80, pcpu_chunk_memcg=88), facts
+    rules = rules._replace(
+        kfence_metadata=192, kfence_metadata_memcg=200, printk_info=100, pcpu_chunk=80, pcpu_chunk_memcg=88
     )
+    plain = decided_sizes(rules, facts)
     assert (plain["struct.kfence_metadata"], plain["struct.printk_info"], plain["struct.pcpu_chunk"]) == (192, 100, 80)
     for option in ("MEMCG", "MEMCG_KMEM"):
         facts = {f"config.{option}": True, "config.PRINTK_EXECUTION_CTX": True}
-        own = decided_sizes(
-            rules._replace(kfence_metadata=200, printk_info=100, pcpu_chunk=80, pcpu_chunk_memcg=88), facts
-        )
+        own = decided_sizes(rules, facts)
         assert (own["struct.kfence_metadata"], own["struct.printk_info"], own["struct.pcpu_chunk"]) == (200, 124, 88)
     none = decided_sizes(rules._replace(kfence_metadata=0, printk_info=0), {"config.PRINTK_EXECUTION_CTX": True})
     assert (none["struct.kfence_metadata"], none["struct.printk_info"]) == (0, 0)

@@ -38,6 +38,8 @@ def test_kernels_that_come_along() -> None:
         "debian-7.0.13+deb13-amd64",
         "lab-7.1.5",
         "debian-7.1.13+deb13-amd64",
+        "debian-7.2.13+deb14-amd64",
+        "debian-7.3.4+deb13-amd64",
     ]
 
 

@@ -66,7 +66,7 @@ def one_by_one(take: Callable[[], int], size: int, count: int) -> Taken:
     st.sampled_from((64, PAGE_SIZE, 2 * PAGE_SIZE, 8 * PAGE_SIZE)),
     st.sampled_from(((0, 0), (1 * MIB, 2 * MIB), (300 * PAGE_SIZE, 900 * PAGE_SIZE))),
     st.integers(1, 900),
-    st.sampled_from(("phys_alloc_range", "find", "alloc", "exact", "bootmem")),
+    st.sampled_from(("phys_alloc_range", "find", "alloc", "exact", "hugetlb", "bootmem")),
     st.sampled_from((None, 0, 1)),
 )
 def test_a_run_is_as_many_single_allocations(
@@ -104,6 +104,10 @@ def test_a_run_is_as_many_single_allocations(
     elif way == "bootmem":
         runs = bulk.alloc_memory_core_early_run(nid, size, align, low, high, count)
         taken = one_by_one(lambda: single.alloc_memory_core_early(nid, size, align, low, high), size, count)
+    elif way == "hugetlb":
+        exact, size = low > 0, PAGE_SIZE << pages - 1
+        runs = bulk.alloc_hugetlb_run(size, nid, count, exact=exact)
+        taken = one_by_one(lambda: single.alloc_hugetlb(size, nid, exact), size, count)
     else:
         exact = way == "exact"
         runs = bulk.alloc_run(size, align, low, high, nid, count, exact=exact)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from memplan.boot.registry import step
 from memplan.owner import Owner, Purpose
 from memplan.units import GIB, MIB, PAGE_SIZE, decimal_number, memparse, round_down, round_up
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from memplan.boot.context import Boot
 
 
 #: Ranges that one area may have (CMA_MAX_RANGES).
 _MAX_RANGES = 8
+#: All of it, in percent.
+_ALL = 100
 
 
 @step("kernel/dma/contiguous.c")
@@ -38,8 +43,36 @@ def dma_contiguous_reserve(boot: Boot) -> None:
             fixed = base + size == own_limit
     else:
         size = _configured_size(boot)
-    if size:
-        declare_contiguous(boot, base, size, limit, boot.rules.cma_align, fixed, Owner(Purpose.CMA))
+    area = size and declare_contiguous(boot, base, size, limit, boot.rules.cma_align, fixed, Owner(Purpose.CMA))
+    if boot.rules.cma_node_areas and boot.kernel.config("DMA_NUMA_CMA") and (area or not size):
+        _reserve_on_nodes(boot, round_up(size, boot.rules.cma_align))
+
+
+def _reserve_on_nodes(boot: Boot, default: int) -> None:
+    """dma_numa_cma_reserve: an area on each node by ``numa_cma=``, else ``cma_pernuma=``, else as the `default` one."""
+    cmdline, nodes = boot.cmdline, boot.nodes
+    sizes: dict[int, int] = {}
+    for value in cmdline.all("numa_cma"):
+        rest = value
+        while (found := re.match(r"([0-9]+):", rest)) and decimal_number(found[1]) < boot.kernel.max_numnodes:
+            sizes[decimal_number(found[1])], rest = memparse(rest[found.end() :])
+            if not rest.startswith(","):
+                break
+            rest = rest[1:]
+    each = memparse(cmdline.last("cma_pernuma") or "")[0]
+    named = cmdline.has("numa_cma") or cmdline.has("cma_pernuma")
+    if boot.kernel.config("CMA_SIZE_PERNUMA") and not named and len(nodes.online) > 1:
+        each = default
+    for nid in sorted(nodes.possible):
+        size = sizes.get(nid) or each
+        if nid not in nodes.online:
+            if size:
+                boot.printk(f"cma: invalid node {nid} specified", warning=True)
+        elif size:
+            area = declare_contiguous(boot, 0, size, 0, boot.rules.cma_align, False, Owner(Purpose.CMA, nid))
+            if not area:
+                error = -12 if area is None else -22
+                boot.printk(f"cma: dma_numa_cma_reserve: reservation failed: err {error}, node {nid}", warning=True)
 
 
 def _configured_size(boot: Boot) -> int:
@@ -67,18 +100,22 @@ def hugetlb_cma_reserve(boot: Boot) -> None:
     nodes = sorted(boot.nodes.online)
     if boot.rules.hugetlb_nodes == "with memory":
         nodes = sorted({nid for _, _, nid in boot.memblock.pfn_ranges(None) if nid is not None})
-    total, wanted = _hugetlb_cma_sizes(boot, value, nodes)
+    wish = _hugetlb_cma_wish(boot, value)
+    if boot.rules.hugetlb_cma_percent:
+        wish = _without_shares(boot, wish)
+    total, wanted = _on_good_nodes(boot, wish, nodes)
     if not total:
         return
     boot.hugetlb_cma = not boot.rules.hugetlb_cma_may_fail
-    if total < GIB:
-        boot.printk("hugetlb_cma: cma area should be at least 1024 MiB", warning=True)
+    if refused := _refused_size(boot, total):
+        boot.printk(f"hugetlb_cma: cma area {refused}", warning=True)
         return
     per_node = -(-total // len(nodes))
     if boot.rules.hugetlb_cma_rounds_share:
         per_node = round_up(per_node, GIB)
     if not wanted:
-        boot.printk(f"hugetlb_cma: reserve {total // MIB} MiB, up to {per_node // MIB} MiB per node")
+        share = f" ({wish.share}%)" if wish.share else ""
+        boot.printk(f"hugetlb_cma: reserve {total // MIB} MiB{share}, up to {per_node // MIB} MiB per node")
     reserved = 0
     for nid in nodes:
         if wanted and nid not in wanted:
@@ -88,42 +125,107 @@ def hugetlb_cma_reserve(boot: Boot) -> None:
         if not area:
             boot.printk(f"hugetlb_cma: reservation failed: err -12, node {nid}", warning=True)
             continue
+        if boot.rules.hugetlb_cma_in_one_zone and any(boot.zones.crossed(nid, start, end) for start, end in area):
+            boot.printk(f"hugetlb_cma: reserved area spans zones: err 0, node {nid}", warning=True)
+            continue
         boot.hugetlb_areas[nid] = area
         boot.hugetlb_cma = True
         reserved += size
-        boot.printk(f"hugetlb_cma: reserved {size // MIB} MiB on node {nid}")
+        share = f" ({wish.shares[nid]}%)" if wish.shares.get(nid) else ""
+        boot.printk(f"hugetlb_cma: reserved {size // MIB} MiB{share} on node {nid}")
         if reserved >= total:
             break
 
 
-def _hugetlb_cma_sizes(boot: Boot, value: str, nodes: list[int]) -> tuple[int, dict[int, int]]:
-    """The bytes that ``hugetlb_cma=`` asks for in all, and of the nodes that it names, if it does (5.16 on)."""
-    wanted: dict[int, int] = {}
+class _Wish(NamedTuple):
+    """What ``hugetlb_cma=`` asks for: bytes in `total` and of nodes, percentages in all and of nodes."""
+
+    total: int
+    sizes: dict[int, int]
+    share: int = 0
+    shares: Mapping[int, int] = MappingProxyType({})
+
+
+def _hugetlb_cma_wish(boot: Boot, value: str) -> _Wish:
+    """What the option asks for; nodes come with 5.16, percentages of at most 100 with 7.3."""
+    percent = boot.rules.hugetlb_cma_percent
+    sizes: dict[int, int] = {}
+    shares: dict[int, int] = {}
     rest = value
     total = 0
     while found := re.match(r"([0-9]+)(:)?", rest):
         if not found[2] or not boot.rules.hugepages_per_node:
             # A size without a node stands for all, and counts from the option's first word on.
-            total = memparse(value)[0]
-            break
+            total, rest = memparse(value)
+            if not percent:
+                break
+            if not rest.startswith("%"):
+                return _Wish(total, {})
+            if total > _ALL:
+                boot.printk(f"hugetlb_cma: invalid percentage {total}", warning=True)
+            return _Wish(0, {}, total if total <= _ALL else 0)
         nid = decimal_number(found[1])
         if nid >= boot.kernel.max_numnodes:
             break
-        wanted[nid], rest = memparse(rest[found.end() :])
-        total += wanted[nid]
+        size, rest = memparse(rest[found.end() :])
+        if percent and rest.startswith("%"):
+            if size > _ALL:
+                boot.printk(f"hugetlb_cma: invalid percentage {size} for node {nid}", warning=True)
+                break
+            shares[nid], sizes[nid], rest = size, 0, rest[1:]
+        else:
+            sizes[nid], shares[nid] = size, 0
+            total += size
         if not rest.startswith(","):
             break
         rest = rest[1:]
-    for nid, size in sorted(wanted.items()):
+    return _Wish(total, sizes, 0, shares)
+
+
+def _without_shares(boot: Boot, wish: _Wish) -> _Wish:
+    """Percentages as bytes: of all memory or of a node's, in whole GiB."""
+    memblock = boot.memblock
+    sizes = dict(wish.sizes)
+    if wish.share:
+        total = _whole(boot, memblock.phys_mem_size() * wish.share // _ALL, f"({wish.share}%)")
+    elif any(sizes.values()) or any(wish.shares.values()):
+        for nid, share in sorted(wish.shares.items()):
+            if share:
+                memory = sum(size for _, size, node, _ in memblock.memory if node == nid)
+                sizes[nid] = _whole(boot, memory * share // _ALL, f"({share}%) on node {nid}")
+        total = sum(sizes.values())
+    else:
+        total = wish.total
+    return wish._replace(total=total, sizes=sizes)
+
+
+def _whole(boot: Boot, size: int, what: str) -> int:
+    """The whole GiB of `size`; the kernel says where there is none."""
+    if 0 < size < GIB:
+        boot.printk(f"hugetlb_cma: reservation size rounded down to 0 from {size // MIB} MiB {what}", warning=True)
+    return round_down(size, GIB)
+
+
+def _on_good_nodes(boot: Boot, wish: _Wish, nodes: list[int]) -> tuple[int, dict[int, int]]:
+    """What is left in all, and of nodes, without nodes that are none and sizes that are no good."""
+    total, sizes = wish.total, dict(wish.sizes)
+    for nid, size in sorted(sizes.items()):
         if size and nid not in nodes:
             boot.printk(f"hugetlb_cma: invalid node {nid} specified", warning=True)
-        elif 0 < size < GIB:
-            boot.printk(f"hugetlb_cma: cma area of node {nid} should be at least 1024 MiB", warning=True)
+        elif size and (refused := _refused_size(boot, size)):
+            boot.printk(f"hugetlb_cma: cma area of node {nid} {refused}", warning=True)
         else:
             continue
         total -= size
-        wanted[nid] = 0
-    return total, {nid: size for nid, size in wanted.items() if size}
+        sizes[nid] = 0
+    return total, {nid: size for nid, size in sizes.items() if size}
+
+
+def _refused_size(boot: Boot, size: int) -> str:
+    """What the kernel has against an area of `size`; "" for nothing."""
+    if boot.rules.hugetlb_cma_whole_pages:
+        return "must be a multiple of 1024 MiB" if size % GIB else ""
+    return "should be at least 1024 MiB" if size < GIB else ""
 
 
 def _declare_for_hugetlb(boot: Boot, size: int, nid: int) -> list[tuple[int, int]]:

@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING
 from memplan.boot.registry import step
 from memplan.errors import NotCoveredError
 from memplan.owner import Purpose
-from memplan.units import GIB, MIB, PAGE_SIZE, SIZE_2M, decimal_number, kstrtobool, memparse
+from memplan.ranges import RangeSet
+from memplan.units import (
+    GIB,
+    MIB,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    SIZE_2M,
+    decimal_number,
+    kstrtobool,
+    memparse,
+    round_down,
+)
 
 if TYPE_CHECKING:
     from memplan.boot.context import Boot
+    from memplan.memblock.memblock import Run
 
 
 @step("mm/hugetlb.c")
@@ -205,6 +217,8 @@ class _Gigantic:
         self.skipped = False
         only = boot.rules.hugetlb_cma_only and kstrtobool(boot.cmdline.last("hugetlb_cma_only"))
         self._from_areas = bool(boot.hugetlb_areas and only)
+        #: Pages that lie in two zones of their node, until they are given back, the newest last.
+        self._crossing: list[tuple[int, int]] = []
         #: What is left of the areas of hugetlb_cma= for pages at boot.
         self._areas = {nid: list(ranges) for nid, ranges in boot.hugetlb_areas.items()}
 
@@ -247,6 +261,7 @@ class _Gigantic:
             if not (self._next() if nid is None else self._one(nid, exact=True)):
                 break
             taken += 1
+        taken -= self._free_crossing(nid)
         if taken < count:
             where = f" node{nid}" if nid is not None else ""
             self.boot.printk(
@@ -260,24 +275,23 @@ class _Gigantic:
 
         Each page adds two regions to the array where its memory map is left out (rules.hugepages_noinit).
         """
-        boot, memblock = self.boot, self.boot.memblock
-        asked = min((memblock.reserved.max - memblock.reserved.cnt) // 2 - 2, count)
+        boot, reserved = self.boot, self.boot.memblock.reserved
+        asked = min((reserved.max - reserved.cnt) // 2 - 2, count)
         if self._from_areas or (nid is None and len(self.nodes) != 1) or asked < 2:
             return 0, 0
-        runs = boot.memory.alloc_runs(
-            asked,
-            GIB,
-            GIB,
-            nid=self.nodes[0] if nid is None else nid,
-            raw=True,
-            exact=nid is not None and boot.rules.hugepages_node_exact,
-            owner=Purpose.GIGANTIC_PAGES,
-            caller="__alloc_bootmem_huge_page",
-        )
+        node = self.nodes[0] if nid is None else nid
+        runs = self._allocate(asked, node, nid is not None and boot.rules.hugepages_node_exact)
         for run in runs:
-            if boot.rules.hugepages_noinit:
-                memblock.reserved_mark_noinit_tails(run.start, GIB, run.count, PAGE_SIZE)
+            self._note(run)
         return asked, sum(run.count for run in runs)
+
+    def _allocate(self, count: int, nid: int, exact: bool) -> list[Run]:
+        """Asks memblock for `count` pages of the node, or `exact` or not of another one."""
+        memory, owner = self.boot.memory, Purpose.GIGANTIC_PAGES
+        if self.boot.rules.gigantic_pages_call == "memblock_alloc_hugetlb":
+            return memory.alloc_hugetlb(count, GIB, nid, exact=exact, owner=owner, caller="alloc_bootmem_huge_page")
+        caller = "__alloc_bootmem_huge_page"
+        return memory.alloc_runs(count, GIB, GIB, nid=nid, raw=True, exact=exact, owner=owner, caller=caller)
 
     def _next(self) -> bool:
         """A page from the node whose turn it is; before 5.19 the other nodes are tried too when it fails."""
@@ -295,14 +309,54 @@ class _Gigantic:
         exact = exact and boot.rules.hugepages_node_exact
         if self._from_areas:
             found = self._of_area(nid, exact)
-        else:
-            caller = "__alloc_bootmem_huge_page"
-            found = boot.memory.alloc(
-                GIB, GIB, nid=nid, raw=True, exact=exact, owner=Purpose.GIGANTIC_PAGES, caller=caller
-            )
-        if found and boot.rules.hugepages_noinit:
-            boot.memblock.reserved_mark_noinit(found + PAGE_SIZE, GIB - PAGE_SIZE)
-        return bool(found)
+            if found and boot.rules.hugepages_noinit:
+                boot.memblock.reserved_mark_noinit(found + PAGE_SIZE, GIB - PAGE_SIZE)
+            return bool(found)
+        runs = self._allocate(1, nid, exact)
+        for run in runs:
+            self._note(run)
+        return bool(runs)
+
+    def _note(self, run: Run) -> None:
+        """Marks pages whose memory map is left out, and remembers those that lie in two zones, which are no good."""
+        boot = self.boot
+        crossing = self._in_two_zones(run.start, run.end) if boot.rules.gigantic_pages_in_one_zone else {}
+        self._crossing += crossing.items()
+        if not boot.rules.hugepages_noinit:
+            return
+        for start, end in RangeSet((page, page + GIB) for page in crossing).outside(run.start, run.end):
+            boot.memblock.reserved_mark_noinit_tails(start, GIB, (end - start) // GIB, PAGE_SIZE)
+
+    def _in_two_zones(self, start: int, end: int) -> dict[int, int]:
+        """The pages within ``[start, end)`` that two zones of their node share, with that node."""
+        zones = self.boot.zones
+        found = {}
+        for zone in zones.zones:
+            first, _ = zone.span
+            page = round_down(first, GIB)
+            if start <= page < first < end:
+                memory = self.boot.memblock.search_pfn_nid(page >> PAGE_SHIFT)
+                nid = (memory and memory[0]) or 0
+                if zones.crossed(nid, page, page + GIB):
+                    found[page] = nid
+        return found
+
+    def _free_crossing(self, nid: int | None) -> int:
+        """Gives pages in two zones back, of one node or of all, node by node and the newest first; how many."""
+        freed = 0
+        for node in sorted({owner for _, owner in self._crossing}) if nid is None else [nid]:
+            pages = [page for page, owner in reversed(self._crossing) if owner == node]
+            for page in pages:
+                self.boot.memory.free(
+                    page, page + GIB, owner=Purpose.GIGANTIC_PAGES, caller="hugetlb_free_cross_zone_pages"
+                )
+            if pages:
+                self.boot.printk(
+                    f"HugeTLB: freed {len(pages)} cross-zone hugepages of size 1.00 GiB on node {node}.", warning=True
+                )
+            freed += len(pages)
+            self._crossing = [own for own in self._crossing if own[1] != node]
+        return freed
 
     def _of_area(self, nid: int, exact: bool) -> int:
         """A page out of the node's area, or of the others' in turn (hugetlb_cma_alloc_bootmem)."""

@@ -29,6 +29,9 @@ def kho_memory_init(boot: Boot) -> None:
     enabled = kernel.config("KEXEC_HANDOVER_ENABLE_DEFAULT") if asked is None else asked
     if not kernel.config("KEXEC_HANDOVER") or not enabled:
         return
+    if boot.cmdline.has("elfcorehdr") and not boot.rules.kho_in_kdump:
+        boot.printk("KHO: disabled in the kdump kernel")
+        return
     nodes = sorted(boot.nodes.online)
     if boot.rules.kho_scratch_nodes == "with memory":
         nodes = [nid for nid in nodes if boot.memblock.pfn_ranges(nid)]
@@ -49,7 +52,7 @@ def kho_memory_init(boot: Boot) -> None:
         complete = bool(found)
         areas += [(found, overall)] * complete
     for nid in nodes if complete else ():
-        size = boot.memblock.reserved_kern_size(U64_MAX, nid) * scale // 100 if scale else per_node
+        size = _kernel_s_own(boot, U64_MAX, nid) * scale // 100 if scale else per_node
         size = round_up(size, align)
         found = memory.alloc_range_nid(size, align, 0, 0, nid, owner=Owner(Purpose.KHO_SCRATCH, nid), caller=caller)
         if not found:
@@ -82,10 +85,16 @@ def _sizes(boot: Boot) -> tuple[int, int, int, int]:
                 scale, fixed = 0, (sizes[0][0], sizes[1][0], sizes[2][0])
     low, overall, per_node = fixed
     if scale:
-        low = boot.memblock.reserved_kern_size(_LOW_LIMIT, None) * scale // 100
+        low = _kernel_s_own(boot, _LOW_LIMIT, None) * scale // 100
         if boot.rules.kho_scratch_rounds == "the low part first":
             low = round_up(low, align)
-        overall = boot.memblock.reserved_kern_size(U64_MAX, None) * scale // 100 - low & U64_MAX
+        overall = _kernel_s_own(boot, U64_MAX, None) * scale // 100 - low & U64_MAX
     if scale or boot.rules.kho_scratch_rounds == "all sizes":
         low, overall = round_up(low, align), round_up(overall, align)
     return scale, low, overall, per_node
+
+
+def _kernel_s_own(boot: Boot, limit: int, nid: int | None) -> int:
+    """Bytes below `limit` that are reserved for the kernel's own use, and for no gigantic page that is marked so."""
+    memblock = boot.memblock
+    return memblock.reserved_kern_size(limit, nid) - memblock.reserved_hugetlb_size(limit, nid)

@@ -24,7 +24,7 @@ def reserve_real_mode(boot: Boot) -> None:
     if not found:
         if boot.rules.real_mode_required:
             raise BootPanic("Cannot allocate trampoline", "no free block below 1 MiB is large enough for it")
-        boot.printk("No sub-1M memory is available for the trampoline", warning=True)
+        boot.printk(boot.rules.real_mode_failure, warning=True)
     elif boot.rules.crash_reserves_first_mib and boot.cmdline.has("crashkernel"):
         boot.memory.reserve(0, MIB, owner=Purpose.CRASH_LOW_MEMORY, caller="crash_reserve_low_1M")
     if boot.rules.reserve_first_mib:

@@ -14,7 +14,7 @@ from memplan.ranges import RangeSet
 from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, SIZE_2M, round_down, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from memplan.boot.context import Boot
 
@@ -89,29 +89,37 @@ class _Sparse:
 
     def init_by_node(self) -> None:
         """4.19 on: node after node."""
-        boot = self._boot
         for run in self._runs:
-            if not self._init_nid(run):
-                boot.printk(
-                    f"sparse_init_nid: node[{run.nid}] memory map backing failed. Some memory will not be available.",
-                    warning=True,
-                )
+            self._init_nid(run)
 
-    def _init_nid(self, run: SectionRun) -> bool:
-        """sparse_init_nid; False where the memory map can't be had for all sections."""
-        boot = self._boot
+    def _init_nid(self, run: SectionRun) -> None:
+        """sparse_init_nid: a run's sections that get no map are left out, or the kernel dies of it (7.3 on)."""
+        boot, nid = self._boot, run.nid
+        dies = boot.rules.memory_map_required
         usage = self._usage_maps(run, "sparse_init_nid")
         if not usage:
-            boot.printk(f"sparse_init_nid: node[{run.nid}] usemap allocation failed", warning=True)
-            return True
-        complete = self._map_node(run)
+            if dies:
+                reason = f"no free memory is left for the usage maps of node {nid}"
+                raise BootPanic(f"Failed to allocate usemap for node {nid}", reason)
+            boot.printk(f"sparse_init_nid: node[{nid}] usemap allocation failed", warning=True)
+            return
+        missing = self._map_node(run)
         if boot.rules.usage_maps == "near NODE_DATA" and boot.recorder.tells:
             self._check_usemaps(run, usage)
-        return complete
+        if missing is not None:
+            if dies:
+                reason = f"no free memory is left for the memory map of node {nid}"
+                raise BootPanic(f"Failed to allocate memmap for section {missing}", reason)
+            boot.printk(
+                f"sparse_init_nid: node[{nid}] memory map backing failed. Some memory will not be available.",
+                warning=True,
+            )
 
-    def _map_node(self, run: SectionRun) -> bool:
-        """The memory map of a run's sections, from one block where there is one; False where memory runs out."""
+    def _map_node(self, run: SectionRun) -> int | None:
+        """The memory map of a run's sections, from one block where there is one; the first section without a map."""
         boot, kind = self._boot, self._boot.rules.memory_map_block
+        if kind == "none":
+            return self._populate(run.parts, run.nid, False)
         exact = kind == "sections on the node"
         size, owner = run.sections * self._map_size, _map_owner(run.nid)
         block = boot.memory.alloc(
@@ -126,10 +134,18 @@ class _Sparse:
             exact=exact,
         )
         if not block or not boot.machine.cpus.pse or boot.memory.is_multiple(block, SIZE_2M):
-            return all(self._vmemmap.populate(start, end, run.nid, bool(block)) for start, end in run.parts)
+            return self._populate(run.parts, run.nid, bool(block))
         return self._map_from_uneven_block(run, block)
 
-    def _map_from_uneven_block(self, run: SectionRun, block: int) -> bool:
+    def _populate(self, parts: Iterable[tuple[int, int]], nid: int, buffered: bool) -> int | None:
+        """Backs the maps of sections; the first one for which memory runs out."""
+        for start, end in parts:
+            backed = self._vmemmap.populate(start, end, nid, buffered)
+            if backed < end - start:
+                return start + backed
+        return None
+
+    def _map_from_uneven_block(self, run: SectionRun, block: int) -> int | None:
         """As :meth:`_map_node` for a block that does not begin with a large page, up to 5.4.
 
         The block holds one large page fewer than it was meant for: the last one is taken by itself.  What lies behind
@@ -138,17 +154,18 @@ class _Sparse:
         memory, owner = self._boot.memory, _map_owner(run.nid)
         start, end = block, block + run.sections * self._map_size
         first, last = run.parts[0][0], run.parts[-1][1] - 1
-        complete = True
+        missing = None
         if first < last:
             start = round_up(block, SIZE_2M)
-            complete = self._vmemmap.populate(first, first + 1, run.nid, True)
+            missing = self._populate([(first, first + 1)], run.nid, True)
             if self._boot.rules.memory_map_block == "pages, head freed":
                 memory.free(block, start, owner=owner, caller="sparse_buffer_alloc")
-        inner = _less(run.parts, first, last)
-        complete = complete and all(self._vmemmap.populate(low, high, run.nid, True) for low, high in inner)
-        complete = complete and self._vmemmap.populate(last, last + 1, run.nid, False)
+        if missing is None:
+            missing = self._populate(_less(run.parts, first, last), run.nid, True)
+        if missing is None:
+            missing = self._populate([(last, last + 1)], run.nid, False)
         memory.free(start + (run.sections - 1) * self._map_size, end, owner=owner, caller="sparse_init_nid")
-        return complete
+        return missing
 
     def init_by_kind(self) -> None:
         """Up to 4.18: all usage maps, then all memory maps."""
@@ -262,25 +279,35 @@ class _Vmemmap:
         self._tables = {shift: RangeSet() for shift in self._shifts}
         self._huge = boot.machine.cpus.pse
 
-    def populate(self, start: int, end: int, nid: int, buffered: bool) -> bool:
-        """Back the sections ``[start, end)``, from the node's block where `buffered`; False where memory runs out."""
+    def populate(self, start: int, end: int, nid: int, buffered: bool) -> int:
+        """Back the sections ``[start, end)``, from the node's block where `buffered`; how many before memory runs out.
+
+        With the block all of them count as backed, or none.
+        """
         low, high = start * self._map_size, end * self._map_size
         if buffered:
             small = 0 if self._huge else (high - low) // SIZE_2M
-            return self._take_tables(self._missing(low, high) + small, nid)
+            return end - start if self._take_tables(self._missing(low, high) + small, nid) else 0
         pieces = _by_gib(low, high) if self._boot.memory.ordered else [(low, high)]
-        return all(self._populate_piece(*piece, nid) for piece in pieces)
+        backed = 0
+        for first, last in pieces:
+            blocks = self._populate_piece(first, last, nid)
+            backed += blocks
+            if blocks * SIZE_2M < last - first:
+                break
+        return backed * SIZE_2M // self._map_size
 
-    def _populate_piece(self, low: int, high: int, nid: int) -> bool:
-        """A part of 1G at most, block by block: the node has no room for all at once."""
+    def _populate_piece(self, low: int, high: int, nid: int) -> int:
+        """A part of 1G at most, block by block: there is no block for all at once.  How many blocks of 2M it got."""
         if not self._take_tables(self._missing(low, high), nid):
-            return False
+            return 0
         blocks = (high - low) // SIZE_2M
-        if self._huge:
-            blocks -= self._take(blocks, SIZE_2M, nid, _map_owner(nid))
+        huge = self._take(blocks, SIZE_2M, nid, _map_owner(nid)) if self._huge else 0
+        if huge == blocks:
+            return blocks
         # Without large pages, or without room for one: small pages, those of each 2M behind their table's.
-        small = blocks * (1 + _ENTRIES)
-        return not small or self._take(small, PAGE_SIZE, nid, _map_owner(nid)) == small
+        pages = self._take((blocks - huge) * (1 + _ENTRIES), PAGE_SIZE, nid, _map_owner(nid))
+        return huge + pages // (1 + _ENTRIES)
 
     def _missing(self, low: int, high: int) -> int:
         """Notes the tables above ``[low, high)`` of the vmemmap; how many are new."""

@@ -51,11 +51,14 @@ def _wish(boot: Boot, *, tell: bool = False) -> _Wish:
             if areas is not None:
                 wish = _with_areas(boot, wish, areas, tell=tell)
             rest = rest.removeprefix(",")
-        if rest == "force":
+        word = rest
+        if boot.rules.swiotlb_words_begin:
+            word = next((name for name in ("force", "noforce") if rest.startswith(name)), "")
+        if word == "force":
             wish = wish._replace(force=True)
-        elif rest == "noforce" and boot.rules.swiotlb_noforce == "one slot":
+        elif word == "noforce" and boot.rules.swiotlb_noforce == "one slot":
             wish = wish._replace(force=False, slots=1)
-        elif rest == "noforce" and boot.rules.swiotlb_noforce == "nothing":
+        elif word == "noforce" and boot.rules.swiotlb_noforce == "nothing":
             wish = wish._replace(disable=True)
     return wish
 

@@ -63,8 +63,15 @@ def free_area_init(boot: Boot) -> None:
         _init_node(boot, layout, nid, movable_high)
     if boot.rules.nr_kernel_pages == "free ranges":
         layout.nr_kernel_pages = layout.nr_all_pages = boot.memory.free_pages()
+    if boot.rules.memory_map_filled == "with the zones":
+        memmap_init(boot)
+
+
+@step("mm/mm_init.c")
+def memmap_init(boot: Boot) -> None:
+    """Tells of pages that are no RAM, as the memory map is filled in; up to 7.2 free_area_init calls it."""
     if boot.rules.unavailable_ranges:
-        _print_unavailable(boot, layout)
+        _print_unavailable(boot, boot.zones)
 
 
 def _limits(boot: Boot) -> list[ZoneLimits]:
@@ -242,7 +249,7 @@ def _zone_of_node(
 ) -> Zone | None:
     """What `zone` spans of the node with pfns `node`, if anything, and how much of that is RAM (of the right kind)."""
     movable = layout.movable_start_pfn.get(nid)
-    mirror = boot.memblock.mirrored_kernelcore
+    mirror = boot.memblock.mirrored_kernelcore and boot.rules.mirror_zones_overlap
     if zone.name == _MOVABLE:
         start, end = max(movable or node[1], node[0]), min(node[1], movable_high)
     else:

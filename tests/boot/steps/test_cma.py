@@ -11,7 +11,7 @@ from memplan.boot.steps.cma import declare_contiguous
 from memplan.events import Change, Refused
 from memplan.machine.model import Cpus
 from memplan.owner import Owner, Purpose
-from memplan.units import GIB, MIB, PAGE_SIZE
+from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE
 from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told, warned
 
 OWNER = Owner(Purpose.CMA)
@@ -175,10 +175,14 @@ NODES = ((4 * GIB, 12 * GIB, 0), (12 * GIB, 20 * GIB, 1), (20 * GIB, 28 * GIB, 2
 GIGANTIC = EMPTY._replace(cpus=Cpus(gbpages=True))
 
 
-def shared(version: str, value: str, *ram: tuple[int, int, int]) -> Boot:
+def shared(version: str, value: str, *ram: tuple[int, int, int], zones: bool = False) -> Boot:
     boot = boot_of(
         version, GIGANTIC._replace(cmdline=f"hugetlb_cma={value}"), *(ram or NODES), facts={"config.CMA": True}
     )
+    if zones:
+        boot.nodes.node_data = dict.fromkeys(boot.nodes.possible, (GIB, GIB + MIB))
+        ran(boot, "free_area_init")
+        boot.recorder.events.clear()
     return ran(boot, "hugetlb_cma_reserve")
 
 
@@ -252,6 +256,122 @@ def test_what_is_told_of_the_shares() -> None:
     assert warned(shared("6.1", "0:1023M,1:1024M")) == [least]
     assert warned(shared("6.1", "1023M")) == ["hugetlb_cma: cma area should be at least 1024 MiB"]
     assert warned(shared("6.1", "1024M")) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "value", "sizes", "refused"),
+    [
+        ("7.1", "0:1100M", {0: 2}, []),
+        ("7.2", "0:1100M", {}, ["cma area of node 0 must be a multiple of 1024 MiB"]),
+        ("7.2", "0:1100M,1:2G", {1: 2}, ["cma area of node 0 must be a multiple of 1024 MiB"]),
+        ("7.1", "1100M", {0: 1, 1: 1}, []),
+        ("7.2", "1100M", {}, ["cma area must be a multiple of 1024 MiB"]),
+        ("7.2", "512M", {}, ["cma area must be a multiple of 1024 MiB"]),
+        ("7.2", "4G", {0: 2, 1: 2}, []),
+        ("7.2", "40%", {}, ["cma area must be a multiple of 1024 MiB"]),
+    ],
+)
+def test_an_area_is_whole_gigantic_pages_since_7_2(
+    version: str, value: str, sizes: dict[int, int], refused: list[str]
+) -> None:
+    boot = shared(version, value)
+    assert by_node(boot) == sizes
+    assert warned(boot) == [f"hugetlb_cma: {text}" for text in refused]
+    assert boot.hugetlb_cma is bool(sizes)
+
+
+@pytest.mark.parametrize(
+    ("value", "sizes", "said"),
+    [
+        # Of 24 GiB in all, and of the 8 GiB of each node; what is no whole GiB is left out.
+        ("50%", {0: 4, 1: 4, 2: 4}, ["reserve 12288 MiB (50%), up to 4096 MiB per node"]),
+        ("9%", {0: 1, 1: 1}, ["reserve 2048 MiB (9%), up to 1024 MiB per node"]),
+        ("100%", {0: 8, 1: 8, 2: 8}, ["reserve 24576 MiB (100%), up to 8192 MiB per node"]),
+        ("4%", {}, ["reservation size rounded down to 0 from 983 MiB (4%)"]),
+        ("0%", {}, []),
+        ("101%", {}, ["invalid percentage 101"]),
+        ("1:49%", {1: 3}, ["reserved 3072 MiB (49%) on node 1"]),
+        ("0:2G,1:25%", {0: 2, 1: 2}, ["reserved 2048 MiB on node 0", "reserved 2048 MiB (25%) on node 1"]),
+        ("0:12%,1:1G", {1: 1}, ["reservation size rounded down to 0 from 983 MiB (12%) on node 0"]),
+        ("0:1G,1:101%,2:1G", {0: 1}, ["invalid percentage 101 for node 1"]),
+        ("1:30%,1:1G", {1: 1}, ["reserved 1024 MiB on node 1"]),
+        ("1:1G,1:30%", {1: 2}, ["reserved 2048 MiB (30%) on node 1"]),
+        # A node without memory has no share of it.
+        ("3:10%,1:1G", {1: 1}, ["reserved 1024 MiB on node 1"]),
+        # A size for all takes back what nodes were to have, and is read from the first character on.
+        ("1:2G,2G", {}, ["cma area must be a multiple of 1024 MiB"]),
+        ("2G", {0: 1, 1: 1}, ["reserve 2048 MiB, up to 1024 MiB per node"]),
+    ],
+)
+def test_percentages_since_7_3(value: str, sizes: dict[int, int], said: list[str]) -> None:
+    boot = shared("7.3", value, zones=True)
+    assert by_node(boot) == sizes
+    own = [text.removeprefix("hugetlb_cma: ") for text in told(boot) if text.startswith("hugetlb_cma: ")]
+    assert [text for text in said if text not in own] == []
+    assert bool(own) is bool(said or sizes)
+
+
+def test_an_area_in_two_zones_does_not_count_since_7_3() -> None:
+    for version, nodes in (("7.2", {0, 1}), ("7.3", {1})):
+        boot = boot_of(version, GIGANTIC._replace(cmdline="hugetlb_cma=0:2G,1:2G"), *NODES, facts={"config.CMA": True})
+        boot.nodes.node_data = dict.fromkeys(boot.nodes.possible, (GIB, GIB + MIB))
+        ran(boot, "free_area_init")
+        # The areas lie from 4 and from 12 GiB on; ZONE_MOVABLE begins in the second GiB of the first.
+        start = 5 * GIB + 4 * MIB >> PAGE_SHIFT
+        own = next(zone for zone in boot.zones.zones if zone.nid == 0)
+        end = own.start_pfn + own.spanned
+        boot.zones.zones += [own._replace(name="Movable", start_pfn=start, spanned=end - start)]
+        boot.zones.zones[boot.zones.zones.index(own)] = own._replace(spanned=start - own.start_pfn)
+        ran(boot, "hugetlb_cma_reserve")
+        assert set(boot.hugetlb_areas) == nodes
+        spans = "hugetlb_cma: reserved area spans zones: err 0, node 0"
+        assert (spans in warned(boot)) is (version == "7.3")
+
+
+@pytest.mark.parametrize(
+    ("words", "sizes"),
+    [
+        ("cma=64M", [(None, 64), (0, 64), (1, 64), (2, 64)]),
+        ("cma=63M", [(None, 64), (0, 64), (1, 64), (2, 64)]),
+        ("cma=64M cma_pernuma=16M", [(None, 64), (0, 16), (1, 16), (2, 16)]),
+        ("cma=64M cma_pernuma=0", [(None, 64)]),
+        ("cma_pernuma=16M numa_cma=1:32M", [(0, 16), (1, 32), (2, 16)]),
+        ("numa_cma=1:32M,2:8M", [(1, 32), (2, 8)]),
+        ("numa_cma=1:32M numa_cma=0:8M", [(0, 8), (1, 32)]),
+        ("cma=64M numa_cma=x", [(None, 64)]),
+        ("", []),
+    ],
+)
+def test_areas_of_nodes_since_7_2(words: str, sizes: list[tuple[int | None, int]]) -> None:
+    facts = {
+        **dict.fromkeys(("config.DMA_CMA", "config.DMA_NUMA_CMA", "config.CMA_SIZE_PERNUMA"), True),
+        "config.CMA_SIZE_MBYTES": 0,
+        "config.CMA_SIZE_SEL_MBYTES": True,
+    }
+    for off in ("", "config.CMA_SIZE_PERNUMA", "config.DMA_NUMA_CMA"):
+        own = EMPTY._replace(cmdline=words)
+        boot = ran(boot_of("7.2", own, *NODES, facts={**facts, off: False} if off else facts), "dma_contiguous_reserve")
+        found = [
+            (event.owner.nid, (event.end - event.start) // MIB)
+            for event in boot.recorder.events
+            if isinstance(event, Change)
+        ]
+        default_alone = off == "config.DMA_NUMA_CMA" or (off and words in ("cma=64M", "cma=63M"))
+        assert found == [size for size in sizes if size[0] is None or not default_alone]
+
+
+def test_a_node_whose_area_can_t_be_had_is_told_of() -> None:
+    facts = {"config.DMA_CMA": True, "config.DMA_NUMA_CMA": True, "config.CMA_SIZE_SEL_MBYTES": True}
+    machine = EMPTY._replace(cmdline="numa_cma=0:64M,1:9G,2:99G,3:1M")
+    boot = boot_of("7.2", machine, *NODES, facts={**facts, "config.CMA_SIZE_MBYTES": 0})
+    boot.nodes.possible.add(3)
+    ran(boot, "dma_contiguous_reserve")
+    failed = "cma: dma_numa_cma_reserve: reservation failed: err"
+    assert [text for text in warned(boot) if "cma: Size" not in text and "to reserve" not in text] == [
+        f"{failed} -12, node 1",
+        f"{failed} -22, node 2",
+        "cma: invalid node 3 specified",
+    ]
 
 
 def test_a_node_without_room_leaves_the_rest_to_the_others() -> None:

@@ -9,7 +9,7 @@ from memplan.events import Change, Checkpoint, Message
 from memplan.machine.model import Cpus, Machine
 from memplan.owner import Purpose
 from memplan.plan import Plan
-from memplan.units import GIB, MIB
+from memplan.units import GIB, MIB, PAGE_SHIFT
 from tests.boot.steps.single import boot_of, changes, ran
 from tests.boot.steps.single import warned as warned_of
 from tests.boot.steps.test_areas import machine as areas
@@ -44,7 +44,7 @@ def blocks(plan: Plan) -> list[tuple[object, ...]]:
     return found
 
 
-@pytest.mark.parametrize("kernel", ["5.10.89", "6.1.192", "6.12.107", "6.18.8"])
+@pytest.mark.parametrize("kernel", ["5.10.89", "6.1.192", "6.12.107", "6.18.8", "7.3.4"])
 @pytest.mark.parametrize(
     ("words", "nodes"),
     [
@@ -53,6 +53,8 @@ def blocks(plan: Plan) -> list[tuple[object, ...]]:
         ("hugepages=1:150,0:7", 2),
         ("hugepages=1:400", 2),
         ("hugepages=9", 2),
+        ("hugepages=260 kernelcore=100300M", 1),
+        ("hugepages=1:270,0:280 movablecore=90500M", 2),
     ],
 )
 def test_in_bulk_and_one_by_one(kernel: str, words: str, nodes: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +282,78 @@ def test_what_the_log_calls_a_gigantic_page_s_allocation(version: str, words: st
     ran(boot, "parse_hugepages")
     asked = [event.request for event in boot.recorder.events if isinstance(event, Change) and event.request]
     assert {boot.wording.request(request, "").split(":")[0] for request in asked} == {name}
+
+
+def zoned(version: str, machine: Machine, *ram: tuple[int, int, int]) -> Boot:
+    """A boot whose zones are laid out, with NODE_DATA elsewhere."""
+    boot = boot_of(version, machine, *ram)
+    boot.nodes.node_data = dict.fromkeys(boot.nodes.possible, (GIB, GIB + MIB))
+    ran(boot, "free_area_init")
+    boot.recorder.events.clear()
+    return boot
+
+
+@pytest.mark.parametrize(("words", "exact"), [("2", 0), ("0:2", 1)])
+def test_how_a_gigantic_page_is_asked_for_since_7_3(words: str, exact: int) -> None:
+    """By a call of its own, which marks it; a node that has none is left for any, as the reservation then says."""
+    machine = GIGANTIC._replace(cmdline=f"hugepagesz=1G hugepages={words}")
+    boot = zoned("7.3", machine, (4 * GIB, 5 * GIB, 0), (8 * GIB, 9 * GIB, 1))
+    boot.nodes.online = {0}
+    ran(boot, "parse_hugepages")
+    asked = f"memblock_alloc_hugetlb: {GIB} bytes, nid={{}}, exact_nid={exact} alloc_bootmem_huge_page"
+    taken = "__memblock_reserve: [{:#018x}-{:#018x}] nid={} flags=a0 memblock_alloc_hugetlb"
+    lines = [line for event in boot.recorder.events for line in boot.wording.lines(event)]
+    assert lines[:2] == [asked.format(0), taken.format(4 * GIB, 5 * GIB - 1, 0)]
+    assert lines[2:] == (
+        [asked.format(0), "HugeTLB: allocating 2 of page size 1.00 GiB failed node0.  Only allocated 1 hugepages."]
+        if exact
+        else [asked.format(0), taken.format(8 * GIB, 9 * GIB - 1, -1)]
+    )
+
+
+def test_mirrored_memory_is_not_spent_on_gigantic_pages_since_7_3() -> None:
+    for version, place in (("7.2", 4), ("7.3", 5)):
+        machine = GIGANTIC._replace(cmdline="hugepagesz=1G hugepages=1")
+        boot = zoned(version, machine, (4 * GIB, 6 * GIB, 0))
+        boot.memblock.mirrored_kernelcore = True
+        boot.memblock.mark_mirror(4 * GIB, GIB)
+        assert places(ran(boot, "parse_hugepages")) == [place]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "freed"),
+    [
+        # ZONE_MOVABLE begins in the middle of the third GiB of node 0, and of the second one of node 1.
+        ("3", [7, 11, 6], {1: 0, 0: 1}),
+        ("8", [7, 11, 6, 10, 5, 9, 4, 8], {0: 1, 1: 1}),
+        ("0:2", [7, 6], {0: 1}),
+        ("0:1,1:3", [7, 11, 10, 9], {1: 1}),
+        ("1:2", [11, 10], {}),
+    ],
+)
+def test_pages_in_two_zones_are_given_back_since_7_3(words: str, expected: list[int], freed: dict[int, int]) -> None:
+    crossing = {0: 6, 1: 9}
+    for version in ("7.2", "7.3"):
+        machine = GIGANTIC._replace(cmdline=f"hugepagesz=1G hugepages={words}")
+        boot = zoned(version, machine, *THREE[:2])
+        zones = boot.zones
+        half = GIB // 2 >> PAGE_SHIFT
+        zones.zones = [
+            part
+            for zone in zones.zones
+            for start in [(crossing[zone.nid] << 18) + half]
+            for part in (
+                zone._replace(spanned=start - zone.start_pfn),
+                zone._replace(name="Movable", start_pfn=start, spanned=zone.start_pfn + zone.spanned - start),
+            )
+        ]
+        ran(boot, "parse_hugepages")
+        assert places(boot) == expected
+        back = [start // GIB for op, start, _ in changes(boot, Purpose.GIGANTIC_PAGES) if op == "free"]
+        kept = [nid for nid in sorted(freed) if freed[nid]] if version == "7.3" else []
+        assert back == [crossing[nid] for nid in kept]
+        said = [text for text in warned_of(boot) if "cross-zone" in text]
+        assert said == [f"HugeTLB: freed 1 cross-zone hugepages of size 1.00 GiB on node {nid}." for nid in kept]
 
 
 def test_that_pages_are_skipped_is_told_once() -> None:

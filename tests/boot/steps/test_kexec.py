@@ -6,9 +6,9 @@ import pytest
 
 from memplan.boot.context import Boot
 from memplan.events import Change
-from memplan.machine.model import Machine
+from memplan.machine.model import Cpus, Machine
 from memplan.units import GIB, MIB, PAGE_SIZE
-from tests.boot.steps.single import EMPTY, boot_of, changes, ran, warned
+from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told, warned
 
 NODES = ((16 * MIB, 3 * GIB, 0), (4 * GIB, 8 * GIB, 1), (8 * GIB, 12 * GIB, 2))
 ON = {"config.KEXEC_HANDOVER": True}
@@ -78,6 +78,30 @@ def test_how_large_they_are(words: str, expected: list[int]) -> None:
     for (start, end), (low, high, _) in zip(places[3:], NODES, strict=True):
         assert low <= start
         assert end <= high
+
+
+@pytest.mark.parametrize(("version", "expected"), [("7.2", [1034, 2, 1036]), ("7.3", [10, 2, 12])])
+def test_gigantic_pages_do_not_count_since_7_3(version: str, expected: list[int]) -> None:
+    """They never come out of such an area: 11 MiB are the kernel's own, 10 of them low, and beside them a page."""
+    words = "kho=on kho_scratch=100% hugepagesz=1G hugepages=0:1"
+    machine = EMPTY._replace(cmdline=words, cpus=Cpus(gbpages=True))
+    boot = boot_of(version, machine, (16 * MIB, 7 * GIB, 0), facts={**ON, "config.HUGETLBFS": True})
+    boot.nodes.node_data[0] = (GIB, GIB + PAGE_SIZE)
+    boot.memblock.reserve(3 * GIB, 4 * GIB)
+    boot.memblock.reserve_kern(16 * MIB, 10 * MIB)
+    ran(boot, "free_area_init", "parse_hugepages")
+    boot.memblock.free(3 * GIB, 4 * GIB)
+    boot.memblock.reserve_kern(6 * GIB, MIB)
+    boot.memblock.set_node_reserved(0, 7 * GIB, 0)
+    boot.recorder.events.clear()
+    assert sizes(ran(boot, "kho_memory_init"))[1:] == expected
+
+
+@pytest.mark.parametrize(("version", "made"), [("7.2", True), ("7.3", False)])
+def test_a_crash_kernel_has_none_since_7_3(version: str, made: bool) -> None:
+    boot = booted(version, "kho=on kho_scratch=2M,2M,2M elfcorehdr=1G")
+    assert bool(changes(boot)) is made
+    assert ("KHO: disabled in the kdump kernel" in told(boot)) is not made
 
 
 @pytest.mark.parametrize("missing", ["low", "all", "node"])

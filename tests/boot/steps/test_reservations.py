@@ -243,7 +243,14 @@ def test_the_image_and_what_was_taken_from_the_brk() -> None:
 
 @pytest.mark.parametrize(
     ("version", "first_megabyte"),
-    [("3.13", []), ("5.10", []), ("5.12", []), ("6.1", [("reserve", 0, MIB)]), ("7.1", [("reserve", 0, MIB)])],
+    [
+        ("3.13", []),
+        ("5.10", []),
+        ("5.12", []),
+        ("6.1", [("reserve", 0, MIB)]),
+        ("7.1", [("reserve", 0, MIB)]),
+        ("7.2", [("reserve", 0, MIB)]),
+    ],
 )
 def test_the_trampoline_and_the_first_megabyte(version: str, first_megabyte: list[tuple[str, int, int]]) -> None:
     facts = {"image.real_mode_size": 0x7000}
@@ -257,7 +264,10 @@ def test_the_trampoline_and_the_first_megabyte(version: str, first_megabyte: lis
         with pytest.raises(BootPanic, match="Cannot allocate trampoline"):
             ran(full, "reserve_real_mode")
         return
-    assert warned(ran(full, "reserve_real_mode")) == ["No sub-1M memory is available for the trampoline"]
+    text = "No sub-1M memory is available for the trampoline"
+    if version == "7.2":
+        text = "No memory below 0x0000000000100000 for the real-mode trampoline"
+    assert warned(ran(full, "reserve_real_mode")) == [text]
     assert changes(full) == first_megabyte
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memplan.boot.context import Boot
+from memplan.boot.panic import BootPanic
 from memplan.events import Change, Refused
 from memplan.machine.model import Cpus
 from memplan.owner import Owner, Purpose
@@ -15,7 +16,7 @@ from tests.boot.bootlog import one_by_one
 from tests.boot.steps.single import EMPTY, boot_of, changes, ran, told, warned
 
 #: One of each way in which memory maps are made.
-VERSIONS = ("3.13", "4.15", "4.19", "5.3", "5.4.0", "5.10", "6.12", "7.1")
+VERSIONS = ("3.13", "4.15", "4.19", "5.3", "5.4.0", "5.10", "6.12", "7.1", "7.2", "7.3")
 PAGES = SECTION_SIZE // PAGE_SIZE
 OWNER = Owner(Purpose.MEMORY_MAP)
 
@@ -117,7 +118,8 @@ class Walk:
             for nid, sections in runs:
                 self.usage_maps(len(sections), nid)
                 size = len(sections) * SIZE_2M
-                start = self.map_block(size, nid, exact=self.since("5.10"))
+                # Since 7.2 there is no block; each section takes its own.
+                start = 0 if self.since("7.2") else self.map_block(size, nid, exact=self.since("5.10"))
                 self.block = (start, start + size) if start else (0, 0)
                 for section in sections:
                     self.populate(section, nid)
@@ -229,6 +231,36 @@ def test_a_node_s_map_that_can_t_be_had() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("large", "pages", "missing"),
+    [
+        # A page for the books of sections, one for their usage maps, two for tables; then small pages, and their table.
+        (0, 1, "usemap for node 0"),
+        (0, 3, "memmap for section 0"),
+        (3, 4, "memmap for section 3"),
+        (3, 4 + 512, "memmap for section 3"),
+        (3, 4 + 513, "memmap for section 4"),
+        (6, 4 + 513, "memmap for section 7"),
+        (8, 4, ""),
+        (7, 4 + 513, ""),
+    ],
+)
+def test_a_map_that_can_t_be_had_is_the_end_since_7_3(large: int, pages: int, missing: str) -> None:
+    """Eight sections, with so many blocks of 2 MiB and pages free; before, the rest went without a map."""
+    free = ((512 * MIB, 512 * MIB + large * SIZE_2M), (769 * MIB, 769 * MIB + pages * PAGE_SIZE))
+    taken = ((MIB, free[0][0]), (free[0][1], free[1][0]), (free[1][1], GIB))
+    facts = {"config.MEMORY_HOTREMOVE": False}
+    for version in ("7.2", "7.3"):
+        boot = boot_of(version, EMPTY, (MIB, GIB), reserved=taken, facts=facts)
+        boot.rules = boot.rules._replace(section_roots="static")
+        if missing and version == "7.3":
+            with pytest.raises(BootPanic, match=f"^Failed to allocate {missing}$"):
+                ran(boot, "sparse_init")
+        else:
+            ran(boot, "sparse_init")
+            assert len(warned(boot)) == bool(missing)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("edge", [0, 1, 100])
 def test_a_node_whose_map_has_more_tables(version: str, edge: int) -> None:
@@ -276,10 +308,11 @@ def names(boot: Boot, kind: Purpose) -> list[str]:
         ("5.3", "memblock_alloc_try_nid_raw", "memblock_alloc_try_nid_raw"),
         ("5.10", "memblock_alloc_exact_nid_raw", "memblock_alloc_try_nid_raw"),
         ("6.12", "memblock_alloc_exact_nid_raw", "memblock_alloc_try_nid_raw"),
+        ("7.2", "memblock_alloc_try_nid_raw", "memblock_alloc_try_nid_raw"),
     ],
 )
 def test_what_the_log_calls_the_memory_map_s_allocations(version: str, block: str, tables: str) -> None:
-    """Without clearing what is taken (_raw), since 4.15; on no other node, since 5.10 (5.6)."""
+    """Without clearing what is taken (_raw), since 4.15; on no other node, since 5.10 (5.6) and up to 7.1."""
     boot = ran(booted(version, [(MIB, 2 * GIB, 0)], [], True), "sparse_init")
     assert names(boot, Purpose.MEMORY_MAP) == [block]
     if version != "4.14":

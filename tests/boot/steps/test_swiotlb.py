@@ -280,6 +280,13 @@ def test_how_a_log_buffer_is_asked_for(version: str, early: Call, late: Call | N
         ("6.12", "swiotlb=force swiotlb=noforce", 0),
         ("6.12", "swiotlb=noforce swiotlb=force", 0),
         ("3.13", "swiotlb=noforce swiotlb=force", 64 * MIB),
+        # What begins with a word counts as it since 7.3.
+        ("7.2", "swiotlb=force,track_hiwater", 0),
+        ("7.3", "swiotlb=force,track_hiwater", 64 * MIB),
+        ("7.3", "swiotlb=32768,4,forced", 64 * MIB),
+        ("7.3", "swiotlb=noforce,track_hiwater swiotlb=force", 0),
+        ("7.3", "swiotlb=track_hiwater", 0),
+        ("7.3", "swiotlb=for", 0),
     ],
 )
 def test_the_last_of_force_and_noforce_without_memory_above_4g(version: str, words: str, taken_size: int) -> None:

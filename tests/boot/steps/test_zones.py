@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import memplan
 from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
-from memplan.boot.steps.zones import _core_pages, _required_kernelcore, _spread_kernelcore, free_area_init
+from memplan.boot.steps.zones import _core_pages, _required_kernelcore, _spread_kernelcore, free_area_init, memmap_init
 from memplan.errors import NotCoveredError
 from memplan.events import Change, Message
 from memplan.firmware.combine import import_files
@@ -163,6 +163,17 @@ def test_what_is_not_mirrored_above_4g_is_movable(version: str) -> None:
     assert zones[1, "Normal"] == (5 * gib, 4 * gib, gib)
     assert zones[1, "Movable"] == (6 * gib, 3 * gib, 3 * gib)
     assert zones[0, "DMA32"] == (4096, 4 * gib - 4096, 3 * gib - 4096)
+
+
+def test_what_is_mirrored_behind_the_movable_zone_s_begin_belongs_to_it_since_7_3() -> None:
+    boot = mirrored("7.3", [(0, 3 * GIB), (5 * GIB, 6 * GIB), (7 * GIB, 8 * GIB)])
+    assert boot.zones.movable_start_pfn == {0: 4 * GIB >> PAGE_SHIFT, 1: 6 * GIB >> PAGE_SHIFT}
+    zones = {(zone.nid, zone.name): (zone.start_pfn, zone.spanned, zone.present) for zone in boot.zones.zones}
+    gib = GIB >> PAGE_SHIFT
+    assert (0, "Normal") not in zones
+    assert zones[0, "Movable"] == (4 * gib, gib, gib)
+    assert zones[1, "Normal"] == (5 * gib, gib, gib)
+    assert zones[1, "Movable"] == (6 * gib, 3 * gib, 3 * gib)
 
 
 @pytest.mark.parametrize("version", ["5.10", "6.1", "6.12"])
@@ -411,11 +422,15 @@ def test_a_node_without_memory_is_named(version: str, line: str) -> None:
     assert not [zone for zone in boot.zones.zones if zone.nid == 2]
 
 
-def test_pages_that_no_zone_can_use_are_counted_by_section() -> None:
-    """6.12: holes in sections with RAM go to the zone above them, what is behind the last RAM to the one below."""
+@pytest.mark.parametrize("version", ["6.12", "7.3"])
+def test_pages_that_no_zone_can_use_are_counted_by_section(version: str) -> None:
+    """Holes in sections with RAM go to the zone above them, what is behind the last RAM to the one below."""
     ram = [(16 * MIB, 64 * MIB), (96 * MIB, 3 * GIB - 16 * MIB), (5 * GIB + MIB, 5 * GIB + 3 * MIB)]
-    boot = booted("6.12", machine(ram, None))
+    boot = booted(version, machine(ram, None))
     free_area_init(boot)
+    if version == "7.3":
+        assert not [text for text in messages(boot) if "unavailable" in text]
+        memmap_init(boot)
     # The first 16 MiB are DMA32's, as RAM begins there; 5 GiB is 1 MiB behind the section's begin.
     told = [text for text in messages(boot) if "unavailable" in text]
     assert told == [
