@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from memplan.checks.model import Expectation, Found, Subject, rule
 from memplan.errors import InputError, UsageError
-from memplan.hotadd.scenario import parse_add
 from memplan.machine.places import Place
 from memplan.owner import CRASH_KERNEL
 
@@ -40,6 +39,8 @@ def read_expectations(text: str, place: Place) -> tuple[Expectation, ...]:
 
 def _dimm(text: str, place: Place) -> str:
     """The DIMM that `text` describes, as text; InputError, with `place`, where it describes none."""
+    from memplan.hotadd.scenario import parse_add
+
     try:
         parse_add(text)
     except UsageError as error:

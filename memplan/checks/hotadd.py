@@ -8,8 +8,6 @@ from memplan.checks.coverage import enabled, ram_of, range_of
 from memplan.checks.model import Found, Subject, rule
 from memplan.hotadd.memory import MAP_SHARE, MOST_MOVABLE, MOVABLE
 from memplan.hotadd.place import map_pages
-from memplan.hotadd.replay import hotadd
-from memplan.hotadd.scenario import Scenario, parse_add
 from memplan.hotadd.settings import settings_of
 from memplan.hotadd.start import start_of
 from memplan.units import PAGE_SHIFT, mem_range, size_text
@@ -223,6 +221,9 @@ def _not_taken(subject: Subject, target: str) -> str:
     """Why a DIMM (``1G@node1``) is not taken as it is meant; "" where it is."""
     if not subject.has("plan"):
         return subject.plan_problem or "the input has no memory map, so its boot can't be replayed"
+    from memplan.hotadd.replay import hotadd
+    from memplan.hotadd.scenario import Scenario, parse_add
+
     assert subject.machine is not None
     plan = subject.plan
     if not plan.end.completed:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from memplan.boot.parameters import Parameters
@@ -52,6 +51,8 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that stay the same while the finding does, wherever its lines move."""
+        from hashlib import sha256
+
         return sha256(f"{self.rule}\0{self.subject}".encode()).hexdigest()[:16]
 
 

@@ -224,7 +224,7 @@ def _order(finding: Finding) -> tuple[object, ...]:
 
 def _unsuppressed(findings: Iterable[Finding], settings: Settings, today: datetime.date | None) -> Iterator[Finding]:
     for finding in findings:
-        suppression = settings.suppressions.get(finding.fingerprint)
+        suppression = settings.suppressions.get(finding.fingerprint) if settings.suppressions else None
         if suppression is None:
             yield finding
             continue

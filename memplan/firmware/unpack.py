@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import zlib
 from collections.abc import Callable
 from importlib import import_module
@@ -17,7 +14,7 @@ from memplan.errors import InputError
 UNPACKED_LIMIT = 256 << 20
 
 #: What reading damaged data raises.
-_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+_DAMAGE = (OSError, EOFError, zlib.error)
 
 
 def unpacked(stream: BinaryIO, name: str) -> BinaryIO:
@@ -64,14 +61,20 @@ class _Unpacked(io.RawIOBase):
 
 
 def _gzip(stream: BinaryIO, _: str) -> BinaryIO:
+    import gzip
+
     return cast(BinaryIO, gzip.GzipFile(fileobj=stream))
 
 
 def _xz(stream: BinaryIO, _: str) -> BinaryIO:
-    return cast(BinaryIO, lzma.LZMAFile(stream))
+    import lzma
+
+    return cast(BinaryIO, _Errors(cast(BinaryIO, lzma.LZMAFile(stream)), lzma.LZMAError))
 
 
 def _bzip2(stream: BinaryIO, _: str) -> BinaryIO:
+    import bz2
+
     return cast(BinaryIO, bz2.BZ2File(stream))
 
 

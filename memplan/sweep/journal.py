@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from functools import lru_cache
@@ -93,7 +92,9 @@ def _kernel_file(case: Case) -> str | None:
 
 @lru_cache(None)
 def _digest(path: str) -> str:
+    from hashlib import sha256
+
     try:
-        return hashlib.sha256(read_input(path, MOST_BYTES, "a description in YAML")).hexdigest()
+        return sha256(read_input(path, MOST_BYTES, "a description in YAML")).hexdigest()
     except InputError:
         return ""

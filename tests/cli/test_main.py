@@ -29,6 +29,20 @@ def test_help_lists_commands_and_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-2:] == ["[]", "[]"]
 
 
+@pytest.mark.parametrize("words", [("simulate",), ("check",), ("sweep", "--vary", "movable_node=on,off")])
+def test_a_command_imports_nothing_that_it_does_not_use(words: tuple[str, ...]) -> None:
+    heavy = {"pydantic", "rich", "jinja2", "subprocess", "hashlib", "lzma", "memplan.hotadd.replay"}
+    code = (
+        "import sys\nfrom memplan.cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit as e: assert not e.code\n"
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    command, *options = words
+    line = [sys.executable, "-c", code, command, "examples/hotplug-nodes.yaml", *options]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_misspelt_command_gets_the_nearest_right_one() -> None:
     done = run("simulat")
     assert (done.returncode, done.stdout) == (2, "")
