@@ -16,10 +16,11 @@ unsigned long long address_of(void *array);
 void cleared(void *at, int value, unsigned long count);
 extern jmp_buf stopped;
 
-static inline void memblock_free_pages(struct page *page, unsigned long pfn, unsigned int order)
-{
-	told(0, pfn, order);
-}
+/* It was handed the page itself, too, up to 7.1. */
+#define FREED_PAGE(page, pfn, order) told(0, pfn, order)
+#define FREED_PFN(pfn, order) told(0, pfn, order)
+#define FREED(a, b, c, way, ...) way
+#define memblock_free_pages(...) FREED(__VA_ARGS__, FREED_PAGE, FREED_PFN,)(__VA_ARGS__)
 
 #undef __va
 #undef __pa

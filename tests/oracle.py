@@ -39,6 +39,14 @@ NODES_SHIFT = 10
 NO_NODE = 1 << NODES_SHIFT
 PAGE = 4096
 _SCENARIO = 400
+#: What 7.3's harness has in a header of its own stays its own, but for what is told to us.
+_MM_INIT = """#pragma push_macro("memblock_free_pages")
+#undef memblock_free_pages
+#define memblock_free_pages harness_free_pages
+#include "{harness}/mm_init.h"
+#undef memblock_free_pages
+#pragma pop_macro("memblock_free_pages")
+"""
 _SHOWN = 20
 
 
@@ -77,6 +85,10 @@ class Kernel:
         function = ctypes.cast(getattr(self._library, name), ctypes.c_void_p)
         values = (ctypes.c_uint64 * 6)(*(arg & (1 << 64) - 1 for arg in args))
         return int(self._library.oracle_call(function, values))
+
+    def has(self, name: str) -> bool:
+        """Whether there is a function of that name."""
+        return hasattr(self._library, name)
 
     def heard(self) -> list[str]:
         """What was said since the last time."""
@@ -158,7 +170,7 @@ def trace(kernel: Kernel, seed: int, length: int) -> Iterator[dict[str, Any]]:
         "max_numnodes": NO_NODE,
         "initial": {"cnt": [empty, empty], "max": [128, 128], "total": [0, 0]},
     }
-    for op in operations(random.Random(seed), length):
+    for op in operations(random.Random(seed), length, hugetlb=kernel.has("memblock_alloc_hugetlb")):
         name, *args = op
         value = answer(kernel, name, args)
         heard = kernel.heard()
@@ -179,8 +191,11 @@ def trace(kernel: Kernel, seed: int, length: int) -> Iterator[dict[str, Any]]:
             return
 
 
-def operations(chance: random.Random, length: int) -> Iterator[list[Any]]:
-    """Random operations of one kind: a small or a large space, few or many regions, growth allowed or not."""
+def operations(chance: random.Random, length: int, *, hugetlb: bool) -> Iterator[list[Any]]:
+    """Random operations of one kind: a small or a large space, few or many regions, growth allowed or not.
+
+    With `hugetlb` there are gigantic pages among them, for which 7.3 has a call of its own.
+    """
     unit = chance.choice((1, 16, PAGE, PAGE, 16 * PAGE))
     space = chance.choice((64, 512, 1 << 14, 1 << 22)) * unit
     places = [NO_NODE, *range(chance.choice((1, 2, 4)))]
@@ -237,6 +252,7 @@ def operations(chance: random.Random, length: int) -> Iterator[list[Any]]:
         "alloc_range_nid": (4, lambda: [size(), align(), bound(), bound(), node(), chance.randrange(2)]),
         "alloc_try_nid": (6, lambda: [size(), align(), bound(), bound(), node()]),
         "alloc_exact_nid_raw": (3, lambda: [size(), align(), bound(), bound(), node()]),
+        "alloc_hugetlb": (4 * hugetlb, lambda: [1 << chance.randrange(24), node(), chance.randrange(2)]),
         "is_reserved": (1, lambda: [chance.randrange(space)]),
         "is_map_memory": (1, lambda: [chance.randrange(space)]),
         "search": (1, lambda: [chance.choice(("memory", "reserved")), chance.randrange(space)]),
@@ -276,6 +292,8 @@ def build(tree: Path, folder: Path) -> Kernel:
     own = Path(__file__).with_suffix(".c").resolve()
     internal = f'#define HARNESS_INTERNAL "{harness.resolve()}/internal.h"\n#include "{own}"\n#undef HARNESS_INTERNAL\n'
     (sources / "internal.h").write_text(internal)
+    if (harness / "mm_init.h").exists():
+        (sources / "mm_init.h").write_text(_MM_INIT.format(harness=harness.resolve()))
     (sources / "linux").mkdir()
     (sources / "asm").mkdir()
     (sources / "linux" / "memblock.h").symlink_to(tree.resolve() / "include" / "linux" / "memblock.h")
