@@ -264,6 +264,8 @@ class Allocations(Changes):
     def _has_room_for_run(self, address: int, size: int, descending: bool, attributes: Attributes) -> bool:
         """Whether neither the first block of a run nor those after it, which merge with it, make the array grow."""
         reserved = self.reserved
+        room = reserved.max - reserved.cnt
+        if room != 1:
+            return room > 1
         index = reserved.search(address + size if descending else address - 1)
-        touches = index >= 0 and reserved.region(index)[2] == attributes
-        return reserved.cnt + (1 if touches else 2) <= reserved.max
+        return index >= 0 and reserved.region(index)[2] == attributes
