@@ -55,7 +55,8 @@ def free_area_init(boot: Boot) -> None:
     limits = _limits(boot)
     layout = ZoneLayout(limits, _movable_starts(boot, limits))
     boot.zones = layout
-    _print_ranges(boot, layout)
+    if boot.recorder.tells:
+        _print_ranges(boot, layout)
     movable_high = _highest(limits).high
     for nid in sorted(boot.nodes.possible):
         if nid not in boot.nodes.node_data and not _memoryless_node(boot, nid):
