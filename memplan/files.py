@@ -51,12 +51,13 @@ def open_input(path: str | os.PathLike[str], expected: str) -> BinaryIO:
     can't be opened.
     """
     source = os.fspath(path)
-    mode = os.stat(path).st_mode
-    if not stat.S_ISFIFO(mode):
-        _check_kind(mode, source, expected)
+    status = os.stat(path)
+    pipe = stat.S_ISFIFO(status.st_mode)
+    if not pipe:
+        _check_kind(status, source, expected)
     # Opening a pipe that has no writer would wait for one.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    named = stat.S_ISFIFO(mode) and os.path.lexists(os.path.realpath(path))
+    named = pipe and os.path.lexists(os.path.realpath(path))
     if named and not _has_something_to_say(descriptor):
         os.close(descriptor)
         raise InputError.single(source, f"is a pipe into which nobody writes, expected {expected}")
@@ -116,11 +117,11 @@ def read_regular(path: str | os.PathLike[str], most: int, expected: str) -> byte
     """
     source = os.fspath(path)
     try:
-        _check_kind(os.stat(path).st_mode, source, expected)
+        _check_kind(os.stat(path), source, expected)
         # Between the two looks the name may have become a FIFO's: without O_NONBLOCK opening it would wait.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())
-            _check_kind(status.st_mode, source, expected)
+            _check_kind(status, source, expected)
             data = b"" if status.st_size > most else file.read(status.st_size + 1)
             if len(data) > status.st_size:
                 # Files of /proc and /sys tell no size, or a page's.
@@ -149,9 +150,10 @@ def _too_long(source: str, most: int, expected: str) -> InputError:
     return InputError.single(source, f"is longer than {limit}, expected {expected}")
 
 
-def _check_kind(mode: int, source: str, expected: str) -> None:
-    if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+def _check_kind(status: os.stat_result, source: str, expected: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
         raise InputError.single(source, f"is {kind}, expected {expected}")
-    if _ENDLESS.fullmatch(os.path.realpath(source)):
+    # What has no end tells no size.
+    if not status.st_size and _ENDLESS.fullmatch(os.path.realpath(source)):
         raise InputError.single(source, f"has no end, expected {expected}; save what dmesg prints, and name that file")

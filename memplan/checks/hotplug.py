@@ -166,11 +166,11 @@ def bottom_up_spills(subject: Subject) -> Iterator[Found]:
     """Early allocations in memory that is to go."""
     if not subject.plan.bottom_up:
         return
-    line = quote(subject, "bottom-up allocation failed")
-    for own in _inside(subject, _EARLY):
-        if own.before_srat:
-            text = f"{own.owner} at {mem_range(own.start, own.end)} spill into a hot-pluggable range"
-            yield Found(text, "srat", str(own.owner), line)
+    spilt = [own for own in _inside(subject, _EARLY) if own.before_srat]
+    line = quote(subject, "bottom-up allocation failed") if spilt else ""
+    for own in spilt:
+        text = f"{own.owner} at {mem_range(own.start, own.end)} spill into a hot-pluggable range"
+        yield Found(text, "srat", str(own.owner), line)
 
 
 @rule(

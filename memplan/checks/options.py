@@ -9,7 +9,7 @@ from memplan.boot.steps.crash import NO_SIZE
 from memplan.boot.unheeded import misspelt, of_other_kernels
 from memplan.checks.coverage import common, ram_of
 from memplan.checks.model import Found, Subject, rule
-from memplan.checks.quotes import lines
+from memplan.checks.quotes import quote
 from memplan.owner import CRASH_KERNEL
 from memplan.units import GIB, MIB, U64_MAX, memparse, round_down, round_up, size_text
 
@@ -123,9 +123,13 @@ def memmap_outside_ram(subject: Subject) -> Iterator[Found]:
 )
 def misspelt_option(subject: Subject) -> Iterator[Found]:
     """Words that are nearly one of the memory options."""
-    line = next(lines(subject, "Unknown kernel command line parameters"), "")
     for each in misspelt(subject.parameters.cmdline, subject.kernel):
-        yield Found(each.text, "cmdline", each.name, line if each.name in line else "")
+        yield Found(each.text, "cmdline", each.name, _listed(subject, each.name))
+
+
+def _listed(subject: Subject, name: str) -> str:
+    """The line that lists words that the kernel does not know, where `name` is among them."""
+    return quote(subject, "Unknown kernel command line parameters", name)
 
 
 @rule(
@@ -142,9 +146,8 @@ def misspelt_option(subject: Subject) -> Iterator[Found]:
 )
 def option_of_other_kernels(subject: Subject) -> Iterator[Found]:
     """Options about memory that this kernel's image has no handler for."""
-    line = next(lines(subject, "Unknown kernel command line parameters"), "")
     for each in of_other_kernels(subject.parameters.cmdline, subject.kernel):
-        yield Found(each.text, "cmdline", each.name, line if each.name in line else "")
+        yield Found(each.text, "cmdline", each.name, _listed(subject, each.name))
 
 
 @rule(

@@ -145,8 +145,8 @@ def _checked(subject: Subject, settings: Settings, today: datetime.date | None, 
     for rule in all_rules().values():
         if rule.id in settings.off:
             continue
-        missing = next((need for need in rule.needs if need in lacking), None)
-        if missing is not None:
+        if not lacking.isdisjoint(rule.needs):
+            missing = next(need for need in rule.needs if need in lacking)
             if missing != "srat" or subject.machine is None:
                 why = subject.plan_problem if missing == "plan" else ""
                 left_out.setdefault(why or _WHY[missing], []).append(rule.id)
