@@ -32,7 +32,7 @@ from memplan.units import GIB, KIB, MIB
 #: A release of each time in which the rules were the same for long, and those between which most changed.
 KERNELS = (
     *("3.13", "3.16", "4.1", "4.4", "4.8", "4.10", "4.14", "4.19", "5.4", "5.10", "5.15", "6.1", "6.6", "6.8", "6.12"),
-    *("6.15", "6.18", "7.0", "7.1"),
+    *("6.15", "6.18", "7.0", "7.1", "7.2", "7.3"),
 )
 OPTIONS = (
     "nokaslr",

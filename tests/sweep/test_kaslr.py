@@ -147,7 +147,9 @@ def by_efi(own: Machine) -> Machine:
     return own._replace(efi=Efi(memmap=Extent(0x9000, 0x1000), descriptors=ranges))
 
 
-@pytest.mark.parametrize("kernel", ["3.13.10", "4.4.0", "4.14.0", "4.19.72", "5.10.89", "6.1.192", "6.12.107", "7.1.5"])
+@pytest.mark.parametrize(
+    "kernel", ["3.13.10", "4.4.0", "4.14.0", "4.19.72", "5.10.89", "6.1.192", "6.12.107", "7.1.5", "7.3.4"]
+)
 @pytest.mark.parametrize("efi", [False, True])
 @pytest.mark.parametrize(
     "cmdline",
@@ -230,7 +232,11 @@ CMDLINES = [
 
 
 @settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
-@given(machines(), st.sampled_from(["4.19.72", "5.10.89", "6.1.192", "6.12.107", "6.18.8"]), st.randoms())
+@given(
+    machines(),
+    st.sampled_from(["4.19.72", "5.10.89", "6.1.192", "6.12.107", "6.18.8", "7.2.13", "7.3.4"]),
+    st.randoms(),
+)
 def test_any_machine(own: Machine, kernel: str, rng: random.Random) -> None:
     """Places at the ends of ranges and some in between, each as its own plan has it; or none has a plan."""
     try:
@@ -244,7 +250,7 @@ def test_any_machine(own: Machine, kernel: str, rng: random.Random) -> None:
 
 
 @settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
-@given(machines(), st.sampled_from(["5.10.89", "6.12.107", "6.18.8"]), st.integers(0, 2000))
+@given(machines(), st.sampled_from(["5.10.89", "6.12.107", "6.18.8", "7.3.4"]), st.integers(0, 2000))
 def test_a_rough_replay_is_the_exact_one_or_undecided(own: Machine, kernel: str, number: int) -> None:
     try:
         places = possible_places(own, kernel_of(kernel))
@@ -260,7 +266,7 @@ def test_a_rough_replay_is_the_exact_one_or_undecided(own: Machine, kernel: str,
 
 
 @settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
-@given(machines(), st.sampled_from(["4.19.72", "6.1.192", "6.12.107", "7.1.5"]), st.data())
+@given(machines(), st.sampled_from(["4.19.72", "6.1.192", "6.12.107", "7.1.5", "7.3.4"]), st.data())
 def test_a_rest_that_was_replayed_for_others_is_the_exact_one_or_none(
     own: Machine, kernel: str, data: st.DataObject
 ) -> None:

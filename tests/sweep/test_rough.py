@@ -56,7 +56,7 @@ def asked(memory: Memory, ask: Ask) -> list[Run]:
     st.lists(reserved(), max_size=3),
     st.lists(reserved(), max_size=2),
     st.booleans(),
-    st.sampled_from(["3.13.10", "4.12.0", "4.19.72", "5.10.89", "6.12.107", "6.18.8"]),
+    st.sampled_from(["3.13.10", "4.12.0", "4.19.72", "5.10.89", "6.12.107", "6.18.8", "7.2.13", "7.3.4"]),
     st.lists(asks(), min_size=1, max_size=25),
 )
 def test_a_block_lies_where_it_is_told_to_lie(

@@ -124,7 +124,7 @@ def test_thresholds_in_a_large_range() -> None:
 @given(st.data())
 def test_of_any_range_ends_and_borders_are_as_planned(data: st.DataObject) -> None:
     own = data.draw(st.sampled_from([SMALL, UNMARKED, machine("kernelcore=40%", nodes=4, hot=False, hole=True)]))
-    kernel = kernel_of(data.draw(st.sampled_from(["3.13", "4.14", "5.4", "6.1", "6.12", "7.1"])))
+    kernel = kernel_of(data.draw(st.sampled_from(["3.13", "4.14", "5.4", "6.1", "6.12", "7.1", "7.3"])))
     low, step = data.draw(st.integers(1, 1 << 20)) * KIB, data.draw(st.integers(1, 1 << 16)) * KIB
     name, suffix = data.draw(st.sampled_from([("crashkernel", ""), ("crashkernel", ",high"), ("mem", ""), ("cma", "")]))
     span = Span(name, low, low + data.draw(st.integers(0, 16)) * step, step, suffix=suffix)
