@@ -10,7 +10,7 @@ from memplan.events import Call, Request
 from memplan.memblock.flags import MEMBLOCK_HOTPLUG, MEMBLOCK_MIRROR
 from memplan.memblock.memblock import Memblock, Run
 from memplan.memblock.requests import Search
-from memplan.units import PAGE_SHIFT, TIB, U64_MAX, pfn_down, pfn_up, round_up
+from memplan.units import PAGE_SHIFT, TIB, U64_MAX, pfn_down, pfn_up, round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -268,6 +268,21 @@ class Memory:
                 text = f"{name}: Failed to allocate {size} bytes align={align:#x} {place}"
             raise BootPanic(text, f"no free memory is left for {owner} ({size} bytes)")
         return found
+
+    def alloc_beside(
+        self, place: int, size: int, unit: int, node_of: Callable[[int], int], *, owner: Owner | Purpose, caller: str
+    ) -> int:
+        """A block in the same `unit` of addresses as the block at `place`, or where there is none anywhere; 0 for none.
+
+        Both are looked for first on the node that `node_of` tells of the unit's first address.
+        """
+        goal = round_down(place, unit)
+        nid = node_of(goal)
+        for limit in (goal + unit, 0):
+            found = self.alloc(size, owner=owner, caller=caller, min_addr=goal, max_addr=limit, nid=nid)
+            if found:
+                return found
+        return 0
 
     # -- questions ----------------------------------------------------------------------------------------------
 

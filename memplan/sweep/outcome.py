@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memplan.boot.blocks import movable_ranges
 from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.boot.record import Recorder
 from memplan.boot.replay import in_step, run
-from memplan.boot.steps.numa import find_nodes, initmem_init, register_nodes
+from memplan.boot.steps.numa import accept_nodes, bring_nodes_up, find_nodes, initmem_init
 from memplan.boot.steps.page_tables import Mapper, init_mem_mapping
 from memplan.events import Change
 from memplan.owner import Purpose
@@ -23,6 +23,7 @@ from memplan.units import GIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from memplan.boot.results import ZoneLayout
     from memplan.kernel.model import Kernel
     from memplan.machine.model import Machine
     from memplan.sweep.rest import End
@@ -49,7 +50,7 @@ def crash_place(outcome: Outcome) -> str:
 
 def outcome_of(machine: Machine, kernel: Kernel) -> Outcome:
     """The outcome of `machine` booting `kernel`, as its plan has it; NotCoveredError where there is none."""
-    return _to_its_end(_begun(machine, kernel, lambda _: None))
+    return _to_its_end(_Replay().begun(machine, kernel))
 
 
 def rough_outcome(machine: Machine, kernel: Kernel) -> Outcome:
@@ -57,7 +58,7 @@ def rough_outcome(machine: Machine, kernel: Kernel) -> Outcome:
 
     Raises Undecided where that does not do.
     """
-    return _to_its_end(_begun(machine, kernel, lambda boot: _with_end(boot, Rest(boot).end())))
+    return _to_its_end(_Replay(lambda boot: _with_end(boot, Rest(boot).end())).begun(machine, kernel))
 
 
 class Ends:
@@ -69,23 +70,28 @@ class Ends:
     def __init__(self, common: Machine) -> None:
         self._common = common
         self._found: dict[Hashable, End | None] = {}
+        self._layouts: dict[Hashable, ZoneLayout] = {}
+
+    def before_nodes(self, boot: Boot) -> End | None:
+        """As :meth:`of`, for a boot whose nodes get their NODE_DATA next."""
+        return self._of(boot, Told.BEFORE_NODES)
 
     def of(self, boot: Boot) -> End | None:
         """What `boot` comes to, by as little as tells; None where what is the same for others does not tell."""
-        return next((end for told in Told if (end := self._of(boot, told)) is not None), None)
+        late = (Told.SIZE, Told.KNOWN_PLACES, Told.REGIONS)
+        return next((end for told in late if (end := self._of(boot, told)) is not None), None)
 
     def _of(self, boot: Boot, told: Told) -> End | None:
         try:
             rest = Rest(boot, self._common, told)
             key = rest.key
+            if key not in self._found:
+                self._found[key] = None
+                self._found[key] = rest.end()
+            end = self._found[key]
+            return rest.own_end(end, self._layouts) if end is not None else None
         except Undecided:
             return None
-        if key not in self._found:
-            try:
-                self._found[key] = rest.end()
-            except Undecided:
-                self._found[key] = None
-        return self._found[key]
 
 
 class Outcomes:
@@ -101,6 +107,7 @@ class Outcomes:
         self._kernel = kernel
         self._ends = Ends(common) if common is not None else None
         self._undecided = 0
+        self._replay = _Replay(self._rough, self._rougher)
 
     def of(self, machine: Machine) -> Outcome:
         """As :func:`outcome_of`."""
@@ -108,7 +115,14 @@ class Outcomes:
 
     def begun(self, machine: Machine) -> Begun[Outcome] | Outcome:
         """As :meth:`of`, up to where the direct map begins to be made."""
-        return _begun(machine, self._kernel, self._rough)
+        return self._replay.begun(machine, self._kernel)
+
+    def _rougher(self, boot: Boot) -> Outcome | None:
+        end = self._ends.before_nodes(boot) if self._ends is not None else None
+        try:
+            return _with_end(boot, end) if end is not None else None
+        except Undecided:
+            return None
 
     def _rough(self, boot: Boot) -> Outcome | None:
         if self._undecided >= self._PATIENCE:
@@ -123,71 +137,86 @@ class Outcomes:
         return outcome
 
 
-def _begun(machine: Machine, kernel: Kernel, guess: Callable[[Boot], Outcome | None]) -> Begun[Outcome] | Outcome:
-    """The boot of `machine` up to where the direct map begins to be made."""
-    boot = Boot(machine, kernel, recorder=Recorder(tells=False))
-    names = boot.rules.steps
-    mapping = names.index(init_mem_mapping.__name__)
-    try:
-        deque(run(boot, names[:mapping]), maxlen=0)
-        mapper = in_step(boot, names[mapping], Mapper)
-    except BootPanic as panic:
-        return _outcome(boot, panic.text)
-    return _Halfway(guess, boot, mapper).begun()
+def _unknown(_: Boot) -> None:
+    """What has no guess."""
+
+
+class _Replay:
+    """A boot in parts, each of which goes on with what the one before it holds.
+
+    It has an outcome before its last steps where `guess` knows it, and before nodes get their NODE_DATA where `early`
+    does.
+    """
+
+    def __init__(
+        self, guess: Callable[[Boot], Outcome | None] = _unknown, early: Callable[[Boot], Outcome | None] = _unknown
+    ) -> None:
+        self._guess = guess
+        self._early = early
+
+    def begun(self, machine: Machine, kernel: Kernel) -> Begun[Outcome] | Outcome:
+        """The boot of `machine` up to where the direct map begins to be made."""
+        boot = Boot(machine, kernel, recorder=Recorder(tells=False))
+        names = boot.rules.steps
+        mapping = names.index(init_mem_mapping.__name__)
+        try:
+            deque(run(boot, names[:mapping]), maxlen=0)
+            mapper = in_step(boot, names[mapping], Mapper)
+        except BootPanic as panic:
+            return _outcome(boot, panic.text)
+        return _at_end_of_part(self._map, boot, mapper)
+
+    def _map(self, boot: Boot, mapper: Mapper) -> Begun[Outcome]:
+        """The next part of the direct map."""
+        more = in_step(boot, init_mem_mapping.__name__, lambda _: mapper.go_on())
+        return _at_end_of_part(self._map, boot, mapper) if more else _at_end_of_part(self._find_nodes, boot)
+
+    def _find_nodes(self, boot: Boot) -> Begun[Outcome]:
+        names = boot.rules.steps
+        mapping, nodes = map(names.index, (init_mem_mapping.__name__, initmem_init.__name__))
+        deque(run(boot, names[mapping + 1 : nodes]), maxlen=0)
+        in_step(boot, names[nodes], find_nodes)
+        return _at_end_of_part(self._end, boot)
+
+    def _end(self, boot: Boot) -> Outcome:
+        names = boot.rules.steps
+        nodes, rest = map(names.index, (initmem_init.__name__, FIRST_STEP))
+        in_step(boot, names[nodes], accept_nodes)
+        outcome = self._early(boot)
+        if outcome is not None:
+            return outcome
+        in_step(boot, names[nodes], bring_nodes_up)
+        deque(run(boot, names[nodes + 1 : rest]), maxlen=0)
+        outcome = self._guess(boot)
+        if outcome is not None:
+            return outcome
+        deque(run(boot, names[rest:]), maxlen=0)
+        return _outcome(boot, "")
+
+
+def _at_end_of_part(go_on: Callable[..., Begun[Outcome] | Outcome], *held: Any) -> Begun[Outcome]:
+    """A replay that has come to what is `held`, a boot and more, and goes on from there."""
+    state: State | None = None
+
+    def come_to() -> Hashable | None:
+        nonlocal state
+        state = State(*held)
+        return state.key
+
+    def next_part() -> Begun[Outcome] | Outcome:
+        own = held if state is None else state.copy()
+        try:
+            return go_on(*own)
+        except BootPanic as panic:
+            return _outcome(own[0], panic.text)
+
+    return Begun(come_to, next_part)
 
 
 def _to_its_end(found: Begun[Outcome] | Outcome) -> Outcome:
     while isinstance(found, Begun):
         found = found.go_on()
     return found
-
-
-class _Halfway:
-    """A `boot` at the end of one of its parts: `mapper` is making the direct map, if there is one, or the nodes are
-    known, or neither.
-
-    It goes on with the next part, unless `guess` knows its outcome before the last steps.
-    """
-
-    def __init__(
-        self, guess: Callable[[Boot], Outcome | None], boot: Boot, mapper: Mapper | None = None, nodes: bool = False
-    ) -> None:
-        self._guess = guess
-        self._boot = boot
-        self._mapper = mapper
-        self._nodes = nodes
-        self._state: State | None = None
-
-    def begun(self) -> Begun[Outcome]:
-        """It as a replay on its way."""
-        return Begun(self._come_to, self._go_on)
-
-    def _come_to(self) -> Hashable | None:
-        self._state = State(self._boot, self._mapper)
-        return self._state.key
-
-    def _go_on(self) -> Begun[Outcome] | Outcome:
-        """The next part, of the place that the unknown has now."""
-        boot, mapper = (self._boot, self._mapper) if self._state is None else self._state.copy()
-        names = boot.rules.steps
-        mapping, nodes, rest = map(names.index, (init_mem_mapping.__name__, initmem_init.__name__, FIRST_STEP))
-        try:
-            if mapper is not None:
-                more = in_step(boot, names[mapping], lambda _: mapper.go_on())
-                return _Halfway(self._guess, boot, mapper if more else None).begun()
-            if not self._nodes:
-                deque(run(boot, names[mapping + 1 : nodes]), maxlen=0)
-                in_step(boot, names[nodes], find_nodes)
-                return _Halfway(self._guess, boot, nodes=True).begun()
-            in_step(boot, names[nodes], register_nodes)
-            deque(run(boot, names[nodes + 1 : rest]), maxlen=0)
-            outcome = self._guess(boot)
-            if outcome is not None:
-                return outcome
-            deque(run(boot, names[rest:]), maxlen=0)
-        except BootPanic as panic:
-            return _outcome(boot, panic.text)
-        return _outcome(boot, "")
 
 
 def _with_end(boot: Boot, end: End) -> Outcome:

@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 from memplan.boot.context import Boot
 from memplan.boot.panic import BootPanic
 from memplan.boot.parameters import Parameters
-from memplan.boot.replay import run
+from memplan.boot.replay import in_step, run
 from memplan.boot.steps.handover import memblock_free_all
+from memplan.boot.steps.hash_tables import memblock_find_dma_reserve
+from memplan.boot.steps.numa import bring_nodes_up, initmem_init
 from memplan.boot.steps.sparse import sparse_init
+from memplan.boot.steps.zones import free_area_init
+from memplan.errors import NotCoveredError
 from memplan.memblock.flags import MEMBLOCK_HOTPLUG
-from memplan.sweep.rough import RoughMemory, Taken, questions
+from memplan.ranges import RangeSet
+from memplan.sweep.rough import Open, RoughMemory, Taken, questions
 from memplan.sweep.unknown import Amount
 from memplan.sweep.vague import Undecided, Vague, limits
-from memplan.units import SECTION_SIZE, round_down, round_up
+from memplan.units import GIB, MIB, SECTION_SIZE, round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -41,20 +46,25 @@ _MOST_WAYS = 12
 #: What steps of the rest ask of a boot, and of its nodes, as it is; of what else they ask nothing is known.
 _NUMBERS = ("dma_reserve", "hugetlb_cma", "max_low_pfn", "max_pfn", "max_possible_pfn", "new_log_buf")
 _OF_NODES = ("initiators", "online", "possible")
+#: The step that counts what is reserved below 16 MiB.
+_COUNTED, _DMA_END = memblock_find_dma_reserve.__name__, 16 * MIB
 
 _Span: TypeAlias = tuple[int, int]
 
 
 class End(NamedTuple):
-    """What the rest leads to: the zones, and where blocks may lie, as parts of regions of memory."""
+    """What the rest leads to: the zones, where blocks may lie, as parts of regions of memory, nodes with NODE_DATA."""
 
     zones: ZoneLayout
     touched: frozenset[_Span]
+    nodes: frozenset[int]
 
 
 class Told(Enum):
     """What a common rest is told of what is reserved by now; the less it is, the more boots have a rest in common."""
 
+    #: How much it is, before nodes get their NODE_DATA; and not which nodes with movable_node have kept their marks.
+    BEFORE_NODES = auto()
     #: How much it is; of NODE_DATA the section and region of memory.
     SIZE = auto()
     #: Where it lies, where that is known; of all else that it lies in memory.
@@ -74,7 +84,8 @@ class Rest:
     """What `boot`, which comes to FIRST_STEP next, hands over.  It is looked at only, and can go on by itself.
 
     As `common` it is what many boots hand over: the machine is one that stands for all of theirs, and of what is
-    reserved only so much is `told`.  Raises Undecided where the boot is of a kind of which this does not speak.
+    reserved only so much is `told`; before nodes get their NODE_DATA, that comes next.  Raises Undecided where the boot
+    is of a kind of which this does not speak.
     """
 
     def __init__(self, boot: Boot, common: Machine | None = None, told: Told = Told.REGIONS) -> None:
@@ -88,6 +99,10 @@ class Rest:
         if common is not None and not _is_known(self._memory):
             raise Undecided
         self._numbers = {name: getattr(boot, name) for name in _NUMBERS}
+        self._mapped = boot.direct_map.max_pfn_mapped
+        self._open = Open()
+        if told is Told.BEFORE_NODES:
+            self._look_ahead()
         self._maps = {name: tuple(getattr(boot, name)) for name in ("e820", "e820_firmware")}
         self._nodes = {name: frozenset(getattr(boot.nodes, name)) for name in _OF_NODES}
         places = boot.nodes.node_data.items()
@@ -95,7 +110,7 @@ class Rest:
         self._fixed: list[_Span] = []
         self._loose: list[Taken] = []
         self._regions = memblock.reserved.cnt
-        if told is Told.SIZE:
+        if told in (Told.BEFORE_NODES, Told.SIZE):
             self._forget_places()
         else:
             self._sort_reserved()
@@ -107,16 +122,22 @@ class Rest:
         # Without movable_node nobody asks what is hot-pluggable any more.
         care = -1 if boot.params.movable_node else ~MEMBLOCK_HOTPLUG
         key = (
-            tuple((base, end, nid, flags & care) for base, end, (nid, flags) in self._memory),
+            self._told.name,
+            tuple(
+                (base, end, nid, flags & care | (MEMBLOCK_HOTPLUG if (base, end) in self._open.regions else 0))
+                for base, end, (nid, flags) in self._memory
+            ),
             tuple(self._numbers.values()),
             tuple(self._maps.values()),
             tuple(self._nodes.values()),
             tuple((nid, limits(start), limits(end)) for nid, (start, end) in self._node_data.items()),
+            tuple((block.start, block.end, block.nid) for block in nodes.meminfo.blocks),
             tuple(nodes.cpu_to_node),
             tuple(nodes.apic_to_node.items()),
             tuple(nodes.distances.values.items()),
             tuple((nid, *spans) for nid, spans in boot.hugetlb_areas.items()),
-            (boot.memblock.current_limit, boot.memblock.movable_node, boot.memblock.mirrored_kernelcore),
+            self._open.unmarked and (self._open.unmarked[1] - self._open.unmarked[0], self._open.unmarked[0] % GIB),
+            (self._mapped, boot.memblock.current_limit, boot.memblock.movable_node, boot.memblock.mirrored_kernelcore),
             (tuple(self._fixed), tuple(self._loose), self._regions, boot.memblock.reserved.max),
         )
         if not _is_known(key):
@@ -130,9 +151,9 @@ class Rest:
         for _ in range(_MOST_WAYS):
             own = self._replayed(assumptions)
             if found is not None:
-                if own.zones.zones != found.zones.zones:
+                if (own.zones.zones, own.nodes) != (found.zones.zones, found.nodes):
                     raise Undecided
-                own = End(own.zones, own.touched | found.touched)
+                own = own._replace(touched=own.touched | found.touched)
             found = own
             while assumptions and not assumptions[-1]:
                 assumptions.pop()
@@ -141,17 +162,47 @@ class Rest:
             assumptions[-1] = False
         raise Undecided
 
+    def own_end(self, end: End, layouts: dict[Hashable, ZoneLayout]) -> End:
+        """What becomes of this boot, where `end` is that of boots with the same key.
+
+        `layouts` keeps the zones, which depend on the marks.  Undecided where these tell what the rest is like.
+        """
+        if not self._open.regions:
+            return end
+        key = self._memory, tuple(self._numbers.values()), tuple(self._nodes.values()), end.nodes
+        layout = layouts.get(key)
+        if layout is None:
+            view = self._view(self._rough([]))
+            view.nodes.node_data = dict.fromkeys(end.nodes, (0, 0))
+            free_area_init(view)
+            layout = layouts[key] = view.zones
+        pages = layout.nr_kernel_pages, layout.nr_all_pages
+        # Where they don't come of the zones they are counted in the rest itself.
+        if _is_known(pages) and pages != (end.zones.nr_kernel_pages, end.zones.nr_all_pages):
+            raise Undecided
+        # No search takes memory that is marked.
+        unmarked = [(base, stop) for base, stop, (_, flags) in self._memory if not flags & MEMBLOCK_HOTPLUG]
+        return End(layout, frozenset(unmarked), end.nodes)
+
     def _replayed(self, assumptions: list[bool]) -> End:
-        rough = RoughMemory(self._boot.memory, self._fixed, self._loose, self._regions, assumptions)
+        rough = self._rough(assumptions)
         view = self._view(rough)
         names = self._boot.rules.steps
-        names = names[names.index(FIRST_STEP) : names.index(_BEHIND)]
+        nodes, first, behind = map(names.index, (initmem_init.__name__, FIRST_STEP, _BEHIND))
         try:
-            deque(run(view, names), maxlen=0)
-        except BootPanic:
+            if self._told is Told.BEFORE_NODES:
+                in_step(view, names[nodes], bring_nodes_up)
+                deque(run(view, [name for name in names[nodes + 1 : first] if name != _COUNTED]), maxlen=0)
+                if any(low < _DMA_END for low, _ in rough.touched()):
+                    raise Undecided
+            deque(run(view, names[first:behind]), maxlen=0)
+        except (BootPanic, NotCoveredError):
             raise Undecided from None
         rough.hand_over()
-        return End(view.zones, rough.touched())
+        return End(view.zones, rough.touched(), frozenset(view.nodes.node_data))
+
+    def _rough(self, assumptions: list[bool]) -> RoughMemory:
+        return RoughMemory(self._boot.memory, self._fixed, self._loose, self._regions, self._open, assumptions)
 
     def _view(self, rough: RoughMemory) -> Boot:
         """The boot as the rest sees it, with what steps change being its own."""
@@ -164,6 +215,8 @@ class Rest:
         view.recorder, view.memory, view.memblock = rough.recorder, rough, questions(boot)
         view.printk = partial(Boot.printk, view)
         view.hugetlb_areas = boot.hugetlb_areas
+        view.direct_map = _Given()
+        view.direct_map.max_pfn_mapped = self._mapped
         vars(view).update(self._numbers, **self._maps)
         vars(nodes).update({name: set(own) for name, own in self._nodes.items()})
         vars(nodes).update(
@@ -171,10 +224,30 @@ class Rest:
             cpu_to_node=list(boot.nodes.cpu_to_node),
             apic_to_node=boot.nodes.apic_to_node,
             distances=boot.nodes.distances,
+            meminfo=boot.nodes.meminfo,
             nr_node_ids=boot.nodes.nr_node_ids,
         )
         view.nodes = nodes
         return cast("Boot", view)
+
+    def _look_ahead(self) -> None:
+        """What there is to know of the steps before FIRST_STEP."""
+        boot, rules = self._boot, self._boot.rules
+        if rules.kernel_nodes_unmarked == "behind NODE_DATA":
+            raise Undecided
+        if boot.params.movable_node and boot.memblock.movable_node:
+            if rules.zone_wait_tables:
+                raise Undecided
+            marks = RangeSet(boot.nodes.hotplug)
+            regions = [own for own in self._memory if marks.within(*own[:2])]
+            unmarked = [(base, end) for base, end, (_, flags) in regions if not flags & MEMBLOCK_HOTPLUG]
+            largest = max(unmarked, key=lambda span: span[1] - span[0], default=None)
+            self._open = Open(frozenset([own[:2] for own in regions]), largest)
+        if _COUNTED in rules.steps:
+            view: Any = _Given()
+            view.memory, view.memblock = boot.memory, boot.memblock
+            memblock_find_dma_reserve(view)
+            self._numbers["dma_reserve"] = view.dma_reserve
 
     def _forget_places(self) -> None:
         """All that is reserved is told by how much it is at most."""

@@ -10,22 +10,22 @@ known, it raises Undecided, and the boot has to be replayed exactly.
 
 from __future__ import annotations
 
-from itertools import chain
 from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from memplan.boot.memory import Memory
 from memplan.boot.record import Recorder
 from memplan.events import Call
+from memplan.memblock.flags import MEMBLOCK_HOTPLUG
 from memplan.memblock.memblock import Run
 from memplan.memblock.requests import Search
 from memplan.owner import CRASH_KERNEL, Owner, Purpose
 from memplan.ranges import RangeSet
 from memplan.sweep.vague import Undecided, Vague, limits, window, windows_within
-from memplan.units import PAGE_SHIFT, PAGE_SIZE, round_down, round_up
+from memplan.units import GIB, PAGE_SHIFT, PAGE_SIZE, round_down, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from memplan.boot.context import Boot
     from memplan.events import Request
@@ -46,6 +46,16 @@ _PLACED = CRASH_KERNEL | {Purpose.CMA, Purpose.GIGANTIC_PAGES}
 _ODD_ENDS = 4 * PAGE_SIZE
 
 
+class Open(NamedTuple):
+    """Regions of memory of which it is not told whether they are marked hot-pluggable, nor where in them is reserved.
+
+    One is not marked that is as long as `unmarked`, and lies whole GiB away from there; without that it may be none.
+    """
+
+    regions: frozenset[tuple[int, int]] = frozenset()
+    unmarked: tuple[int, int] | None = None
+
+
 class Taken(NamedTuple):
     """Reserved regions, at most so many, of `size` bytes in all at most, that lie somewhere within ``[low, high)``."""
 
@@ -58,7 +68,8 @@ class Taken(NamedTuple):
 class _Blocks(NamedTuple):
     """What a request asks for: blocks of `size` bytes at multiples of `align`, above `low` and below `high`.
 
-    The limits are those of which it is certain, and `least` and `most` what they can be.
+    The limits are those of which it is certain, and `least` and `most` what they can be.  Where they don't `fill` it,
+    what is free above others may stay so.
     """
 
     size: int
@@ -67,12 +78,13 @@ class _Blocks(NamedTuple):
     high: int
     least: int
     most: int
+    fill: bool = True
 
     def wider(self, other: _Blocks) -> _Blocks:
         """The blocks of two requests for the same, of which the second is made where the first finds no room."""
         size, align, high = max(self.size, other.size), max(self.align, other.align), min(self.high, other.high)
         least, most = min(self.least, other.least), max(self.most, other.most)
-        return _Blocks(size, align, min(self.low, other.low), high, least, most)
+        return _Blocks(size, align, min(self.low, other.low), high, least, most, self.fill)
 
     @property
     def room(self) -> int:
@@ -83,6 +95,12 @@ class _Blocks(NamedTuple):
     def odd(self) -> int:
         """The bytes that may stay free at the ends of each where it is not made of whole pages."""
         return 0 if self.size % PAGE_SIZE == self.align % PAGE_SIZE == 0 else _ODD_ENDS
+
+
+class _Block(Vague):
+    """Where a block lies that was taken from a rough memory."""
+
+    __slots__ = ()
 
 
 class _Gap:
@@ -119,7 +137,7 @@ class _Gap:
 
     def is_small(self, blocks: _Blocks) -> bool:
         """Whether each of `blocks` takes the highest free page of the gap, or a part of it."""
-        return blocks.size <= PAGE_SIZE and blocks.align <= PAGE_SIZE and blocks.high >= self.high
+        return blocks.fill and blocks.size <= PAGE_SIZE and blocks.align <= PAGE_SIZE and blocks.high >= self.high
 
     def depth(self, blocks: _Blocks, count: int, small: int) -> int | None:
         """The lowest address that `count` of `blocks` may have; None where they may find no room below the others.
@@ -164,6 +182,14 @@ class _Gap:
         return highest - (count - 1) * blocks.room
 
 
+class _StandIn(_Gap):
+    """A gap for one as long that lies whole GiB away, it is not known where.  No window of that length counts."""
+
+    def room(self, _blocks: _Blocks, _small: int) -> int:
+        """For none, as far as windows tell."""
+        return 0
+
+
 class _Part(NamedTuple):
     """`count` blocks at most lie within ``[low, high)``."""
 
@@ -173,13 +199,38 @@ class _Part(NamedTuple):
     high: int
 
 
-class _Places:
-    """Where `count` blocks of a request may lie, by gaps; for how many of them it is not certain that there is room."""
+class _Eligible(NamedTuple):
+    """From what a kind of search takes: gaps, downwards; and from where to where memory is `open`.
 
-    def __init__(self, count: int) -> None:
+    Gaps lie above it, amid it and below it.
+    """
+
+    any_node: bool
+    open: tuple[int, int] | None
+    above: list[_Gap]
+    amid: list[_Gap]
+    below: list[_Gap]
+
+
+class _Places:
+    """Where `count` blocks of a request may lie, by gaps; for how many of them it is not certain that there is room.
+
+    Any may be in `open` memory, within such limits; `everywhere` says that they may be where they are not looked for
+    any more.
+    """
+
+    def __init__(self, count: int, *, everywhere: bool = False) -> None:
         self.count = count
         self.left = count
         self.found: dict[_Gap, _Part] = {}
+        self.open: list[tuple[int, int]] = []
+        self.blocks: _Blocks
+        self.everywhere = everywhere
+
+    @property
+    def are_known(self) -> bool:
+        """Whether there are no more of them."""
+        return not self.left and not self.everywhere
 
 
 class _Questions:
@@ -197,7 +248,8 @@ class _Questions:
 class RoughMemory(Memory):
     """A boot's memory from here on, with blocks at places of which only limits are known.
 
-    By now `fixed` is reserved, and `loose` is, which lies at unknown places: so many `regions` at most.
+    By now `fixed` is reserved, and `loose` is, which lies at unknown places: so many `regions` at most.  Of some memory
+    it is `open` whether it is marked hot-pluggable.
     """
 
     #: Small blocks count together, whenever they come.
@@ -209,6 +261,7 @@ class RoughMemory(Memory):
         fixed: Iterable[tuple[int, int]],
         loose: Iterable[Taken],
         regions: int,
+        open_memory: Open,
         assumptions: list[bool],
     ) -> None:
         memblock = memory.memblock
@@ -217,11 +270,16 @@ class RoughMemory(Memory):
         self.memblock = memblock
         #: Parts of memory in which blocks may lie, and kinds of searches for blocks that may lie wherever those look.
         self._touched: set[tuple[int, int]] = set()
-        self._with_pages: dict[Criteria, list[_Gap]] = {}
+        self._with_pages: dict[Criteria, _Eligible] = {}
         self._taken = sum(end - start for start, end in fixed)
-        self._gaps = list(_gaps(memblock, RangeSet(fixed)))
-        #: For each kind of search those in which it may find room, downwards.
-        self._eligible: dict[Criteria, list[_Gap]] = {}
+        known = [own for own in memblock.memory.regions() if own[:2] not in open_memory.regions]
+        self._gaps = list(_gaps(known, RangeSet(fixed)))
+        self._open = [own for own in memblock.memory.regions() if own[:2] in open_memory.regions]
+        unmarked = [own for own in self._open if own[:2] == open_memory.unmarked]
+        self._stand_ins = [_StandIn(low, high, low, high, attributes) for low, high, attributes in unmarked]
+        self._eligible: dict[Criteria, _Eligible] = {}
+        #: Whether the next block may lie where it is not looked for any more.
+        self._everywhere = False
         #: The bytes of small blocks, and bytes that were given back.
         self._small = 0
         self._freed = 0
@@ -233,15 +291,16 @@ class RoughMemory(Memory):
         self._pages_lost = 2 * (self._regions + memblock.memory.cnt)
         for low, high, size, regions in loose:
             self._taken += size
-            for gap in self._gaps:
+            for gap in (*self._gaps, *self._stand_ins):
                 if gap.least < high and gap.most > low:
                     gap.obstructed += size
                     gap.obstacles += regions
 
     def touched(self) -> frozenset[tuple[int, int]]:
-        """Where blocks may lie by now, as parts of regions of memory."""
-        gaps = chain.from_iterable(self._with_pages.values())
-        return frozenset(RangeSet(self._touched.union((gap.least, gap.most) for gap in gaps)))
+        """Where blocks may lie by now, as parts of regions of memory; of open memory with what lies between."""
+        kinds = self._with_pages.values()
+        gaps = [(gap.least, gap.most) for own in kinds for gap in (*own.above, *own.amid, *own.below)]
+        return frozenset(RangeSet(self._touched.union(gaps, [own.open for own in kinds if own.open])))
 
     # -- what a step can ask and do -----------------------------------------------------------------------------
 
@@ -274,6 +333,26 @@ class RoughMemory(Memory):
         """As :meth:`free`."""
         self.free(run.start, run.end)
 
+    def alloc_beside(
+        self, place: int, size: int, unit: int, node_of: Callable[[int], int], *, owner: Owner | Purpose, caller: str
+    ) -> int:
+        """As Memory's; where it is not known in which unit a block is that was taken here, this may lie in any gap.
+
+        That block is lower than its unit's end.  So what is free right below all others in its gap is so too, and this
+        comes no deeper there than any does that does not fill what is free above; nor elsewhere, as no gap begins in
+        the middle of that unit.
+        """
+        low, high = (round_down(end, unit) for end in limits(place))
+        if low == high:
+            return super().alloc_beside(low, size, unit, node_of, owner=owner, caller=caller)
+        begins = [gap.low for gap in self._gaps if gap.low > low] + [gap.low for gap in self._stand_ins]
+        if not isinstance(place, _Block) or any(begin % unit for begin in begins):
+            raise Undecided
+        self._everywhere = True
+        found = self.alloc(size, owner=owner, caller=caller)
+        self._everywhere = False
+        return found
+
     def hand_over(self) -> None:
         """The array's last growth, as each region of memory may cut two reserved ones."""
         self._grow(2 * len(self.memblock.memory))
@@ -284,7 +363,7 @@ class RoughMemory(Memory):
             raise Undecided
         if size is not request.size:
             request = request._replace(size=size)
-        found = self._place(self.searches(request), count)
+        found = self._place(self.searches(request), _Places(count, everywhere=self._everywhere))
         if found is None:
             if request.call is Call.BASE:
                 raise Undecided
@@ -299,43 +378,65 @@ class RoughMemory(Memory):
 
     # -- how places are found -----------------------------------------------------------------------------------
 
-    def _place(self, searches: Sequence[Search], count: int) -> Vague | None:
-        """Where `count` blocks of a request lie; None where there is room for none of them."""
-        places = _Places(count)
+    def _place(self, searches: Sequence[Search], places: _Places) -> Vague | None:
+        """Where the blocks of a request lie; None where there is room for none of them."""
         for search in searches:
             align = search.align or self.memblock.rules.default_align
             if align & (align - 1):
                 raise Undecided
             for walk, kind in self.memblock.scopes(search):
-                gaps = self._of_kind(kind)
+                eligible = self._of_kind(kind)
                 if search.size <= PAGE_SIZE:
                     # Of blocks between which pages come in, it is told in bulk, when the pages are there.
-                    self._with_pages[kind] = gaps
-                elif not places.left:
+                    self._with_pages[kind] = eligible
+                elif places.are_known:
                     break
-                if places.left and gaps:
-                    self._walk(walk, gaps, search.size, align, places)
-        if places.left and not places.found:
+                if not places.are_known:
+                    self._walk(walk, eligible, search.size, align, places)
+        if places.left and not places.found and not places.open:
             return None
-        if places.left and count > 1:
+        if places.left and places.count > 1:
             raise Undecided
         return self._settled(places) if not places.left or self._assumed() else None
 
-    def _walk(self, walk: Walk, gaps: list[_Gap], size: int, align: int, places: _Places) -> None:
+    def _walk(self, walk: Walk, eligible: _Eligible, size: int, align: int, places: _Places) -> None:
         """Finds the gaps in which a walk may find room for what is left of a request."""
         (least, low), (high, most) = limits(walk[0]), limits(walk[1])
-        blocks = _Blocks(size, align, low, high, least, most)
+        blocks = places.blocks = _Blocks(size, align, low, high, least, most, not places.everywhere)
+        self._look_into_gaps(eligible.above, blocks, places)
+        if eligible.open is not None and not places.are_known:
+            self._look_into_open(eligible, eligible.open, blocks, places)
+            self._look_into_gaps(eligible.below, blocks, places)
+
+    def _look_into_gaps(self, gaps: list[_Gap], blocks: _Blocks, places: _Places) -> None:
+        """As :meth:`_look_into`, for gaps downwards."""
         for gap in gaps:
-            if gap.most <= least:
+            if gap.most <= blocks.least or places.are_known:
                 break
-            if gap.least < most and gap.may_hold(blocks, self._freed):
+            if gap.least < blocks.most and gap.may_hold(blocks, self._freed):
                 self._look_into(gap, blocks, places)
-                if not places.left:
-                    return
+
+    def _look_into_open(self, eligible: _Eligible, span: tuple[int, int], blocks: _Blocks, places: _Places) -> None:
+        """As :meth:`_look_into`, for open memory and the gaps amid it: blocks may be in these or in that."""
+        left = in_open = places.left
+        low, high = max(span[0], blocks.least), min(span[1], blocks.most)
+        if high - low >= blocks.size:
+            places.open.append((low, high))
+            if blocks.low > span[0] or blocks.high < span[1] or blocks.align > GIB:
+                # How deep they come in what a gap stands in for can't be told.
+                self._stand_ins.clear()
+            for stand_in in self._stand_ins:
+                self._look_into(stand_in, blocks, places)
+            in_open = places.left
+            places.left = left
+        self._look_into_gaps(eligible.amid, blocks, places)
+        if eligible.any_node:
+            places.left = min(places.left, in_open)
 
     def _look_into(self, gap: _Gap, blocks: _Blocks, places: _Places) -> None:
         """Finds how many of `blocks` have room in a gap, and where."""
-        low, high, count = max(gap.least, blocks.least), min(gap.most, blocks.most), places.left
+        low, high = max(gap.least, blocks.least), min(gap.most, blocks.most)
+        count = places.count if places.everywhere else places.left
         before = places.found.get(gap)
         if before is not None:
             # Another walk has been here, with other limits.
@@ -354,15 +455,16 @@ class RoughMemory(Memory):
         """Notes blocks at such places; where they lie."""
         for gap, (blocks, count, _, _) in places.found.items():
             gap.take(blocks, count)
-        if len(places.found) == 1 and not places.left:
+        if len(places.found) == 1 and not places.left and not places.open:
             gap.taken += blocks.size * places.count
+        blocks = places.blocks
         self._taken += blocks.size * places.count
         self._pages_lost += 2 * places.count
         if any(gap.is_small(blocks) for gap, (blocks, _, _, _) in places.found.items()):
             self._small += (blocks.room + blocks.odd) * places.count
-        parts = [(low, high) for _, _, low, high in places.found.values()]
+        parts = [*((low, high) for _, _, low, high in places.found.values()), *places.open]
         self._touched.update(parts)
-        return Vague(min(low for low, _ in parts), max(high for _, high in parts) - blocks.size, blocks.align)
+        return _Block(min(low for low, _ in parts), max(high for _, high in parts) - blocks.size, blocks.align)
 
     def _assumed(self) -> bool:
         """Whether a request that may find room, or may not, is taken to find it; each way is tried in turn."""
@@ -373,11 +475,20 @@ class RoughMemory(Memory):
             self.assumptions.append(True)
         return self.assumptions[index]
 
-    def _of_kind(self, kind: Criteria) -> list[_Gap]:
-        """The gaps from which a search of this kind takes, downwards."""
+    def _of_kind(self, kind: Criteria) -> _Eligible:
+        """From what a search of this kind takes."""
         found = self._eligible.get(kind)
         if found is None:
-            found = self._eligible[kind] = [gap for gap in reversed(self._gaps) if kind.takes(gap.attributes)]
+            gaps = [gap for gap in reversed(self._gaps) if kind.takes(gap.attributes)]
+            spans = [(low, high) for low, high, attributes in self._open if kind.takes(_unmarked(attributes))]
+            if spans and not kind.care & MEMBLOCK_HOTPLUG:
+                raise Undecided
+            low, high = (spans[0][0], spans[-1][1]) if spans else (0, 0)
+            above = [gap for gap in gaps if gap.least >= high]
+            below = [gap for gap in gaps if gap.most <= low]
+            amid = [gap for gap in gaps if low < gap.most and gap.least < high]
+            found = _Eligible(kind.any_node, (low, high) if spans else None, above, amid, below)
+            self._eligible[kind] = found
         return found
 
     def _grow(self, regions: int) -> None:
@@ -395,9 +506,9 @@ class RoughMemory(Memory):
             self._regions += 2
 
 
-def _gaps(memblock: Memblock, fixed: RangeSet) -> Iterator[_Gap]:
-    """What is not reserved at a known place, upwards."""
-    for base, end, attributes in memblock.memory.regions():
+def _gaps(memory: Iterable[tuple[int, int, Attributes]], fixed: RangeSet) -> Iterator[_Gap]:
+    """What of memory is not reserved at a known place, upwards."""
+    for base, end, attributes in memory:
         (least, low), (high, most) = limits(base), limits(end)
         for start, stop in fixed.outside(low, high) if low < high else ():
             yield _Gap(start, stop, least if start == low else start, most if stop == high else stop, attributes)
@@ -406,6 +517,11 @@ def _gaps(memblock: Memblock, fixed: RangeSet) -> Iterator[_Gap]:
 def questions(boot: Boot) -> Memblock:
     """Memblock for steps that run with a rough memory."""
     return cast("Memblock", _Questions(boot.memblock))
+
+
+def _unmarked(attributes: Attributes) -> Attributes:
+    nid, flags = attributes
+    return nid, flags & ~MEMBLOCK_HOTPLUG
 
 
 def _spoils(size: int, align: int, width: int) -> int:

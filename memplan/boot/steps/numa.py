@@ -36,7 +36,8 @@ def initmem_init(boot: Boot) -> None:
     Allocations go upwards, where movable_node asks for it, until a way has been parsed; from then on downwards.
     """
     find_nodes(boot)
-    register_nodes(boot)
+    accept_nodes(boot)
+    bring_nodes_up(boot)
 
 
 def find_nodes(boot: Boot) -> None:
@@ -54,13 +55,28 @@ def find_nodes(boot: Boot) -> None:
         raise _no_node(boot)
 
 
-def register_nodes(boot: Boot) -> None:
-    """The second part: nodes get their NODE_DATA, if they have all memory; where not, there is the single node yet."""
+def accept_nodes(boot: Boot) -> None:
+    """The second part: the nodes count if they have all memory; where not, there is the single node yet."""
     nodes = boot.nodes
     if not boot.kernel.config("NUMA"):
         return
-    if not _register(boot, nodes) and not (_find(boot, nodes, _dummy) and _register(boot, nodes)):
+    if not _accepted(boot, nodes) and not (_find(boot, nodes, _dummy) and _accepted(boot, nodes)):
         raise _no_node(boot)
+
+
+def bring_nodes_up(boot: Boot) -> None:
+    """The last part: nodes get their NODE_DATA, and come on-line with it."""
+    nodes = boot.nodes
+    if not boot.kernel.config("NUMA"):
+        return
+    spans = _spans(boot, nodes)
+    for nid in sorted(nodes.possible):
+        span = spans.get(nid)
+        if span is not None and span[1] - span[0] >= boot.rules.node_min_size:
+            alloc_node_data(boot, nid, span)
+    boot.recorder.checkpoint("numa_register_memblks", boot.memblock, dumped=True)
+    if boot.rules.kernel_nodes_unmarked == "behind NODE_DATA" and boot.rules.srat_hotplug_marks:
+        _clear_kernel_node_hotplug(boot, nodes)
     if not nodes.online:
         raise NotCoveredError(
             f"no node has as much RAM as Linux asks of one ({size_text(max(boot.rules.node_min_size, PAGE_SIZE))}), or "
@@ -114,22 +130,13 @@ def _find(boot: Boot, nodes: Nodes, parse: Callable[[Boot, Nodes], bool]) -> boo
     return True
 
 
-def _register(boot: Boot, nodes: Nodes) -> bool:
-    """numa_register_memblks behind that; False where memory is left without a node."""
-    late = boot.rules.kernel_nodes_unmarked == "behind NODE_DATA"
-    if boot.rules.srat_hotplug_marks and not late:
+def _accepted(boot: Boot, nodes: Nodes) -> bool:
+    """The first part of numa_register_memblks; False where memory is left without a node."""
+    if boot.rules.kernel_nodes_unmarked == "before NODE_DATA" and boot.rules.srat_hotplug_marks:
         _clear_kernel_node_hotplug(boot, nodes)
     if not _covers_memory(boot, nodes):
         nodes.srat = SratUse.UNCOVERED
         return False
-    spans = _spans(boot, nodes)
-    for nid in sorted(nodes.possible):
-        span = spans.get(nid)
-        if span is not None and span[1] - span[0] >= boot.rules.node_min_size:
-            alloc_node_data(boot, nid, span)
-    boot.recorder.checkpoint("numa_register_memblks", boot.memblock, dumped=True)
-    if boot.rules.srat_hotplug_marks and late:
-        _clear_kernel_node_hotplug(boot, nodes)
     return True
 
 

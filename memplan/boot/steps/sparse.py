@@ -11,7 +11,7 @@ from memplan.boot.panic import BootPanic
 from memplan.boot.registry import step
 from memplan.owner import Owner, Purpose
 from memplan.ranges import RangeSet
-from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, SIZE_2M, round_down, round_up
+from memplan.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE, SECTION_SIZE, SIZE_2M, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -232,13 +232,9 @@ class _Sparse:
         owner = Owner(Purpose.SECTION_USAGE, run.nid)
         if boot.rules.usage_maps == "on the node" or not boot.kernel.config("MEMORY_HOTREMOVE"):
             return boot.memory.alloc(size, owner=owner, caller=caller, nid=run.nid)
-        goal = round_down(_node_data(boot, run.nid), SECTION_SIZE)
-        nid = self._node_of(goal)
-        for limit in (goal + SECTION_SIZE, 0):
-            found = boot.memory.alloc(size, owner=owner, caller=caller, min_addr=goal, max_addr=limit, nid=nid)
-            if found:
-                return found
-        return 0
+        return boot.memory.alloc_beside(
+            _node_data(boot, run.nid), size, SECTION_SIZE, self._node_of, owner=owner, caller=caller
+        )
 
     def _node_of(self, address: int) -> int:
         """early_pfn_to_nid: the node whose RAM holds `address`, else the first node that is on-line."""
