@@ -276,7 +276,8 @@ class Rest:
             low, high = self._within(limits(place[0])[0], limits(place[1])[1])
             if self._told is Told.KNOWN_PLACES:
                 low, high = min(low, self._memory[0][0]), max(high, self._memory[-1][1])
-            self._loose.append(Taken(low, high, limits(place[1] - place[0])[1]))
+            size = limits(place[1] - place[0])[1]
+            self._loose.append(Taken(low, high, size if self._common is None else round_up(size, _RESERVED)))
 
     def _somewhere(self, start: int, end: int) -> tuple[int, int]:
         """A range as the rest sees it."""
