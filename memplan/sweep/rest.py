@@ -39,8 +39,9 @@ FIRST_STEP = sparse_init.__name__
 _BEHIND = memblock_free_all.__name__
 #: Reservations at an unknown place that lie no further apart are counted as one.
 _NEAR = 2 << 20
-#: To multiples of which that is rounded up which is told of reserved regions: their bytes, and how many they are.
-_RESERVED, _REGIONS = 1 << 20, 16
+#: To multiples of which that is rounded up which is told of reserved regions: their bytes, and how many they are; and
+#: to which the pages below 16 MiB, where that is not known.
+_RESERVED, _REGIONS, _PAGES = 1 << 20, 16, 1024
 #: So many ways of requests that may find room or not are tried.
 _MOST_WAYS = 12
 #: What steps of the rest ask of a boot, and of its nodes, as it is; of what else they ask nothing is known.
@@ -103,6 +104,10 @@ class Rest:
         self._open = Open()
         if told is Told.BEFORE_NODES:
             self._look_ahead()
+        if common is not None and isinstance(self._numbers["dma_reserve"], Amount):
+            # How many page tables lie below 16 MiB depends on the place.
+            low, high = limits(self._numbers["dma_reserve"])
+            self._numbers["dma_reserve"] = Vague(round_down(low, _PAGES), round_up(high, _PAGES))
         self._maps = {name: tuple(getattr(boot, name)) for name in ("e820", "e820_firmware")}
         self._nodes = {name: frozenset(getattr(boot.nodes, name)) for name in _OF_NODES}
         places = boot.nodes.node_data.items()
@@ -127,7 +132,7 @@ class Rest:
                 (base, end, nid, flags & care | (MEMBLOCK_HOTPLUG if (base, end) in self._open.regions else 0))
                 for base, end, (nid, flags) in self._memory
             ),
-            tuple(self._numbers.values()),
+            self._told_numbers(),
             tuple(self._maps.values()),
             tuple(self._nodes.values()),
             tuple((nid, limits(start), limits(end)) for nid, (start, end) in self._node_data.items()),
@@ -143,6 +148,10 @@ class Rest:
         if not _is_known(key):
             raise Undecided
         return key
+
+    def _told_numbers(self) -> tuple[Hashable, ...]:
+        """The numbers, those that are vague as limits."""
+        return tuple([limits(own) if isinstance(own, Vague) else own for own in self._numbers.values()])
 
     def end(self) -> End:
         """What becomes of it; Undecided where that can't be told."""
@@ -169,16 +178,16 @@ class Rest:
         """
         if not self._open.regions:
             return end
-        key = self._memory, tuple(self._numbers.values()), tuple(self._nodes.values()), end.nodes
+        key = self._memory, self._told_numbers(), tuple(self._nodes.values()), end.nodes
         layout = layouts.get(key)
         if layout is None:
             view = self._view(self._rough([]))
             view.nodes.node_data = dict.fromkeys(end.nodes, (0, 0))
             free_area_init(view)
             layout = layouts[key] = view.zones
-        pages = layout.nr_kernel_pages, layout.nr_all_pages
+        pages = [(limits(own.nr_kernel_pages), limits(own.nr_all_pages)) for own in (layout, end.zones)]
         # Where they don't come of the zones they are counted in the rest itself.
-        if _is_known(pages) and pages != (end.zones.nr_kernel_pages, end.zones.nr_all_pages):
+        if self._boot.rules.nr_kernel_pages == "zones" and pages[0] != pages[1]:
             raise Undecided
         # No search takes memory that is marked.
         unmarked = [(base, stop) for base, stop, (_, flags) in self._memory if not flags & MEMBLOCK_HOTPLUG]
