@@ -39,7 +39,8 @@ _MANY_PARTS = re.compile(r"^Content-Type: *multipart/", re.IGNORECASE | re.MULTI
 _HEADERS = re.compile(r"(?:(?:From |[A-Za-z-]+:|[ \t])[^\n]*\n){3}")
 _SOFT_END = re.compile(r"=[ \t]*$", re.MULTILINE)
 _QUOTED_BYTES = re.compile(r"(?:=[0-9A-F]{2})+")
-_JOURNAL_EXPORT = re.compile(r"^(?:__CURSOR=|__REALTIME_TIMESTAMP=\d|\s+_TRANSPORT=)", re.MULTILINE)
+#: Blanks are told from line ends, as each of many empty lines would look through all those behind it.
+_JOURNAL_EXPORT = re.compile(r"^(?:__CURSOR=|__REALTIME_TIMESTAMP=\d|[^\S\n]*\s_TRANSPORT=)", re.MULTILINE)
 #: Under which names JSON holds a line of a log.
 _MESSAGES = ("MESSAGE", "message", "msg", "log", "line", "text", "textPayload")
 _MESSAGE = re.compile(rf"""["']?\b(?:{"|".join(_MESSAGES)})["']? ?: ?(?:"(.*)"|'(.*)'|(.*?)) *[,}}]*$""")
@@ -62,7 +63,12 @@ class Log(Protocol):
 
 
 def shown_lines(log: Log) -> Iterator[tuple[int, str]]:
-    """The lines of `log` with their numbers from 1, freed of what the log was wrapped in."""
+    """The lines of `log` with their numbers from 1, freed of what the log was wrapped in: `SEARCHED_LINES` at most."""
+    return islice(_unwrapped(log), SEARCHED_LINES)
+
+
+def _unwrapped(log: Log) -> Iterator[tuple[int, str]]:
+    """All the lines that so many lines of the file hold: each may hold many."""
     head = decoded(log.head)
     encodings = {found[1].lower() for found in _ENCODED_MAIL.finditer(head)}
     whole_mail = "base64" in encodings
@@ -74,7 +80,8 @@ def shown_lines(log: Log) -> Iterator[tuple[int, str]]:
     if whole_mail:
         lines: Iterable[tuple[int, str]] = _mail_lines(log.content())
     elif wide(log.head) or head.count("\n") < len(head) >> 13 or ("\r" in head and "\n" not in head):
-        lines = enumerate(re.split(r"\r*\n|\r(?!\n)", decoded(log.content())), 1)
+        # Any number of carriage returns before a line feed are one line end; where none follows, each is one.
+        lines = enumerate(re.split(r"(?<!\r)\r*\n|\r(?!\n)", decoded(log.content())), 1)
     else:
         lines = ((number, line.decode("utf-8", "replace")) for number, line in log.lines())
     lines = islice(lines, SEARCHED_LINES)

@@ -63,6 +63,25 @@ def test_a_log_in_one_line(tmp_path: Path) -> None:
     assert shown(tmp_path, few + "\n") == [few]
 
 
+def test_lines_are_counted_as_they_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memplan.klog.text.SEARCHED_LINES", 7)
+    assert len(shown(tmp_path, "a line\n" * 10)) == 7
+    assert len(shown(tmp_path, r"a\nline\nof\nfive\nlines" + "\n" + r"and\n4\nlines\nmore\n")) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a\rb\r\rc", ["a", "b", "", "c"]),
+        ("a\0\n\0\r\0\r\0\n\0b\0", ["a", "", "b"]),
+        ("a\0\r\0\r\0b\0\n\0", ["a", "", "b", ""]),
+    ],
+)
+def test_carriage_returns_end_lines(text: str, lines: list[str], tmp_path: Path) -> None:
+    """Each by itself; before a line feed they are part of that end, however many they are."""
+    assert shown(tmp_path, text) == lines
+
+
 def test_mail_whose_last_line_is_cut_off(tmp_path: Path) -> None:
     head = "Content-Transfer-Encoding: quoted-printable\n\n"
     assert shown(tmp_path, f"{head}BIOS-e820: [mem 0x0000000000000000-=\n0x000000000009fbff] usable\nx=3D=\n1=")[
