@@ -54,6 +54,8 @@ class RangeSet:
     def within(self, start: int, end: int) -> list[tuple[int, int]]:
         """The parts of ``[start, end)`` that are in the set."""
         first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
+        if first >= last:
+            return []
         pairs = zip(self._starts[first:last], self._ends[first:last], strict=True)
         return [(max(start, low), min(end, high)) for low, high in pairs]
 
