@@ -198,6 +198,8 @@ _CONFIG = {
     "6.19.14": _BY_THEMSELVES,
     "7.0.13": _BY_THEMSELVES,
     "7.1.13": _BY_THEMSELVES,
+    "7.2.13": _BY_THEMSELVES,
+    "7.3.4": _BY_THEMSELVES,
 }
 
 

@@ -42,7 +42,7 @@ def blocks_of(step: StepResult) -> dict[int, tuple[int, str, tuple[str, ...]]]:
 
 
 def test_there_are_runs() -> None:
-    assert len(NAMES) == 107
+    assert len(NAMES) == 115
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -183,7 +183,7 @@ SETTINGS = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(STEP, max_size=12),
-    st.sampled_from(["4.19.72", "5.4.273", "5.15.135", "6.1.192", "6.12.107", "7.1.5"]),
+    st.sampled_from(["4.19.72", "5.4.273", "5.15.135", "6.1.192", "6.12.107", "7.1.5", "7.3.4"]),
     SETTINGS,
 )
 def test_what_holds_whatever_is_done(todo: list[ScenarioStep], version: str, options: Settings) -> None:
