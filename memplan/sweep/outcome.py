@@ -14,7 +14,7 @@ from memplan.boot.steps.numa import accept_nodes, bring_nodes_up, find_nodes, in
 from memplan.boot.steps.page_tables import Mapper, init_mem_mapping
 from memplan.events import Change
 from memplan.owner import Purpose
-from memplan.sweep.rest import FIRST_STEP, Rest, Told
+from memplan.sweep.rest import Rest, Told, first_step
 from memplan.sweep.state import State
 from memplan.sweep.vague import Undecided
 from memplan.sweep.ways import Begun
@@ -180,7 +180,7 @@ class _Replay:
 
     def _end(self, boot: Boot) -> Outcome:
         names = boot.rules.steps
-        nodes, rest = map(names.index, (initmem_init.__name__, FIRST_STEP))
+        nodes, rest = names.index(initmem_init.__name__), first_step(names)
         in_step(boot, names[nodes], accept_nodes)
         outcome = self._early(boot)
         if outcome is not None:

@@ -28,13 +28,13 @@ from memplan.sweep.vague import Undecided, Vague, limits
 from memplan.units import GIB, MIB, SECTION_SIZE, round_down, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
     from memplan.boot.results import ZoneLayout
     from memplan.machine.model import Machine
 
-#: The first step of the rest: what comes before decides about nodes, marks and the crash kernel.
-FIRST_STEP = sparse_init.__name__
+#: The rest begins with the first of these: what comes before decides about nodes, marks and the crash kernel.
+_FIRST = frozenset({sparse_init.__name__, free_area_init.__name__})
 #: The hand-over to the page allocator is no part of it.
 _BEHIND = memblock_free_all.__name__
 #: Reservations at an unknown place that lie no further apart are counted as one.
@@ -74,6 +74,11 @@ class Told(Enum):
     REGIONS = auto()
 
 
+def first_step(steps: Sequence[str]) -> int:
+    """At which of a version's steps the rest begins."""
+    return next(index for index, name in enumerate(steps) if name in _FIRST)
+
+
 class _Given:
     """Something of which only the attributes that were set are known."""
 
@@ -82,7 +87,7 @@ class _Given:
 
 
 class Rest:
-    """What `boot`, which comes to FIRST_STEP next, hands over.  It is looked at only, and can go on by itself.
+    """What `boot`, which comes to the rest next, hands over.  It is looked at only, and can go on by itself.
 
     As `common` it is what many boots hand over: the machine is one that stands for all of theirs, and of what is
     reserved only so much is `told`; before nodes get their NODE_DATA, that comes next.  Raises Undecided where the boot
@@ -197,7 +202,7 @@ class Rest:
         rough = self._rough(assumptions)
         view = self._view(rough)
         names = self._boot.rules.steps
-        nodes, first, behind = map(names.index, (initmem_init.__name__, FIRST_STEP, _BEHIND))
+        nodes, first, behind = names.index(initmem_init.__name__), first_step(names), names.index(_BEHIND)
         try:
             if self._told is Told.BEFORE_NODES:
                 in_step(view, names[nodes], bring_nodes_up)
@@ -240,7 +245,7 @@ class Rest:
         return cast("Boot", view)
 
     def _look_ahead(self) -> None:
-        """What there is to know of the steps before FIRST_STEP."""
+        """What there is to know of the steps between NODE_DATA and the rest."""
         boot, rules = self._boot, self._boot.rules
         if rules.kernel_nodes_unmarked == "behind NODE_DATA":
             raise Undecided

@@ -38,7 +38,16 @@ if TYPE_CHECKING:
 _MOST_ASSUMPTIONS = 8
 #: What a step may ask memblock itself: of memory, which does not change any more, and of settings.
 _QUESTIONS = frozenset(
-    {"bottom_up", "has_mirror", "memory", "mirrored_kernelcore", "movable_node", "pfn_ranges", "search_pfn_nid"}
+    {
+        "bottom_up",
+        "has_mirror",
+        "memory",
+        "mirrored_kernelcore",
+        "movable_node",
+        "pfn_ranges",
+        "phys_mem_size",
+        "search_pfn_nid",
+    }
 )
 #: What is reserved where later steps, or what can be removed, depend on it.
 _PLACED = CRASH_KERNEL | {Purpose.CMA, Purpose.GIGANTIC_PAGES}

@@ -119,7 +119,7 @@ def test_nodes_of_some_tib(kernel: str, cmdline: str) -> None:
         assert results in ([], [planned(own, kernel, at)]), hex(at)
 
 
-@pytest.mark.parametrize("kernel", ["4.12.0", "4.19.72", "6.12.107"])
+@pytest.mark.parametrize("kernel", ["4.12.0", "4.19.72", "6.12.107", "7.3.0"])
 def test_nodes_with_the_image_or_without_it_share_their_rest(monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
     """All ways are still as planned (the tests above): here, that no more nodes make more to replay."""
     replayed: list[int] = []
