@@ -13,7 +13,7 @@ from memplan.memblock.requests import Search
 from memplan.units import PAGE_SHIFT, TIB, U64_MAX, pfn_down, pfn_up, round_down, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from memplan.boot.record import Recorder
     from memplan.kernel.model import Kernel
@@ -293,6 +293,10 @@ class Memory:
     def free_pages(self) -> int:
         """The whole pages of the free ranges."""
         return sum(max(0, pfn_down(end) - pfn_up(start)) for start, end in self.free_gaps())
+
+    def spread(self, blocks: Sequence[tuple[int, int]]) -> int:
+        """The bytes from the start of the lowest of the blocks to the end of the highest."""
+        return max(end for _, end in blocks) - min(start for start, _ in blocks)
 
     def is_multiple(self, address: int, align: int) -> bool:
         """Whether a block's address is a multiple of `align`."""

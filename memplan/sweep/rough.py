@@ -323,6 +323,12 @@ class RoughMemory(Memory):
         """Not known any more."""
         raise Undecided
 
+    def spread(self, blocks: Sequence[tuple[int, int]]) -> int:
+        """Within limits, by those of all starts and ends."""
+        starts, ends = ([limits(at) for at in own] for own in zip(*blocks, strict=True))
+        (least, first), (last, most) = map(min, zip(*starts, strict=True)), map(max, zip(*ends, strict=True))
+        return cast("int", Vague(max(0, last - first), most - least))
+
     def is_multiple(self, address: int, align: int) -> bool:
         """Whether that is certain: steps take more memory for a block that is not aligned, never less."""
         return isinstance(address, Vague) and not address.unit % align

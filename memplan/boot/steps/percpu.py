@@ -103,10 +103,9 @@ def _distance_error(boot: Boot, bases: list[int], layout: _Layout) -> int:
     """
     if boot.params.levels == 5:
         return 0
-    units = 1
-    if boot.rules.percpu_distance_test == "before the freeing":
-        units = layout.slots[bases.index(max(bases))]
-    distance = max(bases) - min(bases) + units * layout.unit_size
+    whole = boot.rules.percpu_distance_test == "before the freeing"
+    ends = [base + (count if whole else 1) * layout.unit_size for base, count in zip(bases, layout.slots, strict=True)]
+    distance = boot.memory.spread(list(zip(bases, ends, strict=True)))
     if distance <= _VMALLOC * 3 // 4:
         return 0
     boot.printk(
