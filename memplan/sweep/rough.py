@@ -358,10 +358,11 @@ class RoughMemory(Memory):
         the middle of that unit.
         """
         low, high = (round_down(end, unit) for end in limits(place))
-        if low == high:
-            return super().alloc_beside(low, size, unit, node_of, owner=owner, caller=caller)
+        if low == high or not isinstance(place, _Block):
+            known = low if low == high else place
+            return super().alloc_beside(known, size, unit, node_of, owner=owner, caller=caller)
         begins = [gap.low for gap in self._gaps if gap.low > low] + [gap.low for gap in self._stand_ins]
-        if not isinstance(place, _Block) or any(begin % unit for begin in begins):
+        if any(begin % unit for begin in begins):
             raise Undecided
         self._everywhere = True
         found = self.alloc(size, owner=owner, caller=caller)
