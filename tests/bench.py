@@ -75,15 +75,18 @@ def process(*words: str | Path) -> Callable[[], object]:
     return lambda: subprocess.run([str(word) for word in words], check=True, capture_output=True)
 
 
-def machine_text(nodes: int, size: int, *, entries: int = 0, cmdline: str = "movable_node", pse: bool = True) -> str:
+def machine_text(
+    nodes: int, size: int, *, entries: int = 0, cmdline: str = "movable_node", pse: bool = True, cpus: int = 0
+) -> str:
     """A description of `nodes` nodes of `size` bytes each, hot-pluggable but the first, from 4 GiB on.
 
-    `entries` more e820 entries are cut out of the last node's RAM.
+    Each has so many `cpus`, or the machine has one.  `entries` more e820 entries are cut out of the last node's RAM.
     """
     low = 3 * GIB
     total = nodes * size
     lines = [f"cmdline: {cmdline}", "kernel: {build: '6.12'}"]
     lines += ["cpus: {pse: false, gbpages: false}"] if not pse else []
+    lines += [f"cpus: {{possible: {nodes * cpus}, present: {nodes * cpus}}}"] if cpus else []
     lines += [
         "e820:",
         "  - {start: 0x0, end: 0x9fbff, type: usable}",
@@ -107,6 +110,8 @@ def machine_text(nodes: int, size: int, *, entries: int = 0, cmdline: str = "mov
         hot = "true" if nid else "false"
         base = 4 * GIB + nid * size
         lines += [f"    - {{pxm: {nid}, base: {base:#x}, length: {size:#x}, hotplug: {hot}}}"]
+    lines += ["  cpus:"] if cpus else []
+    lines += [f"    - {{apic_id: {cpu}, pxm: {cpu // cpus}}}" for cpu in range(nodes * cpus)]
     return "\n".join(lines) + "\n"
 
 
@@ -167,12 +172,15 @@ def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object]
     kernel = find_kernel("debian-6.12.107+deb12-amd64")
     generic = find_kernel("4.19.72")
     old = generic._replace(facts={**kernel.facts, **generic.facts})
-    large, marked, full, fewer = (folder / f"{name}.yaml" for name in ("nodes", "marked", "full", "fewer"))
+    large, marked, full, fewer, manned = (
+        folder / f"{name}.yaml" for name in ("nodes", "marked", "full", "fewer", "manned")
+    )
     large.write_text(machine_text(64, 1000 * GIB, cmdline="quiet"))
     marked.write_text(machine_text(64, 1000 * GIB))
     full.write_text(machine_text(64, 1024 * GIB))
     fewer.write_text(machine_text(16, 1000 * GIB))
-    nodes, movable, no_room, sixteen = map(load_machine, (large, marked, full, fewer))
+    manned.write_text(machine_text(64, 1000 * GIB, cpus=8))
+    nodes, movable, no_room, sixteen, with_cpus = map(load_machine, (large, marked, full, fewer, manned))
 
     def one(machine: Machine, kernel: Kernel = kernel) -> Callable[[], object]:
         return lambda: memplan.simulate(machine, kernel=kernel)
@@ -186,10 +194,11 @@ def sweeps(eight: Machine, folder: Path) -> list[tuple[str, Callable[[], object]
         ("every place of KASLR, 64 TiB and 64 nodes / one plan", lambda: sweep_kaslr(nodes, kernel), one(nodes), 8),
         ("the same with movable_node / one plan", lambda: sweep_kaslr(movable, kernel), one(movable), 20),
         ("the same, 1 TiB more than node 0 has maps for", lambda: sweep_kaslr(no_room, kernel), one(no_room), 25),
+        ("the same, 8 CPUs on each node", lambda: sweep_kaslr(with_cpus, kernel), one(with_cpus), 20),
         ("every place of 4.19, 8 nodes / one plan", lambda: sweep_kaslr(eight, old), one(eight, old), 80),
-        ("every place of 4.19, 64 nodes / one plan", lambda: sweep_kaslr(nodes, old), one(nodes, old), 160),
-        ("the same with movable_node", lambda: sweep_kaslr(movable, old), one(movable, old), 550),
-        ("the same, 16 nodes with movable_node", lambda: sweep_kaslr(sixteen, old), one(sixteen, old), 220),
+        ("every place of 4.19, 64 nodes / one plan", lambda: sweep_kaslr(nodes, old), one(nodes, old), 25),
+        ("the same with movable_node", lambda: sweep_kaslr(movable, old), one(movable, old), 180),
+        ("the same, 16 nodes with movable_node", lambda: sweep_kaslr(sixteen, old), one(sixteen, old), 180),
         ("history over all versions, 8 nodes / one plan", lambda: history(eight, names), one(eight), 250),
         ("mem= by MiB from 1 GiB to 24 GiB, 8 nodes / one plan", every_mib, one(eight), 1500),
     ]
