@@ -267,6 +267,16 @@ class Rules(NamedTuple):
     ]
 
     @property
+    def zones_tell_kernel_pages(self) -> bool:
+        """Whether tables are sized by the pages that the zones have (else by what is free when they are laid out)."""
+        return self.nr_kernel_pages == "zones"
+
+    @property
+    def marks_go_behind_node_data(self) -> bool:
+        """Whether the kernel's nodes lose their hot-plug marks when nodes have got their NODE_DATA (else before)."""
+        return self.kernel_nodes_unmarked == "behind NODE_DATA"
+
+    @property
     def knows_cxl_windows(self) -> bool:
         """Whether nodes are made of the windows that a CEDT describes."""
         return self.cfmws != "nothing"

@@ -192,7 +192,7 @@ class Rest:
             layout = layouts[key] = view.zones
         pages = [(limits(own.nr_kernel_pages), limits(own.nr_all_pages)) for own in (layout, end.zones)]
         # Where they don't come of the zones they are counted in the rest itself.
-        if self._boot.rules.nr_kernel_pages == "zones" and pages[0] != pages[1]:
+        if self._boot.rules.zones_tell_kernel_pages and pages[0] != pages[1]:
             raise Undecided
         # No search takes memory that is marked.
         unmarked = [(base, stop) for base, stop, (_, flags) in self._memory if not flags & MEMBLOCK_HOTPLUG]
@@ -247,7 +247,7 @@ class Rest:
     def _look_ahead(self) -> None:
         """What there is to know of the steps between NODE_DATA and the rest."""
         boot, rules = self._boot, self._boot.rules
-        if rules.kernel_nodes_unmarked == "behind NODE_DATA":
+        if rules.marks_go_behind_node_data:
             raise Undecided
         if boot.params.movable_node and boot.memblock.movable_node:
             if rules.zone_wait_tables:
