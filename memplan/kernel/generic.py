@@ -89,7 +89,7 @@ def generic(name: str, rules: Rules, builds: Builds) -> Generic:
         sources |= found.sources
     ends = [build.fact("image.end") for build in near]
     away = abs(base.rules.version.release.ordinal - release.ordinal)
-    but = "" if same else f", {away} releases away, but for those that the version decides"
+    but = "" if same else f", {away} release{'s' if away != 1 else ''} away, but for those that the version decides"
     note = (
         f"no build of {name} is known: its image, sizes and options are those of Debian's {base.release}{but}; its "
         f"image has {_mib(ends[0])} here, and those of the builds nearest to it have {_mib(min(ends))} to "

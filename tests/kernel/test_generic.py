@@ -155,7 +155,7 @@ def test_the_note_tells_how_far_the_nearest_build_is_and_how_much_images_differ(
     near = [build for build in known_builds(release) if of_a_distribution(build)][:3]
     away = abs(near[0].rules.version.release.ordinal - release.ordinal)
     (note,) = (note for note in find_kernel(text).notes if note.startswith("no build of "))
-    but = f", {away} releases away, but for those that the version decides" if away else ""
+    but = f", {away} release{'s' if away != 1 else ''} away, but for those that the version decides" if away else ""
     assert f"are those of Debian's {near[0].release}{but}; its image has " in note
     sizes = [round(build.fact("image.end") / 1048576) for build in near]
     assert f"its image has {sizes[0]} MiB here" in note
