@@ -298,6 +298,10 @@ class Memory:
         """The bytes from the start of the lowest of the blocks to the end of the highest."""
         return max(end for _, end in blocks) - min(start for start, _ in blocks)
 
+    def lie_within(self, blocks: Sequence[tuple[int, int]], size: int) -> bool:
+        """Whether the blocks have no more than `size` bytes from the start of the lowest to the end of the highest."""
+        return self.spread(blocks) <= size
+
     def is_multiple(self, address: int, align: int) -> bool:
         """Whether a block's address is a multiple of `align`."""
         return not address % align

@@ -329,6 +329,13 @@ class RoughMemory(Memory):
         (least, first), (last, most) = map(min, zip(*starts, strict=True)), map(max, zip(*ends, strict=True))
         return cast("int", Vague(max(0, last - first), most - least))
 
+    def lie_within(self, blocks: Sequence[tuple[int, int]], size: int) -> bool:
+        """As Memory's; where that can't be told, both are tried."""
+        try:
+            return super().lie_within(blocks, size)
+        except Undecided:
+            return self._assumed()
+
     def is_multiple(self, address: int, align: int) -> bool:
         """Whether that is certain: steps take more memory for a block that is not aligned, never less."""
         return isinstance(address, Vague) and not address.unit % align

@@ -105,9 +105,10 @@ def _distance_error(boot: Boot, bases: list[int], layout: _Layout) -> int:
         return 0
     whole = boot.rules.percpu_distance_test == "before the freeing"
     ends = [base + (count if whole else 1) * layout.unit_size for base, count in zip(bases, layout.slots, strict=True)]
-    distance = boot.memory.spread(list(zip(bases, ends, strict=True)))
-    if distance <= _VMALLOC * 3 // 4:
+    areas = list(zip(bases, ends, strict=True))
+    if boot.memory.lie_within(areas, _VMALLOC * 3 // 4):
         return 0
+    distance = boot.memory.spread(areas)
     boot.printk(
         f"{boot.wording.percpu}max_distance={distance:#x} too large for vmalloc space {_VMALLOC:#x}", warning=True
     )
