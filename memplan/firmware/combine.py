@@ -106,14 +106,11 @@ def _notes(sources: list[SourceFacts]) -> list[str]:
 
 def _named(kernel: str | Kernel) -> SourceFacts:
     """The kernel that the user names, as the last source of all."""
-    from memplan.kernel.load import find_kernel
+    from memplan.kernel.load import kernel_named
 
     found = SourceFacts("--kernel", "the user's word")
-    if isinstance(kernel, str):
-        find_kernel(kernel)
-        found.put("kernel.build", kernel)
-    else:
-        found.put("kernel.build", kernel.name)
+    name = kernel_named(kernel).name
+    found.put("kernel.build", kernel if isinstance(kernel, str) else name)
     return found
 
 

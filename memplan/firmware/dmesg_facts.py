@@ -61,9 +61,9 @@ def facts_of(boot: BootLines, found: SourceFacts, named: str | Kernel | None = N
 def _kernel(boot: BootLines, found: SourceFacts, named: str | Kernel | None) -> Kernel | None:
     """kernel.build by the release, and the build's facts where memplan has them."""
     if named is not None:
-        from memplan.kernel.load import find_kernel
+        from memplan.kernel.load import kernel_named
 
-        return find_kernel(named) if isinstance(named, str) else named
+        return kernel_named(named)
     if not boot.version:
         found.lacks(
             "kernel.build", "no 'Linux version' line: the log begins too late to tell the kernel (--kernel names it)"

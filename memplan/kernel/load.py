@@ -60,13 +60,18 @@ def _made(name: str) -> Kernel:
     return kernel_of_name(name)
 
 
+def kernel_named(kernel: str | Kernel) -> Kernel:
+    """`kernel` itself, or the one of that name or at that path; errors as in :func:`find_kernel`."""
+    return find_kernel(kernel) if isinstance(kernel, str) else kernel
+
+
 def kernel_of(image: KernelImage, kernel: str | Kernel | None = None) -> Kernel:
     """The kernel that a machine with that `image` boots: `kernel` (a name, a file's path or a Kernel), or its own.
 
     Facts that the machine overrides go with its own build; of another kernel the notes say that they are left out.
     Raises UsageError for an unknown kernel, InputError for a file that is no kernel's.
     """
-    found = kernel if isinstance(kernel, Kernel) else find_kernel(kernel or image.build)
+    found = kernel_named(kernel or image.build)
     if not image.overrides:
         return found
     if kernel is None or kernel == image.build:

@@ -104,8 +104,10 @@ def _distance_error(boot: Boot, bases: list[int], layout: _Layout) -> int:
     if boot.params.levels == 5:
         return 0
     whole = boot.rules.percpu_distance_test == "before the freeing"
-    ends = [base + (count if whole else 1) * layout.unit_size for base, count in zip(bases, layout.slots, strict=True)]
-    areas = list(zip(bases, ends, strict=True))
+    areas = [
+        (base, base + (count if whole else 1) * layout.unit_size)
+        for base, count in zip(bases, layout.slots, strict=True)
+    ]
     if boot.memory.lie_within(areas, _VMALLOC * 3 // 4):
         return 0
     distance = boot.memory.spread(areas)
